@@ -1,0 +1,40 @@
+# Everything below works right after `git clone`: the first call makes .venv and installs the lock, later ones do not.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+INSTALLED := $(VENV)/.installed
+
+LOCK := uv pip compile pyproject.toml --extra dev --quiet
+
+.PHONY: help setup repro test check lock
+.DEFAULT_GOAL := help
+
+help:  ## list these targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED)  ## make .venv and install the lock
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); say make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+repro: $(INSTALLED)  ## run the pipeline (dvc repro): only what changed
+	dvc repro
+
+test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
+	pytest
+
+check: $(INSTALLED)  ## lint, types, and whether the lock is fresh and fits together
+	ruff check .
+	ruff format --check .
+	mypy
+	pip check
+	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
+	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }
+
+lock: $(INSTALLED)  ## write requirements.txt anew from pyproject.toml
+	$(LOCK) --output-file requirements.txt

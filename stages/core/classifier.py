@@ -1,0 +1,85 @@
+"""The trained head as an artefact: a folder with head.safetensors and config.json, nothing pickled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from stages.core.encoder_spec import FeaturesInfo
+from stages.core.errors import ClassifierError
+from stages.core.files import atomic, write_text
+from stages.core.head import Layers, forward, sigmoid
+from stages.core.settings import Section
+
+HEAD, CONFIG = "head.safetensors", "config.json"
+BLOCK = 65_536  # rows scored together
+
+
+class ClassifierConfig(Section):
+    """config.json of a classifier: all that is needed to label a text, besides the weights."""
+
+    features: FeaturesInfo
+    threshold: float = Field(gt=0, lt=1)
+    labels: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A head on standardised features: linear layers with ReLU between them.
+
+    Attributes:
+        mean, deviation: of the training features, shape (width,).
+        layers: weight of shape (outputs, inputs) and bias of shape (outputs,) of each layer; the last has 1 output.
+    """
+
+    config: ClassifierConfig
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    layers: Layers
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of "positive", shape (rows,), for features of shape (rows, width).
+
+        Raises:
+            ClassifierError: the features have another width than the head.
+        """
+        if features.shape[1] != len(self.mean):
+            raise ClassifierError(f"features of width {features.shape[1]}, but the head was trained on {len(self.mean)}")
+        blocks = (features[start : start + BLOCK] for start in range(0, len(features), BLOCK))
+        logits = [forward(self.layers, (block - self.mean) / self.deviation) for block in blocks]
+        return sigmoid(np.concatenate([np.empty(0, np.float32), *logits]))
+
+    def save(self, folder: Path) -> None:
+        """Write the two files; equal classifiers give equal bytes."""
+        tensors = {"mean": self.mean, "deviation": self.deviation}
+        for depth, (weight, bias) in enumerate(self.layers):
+            tensors |= {f"layers.{depth}.weight": weight, f"layers.{depth}.bias": bias}
+        with atomic(folder / HEAD) as partial:
+            partial.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}))
+        write_text(folder / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a saved classifier.
+
+        Raises:
+            ClassifierError: the folder is missing, incomplete or damaged.
+        """
+        try:
+            config = ClassifierConfig.model_validate_json((folder / CONFIG).read_bytes())
+            tensors = load_file(folder / HEAD)
+            layers = tuple(
+                (tensors[f"layers.{depth}.weight"], tensors[f"layers.{depth}.bias"])
+                for depth in range((len(tensors) - 2) // 2)
+            )
+            return cls(config, tensors["mean"], tensors["deviation"], layers)
+        except FileNotFoundError as error:
+            raise ClassifierError(f"{error.filename or folder}: no classifier; run `dvc repro` or `dvc pull`") from None
+        except (SafetensorError, KeyError, ValidationError) as error:
+            reason = " ".join(str(error).split())
+            raise ClassifierError(f"{folder}: damaged classifier ({reason}); run `dvc repro --force train`") from None

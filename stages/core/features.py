@@ -1,0 +1,79 @@
+"""Feature vectors on disk: one .npy a part, written row by row, read as a memory map.
+
+.npy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from stages.core.encoder_spec import FeaturesInfo
+from stages.core.errors import InputError
+from stages.core.files import atomic
+
+INFO = "config.json"  # of a folder of features
+BLOCK = 65_536  # rows looked at together
+
+
+class FeatureWriter:
+    """Appends blocks of vectors; see `feature_writer`."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, vectors: NDArray[np.float32]) -> None:
+        """Append vectors of shape (rows, width)."""
+        self._file.write(np.ascontiguousarray(vectors, dtype="<f4").data)
+
+
+@contextmanager
+def feature_writer(path: Path, rows: int, width: int) -> Iterator[FeatureWriter]:
+    """Write a float32 array of shape (rows, width) that appears under `path` when the block ends well.
+
+    Plain writes and not a writable memory map: a full disk is then an error and not a killed process, and pages
+    already written do not count as memory of ours.
+    """
+    with atomic(path) as partial, partial.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+        np.lib.format.write_array_header_1_0(file, header)
+        yield FeatureWriter(file)
+
+
+def read_features(path: Path, rows: int) -> NDArray[np.float32]:
+    """Return the features as a memory map of shape (rows, width); writes to it stay in memory.
+
+    Raises:
+        InputError: the file is missing, damaged, or has another number of rows.
+    """
+    try:
+        features: NDArray[np.float32] = np.load(path, mmap_mode="c")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged features ({error}); run `dvc repro --force encode`") from None
+    if features.ndim != 2 or len(features) != rows:
+        raise InputError(f"{path}: features of {len(features)} reviews, expected {rows} as in the split")
+    return features
+
+
+def read_info(folder: Path) -> FeaturesInfo:
+    """Return how the features in `folder` were made; raises InputError when that is missing or damaged."""
+    try:
+        return FeaturesInfo.model_validate_json((folder / INFO).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{folder / INFO}: no such file; run `dvc repro` or `dvc pull`") from None
+    except ValidationError:
+        raise InputError(f"{folder / INFO}: damaged; run `dvc repro --force encode`") from None
+
+
+def check_finite(path: Path, features: NDArray[np.float32]) -> None:
+    """Raise InputError with the first row that holds a NaN or an infinity."""
+    for start in range(0, len(features), BLOCK):
+        bad = np.flatnonzero(~np.isfinite(features[start : start + BLOCK]).all(axis=1))
+        if len(bad):
+            raise InputError(f"{path}: row {start + bad[0]} holds a NaN or infinity; run `dvc repro --force encode`")

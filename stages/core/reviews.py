@@ -1,0 +1,57 @@
+"""The schema of a reviews table, and the step from raw columns to text and label.
+
+The checks are pandera's: https://pandera.readthedocs.io
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+from pandera.errors import SchemaError
+
+from stages.core.errors import InputError
+from stages.core.text import hash64, join_text
+
+ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
+OWN_COLUMNS = (ID, TEXT, LABEL, RATING)
+
+
+def table_schema(slice_columns: Sequence[str], text_columns: Sequence[str]) -> pyarrow.Schema:
+    """Arrow schema of a prepared table; the text columns it was made of travel along as metadata."""
+    fields = [(ID, pyarrow.string()), (TEXT, pyarrow.string()), (LABEL, pyarrow.int8()), (RATING, pyarrow.int16())]
+    fields += [(name, pyarrow.string()) for name in slice_columns]
+    return pyarrow.schema(fields, metadata={"text_columns": "\n".join(text_columns)})
+
+
+def check_ratings(source: str, raw: pd.Series, lowest: int, highest: int) -> pd.Series:
+    """Return the ratings as whole numbers.
+
+    Args:
+        source: the file's name, for the message.
+        raw: ratings as written, indexed by row number.
+
+    Raises:
+        InputError: names the first row whose rating is not a whole number from `lowest` to `highest`.
+    """
+    numbers = pd.to_numeric(raw, errors="coerce")
+    schema = pa.SeriesSchema(float, pa.Check(lambda rating: rating.between(lowest, highest) & (rating % 1 == 0)))
+    try:
+        return schema.validate(numbers.astype(float)).astype("int16")
+    except SchemaError as error:
+        row = error.failure_cases["index"].iloc[0]
+        raise InputError(
+            f"{source}: row {row}, column '{raw.name}': found {raw.loc[row]!r}, "
+            f"expected a whole number from {lowest} to {highest}"
+        ) from None
+
+
+def as_reviews(raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str], positive_above: int) -> pd.DataFrame:
+    """Return id, text, label (1 is positive) and rating of every row, in order, texts possibly empty.
+
+    The id is a hash of rating and text: it stays when rows are added, removed or sorted.
+    """
+    texts = [join_text(parts) for parts in raw[text_columns].itertuples(index=False, name=None)]
+    keys = [f"{hash64(str(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
+    label = (ratings > positive_above).astype("int8")
+    return pd.DataFrame({ID: keys, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)

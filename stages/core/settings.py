@@ -1,0 +1,70 @@
+"""Reads one section of params.yaml into a stage's own typed model.
+
+Small and stable on purpose: every stage depends on this file.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stages.core.errors import SettingsError
+
+
+class Section(BaseModel):
+    """Base of every stage's `Params`: frozen, strict about types, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+class _Yaml12Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-4 as a number, as YAML 1.2 does and DVC writes it."""
+
+
+_Yaml12Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_section(params: Path, name: str, model: type[SectionT]) -> SectionT:
+    """Return section `name` of the YAML file `params` as `model`.
+
+    Raises:
+        SettingsError: names the first wrong key in full (`train.epochs`), what was found and what was expected.
+    """
+    try:
+        sections = yaml.load(params.read_text(encoding="utf-8"), _Yaml12Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise SettingsError(f"{params}: no such file; run from the root of the project") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{params}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(sections, dict) or not isinstance(sections.get(name), dict):
+        raise SettingsError(f"{params}: section '{name}' is missing; expected keys {', '.join(model.model_fields)}")
+    try:
+        # through JSON, where a list may become a tuple while types stay strict
+        return model.model_validate_json(json.dumps(sections[name], default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{params}: {_explain(name, model, first['type'], first)}") from None
+
+
+def _explain(name: str, model: type[Section], kind: str, first: object) -> str:
+    """One sentence on the first thing that pydantic found wrong."""
+    assert isinstance(first, dict)
+    key = ".".join([name, *(str(part) for part in first["loc"])])
+    if kind == "extra_forbidden":
+        return f"{key} is unknown; expected one of {', '.join(model.model_fields)}"
+    if kind == "missing":
+        return f"{key} is missing"
+    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if not first["loc"]:  # a rule on several keys at once
+        return f"{name}: expected {message}"
+    return f"{key} is {first['input']!r}, expected {message}"

@@ -1,0 +1,70 @@
+"""Parquet tables in row groups, so that memory does not grow with their length."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.errors import InputError
+from stages.core.files import atomic
+
+PARTS = ("train", "val", "test")  # of the split
+ROWS_PER_GROUP = 16_384
+
+
+def open_table(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file.
+
+    Raises:
+        InputError: the file is missing, is a folder, or is not Parquet.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`")
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def read_column(path: Path, name: str) -> pa.ChunkedArray:
+    """Return one whole column; for narrow ones such as ids and labels."""
+    return open_table(path).read(columns=[name]).column(name)
+
+
+def batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+    """Yield the table in file order, at most `rows` rows at a time."""
+    yield from open_table(path).iter_batches(rows, columns=None if columns is None else list(columns))
+
+
+class TableWriter:
+    """Gathers record batches into row groups of `ROWS_PER_GROUP` rows; see `table_writer`."""
+
+    def __init__(self, parquet: pq.ParquetWriter) -> None:
+        self.rows = 0
+        self._parquet = parquet
+        self._pending = parquet.schema.empty_table()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch of the table's schema."""
+        self.rows += batch.num_rows
+        self._pending = pa.concat_tables([self._pending, pa.Table.from_batches([batch], self._parquet.schema)])
+        if self._pending.num_rows >= ROWS_PER_GROUP:
+            whole = self._pending.num_rows - self._pending.num_rows % ROWS_PER_GROUP
+            self._parquet.write_table(self._pending.slice(0, whole), row_group_size=ROWS_PER_GROUP)
+            self._pending = self._pending.slice(whole)
+
+    def flush(self) -> None:
+        """Write what is left as the last, shorter row group."""
+        if self._pending.num_rows:
+            self._parquet.write_table(self._pending)
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
+    """Write a Parquet file that appears under `path` only when the block ends well."""
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as parquet:
+        writer = TableWriter(parquet)
+        yield writer
+        writer.flush()

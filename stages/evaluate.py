@@ -1,0 +1,128 @@
+"""Trained classifier and test features in; metrics, plots and every test prediction out.
+
+    python -m stages.evaluate --help
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.metrics import classification_report
+
+from stages.core.classifier import Classifier
+from stages.core.curves import as_csv, confusion_points, curve_points
+from stages.core.errors import SettingsError, run
+from stages.core.features import check_finite, read_features
+from stages.core.files import atomic, write_json, write_text
+from stages.core.scoring import accuracy_by_slice, calibration, score
+from stages.core.settings import Section, read_section
+from stages.core.tables import open_table
+
+log = logging.getLogger(__name__)
+
+
+class Params(Section):
+    """Section `evaluate` of params.yaml."""
+
+    threshold: float = Field(gt=0, lt=1)
+    slices: tuple[str, ...]
+    length_edges: tuple[int, ...]
+    calibration_bins: int = Field(ge=1, le=1000)
+    bootstrap_draws: int = Field(ge=100)
+    seed: int = Field(ge=0)
+
+
+def evaluate(
+    table: pa.Table, probabilities: NDArray[np.float32], labels: tuple[str, str], params: Params
+) -> dict[str, Any]:
+    """Score the probabilities of a test table.
+
+    Args:
+        table: with columns label, rating, text and the slices, shape (rows, ...).
+        probabilities: of "positive", shape (rows,).
+        labels: the names of labels 0 and 1.
+
+    Returns:
+        "metrics" and "report" (mappings); "slices", "confusion", "roc", "precision_recall" and "calibration"
+        (lists of rows).
+    """
+    actual = table["label"].to_numpy()
+    predicted = (probabilities >= params.threshold).astype(np.int8)
+    names = {"target_names": list(labels), "labels": [0, 1]}
+    return {
+        "metrics": score(
+            actual, probabilities, params.threshold, params.calibration_bins, params.bootstrap_draws, params.seed
+        ),
+        "report": classification_report(actual, predicted, output_dict=True, zero_division=0, **names),
+        "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params))),
+        "confusion": confusion_points(actual, predicted, labels),
+        "calibration": list(calibration(actual, probabilities, params.calibration_bins)),
+        **curve_points(actual, probabilities),
+    }
+
+
+def slice_values(table: pa.Table, params: Params) -> dict[str, NDArray[Any]]:
+    """Return the value of every row by slice; raises SettingsError where the table has no such column."""
+    values = {}
+    for name in params.slices:
+        if name == "length":
+            words = np.array([len(text.split()) for text in table["text"].to_pylist()])
+            values[name] = _length_bands(words, params.length_edges)
+        elif name in table.column_names:
+            values[name] = np.array([value or "(none)" for value in table[name].to_pylist()], dtype=str)
+        else:
+            known = [column for column in table.column_names if column not in ("id", "text", "label")]
+            raise SettingsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(known)}")
+    return values
+
+
+def _length_bands(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
+    """Name the band of each length; padded, so that names sort as numbers do."""
+    bounds = [0, *sorted(edges)]
+    bands = [f"{low + 1:03d}-{high:03d} words" for low, high in zip(bounds, bounds[1:], strict=False)]
+    bands.append(f"over {bounds[-1]:03d} words")
+    return np.array(bands)[np.searchsorted(bounds[1:], words, side="left")]
+
+
+def score_features(classifier: Classifier, features_file: Path, rows: int) -> NDArray[np.float32]:
+    """Return the classifier's probabilities for the features in a file of `rows` rows."""
+    features = read_features(features_file, rows)
+    check_finite(features_file, features)
+    return classifier.probabilities(features)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
+    parser.add_argument("--table", type=Path, required=True, help="the test table (Parquet)")
+    parser.add_argument("--features", type=Path, required=True, help="its features (.npy)")
+    parser.add_argument("--classifier", type=Path, required=True, help="the folder of the trained classifier")
+    parser.add_argument("--predictions", type=Path, required=True, help="the Parquet file of predictions to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="the folder of metrics to write")
+    args = parser.parse_args()
+
+    params = read_section(args.params, "evaluate", Params)
+    classifier = Classifier.load(args.classifier)
+    table = open_table(args.table).read()
+    probabilities = score_features(classifier, args.features, len(table))
+    results = evaluate(table, probabilities, classifier.config.labels, params)
+
+    write_json(args.metrics / "evaluate.json", results.pop("metrics"))
+    write_json(args.metrics / "report.json", results.pop("report"))
+    write_text(args.metrics / "slices.csv", as_csv(results.pop("slices")))
+    for name, rows in results.items():
+        write_text(args.metrics / "plots" / f"{name}.csv", as_csv(rows))
+    predicted = (probabilities >= params.threshold).astype(np.int8)
+    columns = {"id": table["id"], "label": table["label"], "probability": probabilities, "predicted": predicted}
+    with atomic(args.predictions) as partial:
+        pq.write_table(pa.table(columns), partial, compression="zstd")
+
+
+if __name__ == "__main__":
+    run(main)

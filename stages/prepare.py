@@ -1,0 +1,137 @@
+"""Raw reviews (CSV) in; a clean, checked and labelled table (Parquet) out.
+
+    python -m stages.prepare --output data/prepare/reviews.parquet --metrics metrics/prepare.json
+
+Every row that is left out is counted by its reason. The file is read in chunks, so its size does not matter.
+"""
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import Field, model_validator
+from tqdm import tqdm
+
+from stages.core import reviews
+from stages.core.csv_source import read_chunks
+from stages.core.errors import InputError, run
+from stages.core.files import write_json
+from stages.core.repeats import first_occurrences
+from stages.core.settings import Section, read_section
+from stages.core.tables import TableWriter, batches, table_writer
+
+log = logging.getLogger(__name__)
+
+
+class Params(Section):
+    """Section `prepare` of params.yaml."""
+
+    source: str = Field(min_length=1)
+    text_columns: tuple[str, ...] = Field(min_length=1)
+    rating_column: str = Field(min_length=1)
+    rating_min: int
+    rating_max: int
+    positive_above: int
+    drop_ratings: tuple[int, ...]
+    slice_columns: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        if not self.rating_min <= self.positive_above < self.rating_max:
+            raise ValueError("rating_min <= positive_above < rating_max, or one of the two classes stays empty")
+        if clash := set(self.slice_columns) & set(reviews.OWN_COLUMNS):
+            raise ValueError(f"slice_columns without {', '.join(sorted(clash))}: the prepared table has its own")
+        return self
+
+
+def label_chunk(raw: pd.DataFrame, source: str, params: Params) -> pd.DataFrame:
+    """Turn raw rows into reviews; raises InputError on a rating that cannot be trusted."""
+    ratings = reviews.check_ratings(source, raw[params.rating_column], params.rating_min, params.rating_max)
+    table = reviews.as_reviews(raw, ratings, list(params.text_columns), params.positive_above)
+    return table.assign(**{name: raw[name] for name in params.slice_columns})
+
+
+def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dict[str, int | float]:
+    """Write the reviews with text to `output`, without exact repeats (same text and rating; the first stays).
+
+    Args:
+        chunks: raw rows as strings, indexed by row number.
+
+    Returns:
+        The number of rows read, left out by reason, and kept, and the share of positive ones among those.
+    """
+    counts = dict.fromkeys(["rows", "empty_text", "with_text", "dropped_rating", "repeated", "kept"], 0)
+    schema = reviews.table_schema(params.slice_columns, params.text_columns)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".prepare-") as folder:
+        candidates, keys = Path(folder, "candidates.parquet"), Path(folder, "keys.u64")
+        with table_writer(candidates, schema) as writer, keys.open("wb") as keys_file:
+            for raw in chunks:
+                table = label_chunk(raw, params.source, params)
+                counts["rows"] += len(table)
+                table = table[table[reviews.TEXT] != ""]
+                counts["with_text"] += len(table)
+                table = table[~table[reviews.RATING].isin(params.drop_ratings)]
+                keys_file.write(_as_uint64(table[reviews.ID]).tobytes())
+                writer.write(pa.RecordBatch.from_pandas(table, schema, preserve_index=False))
+        first = first_occurrences(keys, writer.rows)
+        with table_writer(output, schema) as kept:
+            positive = _copy_rows(candidates, first, kept)
+    counts["empty_text"] = counts["rows"] - counts["with_text"]
+    counts["dropped_rating"] = counts["with_text"] - len(first)
+    counts["repeated"] = len(first) - kept.rows
+    counts["kept"] = kept.rows
+    if positive in (0, kept.rows):
+        only = "no rows are left" if not kept.rows else f"all rows left are {'positive' if positive else 'negative'}"
+        output.unlink()
+        raise InputError(f"{params.source}: {only}, expected both classes ({_listed(counts)})")
+    return {**counts, "positive_share": positive / kept.rows}
+
+
+def _as_uint64(ids: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.array([int(key, 16) for key in ids], dtype=np.uint64)
+
+
+def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], writer: TableWriter) -> int:
+    """Copy the rows marked in `keep`; return how many of them are positive."""
+    start = positive = 0
+    for batch in batches(source):
+        chosen = batch.filter(pa.array(keep[start : start + batch.num_rows]))
+        start += batch.num_rows
+        positive += pa.compute.sum(chosen.column(reviews.LABEL), min_count=0).as_py()
+        writer.write(chosen)
+    return positive
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _with_bar(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    with tqdm(desc="prepare", unit=" rows", unit_scale=True, disable=None) as bar:
+        for raw in chunks:
+            yield raw
+            bar.update(len(raw))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, help="the Parquet file to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of row counts to write")
+    args = parser.parse_args()
+
+    params = read_section(args.params, "prepare", Params)
+    columns = list(dict.fromkeys([*params.text_columns, params.rating_column, *params.slice_columns]))
+    counts = prepare(_with_bar(read_chunks(Path(params.source), columns)), params, args.output)
+    write_json(args.metrics, counts)
+    log.info("prepare: kept %(kept)d of %(rows)d rows (%(empty_text)d without text, %(repeated)d repeated)", counts)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""Features and labels in; the trained head out, with its losses and accuracies by epoch.
+
+    python -m stages.train --split data/split --features data/encode --output models/classifier --log metrics/train
+
+The epoch with the lowest validation loss is kept.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from dvclive import Live
+from pydantic import ConfigDict, Field
+from tqdm import tqdm
+
+from stages.core.classifier import Classifier, ClassifierConfig
+from stages.core.errors import ClassifierError, run
+from stages.core.features import check_finite, read_features, read_info
+from stages.core.head import Epoch, Head, Part, moments, train_head
+from stages.core.settings import Section, read_section
+from stages.core.tables import read_column
+
+log = logging.getLogger(__name__)
+
+
+class Params(Section):
+    """Section `train` of params.yaml."""
+
+    seed: int = Field(ge=0)
+    head_layers: int = Field(ge=1, le=8)
+    hidden_size: int = Field(ge=1)
+    dropout: float = Field(ge=0, lt=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+
+
+class Threshold(Section):
+    """The one key of section `evaluate` that the classifier carries along."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    threshold: float = Field(gt=0, lt=1)
+
+
+def train(
+    training: Part, validation: Part, params: Params, config: ClassifierConfig, on_epoch: Callable[[Epoch], object]
+) -> Classifier:
+    """Train a head and return it as it was after the epoch of lowest validation loss.
+
+    Args:
+        on_epoch: called after every epoch with its losses and accuracies.
+
+    Raises:
+        ClassifierError: the validation loss was never a number.
+    """
+    rng = np.random.default_rng(params.seed)
+    hidden = [params.hidden_size] * (params.head_layers - 1)
+    head = Head([training.features.shape[1], *hidden, 1], rng)
+    scale = moments(training.features)
+    settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "epochs", "batch_size"})
+    best: Classifier | None = None
+    for epoch in train_head(head, scale, training, validation, rng, **settings):
+        if epoch.improved:
+            layers = tuple((weight.copy(), bias.copy()) for weight, bias in head.layers)
+            best = Classifier(config, *scale, layers)
+        on_epoch(epoch)
+    if best is None:
+        raise ClassifierError(f"training diverged at train.learning_rate {params.learning_rate:g}; try a smaller one")
+    return best
+
+
+def read_part(name: str, split: Path, features: Path) -> Part:
+    """Read features and labels of "train" or "val"; raises InputError where they do not fit each other."""
+    labels = read_column(split / f"{name}.parquet", "label").to_numpy()
+    vectors = read_features(features / f"{name}.npy", len(labels))
+    check_finite(features / f"{name}.npy", vectors)
+    return Part(vectors, labels.astype(np.float32))
+
+
+@contextmanager
+def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[Epoch], None]]:
+    """Yield a function that writes an epoch to DVCLive's files in `folder` and moves a progress bar."""
+    with (
+        Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live,
+        tqdm(desc="train", total=epochs, unit=" epochs", disable=None) as bar,
+    ):
+
+        def record(epoch: Epoch) -> None:
+            for name, value in asdict(epoch).items():
+                if name.startswith(("train_", "val_")):
+                    live.log_metric(name.replace("_", "/"), value)
+            if epoch.improved:
+                live.summary["best"] = {"epoch": epoch.number, "val_loss": epoch.val_loss}
+            live.next_step()
+            bar.set_postfix(val_loss=f"{epoch.val_loss:.4f}", val_accuracy=f"{epoch.val_accuracy:.4f}")
+            bar.update()
+
+        yield record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
+    parser.add_argument("--split", type=Path, required=True, help="the folder of tables with the labels")
+    parser.add_argument("--features", type=Path, required=True, help="the folder of encoded features")
+    parser.add_argument("--output", type=Path, required=True, help="the folder of the classifier to write")
+    parser.add_argument("--log", type=Path, required=True, help="the folder of losses and accuracies to write")
+    args = parser.parse_args()
+
+    params = read_section(args.params, "train", Params)
+    config = ClassifierConfig(
+        features=read_info(args.features), threshold=read_section(args.params, "evaluate", Threshold).threshold
+    )
+    training, validation = (read_part(name, args.split, args.features) for name in ("train", "val"))
+    with epoch_log(args.log, params.epochs) as record:
+        classifier = train(training, validation, params, config, record)
+    classifier.save(args.output)
+
+
+if __name__ == "__main__":
+    run(main)
