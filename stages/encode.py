@@ -8,6 +8,7 @@ within one, and their vectors appended in order, so memory does not grow with th
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,7 +21,6 @@ from stages.core.features import INFO, feature_writer
 from stages.core.files import write_text
 from stages.core.settings import read_section
 from stages.core.tables import PARTS, batches, open_table
-
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,16 @@ class Params(EncoderSpec):
         return EncoderSpec(**self.model_dump(exclude={"device"}))
 
 
-def encode(table: Path, encoder: FrozenEncoder, output: Path, bar: tqdm) -> None:
+def encode(table: Path, encoder: FrozenEncoder, output: Path, on_batch: Callable[[int], object]) -> None:
     """Write the vectors of the column `text` of a Parquet table to an .npy file, row for row."""
     rows = open_table(table).metadata.num_rows
     with feature_writer(output, rows, encoder.width) as writer:
         for window in batches(table, ["text"]):
-            writer.write(encoder.encode(window["text"].to_pylist(), bar.update))
+            writer.write(encoder.encode(window["text"].to_pylist(), on_batch))
 
 
 def main() -> None:
+    """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--split", type=Path, required=True, help="the folder of train, val and test tables")
@@ -57,7 +58,7 @@ def main() -> None:
     encoder = FrozenEncoder.load(params.spec(), params.device)
     with tqdm(desc=f"encode on {encoder.device.type}", total=total, unit=" reviews", disable=None) as bar:
         for part, path in tables.items():
-            encode(path, encoder, args.output / f"{part}.npy", bar)
+            encode(path, encoder, args.output / f"{part}.npy", bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
     info = FeaturesInfo(
         spec=params.spec(), fingerprint=encoder.fingerprint, width=encoder.width, text_columns=tuple(columns)

@@ -1,10 +1,11 @@
 """Trained classifier and test features in; metrics, plots and every test prediction out.
 
-    python -m stages.evaluate --help
+python -m stages.evaluate --help
 """
 
 import argparse
 import logging
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def slice_values(table: pa.Table, params: Params) -> dict[str, NDArray[Any]]:
 def _length_bands(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
     """Name the band of each length; padded, so that names sort as numbers do."""
     bounds = [0, *sorted(edges)]
-    bands = [f"{low + 1:03d}-{high:03d} words" for low, high in zip(bounds, bounds[1:], strict=False)]
+    bands = [f"{low + 1:03d}-{high:03d} words" for low, high in pairwise(bounds)]
     bands.append(f"over {bounds[-1]:03d} words")
     return np.array(bands)[np.searchsorted(bounds[1:], words, side="left")]
 
@@ -98,6 +99,7 @@ def score_features(classifier: Classifier, features_file: Path, rows: int) -> ND
 
 
 def main() -> None:
+    """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--table", type=Path, required=True, help="the test table (Parquet)")

@@ -120,6 +120,7 @@ def _with_bar(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def main() -> None:
+    """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="the Parquet file to write")

@@ -53,7 +53,9 @@ def part_of_hash(value: int, params: Params) -> str:
     return "val" if draw < params.test + params.val else "train"
 
 
-def split(tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: Params, output: Path) -> dict[str, object]:
+def split(
+    tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: Params, output: Path
+) -> dict[str, dict[str, float]]:
     """Write `output`/train.parquet, val.parquet and test.parquet, each in the order of the input.
 
     Returns:
@@ -74,7 +76,9 @@ def split(tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: Params, o
         for part, writer in writers.items():
             if positive[part] in (0, writer.rows):
                 found = f"has {writer.rows} rows, {positive[part]} of them positive"
-                raise InputError(f"split: part '{part}' {found}; expected both classes; change split.val or split.test, or add data")
+                raise InputError(
+                    f"split: part '{part}' {found}; expected both classes; change split.val or split.test, or add data"
+                )
     total = sum(writer.rows for writer in writers.values())
     return {
         part: {"rows": writer.rows, "share": writer.rows / total, "positive_share": positive[part] / writer.rows}
@@ -83,6 +87,7 @@ def split(tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: Params, o
 
 
 def main() -> None:
+    """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--reviews", type=Path, required=True, help="the prepared Parquet file")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from dvclive import Live
+from dvclive.live import Live
 from pydantic import ConfigDict, Field
 from tqdm import tqdm
 
@@ -105,6 +105,7 @@ def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[Epoch], None]]:
 
 
 def main() -> None:
+    """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--split", type=Path, required=True, help="the folder of tables with the labels")

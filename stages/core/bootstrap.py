@@ -68,12 +68,10 @@ def accuracy_and_f1(
     return accuracy, (f1_positive + f1_negative) / 2
 
 
-def roc_auc(
-    counts: NDArray[np.float32], labels: NDArray[np.int8], scores: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def roc_auc(counts: NDArray[np.float32], labels: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the area under the ROC curve of weighted reviews: how often a positive one scores higher, ties half.
 
-    The Mann-Whitney form (Hanley and McNeil, 1982); NaN for a draw with one class only. `counts` has shape (draws, rows).
+    The Mann-Whitney form (Hanley and McNeil, 1982); NaN for a draw of one class. `counts` has shape (draws, rows).
     """
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # of each run of equal scores
@@ -85,4 +83,5 @@ def roc_auc(
     below = np.cumsum(negative, axis=1) - negative / 2
     wins = np.einsum("ij,ij->i", positive, below, dtype=np.float64)
     pairs = positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64)
-    return np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+    area: NDArray[np.float64] = np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+    return area

@@ -49,7 +49,9 @@ class Classifier:
             ClassifierError: the features have another width than the head.
         """
         if features.shape[1] != len(self.mean):
-            raise ClassifierError(f"features of width {features.shape[1]}, but the head was trained on {len(self.mean)}")
+            raise ClassifierError(
+                f"features of width {features.shape[1]}, but the head was trained on {len(self.mean)}"
+            )
         blocks = (features[start : start + BLOCK] for start in range(0, len(features), BLOCK))
         logits = [forward(self.layers, (block - self.mean) / self.deviation) for block in blocks]
         return sigmoid(np.concatenate([np.empty(0, np.float32), *logits]))

@@ -12,7 +12,7 @@ MOST_POINTS = 200  # of a curve; more do not show
 
 
 def as_csv(rows: Iterable[Mapping[str, object]]) -> str:
-    """Return rows as CSV text with `\\n` line ends, whatever the system."""
+    r"""Return rows as CSV text with `\n` line ends, whatever the system."""
     rows = list(rows)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

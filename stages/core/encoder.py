@@ -60,7 +60,7 @@ class FrozenEncoder:
     ) -> None:
         self.fingerprint = fingerprint(model)
         self.width = int(model.config.hidden_size) * (2 if spec.pooling == "mean+max" else 1)
-        self.model = model.eval().requires_grad_(False).to(device, pick_dtype(spec.precision, device))
+        self.model = model.train(False).requires_grad_(False).to(device, pick_dtype(spec.precision, device))
         self.tokenizer = tokenizer
         self.spec = spec
         self.device = device
@@ -81,7 +81,7 @@ class FrozenEncoder:
         if local:
             check_weights(Path(spec.encoder))
         where: dict[str, Any] = {"revision": spec.revision, "local_files_only": local}
-        transformers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             config = AutoConfig.from_pretrained(spec.encoder, **where)
             tokenizer = AutoTokenizer.from_pretrained(spec.encoder, **where)
@@ -100,7 +100,9 @@ class FrozenEncoder:
             raise EncoderError(f"encode.encoder '{spec.encoder}' could not be loaded: {reason}") from None
         absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
         if absent:
-            raise EncoderError(f"encode.encoder '{spec.encoder}': {len(absent)} weights are missing, such as {absent[0]}")
+            raise EncoderError(
+                f"encode.encoder '{spec.encoder}': {len(absent)} weights are missing, such as {absent[0]}"
+            )
         longest = getattr(config, "max_position_embeddings", spec.max_length)
         if spec.max_length > longest:
             raise EncoderError(f"encode.max_length is {spec.max_length}, but '{spec.encoder}' takes {longest} at most")
@@ -145,7 +147,7 @@ class FrozenEncoder:
 
 
 def check_weights(folder: Path) -> None:
-    """Raise EncoderError when a folder lacks its config or safetensors weights, which transformers says less plainly."""
+    """Raise EncoderError when a folder lacks its config or its safetensors weights."""
     if not (folder / "config.json").is_file():
         raise EncoderError(f"{folder / 'config.json'}: no such file; expected a Hugging Face encoder folder")
     if not any(folder.glob("*.safetensors")):
@@ -154,7 +156,7 @@ def check_weights(folder: Path) -> None:
 
 def without_pooler(config: Any) -> dict[str, bool]:
     """Return the keyword that leaves the pooling layer out, for classes that have one."""
-    model_class = MODEL_MAPPING[type(config)]
+    model_class: Any = MODEL_MAPPING[type(config)]
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(model_class).parameters else {}
 
 

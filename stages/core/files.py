@@ -14,13 +14,13 @@ def atomic(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with `\\n` line ends on every system, because DVC hashes raw bytes."""
+    r"""Write `text` as UTF-8 with `\n` line ends on every system, because DVC hashes raw bytes."""
     with atomic(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 

@@ -41,7 +41,7 @@ def score(
     }
     for name, draw in resample(labels, predicted[None], probabilities[None], draws, seed).items():
         values[f"{name}_low"], values[f"{name}_high"] = interval(draw[0])
-    return {"rows": len(labels), **{name: float(value) for name, value in sorted(values.items())}}
+    return {"rows": len(labels), **{name: float(value) for name, value in values.items()}}
 
 
 def calibration(labels: Labels, probabilities: Probabilities, bins: int) -> Iterator[dict[str, float]]:
@@ -61,7 +61,9 @@ def expected_calibration_error(labels: Labels, probabilities: Probabilities, bin
 
     Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
     """
-    gaps = [abs(bin_["predicted"] - bin_["observed"]) * bin_["rows"] for bin_ in calibration(labels, probabilities, bins)]
+    gaps = [
+        abs(bin_["predicted"] - bin_["observed"]) * bin_["rows"] for bin_ in calibration(labels, probabilities, bins)
+    ]
     return sum(gaps) / len(labels)
 
 
