@@ -1,0 +1,124 @@
+"""Fixtures that more than one test file needs: a real project in a temporary folder, and the real reviews."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+# the real settings, shrunk: every stage runs, none for long
+SHRUNK = {
+    "encode": {"max_length": 24},
+    "train": {"epochs": 4, "learning_rate": 0.001, "batch_size": 64},
+    "evaluate": {"bootstrap_draws": 200},
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A git and DVC repository of its own, with this project's files in it."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project, with the `python`, `dvc` and `git` of this environment."""
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment(**env), text=True, capture_output=True, timeout=600
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return this environment, kept away from the user's own git and DVC settings."""
+        own = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "DVC_GLOBAL_CONFIG_DIR": str(self.root / ".git" / "dvc-global"),
+            "DVC_SITE_CACHE_DIR": str(self.root / ".git" / "dvc-site"),
+            "HF_HUB_OFFLINE": "1",
+        }
+        for person in ("AUTHOR", "COMMITTER"):
+            own |= {f"GIT_{person}_NAME": "Test", f"GIT_{person}_EMAIL": "test@example.com"}
+        return {**os.environ, **own, **more}
+
+    def commit(self, message: str) -> str:
+        """Commit every change; return the commit."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+        return self.run("git", "rev-parse", "HEAD").stdout.strip()
+
+    def set_params(self, **sections: dict[str, object]) -> None:
+        """Change keys of params.yaml."""
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        for name, keys in sections.items():
+            params[name] |= keys
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def clone(self, to: Path) -> "Project":
+        """Clone with git alone, as a colleague would: no DVC cache comes along."""
+        self.run("git", "clone", "-q", str(self.root), str(to))
+        return Project(to)
+
+
+@pytest.fixture(scope="session")
+def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The files of this checkout, committed in a fresh repository, nothing run yet, settings shrunk."""
+    project = Project(tmp_path_factory.mktemp("template"))
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source, target = ROOT / name, project.root / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    project.run("git", "init", "-q", "-b", "main")
+    project.set_params(**SHRUNK)
+    project.commit("The project, with shrunk settings")
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished_template(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run, committed."""
+    project = _copy(project_template, tmp_path_factory.mktemp("finished") / "project")
+    project.run("dvc", "repro")
+    project.commit("Run the pipeline")
+    return project
+
+
+@pytest.fixture
+def project(project_template: Project, tmp_path: Path) -> Project:
+    """A project of the test's own, nothing run yet."""
+    return _copy(project_template, tmp_path / "project")
+
+
+@pytest.fixture
+def finished(finished_template: Project, tmp_path: Path) -> Project:
+    """A project of the test's own whose pipeline has run."""
+    return _copy(finished_template, tmp_path / "project")
+
+
+def _copy(project: Project, to: Path) -> Project:
+    shutil.copytree(project.root, to, symlinks=True)
+    return Project(to)
+
+
+@pytest.fixture(scope="session")
+def reviews_csv() -> Path:
+    """The real reviews, named by the environment variable REVIEWS_CSV."""
+    path = os.environ.get("REVIEWS_CSV")
+    if not path:
+        pytest.skip("REVIEWS_CSV names no file of real reviews")
+    return Path(path)
