@@ -65,11 +65,12 @@ def train(
     scale = moments(training.features)
     settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "epochs", "batch_size"})
     best: Classifier | None = None
-    for epoch in train_head(head, scale, training, validation, rng, **settings):
-        if epoch.improved:
-            layers = tuple((weight.copy(), bias.copy()) for weight, bias in head.layers)
-            best = Classifier(config, *scale, layers)
-        on_epoch(epoch)
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is named below
+        for epoch in train_head(head, scale, training, validation, rng, **settings):
+            if epoch.improved:
+                layers = tuple((weight.copy(), bias.copy()) for weight, bias in head.layers)
+                best = Classifier(config, *scale, layers)
+            on_epoch(epoch)
     if best is None:
         raise ClassifierError(f"training diverged at train.learning_rate {params.learning_rate:g}; try a smaller one")
     return best

@@ -12,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no test asks the Hub
+
 # the real settings, shrunk: every stage runs, none for long
 SHRUNK = {
     "encode": {"max_length": 24},
@@ -42,7 +44,6 @@ class Project:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "DVC_GLOBAL_CONFIG_DIR": str(self.root / ".git" / "dvc-global"),
             "DVC_SITE_CACHE_DIR": str(self.root / ".git" / "dvc-site"),
-            "HF_HUB_OFFLINE": "1",
         }
         for person in ("AUTHOR", "COMMITTER"):
             own |= {f"GIT_{person}_NAME": "Test", f"GIT_{person}_EMAIL": "test@example.com"}

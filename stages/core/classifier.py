@@ -77,7 +77,7 @@ class Classifier:
             tensors = load_file(folder / HEAD)
             layers = tuple(
                 (tensors[f"layers.{depth}.weight"], tensors[f"layers.{depth}.bias"])
-                for depth in range((len(tensors) - 2) // 2)
+                for depth in range(max(1, (len(tensors) - 2) // 2))
             )
             return cls(config, tensors["mean"], tensors["deviation"], layers)
         except FileNotFoundError as error:

@@ -23,7 +23,8 @@ def open_table(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`")
     try:
-        return pq.ParquetFile(path)
+        # without this, all that was read stays in memory until the end
+        return pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
 

@@ -1,0 +1,64 @@
+"""The saved classifier is complete, plain and checked on the way in."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.core.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
+from stages.core.encoder_spec import EncoderSpec, FeaturesInfo
+from stages.core.errors import ClassifierError
+
+SPEC = EncoderSpec(encoder="models/encoder", revision=None, max_length=20, pooling="mean", precision="auto")
+CONFIGURED = ClassifierConfig(
+    features=FeaturesInfo(spec=SPEC, fingerprint="f" * 64, width=2, text_columns=("Title", "Body")), threshold=0.5
+)
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    mean, deviation = np.array([1, 2], np.float32), np.array([2, 4], np.float32)
+    return Classifier(CONFIGURED, mean, deviation, ((np.array([[1, -1]], np.float32), np.array([0.5], np.float32)),))
+
+
+def test_probabilities_by_hand(classifier: Classifier) -> None:
+    probabilities = classifier.probabilities(np.array([[1, 2], [3, 2]], np.float32))
+    assert probabilities == pytest.approx(1 / (1 + np.exp([-0.5, -1.5])))
+    assert classifier.probabilities(np.empty((0, 2), np.float32)).shape == (0,)
+
+
+def test_loads_as_saved_and_saves_the_same_bytes(classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "a")
+    loaded = Classifier.load(tmp_path / "a")
+    assert loaded.config == classifier.config
+    features = np.random.default_rng(0).standard_normal((5, 2), np.float32)
+    assert np.array_equal(loaded.probabilities(features), classifier.probabilities(features))
+    loaded.save(tmp_path / "b")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [CONFIG, HEAD]
+    for name in (CONFIG, HEAD):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_features_of_another_width(classifier: Classifier) -> None:
+    with pytest.raises(ClassifierError, match="features of width 3, but the head was trained on 2"):
+        classifier.probabilities(np.zeros((1, 3), np.float32))
+
+
+def test_a_missing_classifier_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ClassifierError, match=r"config\.json: no classifier; run `dvc repro` or `dvc pull`"):
+        Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [CONFIG, HEAD])
+def test_damage_is_named(classifier: Classifier, tmp_path: Path, name: str) -> None:
+    classifier.save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-9])
+    with pytest.raises(ClassifierError, match="damaged classifier"):
+        Classifier.load(tmp_path)
+
+
+def test_a_missing_layer_is_named(classifier: Classifier, tmp_path: Path) -> None:
+    replace(classifier, layers=()).save(tmp_path)
+    with pytest.raises(ClassifierError, match="damaged classifier"):
+        Classifier.load(tmp_path)

@@ -1,0 +1,183 @@
+"""FrozenEncoder on small models made here, with the transformers classes that people use."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    AlbertModel,
+    AutoModel,
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+)  # fmt: skip
+
+from stages.core.encoder import FrozenEncoder, fingerprint, pick_device
+from stages.core.encoder_spec import EncoderSpec
+from stages.core.errors import EncoderError
+from stages.core.pooling import pool
+
+BUNDLED = Path(__file__).parents[2] / "models" / "encoder"
+TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]
+SMALL = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def spec(encoder: Path | str, **changes: object) -> EncoderSpec:
+    settings = {"revision": None, "max_length": 32, "pooling": "mean", "precision": "float32"}
+    return EncoderSpec(encoder=str(encoder), **{**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random ALBERT with the activation of the published one, and the bundled tokenizer."""
+    return made(AlbertModel(AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64)), tmp_path_factory)
+
+
+def made(model: torch.nn.Module, factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = factory.mktemp("encoder")
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BUNDLED / name, folder)
+    return folder
+
+
+def test_one_text_gives_one_vector_whatever_its_batch(albert: Path) -> None:
+    encoder = FrozenEncoder.load(spec(albert), "cpu")
+    together = encoder.encode(TEXTS * 20)
+    assert together.shape == (100, 32)
+    assert together.dtype == np.float32
+    for place, text in enumerate(TEXTS):
+        np.testing.assert_allclose(encoder.encode([text])[0], together[place], atol=1e-5)
+        np.testing.assert_allclose(together[place + 95], together[place], atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "mean+max"])
+def test_vectors_are_those_of_plain_transformers(albert: Path, pooling: str) -> None:
+    encoder = FrozenEncoder.load(spec(albert, pooling=pooling), "cpu")
+    model = AutoModel.from_pretrained(albert, dtype=torch.float32, attn_implementation="eager").eval()
+    assert model.config.hidden_act == "gelu_new", "so that the faster formula is compared with the original"
+    tokens = encoder.tokenizer(TEXTS, padding=True, truncation=True, max_length=32, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model(**tokens).last_hidden_state.numpy()
+    for row, vector in enumerate(encoder.encode(TEXTS)):
+        kept = hidden[row][tokens["attention_mask"][row].bool().numpy()]
+        wanted = {"cls": kept[0], "mean": kept.mean(0), "max": kept.max(0)}
+        wanted["mean+max"] = np.concatenate([wanted["mean"], wanted["max"]])
+        np.testing.assert_allclose(vector, wanted[pooling], atol=1e-5)
+
+
+def test_no_pooler_no_gradient_no_dropout(albert: Path) -> None:
+    encoder = FrozenEncoder.load(spec(albert), "cpu")
+    assert not any("pooler" in name for name, _ in encoder.model.named_parameters())
+    assert any("pooler" in name for name, _ in AutoModel.from_pretrained(albert).named_parameters())
+    assert not any(parameter.requires_grad for parameter in encoder.model.parameters())
+    assert not encoder.model.training
+    assert encoder.model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BertModel(BertConfig(**SMALL, intermediate_size=64)),
+        DistilBertModel(DistilBertConfig(vocab_size=30_000, dim=32, n_layers=2, n_heads=2, hidden_dim=64)),
+        AlbertForMaskedLM(AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64)),
+    ],
+    ids=["bert", "distilbert-without-a-pooler", "albert-saved-with-a-head"],
+)
+def test_other_encoders(model: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> None:
+    encoder = FrozenEncoder.load(spec(made(model, tmp_path_factory)), "cpu")
+    assert encoder.encode(TEXTS).shape == (5, 32)
+    assert np.isfinite(encoder.encode(TEXTS)).all()
+
+
+def test_the_fingerprint_is_of_the_weights(albert: Path) -> None:
+    model = AlbertModel.from_pretrained(albert, add_pooling_layer=False)
+    assert fingerprint(model) == FrozenEncoder.load(spec(albert), "cpu").fingerprint
+    model.embeddings.word_embeddings.weight.data[0, 0] += 1
+    assert fingerprint(model) != FrozenEncoder.load(spec(albert), "cpu").fingerprint
+
+
+def test_low_precision_stays_close(albert: Path) -> None:
+    exact = FrozenEncoder.load(spec(albert), "cpu").encode(TEXTS)
+    rough = FrozenEncoder.load(spec(albert, precision="bfloat16"), "cpu").encode(TEXTS)
+    assert not np.array_equal(exact, rough)
+    cosine = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
+    assert cosine.min() > 0.999
+
+
+def test_a_local_folder_never_touches_the_network(albert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert FrozenEncoder.load(spec(albert), "cpu").width == 32
+
+
+def test_padding_takes_no_part() -> None:
+    hidden = torch.tensor([[[1.0], [3.0], [99.0]]])
+    mask = torch.tensor([[1, 1, 0]])
+    assert pool(hidden, mask, "mean+max").tolist() == [[2.0, 3.0]]
+
+
+@pytest.fixture
+def broken(albert: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(albert, tmp_path / "broken"))
+
+
+def refusal(encoder: Path | str, **changes: object) -> str:
+    with pytest.raises(EncoderError) as refused:
+        FrozenEncoder.load(spec(encoder, **changes), "cpu")
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_missing_weights(broken: Path) -> None:
+    (broken / "model.safetensors").unlink()
+    assert "no safetensors weights" in refusal(broken)
+
+
+def test_truncated_weights(broken: Path) -> None:
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert "could not be loaded" in refusal(broken)
+
+
+def test_weights_that_lack_a_tensor(broken: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(broken / "model.safetensors")
+    del tensors["encoder.embedding_hidden_mapping_in.weight"]
+    save_file(tensors, broken / "model.safetensors", {"format": "pt"})
+    assert "1 weights are missing, such as encoder.embedding_hidden_mapping_in.weight" in refusal(broken)
+
+
+def test_a_folder_without_config(tmp_path: Path) -> None:
+    assert "config.json: no such file" in refusal(tmp_path)
+
+
+def test_an_unknown_encoder() -> None:
+    assert "could not be loaded" in refusal("nobody/nothing", revision="0" * 40)
+
+
+def test_a_hub_encoder_must_be_pinned() -> None:
+    assert "set encode.revision" in refusal("albert/albert-base-v1")
+
+
+def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:
+    assert "encode.max_length is 513, but" in refusal(albert, max_length=513)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(EncoderError, match=r"device 'cuda' is not there; set encode\.device to auto or cpu"):
+        pick_device("cuda")

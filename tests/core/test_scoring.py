@@ -1,0 +1,106 @@
+"""Metrics and intervals against scikit-learn and cases worked out by hand."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from stages.core.bootstrap import METRICS, accuracy_and_f1, interval, resample, roc_auc
+from stages.core.curves import MOST_POINTS, as_csv, confusion_points, curve_points
+from stages.core.scoring import accuracy_by_slice, calibration, expected_calibration_error, score
+
+RNG = np.random.default_rng(0)
+LABELS = (RNG.random(500) < 0.7).astype(np.int8)
+PROBABILITIES = np.clip(RNG.normal(0.35 + 0.3 * LABELS, 0.2), 0, 1).round(2).astype(np.float32)  # rounded, so with ties
+PREDICTED = (PROBABILITIES >= 0.5).astype(np.int8)
+
+
+def test_resampled_metrics_are_those_of_sklearn_on_the_resampled_rows() -> None:
+    places = RNG.integers(0, 500, (20, 500))
+    counts = np.stack([np.bincount(row, minlength=500) for row in places]).astype(np.float32)
+    accuracy, f1_macro = accuracy_and_f1(counts, LABELS, PREDICTED)
+    area = roc_auc(counts, LABELS, PROBABILITIES)
+    for draw, rows in enumerate(places):
+        assert accuracy[draw] == pytest.approx(metrics.accuracy_score(LABELS[rows], PREDICTED[rows]))
+        assert f1_macro[draw] == pytest.approx(metrics.f1_score(LABELS[rows], PREDICTED[rows], average="macro"))
+        assert area[draw] == pytest.approx(metrics.roc_auc_score(LABELS[rows], PROBABILITIES[rows]), abs=1e-6)
+
+
+def test_a_draw_of_one_class_has_no_area() -> None:
+    assert np.isnan(
+        roc_auc(np.array([[3, 0]], np.float32), np.array([1, 0], np.int8), np.array([0.2, 0.1], np.float32))
+    )
+
+
+def test_bootstrap_of_accuracy_matches_the_binomial() -> None:
+    draws = resample(LABELS, PREDICTED[None], PROBABILITIES[None], 10_000, seed=0)
+    assert set(draws) == set(METRICS)
+    share = (LABELS == PREDICTED).mean()
+    assert draws["accuracy"].shape == (1, 10_000)
+    assert draws["accuracy"].mean() == pytest.approx(share, abs=0.001)
+    assert draws["accuracy"].std() == pytest.approx(np.sqrt(share * (1 - share) / 500), rel=0.03)
+    low, high = interval(draws["accuracy"][0])
+    assert (low, high) == pytest.approx((share - 1.96 * 0.0187, share + 1.96 * 0.0187), abs=0.006)
+
+
+def test_two_classifiers_are_resampled_together() -> None:
+    draws = resample(LABELS, np.stack([PREDICTED, PREDICTED]), np.stack([PROBABILITIES, PROBABILITIES]), 100, seed=1)
+    for values in draws.values():
+        assert np.array_equal(values[0], values[1])
+
+
+def test_every_metric_is_there_with_bounds_around_it() -> None:
+    values = score(LABELS, PROBABILITIES, 0.5, bins=10, draws=500, seed=0)
+    assert values["rows"] == 500
+    assert values["majority_accuracy"] == pytest.approx(max(LABELS.mean(), 1 - LABELS.mean()))
+    assert values["brier"] == pytest.approx(np.mean((PROBABILITIES.astype(float) - LABELS) ** 2))
+    for name in METRICS:
+        assert values[f"{name}_low"] < values[name] < values[f"{name}_high"]
+    assert values == score(LABELS, PROBABILITIES, 0.5, bins=10, draws=500, seed=0)
+
+
+def test_calibration_by_hand() -> None:
+    labels = np.array([0, 1, 1, 1], np.int8)
+    probabilities = np.array([0.1, 0.3, 0.9, 1.0], np.float32)
+    assert [row["rows"] for row in calibration(labels, probabilities, 2)] == [2, 2]
+    # bins: predicted 0.2 against 0.5, predicted 0.95 against 1
+    assert expected_calibration_error(labels, probabilities, 2) == pytest.approx((2 * 0.3 + 2 * 0.05) / 4)
+
+
+def test_slices_with_their_intervals() -> None:
+    right = np.array([True, True, False, True])
+    rows = list(accuracy_by_slice(right, {"size": np.array(["s", "s", "m", "m"], dtype=object)}))
+    assert [(row["slice"], row["value"], row["rows"], row["accuracy"]) for row in rows] == [
+        ("size", "m", 2, 0.5),
+        ("size", "s", 2, 1.0),
+    ]
+    # Wilson, 2 of 2: n / (n + z**2)
+    assert rows[1]["accuracy_low"] == pytest.approx(2 / (2 + 1.959964**2))
+
+
+def test_curves_are_thinned_and_keep_their_ends() -> None:
+    probabilities = RNG.random(5000).astype(np.float32)
+    labels = (RNG.random(5000) < probabilities).astype(np.int8)
+    curves = curve_points(labels, probabilities)
+    for points in curves.values():
+        assert len(points) == MOST_POINTS
+    assert curves["roc"][0] == {"false_positive_rate": 0, "true_positive_rate": 0}
+    assert curves["roc"][-1] == {"false_positive_rate": 1, "true_positive_rate": 1}
+    assert curves["precision_recall"][0] == {"recall": 0, "precision": 1}
+    assert curves["precision_recall"][-1]["recall"] == 1
+
+
+def test_confusion_matrix_by_hand() -> None:
+    cells = confusion_points(
+        np.array([0, 0, 1, 1, 1], np.int8), np.array([0, 1, 1, 1, 0], np.int8), ("negative", "positive")
+    )
+    assert [(cell["actual"], cell["predicted"], cell["rows"]) for cell in cells] == [
+        ("negative", "negative", 1),
+        ("negative", "positive", 1),
+        ("positive", "negative", 1),
+        ("positive", "positive", 2),
+    ]
+    assert cells[3]["share"] == pytest.approx(2 / 3)
+
+
+def test_csv_quotes_what_needs_it() -> None:
+    assert as_csv([{"a": 'x,"y"', "b": 1.5}]) == 'a,b\n"x,""y""",1.5\n'

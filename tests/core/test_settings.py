@@ -1,0 +1,95 @@
+"""Keys of params.yaml: what is refused, and how it is named."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import SettingsError
+from stages.core.settings import read_section
+from stages.encode import Params as EncodeParams
+from stages.split import Params as SplitParams
+from stages.train import Params as TrainParams
+
+TRAIN = {
+    "seed": "0",
+    "head_layers": "1",
+    "hidden_size": "256",
+    "dropout": "0.0",
+    "learning_rate": "0.0001",
+    "weight_decay": "0.0",
+    "epochs": "30",
+    "batch_size": "16",
+}
+
+
+def write(folder: Path, **keys: str | None) -> Path:
+    lines = [f"  {key}: {value}" for key, value in {**TRAIN, **keys}.items() if value is not None]
+    path = folder / "params.yaml"
+    path.write_text("\n".join(["train:", *lines]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("1e-4", 1e-4), ("1E-4", 1e-4), ("1.e-4", 1e-4), (".5e1", 5.0), ("1", 1.0)]
+)
+def test_numbers_arrive_as_numbers(tmp_path: Path, written: str, value: float) -> None:
+    assert read_section(write(tmp_path, learning_rate=written), "train", TrainParams).learning_rate == value
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"learning_rat": "0.1"}, "train.learning_rat is unknown; expected one of seed, "),
+        ({"epochs": None}, "train.epochs is missing"),
+        ({"epochs": '"30"'}, "train.epochs is '30', expected a valid integer"),
+        ({"epochs": "3.5"}, "train.epochs is 3.5, expected a valid integer"),
+        ({"epochs": "true"}, "train.epochs is True, expected a valid integer"),
+        ({"learning_rate": "fast"}, "train.learning_rate is 'fast', expected a valid number"),
+        ({"learning_rate": "-1"}, "train.learning_rate is -1, expected greater than 0"),
+        ({"learning_rate": ".nan"}, "train.learning_rate is nan, expected a finite number"),
+        ({"dropout": "1.0"}, "train.dropout is 1.0, expected less than 1"),
+        ({"seed": "[1]"}, "train.seed is [1], expected a valid integer"),
+        ({"seed": "2026-11-23"}, "train.seed is '2026-11-23', expected a valid integer"),
+    ],
+)
+def test_wrong_keys_are_named_in_full(tmp_path: Path, keys: dict[str, str | None], message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_section(write(tmp_path, **keys), "train", TrainParams)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_choice_names_what_can_be_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        "encode: {encoder: e, revision: null, max_length: 20, pooling: sum, precision: auto, device: auto}", "utf-8"
+    )
+    with pytest.raises(SettingsError, match=r"encode\.pooling is 'sum', expected 'cls', 'mean', 'max' or 'mean\+max'"):
+        read_section(path, "encode", EncodeParams)
+
+
+def test_a_rule_on_two_keys(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("split: {salt: s, val: 0.5, test: 0.5}")
+    with pytest.raises(SettingsError, match=r"split: expected val \+ test below 1"):
+        read_section(path, "split", SplitParams)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("train: [", "not readable as YAML"),
+        ("", "section 'train' is missing"),
+        ("train: 3", "section 'train' is missing"),
+    ],
+)
+def test_files_that_are_no_settings(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=message):
+        read_section(path, "train", TrainParams)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        read_section(tmp_path / "params.yaml", "train", TrainParams)

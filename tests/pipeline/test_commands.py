@@ -1,0 +1,112 @@
+"""The commands that people use, in a repository of their own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Project
+
+STAGES = ["prepare", "split", "encode", "train", "evaluate"]
+
+
+def stages_run(output: str) -> list[str]:
+    return [stage for stage in STAGES if f"Running stage '{stage}'" in output]
+
+
+def accuracy(project: Project) -> float:
+    return json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"]
+
+
+def test_a_second_repro_is_up_to_date(finished: Project) -> None:
+    assert "Data and pipelines are up to date." in finished.run("dvc", "repro").stdout
+    assert "Data and pipelines are up to date." in finished.run("dvc", "status").stdout
+
+
+def test_the_same_inputs_give_the_same_bytes(finished: Project) -> None:
+    lock = (finished.root / "dvc.lock").read_bytes()
+    ran = finished.run("dvc", "repro", "--force").stdout
+    assert stages_run(ran) == STAGES
+    assert (finished.root / "dvc.lock").read_bytes() == lock
+    assert not finished.run("git", "status", "--porcelain").stdout
+
+
+def test_an_experiment_runs_only_what_depends_on_its_key(finished: Project) -> None:
+    before = accuracy(finished)
+    ran = finished.run("dvc", "exp", "run", "-n", "faster", "-S", "train.learning_rate=5e-2").stdout
+    assert stages_run(ran) == ["train", "evaluate"]
+    after = accuracy(finished)
+    files = json.loads(finished.run("dvc", "metrics", "diff", "--json", "HEAD").stdout)
+    accuracies = files["metrics/evaluate.json"]["accuracy"]
+    assert accuracies == {"old": before, "new": after, "diff": pytest.approx(after - before)}
+    assert before != after, "else the diff would show nothing"
+    shown = json.loads(finished.run("dvc", "exp", "show", "--json").stdout)
+    assert "faster" in json.dumps(shown)
+    assert str(before) in json.dumps(shown)
+    assert str(after) in json.dumps(shown)
+
+
+def test_the_threshold_does_not_run_the_encoder(finished: Project) -> None:
+    ran = finished.run("dvc", "exp", "run", "-S", "evaluate.threshold=0.7").stdout
+    assert stages_run(ran) == ["train", "evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "stage", "message"),
+    [
+        ("train", "epoch", 3, "train", "train.epoch is unknown"),
+        ("train", "epochs", "many", "train", "train.epochs is 'many', expected a valid integer"),
+        ("split", "val", 1.5, "split", "split.val is 1.5, expected less than 1"),
+        ("encode", "encoder", "models/none", "encode", "encode.encoder 'models/none' is no folder here"),
+        ("evaluate", "slices", ["Size"], "evaluate", "evaluate.slices: no column 'Size'; expected length, rating"),
+    ],
+)
+def test_a_failed_stage_keeps_the_last_good_outputs(
+    finished: Project, section: str, key: str, value: object, stage: str, message: str
+) -> None:
+    lock = (finished.root / "dvc.lock").read_bytes()
+    finished.set_params(**{section: {key: value}})
+    failed = finished.run("dvc", "repro", check=False)
+    assert failed.returncode != 0
+    assert f"failed to reproduce '{stage}'" in failed.stderr
+    assert message in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert (finished.root / "dvc.lock").read_bytes() == lock
+    finished.run("git", "checkout", "-q", ".")
+    finished.run("dvc", "checkout")
+    assert "Data and pipelines are up to date." in finished.run("dvc", "status").stdout
+
+
+def test_a_missing_key_is_named(finished: Project) -> None:
+    path = finished.root / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    del params["train"]["epochs"]
+    path.write_text(yaml.safe_dump(params))
+    failed = finished.run("dvc", "repro", check=False)
+    assert failed.returncode != 0
+    assert "train.epochs is missing" in failed.stderr
+
+
+def test_training_changes_no_weight_of_the_encoder(finished: Project) -> None:
+    assert not finished.run("git", "status", "--porcelain", "models/encoder").stdout
+    features = json.loads((finished.root / "data/encode/config.json").read_text())
+    classifier = json.loads((finished.root / "models/classifier/config.json").read_text())
+    assert classifier["features"] == features
+
+
+def test_the_artifact_is_known_to_dvc(finished: Project, tmp_path: Path) -> None:
+    finished.run("git", "tag", "sentiment@v1.0.0")  # how the registry names a version
+    finished.run("dvc", "artifacts", "get", ".", "sentiment", "-o", str(tmp_path / "got"))
+    assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "head.safetensors"]
+
+
+def test_real_reviews(project: Project, reviews_csv: Path) -> None:
+    (project.root / "data/raw/womens.csv").write_bytes(reviews_csv.read_bytes())
+    project.run("dvc", "add", "data/raw/womens.csv")
+    project.commit("Track the real reviews")
+    ran = project.run("dvc", "exp", "run", "-S", "prepare.source=data/raw/womens.csv").stdout
+    assert stages_run(ran) == STAGES
+    counts = json.loads((project.root / "metrics/prepare.json").read_text())
+    assert (counts["rows"], counts["with_text"], counts["repeated"]) == (23_486, 22_641, 5)
+    assert accuracy(project) > 0.82  # 24 tokens and 4 epochs only, but well above 0.77, always positive

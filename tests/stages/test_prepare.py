@@ -1,0 +1,159 @@
+"""Raw reviews to a clean table, and what bad input gets."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from stages import prepare
+
+HEADER = "Title,Review Text,Rating,Department Name\n"
+GOOD = HEADER + 'Nice,"Soft, and warm",5,Tops\n,Too big,2,Tops\n'
+PARAMS = {
+    "source": "reviews.csv",
+    "text_columns": ["Title", "Review Text"],
+    "rating_column": "Rating",
+    "rating_min": 1,
+    "rating_max": 5,
+    "positive_above": 3,
+    "drop_ratings": [],
+    "slice_columns": ["Department Name"],
+}
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable) -> Callable:
+    """Run prepare on CSV text or bytes; returns the outcome, the rows and the counts."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(content: str | bytes | None, **params: object) -> tuple:
+        if content is not None:
+            Path("reviews.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        Path("params.yaml").write_text(yaml.safe_dump({"prepare": {**PARAMS, **params}}))
+        outcome = command(prepare.main, "--output", "out/reviews.parquet", "--metrics", "out/prepare.json")
+        if outcome.status:
+            assert not list(Path("out").glob("**/*")), "a failed run leaves nothing behind"
+            return outcome, None, None
+        return (
+            outcome,
+            pq.read_table("out/reviews.parquet").to_pylist(),
+            json.loads(Path("out/prepare.json").read_text()),
+        )
+
+    return call
+
+
+def test_text_label_rating_and_slices(prepared: Callable) -> None:
+    _, rows, counts = prepared(GOOD)
+    assert [row["text"] for row in rows] == ["Nice. Soft, and warm", "Too big"]
+    assert [row["label"] for row in rows] == [1, 0]
+    assert [row["rating"] for row in rows] == [5, 2]
+    assert [row["Department Name"] for row in rows] == ["Tops", "Tops"]
+    assert counts == {
+        "rows": 2, "empty_text": 0, "with_text": 2, "dropped_rating": 0, "repeated": 0, "kept": 2,
+        "positive_share": 0.5,
+    }  # fmt: skip
+
+
+def test_every_row_left_out_is_counted_by_reason(prepared: Callable) -> None:
+    repeated = ",Too big,2,Skirts\n,Too big,2,Tops\n,Too big,1,Tops\n"  # the last has another rating
+    empty = 'Only a title,"  ",5,Tops\n,,4,Tops\n'
+    dropped = ",So so,3,Tops\n"
+    _, rows, counts = prepared(GOOD + repeated + empty + dropped, drop_ratings=[3])
+    assert [(row["text"], row["rating"]) for row in rows] == [
+        ("Nice. Soft, and warm", 5),
+        ("Too big", 2),
+        ("Too big", 1),
+    ]
+    assert counts["rows"] == 8
+    assert (counts["empty_text"], counts["dropped_rating"], counts["repeated"], counts["kept"]) == (2, 1, 2, 3)
+
+
+def test_ids_do_not_depend_on_other_rows(prepared: Callable) -> None:
+    _, rows, _ = prepared(GOOD)
+    header, first, second, _ = GOOD.split("\n")
+    _, turned, _ = prepared("\n".join([header, "A,new one,4,Tops", second, first, ""]))
+    ids = {row["text"]: row["id"] for row in turned}
+    assert all(ids[row["text"]] == row["id"] for row in rows)
+    assert len(set(ids.values())) == 3
+
+
+def test_words_that_pandas_takes_for_missing_stay_text(prepared: Callable) -> None:
+    _, rows, _ = prepared(GOOD + "null,NA,1,None\n")
+    assert rows[-1]["text"] == "null. NA"
+    assert rows[-1]["Department Name"] == "None"
+
+
+def test_line_ends_inside_texts_are_kept(prepared: Callable) -> None:
+    _, rows, _ = prepared(GOOD.replace("\n", "\r\n") + '"x","one\rtwo\r\nthree",1,Tops\r\n')
+    assert rows[-1]["text"] == "x. one\rtwo\r\nthree"
+
+
+def test_a_byte_order_mark_and_whole_ratings_as_decimals(prepared: Callable) -> None:
+    outcome, rows, _ = prepared(b"\xef\xbb\xbf" + GOOD.replace(",5,", ",5.0,").encode())
+    assert outcome.status == 0
+    assert rows[0]["rating"] == 5
+
+
+def test_columns_come_from_params(prepared: Callable) -> None:
+    outcome, rows, _ = prepared(
+        "stars;x,body\n9,bad\n70,good\n".replace(";x", ""),
+        text_columns=["body"], rating_column="stars", rating_min=0, rating_max=100, positive_above=50, slice_columns=[],
+    )  # fmt: skip
+    assert outcome.status == 0
+    assert [(row["text"], row["label"]) for row in rows] == [("bad", 0), ("good", 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "reviews.csv: no such file"),
+        ("", "reviews.csv: is empty, expected a header row"),
+        (HEADER, "reviews.csv: has a header and no rows"),
+        ("Title,Rating,Department Name\nx,5,Tops\n", "column 'Review Text' is missing; found 'Title', 'Rating'"),
+        (HEADER.replace("Title", "Rating") + "1,b,5,Tops\n", "column 'Title' is missing"),
+        ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' stands 2 times"),
+        (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a whole number from 1 to 5"),
+        (GOOD + "a,b,0,Tops\n", "row 3, column 'Rating': found '0', expected"),
+        (GOOD + "a,b,6,Tops\n", "row 3, column 'Rating': found '6', expected"),
+        (GOOD + "a,b,3.5,Tops\n", "row 3, column 'Rating': found '3.5', expected"),
+        (GOOD + "a,b,,Tops\n", "row 3, column 'Rating': found '', expected"),
+        (GOOD + "a,b,inf,Tops\n", "row 3, column 'Rating': found 'inf', expected"),
+        (GOOD.encode() + b"a,caf\xe9,5,Tops\n", "byte 0xe9 after row"),
+        (GOOD + 'a,"never closed,5,Tops\n' * 3, "row 3: "),
+        (GOOD + 'a,"never closed,5,Tops\nb,c,5,Tops\n', "row 3: a quoted field is never closed"),
+        (GOOD + 'a,"' + "long " * 40_000, "row 3: a quoted field is never closed"),
+        (GOOD + "a,b\0c,5,Tops\n", "row 3: holds a NUL byte"),
+        (GOOD + "a,b,5\n", "row 3 has 3 fields, expected 4"),
+        (GOOD + "a,b,5,Tops,more\n", "row 3 has 5 fields, expected 4"),
+        (HEADER + "a,,5,Tops\n,,2,Tops\n", "no rows are left"),
+        (HEADER + "a,b,5,Tops\n", "all rows left are positive"),
+        (HEADER + "a,b,1,Tops\n", "all rows left are negative"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_in_one_line(prepared: Callable, content: str | bytes | None, message: str) -> None:
+    outcome, _, _ = prepared(content)
+    assert outcome.status == 1
+    assert message in outcome.said
+    assert "\n" not in outcome.said
+    assert "Traceback" not in outcome.said
+
+
+def test_a_folder_instead_of_a_file(prepared: Callable) -> None:
+    Path("reviews.csv").mkdir()
+    outcome, _, _ = prepared(None)
+    assert outcome.status == 1
+    assert "reviews.csv: is a folder" in outcome.said
+
+
+def test_settings_that_leave_a_class_empty(prepared: Callable) -> None:
+    outcome, _, _ = prepared(GOOD, positive_above=5)
+    assert "prepare: expected rating_min <= positive_above < rating_max" in outcome.said
+
+
+def test_slice_columns_may_not_hide_columns_of_the_table(prepared: Callable) -> None:
+    outcome, _, _ = prepared(GOOD, slice_columns=["text"])
+    assert "slice_columns without text" in outcome.said

@@ -1,0 +1,131 @@
+"""Training on features: reproducible, the best epoch kept, bad features refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from stages import train
+from stages.core.classifier import Classifier
+from stages.core.features import feature_writer
+from stages.core.reviews import table_schema
+from stages.core.tables import table_writer
+
+SCHEMA = table_schema([], ["body"])
+SETTINGS = {
+    "seed": 0, "head_layers": 1, "hidden_size": 8, "dropout": 0.0,
+    "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 5, "batch_size": 16,
+}  # fmt: skip
+INFO = {
+    "spec": {"encoder": "e", "revision": None, "max_length": 20, "pooling": "mean", "precision": "auto"},
+    "fingerprint": "f", "width": 4, "text_columns": ["body"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """A folder with split/ and features/ of a problem that a line can solve but for noise."""
+    rng = np.random.default_rng(0)
+    for part, rows in (("train", 400), ("val", 100)):
+        features = rng.standard_normal((rows, 4)).astype(np.float32)
+        labels = (features[:, 0] + rng.normal(0, 0.5, rows) > 0).astype(int)
+        table = [
+            {"id": f"{n:016x}", "text": "t", "label": int(label), "rating": 1 + 4 * int(label)}
+            for n, label in enumerate(labels)
+        ]
+        with table_writer(tmp_path / "split" / f"{part}.parquet", SCHEMA) as writer:
+            writer.write(pa.RecordBatch.from_pylist(table, SCHEMA))
+        write_features(tmp_path, part, features)
+    (tmp_path / "features" / "config.json").write_text(json.dumps(INFO))
+    return tmp_path
+
+
+def write_features(folder: Path, part: str, features: np.ndarray) -> None:
+    with feature_writer(folder / "features" / f"{part}.npy", *features.shape) as writer:
+        writer.write(features)
+
+
+@pytest.fixture
+def trained(inputs: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    monkeypatch.chdir(inputs)
+
+    def call(output: str = "classifier", **settings: object) -> object:
+        params = {"train": {**SETTINGS, **settings}, "evaluate": {"threshold": 0.4, "other": "not train's business"}}
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        return command(
+            train.main, "--split", "split", "--features", "features", "--output", output, "--log", f"{output}-log"
+        )
+
+    return call
+
+
+def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
+    assert trained(epochs=40, learning_rate=0.3, batch_size=4).status == 0
+    losses = [
+        float(line.split("\t")[1])
+        for line in Path("classifier-log/plots/metrics/val/loss.tsv").read_text().splitlines()[1:]
+    ]
+    assert len(losses) == 40
+    best = json.loads(Path("classifier-log/metrics.json").read_text())["best"]
+    assert best == {"epoch": int(np.argmin(losses)), "val_loss": min(losses)}
+    assert best["epoch"] < 39, "else the last epoch might as well have been kept"
+    features = np.load("features/val.npy")
+    probabilities = Classifier.load(Path("classifier")).probabilities(features).astype(np.float64)
+    labels = train.read_part("val", Path("split"), Path("features")).labels
+    kept = -np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities)))
+    assert kept == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_the_artefact_says_how_to_feed_it(trained: Callable) -> None:
+    trained()
+    config = Classifier.load(Path("classifier")).config
+    assert config.features.model_dump(mode="json") == INFO
+    assert config.threshold == 0.4
+    assert config.labels == ("negative", "positive")
+
+
+@pytest.mark.parametrize("settings", [{}, {"head_layers": 3, "dropout": 0.5}])
+def test_two_runs_give_the_same_bytes(trained: Callable, settings: dict[str, object]) -> None:
+    trained("one", **settings)
+    trained("two", **settings)
+    trained("three", seed=1, **settings)
+    files = [path.relative_to("one") for path in Path("one").iterdir()]
+    assert all((Path("one") / name).read_bytes() == (Path("two") / name).read_bytes() for name in files)
+    assert Path("one/head.safetensors").read_bytes() != Path("three/head.safetensors").read_bytes()
+    assert Path("one-log/metrics.json").read_bytes() == Path("two-log/metrics.json").read_bytes()
+
+
+def test_features_of_another_number_of_rows(trained: Callable) -> None:
+    write_features(Path.cwd(), "val", np.zeros((99, 4), np.float32))
+    outcome = trained()
+    assert outcome.status == 1
+    assert "val.npy: features of 99 reviews, expected 100 as in the split" in outcome.said
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers(trained: Callable, value: float) -> None:
+    features = np.load("features/train.npy")
+    features[7, 2] = value
+    write_features(Path.cwd(), "train", features)
+    outcome = trained()
+    assert outcome.status == 1
+    assert "train.npy: row 7 holds a NaN or infinity" in outcome.said
+
+
+def test_truncated_and_missing_features(trained: Callable) -> None:
+    path = Path("features/train.npy")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "train.npy: damaged features" in trained().said
+    path.unlink()
+    assert "train.npy: no such file; run `dvc repro` or `dvc pull`" in trained().said
+
+
+def test_a_diverging_rate_is_named(trained: Callable) -> None:
+    outcome = trained(learning_rate=1e38, head_layers=2)
+    assert outcome.status == 1
+    assert "diverged at train.learning_rate 1e+38" in outcome.said
+    assert not Path("classifier").exists()
