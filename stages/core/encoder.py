@@ -21,7 +21,7 @@ from stages.core.errors import EncoderError
 from stages.core.pooling import pool
 
 # tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
-TOKEN_BUDGET = {"cpu": 4_096, "mps": 16_384, "cuda": 131_072}
+TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -139,7 +139,8 @@ class FrozenEncoder:
     @torch.inference_mode()
     def _forward(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         ids, mask = (
-            torch.from_numpy(array).to(self.device) for array in padded(token_ids, self.tokenizer.pad_token_id or 0)
+            None if array is None else torch.from_numpy(array).to(self.device)
+            for array in padded(token_ids, self.tokenizer.pad_token_id or 0)
         )
         hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         pooled: NDArray[np.float32] = pool(hidden, mask, self.spec.pooling).cpu().numpy()

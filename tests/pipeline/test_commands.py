@@ -96,7 +96,7 @@ def test_training_changes_no_weight_of_the_encoder(finished: Project) -> None:
 
 
 def test_the_artifact_is_known_to_dvc(finished: Project, tmp_path: Path) -> None:
-    finished.run("git", "tag", "sentiment@v1.0.0")  # how the registry names a version
+    finished.run("git", "tag", "-a", "-m", "First", "sentiment@v1.0.0")  # how the registry names a version
     finished.run("dvc", "artifacts", "get", ".", "sentiment", "-o", str(tmp_path / "got"))
     assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "head.safetensors"]
 

@@ -1,0 +1,34 @@
+"""Batches lose no text, keep the budget, and pad little."""
+
+import numpy as np
+
+from stages.core.batching import padded, token_batches
+
+LENGTHS = np.random.default_rng(0).integers(3, 129, 3000).tolist()
+
+
+def test_every_text_once_and_within_the_budget() -> None:
+    groups = list(token_batches(LENGTHS, 2048))
+    assert sorted(place for group in groups for place in group) == list(range(3000))
+    assert all(len(group) * max(LENGTHS[place] for place in group) <= 2048 for group in groups)
+    assert max(LENGTHS[place] for place in groups[0]) == max(LENGTHS), "longest first"
+
+
+def test_padding_is_rare() -> None:
+    computed = sum(len(group) * max(LENGTHS[place] for place in group) for group in token_batches(LENGTHS, 2048))
+    assert computed < 1.05 * sum(LENGTHS)
+    in_order = sum(32 * max(LENGTHS[start : start + 32]) for start in range(0, 3000, 32))
+    assert in_order > 1.5 * sum(LENGTHS), "what batches in file order would compute"
+
+
+def test_a_text_longer_than_the_budget_stands_alone() -> None:
+    assert list(token_batches([5, 100, 5], 20)) == [[1], [0, 2]]
+    assert list(token_batches([], 20)) == []
+
+
+def test_padding_and_mask() -> None:
+    ids, mask = padded([[5, 6, 7], [8]], pad=0)
+    assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert mask is not None
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert padded([[5, 6], [7, 8]], pad=0)[1] is None
