@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra dev --quiet
 
-.PHONY: help setup repro test check lock
+.PHONY: help setup repro test check bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -36,6 +36,9 @@ check: $(INSTALLED)  ## lint, types, and whether the lock is fresh and fits toge
 	pip check
 	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
 	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }
+
+bench: $(INSTALLED)  ## measure speed beside rivals; REVIEWS_CSV=file.csv for real reviews
+	python -m benchmarks $(if $(REVIEWS_CSV),--reviews $(REVIEWS_CSV))
 
 lock: $(INSTALLED)  ## write requirements.txt anew from pyproject.toml
 	$(LOCK) --output-file requirements.txt

@@ -116,14 +116,15 @@ class FrozenEncoder:
             on_batch: called with the number of texts done, after each batch.
         """
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        token_ids = self._tokenize(texts)
+        token_ids = self.tokenize(texts)
         for places in token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]):
             vectors[places] = self._forward([token_ids[place] for place in places])
             if on_batch:
                 on_batch(len(places))
         return vectors
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, special tokens included, cut to `max_length`."""
         if not texts:
             return []
         tokens = self.tokenizer(

@@ -1,0 +1,82 @@
+"""Measures this project beside its rivals and writes benchmarks/results.json.
+
+    python -m benchmarks --reviews reviews.csv          # everything, about 25 minutes on 2 cores
+    python -m benchmarks --only train                   # seconds
+
+Machines are noisy: rivals take turns within one run, the best round of each counts, and ratios are what to read.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from benchmarks import encode, machine, pipeline, train
+from stages.core.csv_source import read_chunks
+from stages.core.errors import run
+from stages.core.text import join_text
+
+ALL = ("encode", "train", "pipeline")
+
+
+def show(title: str, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """Print rows as a Markdown table, as they come, and return them."""
+    print(f"\n{title}\n")  # noqa: T201 - the command's output
+    kept: list[dict[str, object]] = []
+    for row in rows:
+        if not kept:
+            print("| " + " | ".join(row) + " |\n|" + " --- |" * len(row), flush=True)  # noqa: T201
+        cells = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
+        print("| " + " | ".join(cells) + " |", flush=True)  # noqa: T201
+        kept.append(row)
+    return kept
+
+
+def read_texts(source: Path) -> list[str]:
+    """Return the reviews of a CSV file in the columns of the sample, in file order."""
+    chunks = read_chunks(source, ["Title", "Review Text"])
+    texts = (join_text(parts) for chunk in chunks for parts in chunk.itertuples(index=False, name=None))
+    return [text for text in texts if text]
+
+
+def main() -> None:
+    """Run the chosen measurements."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reviews", type=Path, default=Path("data/raw/sample.csv"), help="CSV (default: %(default)s)")
+    parser.add_argument("--only", choices=ALL, action="append", help="measure this, and not everything")
+    parser.add_argument("--texts", type=int, default=128, help="reviews for the base shape (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="best of so many (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"), help="(default: %(default)s)")
+    args = parser.parse_args()
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    texts = read_texts(args.reviews)
+    results: dict[str, object] = {"machine": machine.describe(device), "reviews": args.reviews.name}
+    print(results["machine"])  # noqa: T201
+    chosen = args.only or ALL
+    if "encode" in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            base = encode.base_shape(Path(folder, "albert-base-shape"))
+            shapes = [(encode.BUNDLED, 128, args.texts * 10)]
+            shapes += [(base, length, args.texts) for length in (20, 128, 256)]
+            results["encode"] = [
+                row
+                for encoder, length, count in shapes
+                for row in show(
+                    f"encode: {encoder.name}, {length} tokens, {count} reviews",
+                    encode.measure(encoder, length, texts[:: max(1, len(texts) // count)][:count], device, args.rounds),
+                )
+            ]
+    if "train" in chosen:
+        results["train"] = show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure())
+    if "pipeline" in chosen:
+        rows = pipeline.measure(args.reviews, encode.BUNDLED, 128, texts)
+        results["pipeline"] = show("dvc repro against the usual script, bundled encoder, 128 tokens, 30 epochs", rows)
+    args.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""The machine, and how fast it multiplies matrices: the limit of every encoder on it."""
+
+import platform
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+
+def describe(device: str) -> str:
+    """Return processor, threads, torch and GPU in one line."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    gpu = f", {torch.cuda.get_device_name()}" if device == "cuda" else ""
+    name = names[0] if names else platform.processor()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}{gpu}"
+
+
+def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int = 5) -> float:
+    """Return the best measured rate of a square matrix product, in FLOP a second."""
+    square = torch.randn(size, size, device=device).to(dtype)
+    best = float("inf")
+    for _ in range(rounds + 1):
+        started = perf_counter()
+        torch.mm(square, square)
+        synchronise(device)
+        best = min(best, perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def synchronise(device: str) -> None:
+    """Wait for the GPU, which answers before it has finished."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def encoder_flops(lengths: list[int], config: Any) -> float:
+    """Return the multiplications and additions that an ALBERT needs for texts of these lengths, padding left out.
+
+    By layer and token: 8 h² for query, key, value and output, 4 h i for the feed-forward, 4 h n for attention to n
+    tokens; and once 2 e h from embedding to hidden size.
+    """
+    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    by_token = 8 * hidden**2 + 4 * hidden * inner
+    once = 2 * config.embedding_size * hidden
+    return float(sum(n * (layers * (by_token + 4 * hidden * n) + once) for n in lengths))
