@@ -27,6 +27,10 @@ class ClassifierError(PipelineError):
     """A trained classifier that is not there, is damaged, or does not fit its features."""
 
 
+class StorageError(PipelineError):
+    """Storage that cannot be reached, read or written: names the place and what it answered."""
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Run `main` and exit; errors that a person can mend come out as one line on standard error.
 

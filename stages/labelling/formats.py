@@ -1,0 +1,51 @@
+"""Which source or sink a name or a choice stands for."""
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import IO
+
+from stages.core.errors import SettingsError
+from stages.labelling.places import STANDARD
+from stages.labelling.rows import Source
+from stages.labelling.sinks import SINKS
+from stages.labelling.sources import Wanted, from_csv, from_lines, from_parquet
+
+READERS: dict[str, Callable[[str, IO[bytes], Wanted], Source]] = {
+    ".csv": from_csv,
+    ".parquet": from_parquet,
+    ".jsonl": from_lines,
+    ".txt": from_lines,
+}
+OUTPUT_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "text"}
+
+
+def names_a_file(text: str) -> bool:
+    """Tell whether an argument names an input, and is no text to label: `-`, s3://, or a known ending and no blank."""
+    known = PurePosixPath(text).suffix.lower() in READERS and not any(map(str.isspace, text))
+    return text == STANDARD or text.startswith("s3://") or known
+
+
+def reader_of(name: str) -> Callable[[str, IO[bytes], Wanted], Source]:
+    """Return what reads `name`; raises SettingsError for an unknown ending."""
+    if name == STANDARD:
+        return from_lines
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in READERS:
+        raise SettingsError(f"{name}: unknown kind of file; expected one that ends in {', '.join(READERS)}")
+    return READERS[suffix]
+
+
+def output_format(chosen: str | None, output: str, on_terminal: bool) -> str:
+    """Return a key of `SINKS`: the chosen one, else by the output's ending, else text for a terminal and CSV.
+
+    Raises:
+        SettingsError: the output's ending is unknown, or Parquet was asked for on standard output.
+    """
+    if output == STANDARD:
+        if chosen == "parquet":
+            raise SettingsError("--format parquet needs a file: say --output labels.parquet")
+        return chosen or ("text" if on_terminal else "csv")
+    suffix = PurePosixPath(output).suffix.lower()
+    if not chosen and suffix not in OUTPUT_FORMATS:
+        raise SettingsError(f"{output}: unknown kind of file; say --format {'|'.join(SINKS)}")
+    return chosen or OUTPUT_FORMATS[suffix]
