@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from stages.core.classifier import Classifier
 from stages.core.errors import run
-from stages.labelling.formats import names_a_file, output_format, reader_of
+from stages.labelling.formats import input_file, output_format, reader_of
 from stages.labelling.places import STANDARD, reading, writing
 from stages.labelling.revision import fetch_classifier
 from stages.labelling.rows import Labelled, Source
@@ -60,8 +60,7 @@ def label(args: argparse.Namespace, classifier: Path, tally: Tally) -> None:
     config = Classifier.load(classifier).config
     kind = output_format(args.format, args.output, sys.stdout.isatty())
     with ExitStack() as stack:
-        if len(args.inputs) == 1 and names_a_file(args.inputs[0]):
-            (name,) = args.inputs
+        if name := input_file(args.inputs):
             wanted = Wanted(tuple(args.text_column or config.features.text_columns), args.keep)
             source = reader_of(name)(name, stack.enter_context(reading(name)), wanted)
         else:

@@ -1,6 +1,6 @@
 """Which source or sink a name or a choice stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import IO
 
@@ -23,6 +23,14 @@ def names_a_file(text: str) -> bool:
     """Tell whether an argument names an input, and is no text to label: `-`, s3://, or a known ending and no blank."""
     known = PurePosixPath(text).suffix.lower() in READERS and not any(map(str.isspace, text))
     return text == STANDARD or text.startswith("s3://") or known
+
+
+def input_file(inputs: Sequence[str]) -> str | None:
+    """Return the input that names a file, or None where all are texts; raises SettingsError where it is not alone."""
+    files = list(filter(names_a_file, inputs))
+    if files and len(inputs) > 1:
+        raise SettingsError(f"{files[0]}: one file at a time, without texts beside it")
+    return files[0] if files else None
 
 
 def reader_of(name: str) -> Callable[[str, IO[bytes], Wanted], Source]:

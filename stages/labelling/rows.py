@@ -54,7 +54,7 @@ class Labelled:
         """Return the output's columns; probability and sentiment are None where there is no text."""
         found = ~np.isnan(self.probabilities)
         answers = zip(self.probabilities.tolist(), self.positive, found, strict=True)
-        pairs = [(round(p, 7), "positive" if up else "negative") if ok else (None, None) for p, up, ok in answers]
+        pairs = [(round(p, 6), "positive" if up else "negative") if ok else (None, None) for p, up, ok in answers]
         return {
             "id": self.rows.ids,
             "probability": [probability for probability, _ in pairs],

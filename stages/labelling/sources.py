@@ -132,7 +132,7 @@ def from_parquet(name: str, file: IO[bytes], wanted: Wanted) -> Source:
     import pyarrow.parquet as pq
 
     try:
-        parquet = pq.ParquetFile(file)
+        parquet = pq.ParquetFile(file, pre_buffer=False)  # or all that was read stays in memory
     except pa.ArrowInvalid as error:
         raise InputError(f"{name}: not a Parquet file ({str(error).splitlines()[0]})") from None
     schema = parquet.schema_arrow

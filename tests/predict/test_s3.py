@@ -1,0 +1,88 @@
+"""s3:// in and out against a real server: whole objects or none."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.core.classifier import Classifier
+
+CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"
+
+
+def body(s3, key: str) -> bytes:
+    return s3.get_object(Bucket="reviews", Key=key)["Body"].read()
+
+
+def keys(s3, prefix: str) -> list[str]:
+    return [found["Key"] for found in s3.list_objects_v2(Bucket="reviews", Prefix=prefix).get("Contents", [])]
+
+
+def uploads_begun(s3) -> list[object]:
+    return s3.list_multipart_uploads(Bucket="reviews").get("Uploads", [])
+
+
+def test_csv_in_and_out(predict: Callable, s3, tmp_path: Path) -> None:
+    s3.put_object(Bucket="reviews", Key="in/new.csv", Body=CSV)
+    (tmp_path / "new.csv").write_bytes(CSV)
+    assert predict("s3://reviews/in/new.csv", "--output", "s3://reviews/out/labels.csv", "--keep").status == 0
+    assert body(s3, "out/labels.csv").decode() == predict(tmp_path / "new.csv", "--keep").out
+    assert uploads_begun(s3) == []
+
+
+def test_parquet_in_and_out(predict: Callable, s3) -> None:
+    table = io.BytesIO()
+    pq.write_table(pa.table({"Title": ["Lovely", ""], "Review Text": ["Soft", "Fell apart"]}), table)
+    s3.put_object(Bucket="reviews", Key="in/new.parquet", Body=table.getvalue())
+    assert predict("s3://reviews/in/new.parquet", "--output", "s3://reviews/out/labels.parquet").status == 0
+    labels = pd.read_parquet(io.BytesIO(body(s3, "out/labels.parquet")))
+    assert list(labels["id"]) == [1, 2]
+    assert labels["probability"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "Input/output error")])
+def test_an_upload_that_fails_is_aborted(
+    predict: Callable, s3, monkeypatch: pytest.MonkeyPatch, kind: str, error: BaseException
+) -> None:
+    right = Classifier.probabilities
+    calls = []
+
+    def fail_late(self: Classifier, features):
+        calls.append(len(features))
+        if len(calls) > 1:
+            raise error
+        return right(self, features)
+
+    monkeypatch.setattr(Classifier, "probabilities", fail_late)
+    outcome = predict("-", "--output", f"s3://reviews/half/labels.{kind}", stdin=b"good\n" * 100)
+    assert outcome.status == (130 if error is KeyboardInterrupt else 1)
+    assert calls == [64, 36]
+    assert keys(s3, "half/") == []
+    assert uploads_begun(s3) == []
+
+
+@pytest.mark.parametrize("name", ["s3://reviews/in/absent.csv", "s3://no-such-bucket/new.csv"])
+def test_what_is_not_there_is_said_in_one_line(predict: Callable, s3, name: str) -> None:
+    outcome = predict(name)
+    assert outcome.status == 1
+    assert outcome.said.startswith(f"error: {name}: ")
+    assert len(outcome.said.splitlines()) == 1
+
+
+def test_wrong_keys_are_refused_in_one_line(predict: Callable, s3, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.put_object(Bucket="reviews", Key="in/new.csv", Body=CSV)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the keys of the tests before
+    for arguments in (("s3://reviews/in/new.csv",), ("Lovely", "--output", "s3://reviews/out/refused.csv")):
+        outcome = predict(*arguments)
+        assert outcome.status == 1
+        assert outcome.said.startswith(f"error: {arguments[-1]}: ")
+        assert "SignatureDoesNotMatch" in outcome.said
+        assert outcome.out == ""
+    assert keys(s3, "out/refused.csv") == []

@@ -1,0 +1,102 @@
+"""The command as a process among others: memory, pipes that close, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+
+COMMAND = (sys.executable, "-m", "stages.predict")
+
+
+@contextmanager
+def started(project: Project, *command: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in the project, ended with the test."""
+    with subprocess.Popen(command, cwd=project.root, env=project.environment(), **streams) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_200_000_short_texts_within_1_2_gb(finished_template: Project, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"{word}\n" for word in ("good", "bad", "fine", "soft") * 50_000))
+    with ExitStack() as stack:
+        lines = stack.enter_context(texts.open("rb"))
+        labels = stack.enter_context((tmp_path / "labels.csv").open("wb"))
+        streams = {"stdin": lines, "stdout": labels, "stderr": subprocess.PIPE}
+        process = stack.enter_context(started(finished_template, *COMMAND, "-", **streams))
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    assert "200,000 rows" in said
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    assert peak < 1.2e9
+    with (tmp_path / "labels.csv").open() as file:
+        assert sum(1 for _ in file) == 200_001
+
+
+def test_a_closed_pipe_ends_quietly(finished_template: Project) -> None:
+    texts = "yes good | head -n 20000"
+    done = finished_template.run("bash", "-c", f"{texts} | {' '.join(COMMAND)} - | head -n 1")
+    assert done.stdout == "id,probability,sentiment\n"
+    assert done.stderr == ""
+
+
+def test_answers_come_before_the_input_ends(finished_template: Project) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with started(finished_template, *COMMAND, "-", **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"good\n" * 64)
+        process.stdin.flush()
+        assert [process.stdout.readline().split(b",")[0] for _ in range(65)] == [
+            b"id",
+            *(str(row).encode() for row in range(1, 65)),
+        ]
+
+
+@pytest.mark.parametrize("output", ["labels.csv", "labels.parquet", "-"])
+def test_ctrl_c_leaves_no_half_file_and_says_how_far_it_came(
+    finished_template: Project, tmp_path: Path, output: str
+) -> None:
+    place = output if output == "-" else str(tmp_path / output)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(finished_template, *COMMAND, "-", "--output", place, **pipes) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"good\n" * 320)  # the first two windows; then it waits for more
+        process.stdin.flush()
+        if output == "-":
+            assert process.stdout is not None
+            for _ in range(321):
+                process.stdout.readline()
+        else:
+            wait_for_rows(tmp_path)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    fate = "rows written" if output == "-" else f"rows labelled, {place} not written"
+    assert said.decode().strip().splitlines()[-1] == f"stopped by Ctrl-C: 320 {fate}"
+    assert "Traceback" not in said.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_for_rows(folder: Path) -> None:
+    """Return a moment after the partial file has stopped to grow."""
+    sizes = [0]
+    deadline = time.monotonic() + 120
+    while len(sizes) < 4 or sizes[-1] == 0 or sizes[-1] != sizes[-3]:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+        sizes.append(sum(path.stat().st_size for path in folder.iterdir()))
