@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra dev --quiet
 
-.PHONY: help setup repro test check bench lock
+.PHONY: help setup repro report test check bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -25,6 +25,9 @@ $(INSTALLED): requirements.txt
 
 repro: $(INSTALLED)  ## run the pipeline (dvc repro): only what changed
 	dvc repro
+
+report: $(INSTALLED)  ## write report.html about the workspace; make report A=main B=lr-3 sets two side by side
+	python -m stages.report $(A) $(B)
 
 test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
 	pytest

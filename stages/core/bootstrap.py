@@ -32,12 +32,18 @@ def resample(
     for counts in _draw_counts(len(labels), draws, np.random.default_rng(seed)):
         chunk = slice(start, start + len(counts))
         start += len(counts)
-        for row, (answers, scores) in enumerate(zip(predicted, probabilities, strict=True)):
-            accuracy, f1_macro = accuracy_and_f1(counts, labels, answers)
-            results["accuracy"][row, chunk] = accuracy
-            results["f1_macro"][row, chunk] = f1_macro
-            results["roc_auc"][row, chunk] = roc_auc(counts, labels, scores)
+        for row, answers in enumerate(zip(predicted, probabilities, strict=True)):
+            for name, values in weighted_metrics(counts, labels, *answers).items():
+                results[name][row, chunk] = values
     return results
+
+
+def weighted_metrics(
+    counts: NDArray[np.float32], labels: NDArray[np.int8], predicted: NDArray[np.int8], scores: NDArray[np.float32]
+) -> dict[str, NDArray[np.float64]]:
+    """Return each of `METRICS`, shape (draws,), of reviews weighted by `counts`, shape (draws, rows)."""
+    accuracy, f1_macro = accuracy_and_f1(counts, labels, predicted)
+    return {"accuracy": accuracy, "f1_macro": f1_macro, "roc_auc": roc_auc(counts, labels, scores)}
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,0 +1,38 @@
+"""One self-contained page about an experiment, or about two side by side: report.html.
+
+    python -m stages.report               the workspace
+    python -m stages.report main          a branch beside the workspace
+    python -m stages.report main lr-3     two revisions: commits, branches, tags or experiments
+
+It opens without a network. Texts of reviews stand in it where the workspace has them: pass it on as you would them.
+"""
+
+import argparse
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stages.core.errors import run
+from stages.core.files import write_text
+from stages.core.revisions import WORKSPACE
+from stages.reporting.gather import gather
+from stages.reporting.page import render
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Read the arguments, gather, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", metavar="A", nargs="?", help="commit, branch, tag or experiment (default: only B)")
+    parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help="the same (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
+    args = parser.parse_args()
+
+    names = list(dict.fromkeys([args.a or args.b, args.b]))
+    write_text(args.output, render(gather(names), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+    log.info("report: %s", args.output)
+
+
+if __name__ == "__main__":
+    run(main)

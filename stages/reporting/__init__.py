@@ -1,0 +1,1 @@
+"""What the report shows, gathered from DVC, and the page that shows it."""

@@ -1,0 +1,18 @@
+"""What DVC's own commands say, as JSON in full precision."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from stages.core.errors import InputError
+
+
+def dvc_json(*arguments: str) -> Any:
+    """Run `dvc ARGUMENTS --json` and return what it says; raises InputError with DVC's last line where it fails."""
+    command = [sys.executable, "-m", "dvc", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise InputError(f"dvc {' '.join(arguments)}: {reason[-1].removeprefix('ERROR: ')}")
+    return json.loads(done.stdout)

@@ -1,0 +1,53 @@
+"""The table of experiments: what each changed, and what it reached."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stages.reporting.dvc_output import dvc_json
+
+METRICS_FILE = "metrics/evaluate.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of `dvc exp show`.
+
+    Attributes:
+        name: of the experiment or branch, "workspace", or else the commit's first seven digits.
+        derived: whether it is an experiment on top of the commit above it.
+        params: every value by its full name (`train.epochs`).
+        metrics: of the test reviews; empty where the pipeline has not run.
+    """
+
+    name: str
+    commit: str
+    derived: bool
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+
+def experiments() -> list[Experiment]:
+    """Return the workspace, the current commit and the experiments on top of it, as `dvc exp show` does."""
+    return [row for baseline in dvc_json("exp", "show") for row in _rows(baseline, derived=False)]
+
+
+def _rows(state: Mapping[str, Any], derived: bool) -> Iterator[Experiment]:
+    data = state["data"] or {"params": {}, "metrics": {}}
+    params = {
+        f"{section}.{key}": value
+        for file in data["params"].values()
+        for section, keys in (file.get("data") or {}).items()
+        for key, value in keys.items()
+    }
+    metrics = (data["metrics"].get(METRICS_FILE) or {}).get("data") or {}
+    commit = "" if state["rev"] == "workspace" else state["rev"][:7]
+    yield Experiment(state["name"] or commit or state["rev"], commit, derived, params, metrics)
+    for group in state["experiments"] or ():
+        yield from _rows(group["revs"][0], derived=True)
+
+
+def changed_params(rows: list[Experiment]) -> list[str]:
+    """Return the names of the parameters that are not the same in all rows."""
+    names = dict.fromkeys(name for row in rows for name in row.params)
+    return [name for name in names if len({repr(row.params.get(name)) for row in rows if row.params}) > 1]
