@@ -1,0 +1,159 @@
+"""The numbers of a comparison, against other programs, cases worked out by hand, and simulated truth."""
+
+import time
+
+import numpy as np
+import pytest
+from sklearn import metrics
+from statsmodels.stats.contingency_tables import mcnemar
+
+from stages.core.paired import POWER, Answers, Comparison, detectable_difference, mcnemar_exact
+
+ROWS = 2264  # of the real test reviews, about
+
+
+def answers_of(right, labels):
+    """Answers that are right where `right` says so, with a probability of 0.9 or 0.1."""
+    predicted = np.where(right, labels, 1 - labels).astype(np.int8)
+    return Answers(predicted, np.where(predicted == 1, 0.9, 0.1).astype(np.float32))
+
+
+def noisy_answers(rng, labels, noise):
+    probabilities = np.clip(labels * 0.4 + 0.3 + rng.normal(0, noise, len(labels)), 0.01, 0.99).astype(np.float32)
+    return Answers((probabilities >= 0.5).astype(np.int8), probabilities)
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(7)
+    labels = (rng.random(400) < 0.77).astype(np.int8)
+    return labels, noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.16)
+
+
+def test_a_case_worked_out_by_hand():
+    # ten reviews: A wrong on the first two, B on the third; 3 disagreements, 1 against 2
+    labels = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=np.int8)
+    a_right = np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
+    b_right = np.array([1, 1, 0, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
+    found = Comparison.of(labels, answers_of(a_right, labels), answers_of(b_right, labels), draws=500, seed=0)
+    assert (found.only_a_right, found.only_b_right) == (1, 2)
+    assert found.p == pytest.approx(1.0)  # 2 * (1 + 3) / 2**3, cut off at 1
+    assert found.verdict == "no difference"
+    accuracy = found.metrics["accuracy"]
+    assert (accuracy.a, accuracy.b, accuracy.difference) == pytest.approx((0.8, 0.9, 0.1))
+    # A: 4 of 6 positives found, no false alarm: F1 0.8 and 0.8; B: 5 of 6: 10/11 and 8/9
+    assert found.metrics["f1_macro"].a == pytest.approx(0.8)
+    assert found.metrics["f1_macro"].b == pytest.approx((10 / 11 + 8 / 9) / 2)
+    # A: 4 positives above all negatives, 2 tied with them: (4 + 2 / 2) / 6
+    assert found.metrics["roc_auc"].a == pytest.approx(5 / 6)
+
+
+def test_p_of_six_to_none_by_hand():
+    assert mcnemar_exact(6, 0) == pytest.approx(2 / 2**6)
+    assert mcnemar_exact(0, 0) == 1
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 1), (3, 9), (25, 41), (60, 60), (700, 801)])
+def test_p_is_that_of_statsmodels(only_a, only_b):
+    theirs = mcnemar([[5, only_a], [only_b, 7]], exact=True).pvalue
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(min(1.0, theirs), rel=1e-9)
+
+
+def test_intervals_agree_with_a_bootstrap_by_brute_force(pair):
+    labels, a, b = pair
+    found = Comparison.of(labels, a, b, draws=4000, seed=0)
+    measures = {
+        "accuracy": lambda y, one: metrics.accuracy_score(y[0], y[1]),
+        "f1_macro": lambda y, one: metrics.f1_score(y[0], y[1], average="macro"),
+        "roc_auc": lambda y, one: metrics.roc_auc_score(y[0], y[2]),
+    }
+    rng = np.random.default_rng(1)
+    drawn = {name: [] for name in measures}
+    for _ in range(300):
+        rows = rng.integers(0, len(labels), len(labels))
+        for name, measure in measures.items():
+            values = [measure((labels[rows], x.predicted[rows], x.probabilities[rows]), x) for x in (a, b)]
+            drawn[name].append(values[1] - values[0])
+    for name, measure in measures.items():
+        difference = found.metrics[name]
+        exact = [measure((labels, x.predicted, x.probabilities), x) for x in (a, b)]
+        assert (difference.a, difference.b) == pytest.approx(tuple(exact), abs=1e-9)
+        low, high = np.quantile(drawn[name], [0.025, 0.975])
+        width = high - low
+        # the ends of 300 draws stray by a tenth of the interval
+        assert (difference.low, difference.high) == pytest.approx((low, high), abs=0.15 * width)
+
+
+def test_swapping_flips_every_sign(pair):
+    labels, a, b = pair
+    there, back = Comparison.of(labels, a, b, 1000, 3), Comparison.of(labels, b, a, 1000, 3)
+    for name, one in there.metrics.items():
+        other = back.metrics[name]
+        assert (one.a, one.b) == (other.b, other.a)
+        assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
+    assert (there.only_a_right, there.only_b_right, there.p) == (back.only_b_right, back.only_a_right, back.p)
+    opposite = {"better": "worse", "worse": "better", "no difference": "no difference"}
+    assert back.verdict == opposite[there.verdict]
+
+
+def test_with_itself_there_is_no_difference(pair):
+    labels, a, _ = pair
+    found = Comparison.of(labels, a, a, 500, 0)
+    assert found.verdict == "no difference"
+    assert found.p == 1
+    assert all((one.difference, one.low, one.high) == (0, 0, 0) for one in found.metrics.values())
+
+
+def verdicts(accuracy_a, accuracy_b, pairs, seed):
+    """Verdicts on simulated pairs whose errors are independent, the hardest case."""
+    rng = np.random.default_rng(seed)
+    for _ in range(pairs):
+        labels = (rng.random(ROWS) < 0.77).astype(np.int8)
+        a, b = (answers_of(rng.random(ROWS) < accuracy, labels) for accuracy in (accuracy_a, accuracy_b))
+        yield Comparison.of(labels, a, b, draws=2, seed=0).verdict  # the draws do not decide
+
+
+def test_equals_are_told_apart_in_about_one_of_twenty():
+    told_apart = sum(verdict != "no difference" for verdict in verdicts(0.9, 0.9, pairs=400, seed=11))
+    assert 0.02 <= told_apart / 400 <= 0.09
+
+
+def test_three_points_are_found():
+    found = sum(verdict == "better" for verdict in verdicts(0.9, 0.93, pairs=200, seed=12))
+    assert found / 200 >= 0.9
+
+
+def test_few_disagreements_never_make_a_difference():
+    # five against none: the bootstrap's interval excludes zero, and yet equals do that in one case of sixteen
+    labels = np.ones(300, dtype=np.int8)
+    labels[200:] = 0
+    a_right = np.ones(300, dtype=bool)
+    a_right[:5] = False
+    found = Comparison.of(labels, answers_of(a_right, labels), answers_of(np.ones(300, dtype=bool), labels), 2000, 0)
+    assert found.metrics["accuracy"].low > 0
+    assert found.verdict == "no difference"
+
+
+def test_the_detectable_difference_is_detected_as_often_as_promised():
+    disagreements = 300
+    difference = detectable_difference(ROWS, disagreements)
+    rng = np.random.default_rng(13)
+    share = disagreements / ROWS
+    chances = [(share - difference) / 2, (share + difference) / 2, 1 - share]
+    draws = rng.multinomial(ROWS, chances, size=2000)
+    detected = np.mean([mcnemar_exact(only_a, only_b) < 0.05 for only_a, only_b, _ in draws.tolist()])
+    assert detected == pytest.approx(POWER, abs=0.04)  # the exact test is a little shy, the formula is not
+
+
+def test_the_detectable_difference_is_at_least_six_reviews():
+    assert detectable_difference(1000, 0) == 6 / 1000
+    assert detectable_difference(3, 2) == 1
+
+
+def test_ten_thousand_draws_take_three_seconds():
+    rng = np.random.default_rng(5)
+    labels = (rng.random(ROWS) < 0.77).astype(np.int8)
+    a, b = noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.2)
+    start = time.process_time()
+    Comparison.of(labels, a, b, 10_000, 0)
+    assert time.process_time() - start < 6  # 2 on a quiet machine; a busy one counts up to twice that

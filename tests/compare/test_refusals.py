@@ -1,0 +1,56 @@
+"""What cannot be compared is refused, with a line that says why."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.compare import compare, paired_labels, read_predictions
+from stages.core.errors import InputError
+from stages.core.revisions import Revision
+
+
+def table(ids, labels):
+    return pa.table(
+        {
+            "id": ids,
+            "label": pa.array(labels, pa.int8()),
+            "probability": pa.array([0.5] * len(ids), pa.float32()),
+            "predicted": pa.array([1] * len(ids), pa.int8()),
+        }
+    )
+
+
+def test_other_reviews_are_counted():
+    with pytest.raises(InputError, match="old and new were tested on different reviews") as refusal:
+        paired_labels("old", table(["a", "b", "c"], [1, 0, 1]), "new", table(["b", "c"], [0, 1]))
+    assert "old has 3, 1 of them its own; new has 2, 0 its own" in str(refusal.value)
+
+
+def test_other_labels_are_counted():
+    with pytest.raises(InputError, match="label 1 of the 2 test reviews differently"):
+        paired_labels("old", table(["a", "b"], [1, 0]), "new", table(["a", "b"], [1, 1]))
+
+
+def test_the_order_of_rows_does_not_matter(tmp_path):
+    pq.write_table(table(["b", "a"], [0, 1]), tmp_path / "p.parquet")
+    read = read_predictions(Revision("workspace", tmp_path), "p.parquet")
+    assert read["id"].to_pylist() == ["a", "b"]
+    assert paired_labels("A", read, "B", table(["a", "b"], [1, 0])).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "p.parquet: not in the workspace; run `dvc repro`"),
+        (b"no table", "p.parquet: of workspace, not a Parquet file"),
+        (pa.table({"id": ["a"], "label": [1]}), "without probability, predicted"),
+    ],
+)
+def test_predictions_that_cannot_be_read(tmp_path, content, message):
+    if isinstance(content, bytes):
+        (tmp_path / "p.parquet").write_bytes(content)
+    elif content is not None:
+        pq.write_table(content, tmp_path / "p.parquet")
+    here = Revision("workspace", tmp_path)
+    with pytest.raises(InputError, match=message):
+        compare(here, here, "p.parquet", draws=100, seed=0)
