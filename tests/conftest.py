@@ -63,6 +63,11 @@ class Project:
             params[name] |= keys
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
+    def experiment(self, name: str) -> str:
+        """Return the git reference of an experiment."""
+        listed = self.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+        return next(ref for ref in listed if ref.endswith(f"/{name}"))
+
     def clone(self, to: Path) -> "Project":
         """Clone with git alone, as a colleague would: no DVC cache comes along."""
         self.run("git", "clone", "-q", str(self.root), str(to))
@@ -109,6 +114,16 @@ def project(project_template: Project, tmp_path: Path) -> Project:
 def finished(finished_template: Project, tmp_path: Path) -> Project:
     """A project of the test's own whose pipeline has run."""
     return _copy(finished_template, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def experimented(finished_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with experiment `strict`, whose threshold few reviews reach; the files are those of HEAD. Only read it."""
+    project = _copy(finished_template, tmp_path_factory.mktemp("experimented") / "project")
+    project.run("dvc", "exp", "run", "-n", "strict", "-S", "evaluate.threshold=0.97")
+    project.run("git", "reset", "--hard", "-q")
+    project.run("dvc", "checkout", "-q")
+    return project
 
 
 def _copy(project: Project, to: Path) -> Project:

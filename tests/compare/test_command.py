@@ -1,0 +1,67 @@
+"""`python -m stages.compare` on a real project: what it reads, prints and exits with."""
+
+import json
+import sys
+
+from tests.conftest import Project
+
+
+def compare(project: Project, *arguments: str, check: bool = True):
+    return project.run(sys.executable, "-m", "stages.compare", *arguments, check=check)
+
+
+def test_an_experiment_against_the_commit_below_it(experimented):
+    found = json.loads(compare(experimented, "HEAD", "strict", "--json").stdout)
+    baseline = json.loads((experimented.root / "metrics" / "evaluate.json").read_text())
+    strict = json.loads(
+        experimented.run("git", "show", f"{experimented.experiment('strict')}:metrics/evaluate.json").stdout
+    )
+    for name in ("accuracy", "f1_macro", "roc_auc"):
+        assert abs(found["metrics"][name]["a"] - baseline[name]) < 1e-9
+        assert abs(found["metrics"][name]["b"] - strict[name]) < 1e-9
+    assert found["verdict"] == "worse"
+    assert found["rows"] == baseline["rows"]
+
+
+def test_the_default_is_head_against_the_workspace(experimented):
+    done = compare(experimented)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("A = HEAD, B = workspace: ")
+    assert [line.split()[0] for line in lines[3:6]] == ["accuracy", "f1_macro", "roc_auc"]
+    assert lines[-1].startswith("No difference in accuracy between HEAD and workspace that this test set can show")
+    assert "one of 3.06 points or more would have shown with a probability of 80 %" in lines[-1]  # 6 of 196 reviews
+
+
+def test_fail_if_worse_fails_only_if_worse(experimented):
+    worse = compare(experimented, "HEAD", "strict", "--fail-if-worse", check=False)
+    assert worse.returncode == 1
+    assert worse.stdout.splitlines()[-1].startswith("strict is worse than HEAD: accuracy -")
+    assert worse.stderr == ""
+    better = compare(experimented, "strict", "HEAD", "--fail-if-worse")
+    assert better.stdout.splitlines()[-1].startswith("HEAD is better than strict: accuracy +")
+
+
+def test_an_unknown_revision_is_one_line(experimented):
+    done = compare(experimented, "nowhere", check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: nowhere: no such commit, branch, tag or experiment (`dvc exp list -A`)\n"
+
+
+def test_a_commit_before_the_first_run_is_one_line(experimented):
+    done = compare(experimented, "HEAD~1", check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: data/evaluate/predictions.parquet: not to be had for HEAD~1 (")
+    assert "`dvc repro` at HEAD~1" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_clone_reads_from_the_remote(finished, tmp_path):
+    finished.run("git", "tag", "v1")
+    colleague = finished.clone(tmp_path / "clone")
+    for project in (finished, colleague):
+        project.run("dvc", "remote", "modify", "--local", "storage", "url", str(tmp_path / "remote"))
+        project.run("dvc", "config", "--local", "remote.storage.verify", "false")
+    finished.run("dvc", "push", "-q", "data/evaluate/predictions.parquet")
+    assert not (colleague.root / ".dvc" / "cache").exists()
+    done = compare(colleague, "v1", "main")
+    assert "No difference in accuracy between v1 and main" in done.stdout

@@ -1,0 +1,72 @@
+"""Sweeps: only what a parameter touches runs, and a run gives the same hashes wherever it happens."""
+
+import shutil
+import time
+
+import yaml
+
+from tests.conftest import Project
+
+TRIED = "train.learning_rate=0.01"
+
+
+def run_hashes(project: Project, name: str) -> dict[str, str]:
+    """Return the hash of every output of an experiment."""
+    lock = yaml.safe_load(project.run("git", "show", f"{project.experiment(name)}:dvc.lock").stdout)
+    return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+
+
+def forget_runs(project: Project) -> None:
+    """Empty the run cache, so that the same run happens again and is not looked up."""
+    shutil.rmtree(project.root / ".dvc" / "cache" / "runs", ignore_errors=True)  # a temporary run leaves none
+
+
+def finish_queue(project: Project) -> None:
+    """Wait until the queue is done and its workers have gone."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        said = project.run("dvc", "queue", "status").stdout
+        if "Queued" not in said and "Running" not in said and "0 active, 0 idle" in said:
+            return
+        time.sleep(1)
+    raise AssertionError(f"the queue did not end:\n{said}")
+
+
+def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(finished):
+    (finished.root / "notes.txt").write_text("untracked\n")
+    (finished.root / "report.html").write_text("ignored\n")
+
+    said = finished.run("dvc", "exp", "run", "-n", "here", "-S", TRIED).stdout
+    assert [line for line in said.splitlines() if line.startswith("Running stage")] == [
+        "Running stage 'train':",
+        "Running stage 'evaluate':",
+    ]
+    here = run_hashes(finished, "here")
+    baseline = yaml.safe_load(finished.run("git", "show", "HEAD:dvc.lock").stdout)["stages"]
+    assert here["data/encode"] == baseline["encode"]["outs"][0]["md5"]
+    assert here["models/classifier"] != baseline["train"]["outs"][0]["md5"]
+
+    finished.run("git", "checkout", "-q", "--", ".")
+    finished.run("dvc", "checkout", "-q")
+    forget_runs(finished)
+    finished.run("dvc", "exp", "run", "--temp", "-n", "apart", "-S", TRIED)
+    assert run_hashes(finished, "apart") == here
+
+    forget_runs(finished)
+    finished.run("dvc", "exp", "run", "--queue", "-n", "grid", "-S", TRIED + ",0.02")
+    finished.run("dvc", "queue", "start", "-j", "2")
+    finish_queue(finished)
+    assert run_hashes(finished, "grid-1") == here
+    assert run_hashes(finished, "grid-2")["models/classifier"] != here["models/classifier"]
+
+
+def test_an_untracked_source_is_named_or_brought_along(finished):
+    rows = (finished.root / "data" / "raw" / "sample.csv").read_bytes()
+    (finished.root / "data" / "raw" / "mine.csv").write_bytes(rows)
+    command = ["dvc", "exp", "run", "--temp", "-n", "mine", "-S", "prepare.source=data/raw/mine.csv"]
+    alone = finished.run(*command, check=False)
+    assert alone.returncode != 0
+    assert "data/raw/mine.csv" in alone.stderr.splitlines()[0]
+    finished.run(*command, "-C", "data/raw/mine.csv")
+    lock = yaml.safe_load((finished.root / "dvc.lock").read_text())["stages"]
+    assert run_hashes(finished, "mine")["data/evaluate/predictions.parquet"] == lock["evaluate"]["outs"][0]["md5"]
