@@ -118,7 +118,7 @@ def finished(finished_template: Project, tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def experimented(finished_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with experiment `strict`, whose threshold few reviews reach; the files are those of HEAD. Only read it."""
+    """A project with experiment `strict`, whose threshold few reviews reach; at HEAD, and only to be read."""
     project = _copy(finished_template, tmp_path_factory.mktemp("experimented") / "project")
     project.run("dvc", "exp", "run", "-n", "strict", "-S", "evaluate.threshold=0.97")
     project.run("git", "reset", "--hard", "-q")
