@@ -30,7 +30,7 @@ report: $(INSTALLED)  ## write report.html about the workspace; make report A=ma
 	python -m stages.report $(A) $(B)
 
 test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
-	pytest
+	pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)  ## lint, types, and whether the lock is fresh and fits together
 	ruff check .

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one of several processes that share the tests
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no test asks the Hub
+if IS_WORKER:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process wants all cores, and all of them wait
 
 # the real settings, shrunk: every stage runs, none for long
 SHRUNK = {
@@ -97,11 +102,15 @@ def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def finished_template(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run, committed."""
-    project = _copy(project_template, tmp_path_factory.mktemp("finished") / "project")
-    project.run("dvc", "repro")
-    project.commit("Run the pipeline")
-    return project
+    """A project whose pipeline has run, committed; made once, also for tests that run side by side."""
+    shared = tmp_path_factory.getbasetemp().parent if IS_WORKER else tmp_path_factory.getbasetemp()
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").exists():
+            project = _copy(project_template, shared / "unfinished")
+            project.run("dvc", "repro")
+            project.commit("Run the pipeline")
+            project.root.rename(shared / "finished")
+    return Project(shared / "finished")
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""Encoding a split: row for row, with what is needed to do it again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from stages import encode
+from stages.core import tables
+from stages.core.encoder import FrozenEncoder
+from stages.core.encoder_spec import EncoderSpec
+from stages.core.reviews import table_schema
+from stages.core.tables import PARTS, table_writer
+from tests.conftest import ROOT
+
+PARAMS = {
+    "encoder": str(ROOT / "models" / "encoder"), "revision": None, "max_length": 16,
+    "pooling": "mean", "precision": "auto", "device": "cpu",
+}  # fmt: skip
+SCHEMA = table_schema([], ["Title", "Body"])
+TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number in range(50)] for part in PARTS}
+
+
+@pytest.fixture
+def encoded(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Encode the texts, in windows of 20 rows; returns the outcome."""
+    monkeypatch.setattr(tables.batches, "__defaults__", (None, 20))
+    for part, texts in TEXTS.items():
+        rows = [{"id": "0" * 16, "text": text, "label": 1, "rating": 5} for text in texts]
+        with table_writer(tmp_path / "split" / f"{part}.parquet", SCHEMA) as writer:
+            writer.write(pa.RecordBatch.from_pylist(rows, SCHEMA))
+
+    def call(**params: object) -> object:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"encode": {**PARAMS, **params}}))
+        return command(
+            encode.main,
+            "--params",
+            tmp_path / "params.yaml",
+            "--split",
+            tmp_path / "split",
+            "--output",
+            tmp_path / "out",
+        )
+
+    return call
+
+
+def test_every_row_holds_the_vector_of_its_own_text(encoded: Callable, tmp_path: Path) -> None:
+    assert encoded().status == 0
+    spec = {key: value for key, value in PARAMS.items() if key != "device"}
+    encoder = FrozenEncoder.load(EncoderSpec(**spec), "cpu")
+    for part, texts in TEXTS.items():
+        features = np.load(tmp_path / "out" / f"{part}.npy")
+        assert features.shape == (50, encoder.width)
+        for row in (0, 19, 20, 49):
+            np.testing.assert_allclose(features[row], encoder.encode([texts[row]])[0], atol=1e-5)
+
+
+def test_the_features_say_how_they_were_made(encoded: Callable, tmp_path: Path) -> None:
+    encoded(pooling="mean+max")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["text_columns"] == ["Title", "Body"]
+    assert config["spec"]["pooling"] == "mean+max"
+    assert config["width"] == np.load(tmp_path / "out" / "val.npy").shape[1]
+    assert len(config["fingerprint"]) == 64
+    assert "device" not in json.dumps(config), "where it ran is not part of a result"
+
+
+def test_two_runs_give_the_same_bytes(encoded: Callable, tmp_path: Path) -> None:
+    encoded()
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    encoded()
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+def test_a_missing_encoder_is_one_line(encoded: Callable, tmp_path: Path) -> None:
+    outcome = encoded(encoder="models/nowhere")
+    assert outcome.status == 1
+    assert "encode.encoder 'models/nowhere' is no folder here" in outcome.said
+    assert not (tmp_path / "out").exists()

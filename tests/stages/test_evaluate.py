@@ -1,0 +1,60 @@
+"""What evaluate writes, calculated once more from its own predictions."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn import metrics
+
+from tests.conftest import Project
+
+
+@pytest.fixture
+def written(finished_template: Project) -> tuple[Project, np.ndarray, np.ndarray]:
+    """The finished project, and labels and probabilities of its test predictions."""
+    table = pq.read_table(finished_template.root / "data/evaluate/predictions.parquet")
+    return finished_template, table["label"].to_numpy(), table["probability"].to_numpy()
+
+
+def test_metrics_follow_from_the_predictions(written: tuple) -> None:
+    project, labels, probabilities = written
+    values = json.loads((project.root / "metrics/evaluate.json").read_text())
+    predicted = probabilities >= 0.5
+    assert values["rows"] == len(labels)
+    assert values["accuracy"] == metrics.accuracy_score(labels, predicted)
+    assert values["roc_auc"] == metrics.roc_auc_score(labels, probabilities)
+    assert values["f1"] == metrics.f1_score(labels, predicted)
+    assert values["log_loss"] == pytest.approx(metrics.log_loss(labels, probabilities.astype(float)))
+    wanted = "majority_accuracy balanced_accuracy precision recall f1_macro average_precision brier"
+    assert set(wanted.split()) | {"expected_calibration_error", "accuracy_low", "roc_auc_high"} <= set(values)
+
+
+def test_the_report_is_that_of_sklearn(written: tuple) -> None:
+    project, labels, probabilities = written
+    report = json.loads((project.root / "metrics/report.json").read_text())
+    names = ["negative", "positive"]
+    assert report == metrics.classification_report(
+        labels, probabilities >= 0.5, target_names=names, output_dict=True, zero_division=0
+    )
+
+
+def test_every_slice_covers_every_test_review(written: tuple) -> None:
+    project, labels, probabilities = written
+    with (project.root / "metrics/slices.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    right = ((probabilities >= 0.5) == labels).sum()
+    for name in ("Department Name", "rating", "length"):
+        of_slice = [row for row in rows if row["slice"] == name]
+        assert sum(int(row["rows"]) for row in of_slice) == len(labels)
+        assert sum(float(row["accuracy"]) * int(row["rows"]) for row in of_slice) == pytest.approx(right)
+
+
+def test_predictions_name_every_test_review(written: tuple) -> None:
+    project, labels, _ = written
+    test = pq.read_table(project.root / "data/split/test.parquet")
+    predictions = pq.read_table(project.root / "data/evaluate/predictions.parquet")
+    assert predictions["id"].to_pylist() == test["id"].to_pylist()
+    assert predictions["label"].to_pylist() == test["label"].to_pylist() == labels.tolist()
+    assert len(set(predictions["id"].to_pylist())) == len(labels)
