@@ -45,3 +45,17 @@ bench: $(INSTALLED)  ## measure speed beside rivals; REVIEWS_CSV=file.csv for re
 
 lock: $(INSTALLED)  ## write requirements.txt anew from pyproject.toml
 	$(LOCK) --output-file requirements.txt
+
+.PHONY: s3 s3-stop doctor pull
+
+s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
+	@python -m storage.server start $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)")
+
+s3-stop: $(INSTALLED)  ## stop that server; its data stays
+	@python -m storage.server stop
+
+doctor: $(INSTALLED)  ## check the remote and this machine, one line each
+	@python -m storage.doctor
+
+pull: $(INSTALLED)  ## dvc pull; where it fails, say which object is at fault and which stage makes it
+	@python -m storage.pull
