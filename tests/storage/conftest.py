@@ -1,0 +1,73 @@
+"""A real S3 server for the tests, and projects whose DVC remote is on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+from tests.storage.local_server import Server, free_port
+
+
+def make_server(project: Project) -> Iterator[Server]:
+    server = Server(project, free_port())
+    server.start()
+    yield server
+    server.call("stop")
+    assert server.process is None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_aws_of_this_machine() -> Iterator[None]:
+    """Hide the user's own AWS settings, and do not look for an instance role."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the session; every test has a prefix of its own."""
+    yield from make_server(project_template.clone(tmp_path_factory.mktemp("server") / "project"))
+
+
+@pytest.fixture
+def server_to_kill(project_template: Project, tmp_path: Path) -> Iterator[Server]:
+    """A server that a test may kill."""
+    yield from make_server(project_template.clone(tmp_path / "server"))
+
+
+@pytest.fixture(scope="session")
+def pushed(finished_template: Project, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project run with threshold 0.6 after 0.5, pushed with its run cache below the prefix "pushed".
+
+    Leave it as it is: clone it, and copy its objects to change them.
+    """
+    project = finished_template.clone(tmp_path_factory.mktemp("pushed") / "project")
+    (project.root / ".dvc" / "cache").parent.mkdir(exist_ok=True)
+    project.run("cp", "-r", str(finished_template.root / ".dvc" / "cache"), ".dvc/cache")
+    server.connect(project, "pushed")
+    project.run("dvc", "checkout")
+    project.set_params(evaluate={"threshold": 0.6})
+    project.run("dvc", "repro")
+    project.commit("Run with another threshold")
+    project.run("dvc", "push", "--run-cache")
+    return project
+
+
+@pytest.fixture
+def bare_project(tmp_path: Path) -> Project:
+    """A git and DVC repository with nothing in it but a remote named storage."""
+    project = Project(tmp_path / "bare")
+    project.root.mkdir()
+    project.run("git", "init", "-q", "-b", "main")
+    project.run("dvc", "init", "-q")
+    project.run("dvc", "remote", "add", "-d", "storage", "s3://sentiment-dvc/unset")
+    project.run("dvc", "remote", "modify", "storage", "verify", "true")
+    project.run("dvc", "config", "core.analytics", "false")
+    project.commit("Nothing yet")
+    return project
