@@ -39,9 +39,9 @@ def test_a_fresh_clone_gets_every_byte_and_computes_nothing(pushed, server, tmp_
 def test_an_earlier_run_comes_back_from_the_run_cache(pushed, server, tmp_path):
     clone = pushed.clone(tmp_path / "clone")
     server.connect(clone, "pushed")
-    clone.run("dvc", "pull", "--run-cache")
+    clone.run("dvc", "pull")
     clone.set_params(evaluate={"threshold": 0.5})
-    repro = clone.run("dvc", "repro")
+    repro = clone.run("dvc", "repro", "--pull")
     assert "Stage 'train' is cached - skipping run" in repro.stdout
     assert "Stage 'evaluate' is cached - skipping run" in repro.stdout
     assert "Running stage" not in repro.stdout
