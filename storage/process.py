@@ -108,4 +108,4 @@ def end(process: psutil.Process, patience: float = 20.0) -> None:
         process.wait(patience)
     except psutil.TimeoutExpired:
         process.kill()
-        process.wait(patience)
+        process.wait()
