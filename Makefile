@@ -46,7 +46,7 @@ bench: $(INSTALLED)  ## measure speed beside rivals; REVIEWS_CSV=file.csv for re
 lock: $(INSTALLED)  ## write requirements.txt anew from pyproject.toml
 	$(LOCK) --output-file requirements.txt
 
-.PHONY: s3 s3-stop doctor pull
+.PHONY: s3 s3-stop doctor pull push
 
 s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
 	@python -m storage.server start $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)")
@@ -59,3 +59,6 @@ doctor: $(INSTALLED)  ## check the remote and this machine, one line each
 
 pull: $(INSTALLED)  ## dvc pull; where it fails, say which object is at fault and which stage makes it
 	@python -m storage.pull
+
+push: $(INSTALLED)  ## dvc push --run-cache, and what earlier runs made, so that nobody trains them again
+	@python -m storage.push
