@@ -46,7 +46,7 @@ bench: $(INSTALLED)  ## measure speed beside rivals; REVIEWS_CSV=file.csv for re
 lock: $(INSTALLED)  ## write requirements.txt anew from pyproject.toml
 	$(LOCK) --output-file requirements.txt
 
-.PHONY: s3 s3-stop doctor pull push
+.PHONY: s3 s3-stop doctor pull push reviews
 
 s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
 	@python -m storage.server start $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)")
@@ -62,3 +62,6 @@ pull: $(INSTALLED)  ## dvc pull; where it fails, say which object is at fault an
 
 push: $(INSTALLED)  ## dvc push --run-cache, and what earlier runs made, so that nobody trains them again
 	@python -m storage.push
+
+reviews: $(INSTALLED)  ## bring the public reviews to data/raw/reviews.csv (dvc import-url); offline, after make s3 SOURCE=
+	dvc import-url --force remote://reviews-source/womens_clothing_ecommerce_reviews.csv data/raw/reviews.csv

@@ -29,7 +29,7 @@ from storage.remote import REVIEWS_SOURCE, STORAGE, Remote, write_local_settings
 log = logging.getLogger(__name__)
 
 PORT = 8333
-REVIEWS = "womens_clothing_ecommerce_reviews.csv"  # the name that data/raw/reviews.csv.dvc asks for
+REVIEWS = "womens_clothing_ecommerce_reviews.csv"  # the name that `make reviews` asks for
 ROOM = 512 * 1024**2  # bytes; the server takes no more writes when its disk is about full
 
 
@@ -99,7 +99,7 @@ def make_bucket(client: Any, bucket: str) -> None:
 
 
 def serve_reviews(csv: Path) -> None:
-    """Upload a CSV file to where `data/raw/reviews.csv.dvc` looks for the public reviews, and point DVC there.
+    """Upload a CSV file to where `make reviews` looks for the public ones, and point DVC there.
 
     Raises:
         InputError: there is no such file.
@@ -113,7 +113,7 @@ def serve_reviews(csv: Path) -> None:
         client.upload_file(str(csv), source.bucket, source.key(REVIEWS), Callback=bar.update)
     write_local_settings({REVIEWS_SOURCE: {name: str(storage.settings[name]) for name in ("endpointurl", "region")}})
     log.info("s3: %s is served as %s/%s, readable without keys", csv, source.url, REVIEWS)
-    log.info("s3: `dvc update data/raw/reviews.csv.dvc` brings it")
+    log.info("s3: `make reviews` brings it")
 
 
 def stop(folder: Path) -> None:

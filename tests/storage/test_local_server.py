@@ -79,13 +79,12 @@ def test_a_process_that_will_not_end_is_killed():
         assert not psutil.pid_exists(process.pid)
 
 
-def test_reviews_are_served_for_the_import(server, project_template, tmp_path):
-    clone = project_template.clone(tmp_path / "clone")
-    server.connect(clone, "import")
+def test_reviews_are_served_for_the_import(server):
     csv = server.project.root / "data" / "raw" / "sample.csv"
     told = server.call("start", "--source", str(csv)).stderr
-    assert "`dvc update data/raw/reviews.csv.dvc` brings it" in told
-    server.project.run("dvc", "update", "data/raw/reviews.csv.dvc")
+    assert "`make reviews` brings it" in told
+    source = "remote://reviews-source/womens_clothing_ecommerce_reviews.csv"
+    server.project.run("dvc", "import-url", "--force", source, "data/raw/reviews.csv")
     assert (server.project.root / "data" / "raw" / "reviews.csv").read_bytes() == csv.read_bytes()
     assert "data/raw/reviews.csv\n" not in server.project.run("git", "ls-files", "-o", "--exclude-standard").stdout
     absent = server.call("start", "--source", "absent.csv", check=False)
