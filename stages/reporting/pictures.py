@@ -35,7 +35,9 @@ def pictures(revisions: Sequence[str]) -> list[Picture]:
     told = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
     for error in told.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
-    return [_picture(views[0]["content"], revisions) for views in told["data"].values() if views]
+    # a name with a slash is a file of points, which DVC draws once more by itself
+    defined = (views for name, views in told["data"].items() if views and "/" not in name)
+    return [_picture(views[0]["content"], revisions) for views in defined]
 
 
 def _picture(spec: dict[str, Any], revisions: Sequence[str]) -> Picture:

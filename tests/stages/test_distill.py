@@ -177,17 +177,17 @@ def test_views_hide_titles_and_tokens_and_cut() -> None:
 
 
 def test_words_of_a_feather_get_alike_vectors() -> None:
-    """Pieces 0 and 1 go with the title "bad", 2 and 3 with "good"; 4 goes with both."""
-    titles = title_words(["bad", "good"] * 20, 5)
-    assert titles.present.shape == titles.shares.shape == (40, 2)
+    """Pieces 0 and 1 go with the title "bad", 2 and 3 with "good", 5 with "fine", 4 with all, and 6 is nowhere."""
+    titles = title_words(["bad", "good", "fine"] * 20, 5)
+    assert titles.present.shape == titles.shares.shape == (60, 3)
     np.testing.assert_allclose(titles.shares.sum(1), 1)
-    presence = piece_presence([[0, 1, 4], [2, 3, 3, 4]] * 20, 6)
+    presence = piece_presence([[0, 1, 4], [2, 3, 3, 4], [5, 4]] * 20, 7)
     assert presence.max() == 1
     factors = association_factors(presence, titles.present, 4, 0)
-    assert factors.shape == (6, 4)
+    assert factors.shape == (7, 4)
     np.testing.assert_allclose(factors[0], factors[1], atol=1e-9)
-    assert factors[0] @ factors[2] < 0.1 * factors[0] @ factors[0]
-    np.testing.assert_allclose(factors[5], 0, atol=1e-9)
+    assert abs(factors[0] @ factors[2]) < 0.1 * (factors[0] @ factors[0])
+    np.testing.assert_allclose(factors[[4, 6]], 0, atol=1e-9)
 
 
 def test_the_rate_warms_up_and_decays() -> None:
