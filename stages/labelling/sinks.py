@@ -92,6 +92,7 @@ def parquet(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
                 for field in schema
             ]
             writer.write_table(pa.table(arrays, schema=schema))
+            file.flush()
 
         yield write
 
