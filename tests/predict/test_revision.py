@@ -20,7 +20,7 @@ def retrained(finished: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     finished.set_params(train={"learning_rate": 0.01})
     finished.run("dvc", "repro")
     finished.commit("Learn faster")
-    finished.run("dvc", "exp", "run", "-n", "slow", "-S", "train.learning_rate=0.001")
+    finished.run("dvc", "exp", "run", "evaluate", "-n", "slow", "-S", "train.learning_rate=0.001")
     finished.run("git", "checkout", "-q", ".")
     finished.run("dvc", "checkout")
     return finished
