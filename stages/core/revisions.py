@@ -26,6 +26,7 @@ class Revision:
             if not (self._root / path).is_file():
                 raise InputError(f"{path}: not in the workspace; run `dvc repro`, or `dvc pull`")
             return (self._root / path).read_bytes()
+        from botocore.exceptions import BotoCoreError, ClientError  # an S3 remote's own errors, which DVC passes on
         from dvc.exceptions import DvcException
         from dvc.scm import SCMError
 
@@ -35,7 +36,7 @@ class Revision:
             return content
         except SCMError:
             raise InputError(f"{self.name}: no such commit, branch, tag or experiment (`dvc exp list -A`)") from None
-        except (DvcException, OSError) as error:
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
             advice = f"run `dvc fetch --all-commits`, or `dvc repro` at {self.name}"
             raise InputError(f"{path}: not to be had for {self.name} ({_reason(error)}); {advice}") from None
 

@@ -18,6 +18,7 @@ def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:
     Raises:
         ClassifierError: there is no such revision, or no classifier in it, or its files are in neither place.
     """
+    from botocore.exceptions import BotoCoreError, ClientError  # an S3 remote's own errors, which DVC passes on
     from dvc.api import DVCFileSystem  # a second or two, which only those pay who ask for a revision
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexError
@@ -31,7 +32,7 @@ def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:
             fs.get(encoder.as_posix(), (to / encoder).as_posix(), recursive=True)
     except DvcException as error:
         raise ClassifierError(f"{name}: {error}") from None
-    except (DataIndexError, OSError) as error:
+    except (DataIndexError, OSError, BotoCoreError, ClientError) as error:
         raise ClassifierError(
             f"{name} is in neither DVC's cache nor the remote ({error}); run `dvc fetch --all-commits`, or `dvc push` "
             "where it was made"
