@@ -14,6 +14,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AlbertConfig, AlbertModel, pipeline
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronise
+from stages.core.albert import Albert
 from stages.core.encoder import FrozenEncoder
 from stages.core.encoder_spec import EncoderSpec
 
@@ -76,7 +77,8 @@ def measure(
             vectors[name] = np.asarray(encode(texts))
             synchronise(device)
             seconds[name] = min(seconds[name], perf_counter() - started)
-    work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.config)
+    assert isinstance(ours.model, Albert)
+    work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.shape)
     for name in compared:
         yield {
             "encoder": folder.name,

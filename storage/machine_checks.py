@@ -68,7 +68,7 @@ def device(params: Path) -> tuple[Status, str]:
 
 def encoder(params: Path) -> tuple[Status, str]:
     """Say whether the encoder is here, or would be downloaded."""
-    from stages.core.encoder import check_weights
+    from stages.core.pretrained import check_weights
     from stages.encode import Params
 
     spec = read_section(params, "encode", Params)

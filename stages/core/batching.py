@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -22,17 +21,3 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
             size = alike
         yield order[start : start + size].tolist()
         start += size
-
-
-def padded(token_ids: Sequence[Sequence[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return ids and attention mask (1 is a token, 0 padding), both of shape (texts, longest text).
-
-    The mask is None where all texts are equally long.
-    """
-    lengths = np.array([len(ids) for ids in token_ids])
-    if lengths.min() == lengths.max():
-        return np.array(token_ids, dtype=np.int64), None
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, pad, dtype=np.int64)
-    ids[mask] = np.concatenate(token_ids)
-    return ids, mask.astype(np.int64)

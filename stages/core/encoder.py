@@ -1,24 +1,18 @@
 """FrozenEncoder: texts in, one feature vector each out, from a Hugging Face encoder that is never trained."""
 
-import inspect
-import json
 from collections.abc import Callable, Sequence
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
-from transformers.utils import logging as transformers_logging
 
-from stages.core.batching import padded, token_batches
+from stages.core.albert import Albert
+from stages.core.batching import token_batches
 from stages.core.encoder_spec import EncoderSpec
 from stages.core.errors import EncoderError
-from stages.core.pooling import pool
+from stages.core.padded import Padded
+from stages.core.pretrained import Pretrained, albert_shape, load_pretrained
 
 # tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
 TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
@@ -51,19 +45,22 @@ class FrozenEncoder:
     """A Hugging Face encoder without pooling layer, in evaluation mode, without gradients.
 
     Attributes:
+        model: this project's own ALBERT, which computes no padding, or transformers' model for other encoders.
         width: numbers a vector.
-        fingerprint: SHA-256 of the weights.
+        fingerprint: SHA-256 of the weights, before any change of precision.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, spec: EncoderSpec, device: torch.device
-    ) -> None:
-        self.fingerprint = fingerprint(model)
-        self.width = int(model.config.hidden_size) * (2 if spec.pooling == "mean+max" else 1)
-        self.model = model.train(False).requires_grad_(False).to(device, pick_dtype(spec.precision, device))
-        self.tokenizer = tokenizer
+    def __init__(self, pretrained: Pretrained, spec: EncoderSpec, device: torch.device) -> None:
         self.spec = spec
         self.device = device
+        self.width = pretrained.hidden_size * (2 if spec.pooling == "mean+max" else 1)
+        self.fingerprint = pretrained.fingerprint()
+        dtype = pick_dtype(spec.precision, device)
+        shape = albert_shape(pretrained.config, pretrained.weights)
+        self.model = (
+            Albert(shape, pretrained.weights, device, dtype) if shape else Padded(pretrained.module, device, dtype)
+        )
+        self._tokenize = pretrained.tokenize
 
     @classmethod
     def load(cls, spec: EncoderSpec, device: str = "auto") -> Self:
@@ -72,42 +69,13 @@ class FrozenEncoder:
         Raises:
             EncoderError: the encoder is unknown, not pinned, incomplete, damaged, or too short for `max_length`.
         """
-        local = Path(spec.encoder).is_dir()
-        if not local and spec.revision is None:
-            raise EncoderError(
-                f"encode.encoder '{spec.encoder}' is no folder here; for a Hugging Face id set encode.revision "
-                "to its commit"
-            )
-        if local:
-            check_weights(Path(spec.encoder))
-        where: dict[str, Any] = {"revision": spec.revision, "local_files_only": local}
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        try:
-            config = AutoConfig.from_pretrained(spec.encoder, **where)
-            tokenizer = AutoTokenizer.from_pretrained(spec.encoder, **where)
-            model, report = AutoModel.from_pretrained(
-                spec.encoder,
-                config=with_fused_gelu(config),
-                use_safetensors=True,
-                dtype=torch.float32,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                **without_pooler(config),
-                **where,
-            )
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise EncoderError(f"encode.encoder '{spec.encoder}' could not be loaded: {reason}") from None
-        absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-        if absent:
-            raise EncoderError(
-                f"encode.encoder '{spec.encoder}': {len(absent)} weights are missing, such as {absent[0]}"
-            )
-        longest = getattr(config, "max_position_embeddings", spec.max_length)
+        pretrained = load_pretrained(spec)
+        longest = pretrained.config.get("max_position_embeddings", spec.max_length)
         if spec.max_length > longest:
             raise EncoderError(f"encode.max_length is {spec.max_length}, but '{spec.encoder}' takes {longest} at most")
-        return cls(model, tokenizer, spec, pick_device(device))
+        return cls(pretrained, spec, pick_device(device))
 
+    @torch.inference_mode()
     def encode(self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None) -> NDArray[np.float32]:
         """Return one vector a text, float32, shape (texts, width), in the order of the texts.
 
@@ -118,61 +86,12 @@ class FrozenEncoder:
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
         token_ids = self.tokenize(texts)
         for places in token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]):
-            vectors[places] = self._forward([token_ids[place] for place in places])
+            batch = [token_ids[place] for place in places]
+            vectors[places] = self.model.pooled(batch, self.spec.pooling).cpu().numpy()
             if on_batch:
                 on_batch(len(places))
         return vectors
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, special tokens included, cut to `max_length`."""
-        if not texts:
-            return []
-        tokens = self.tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=self.spec.max_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
-        ids: list[list[int]] = tokens["input_ids"]
-        return ids
-
-    @torch.inference_mode()
-    def _forward(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        ids, mask = (
-            None if array is None else torch.from_numpy(array).to(self.device)
-            for array in padded(token_ids, self.tokenizer.pad_token_id or 0)
-        )
-        hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
-        pooled: NDArray[np.float32] = pool(hidden, mask, self.spec.pooling).cpu().numpy()
-        return pooled
-
-
-def check_weights(folder: Path) -> None:
-    """Raise EncoderError when a folder lacks its config or its safetensors weights."""
-    if not (folder / "config.json").is_file():
-        raise EncoderError(f"{folder / 'config.json'}: no such file; expected a Hugging Face encoder folder")
-    if not any(folder.glob("*.safetensors")):
-        raise EncoderError(f"{folder}: no safetensors weights; `git checkout {folder}` or save them as safetensors")
-
-
-def without_pooler(config: Any) -> dict[str, bool]:
-    """Return the keyword that leaves the pooling layer out, for classes that have one."""
-    model_class: Any = MODEL_MAPPING[type(config)]
-    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(model_class).parameters else {}
-
-
-def with_fused_gelu(config: Any) -> Any:
-    """Swap "gelu_new" for the same formula computed by one kernel instead of seven."""
-    if getattr(config, "hidden_act", None) == "gelu_new":
-        config.hidden_act = "gelu_pytorch_tanh"
-    return config
-
-
-def fingerprint(model: PreTrainedModel) -> str:
-    """Return the SHA-256 of all weights by name, before any change of precision."""
-    digest = sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(json.dumps([name, list(tensor.shape)]).encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()
+        return self._tokenize(list(texts)) if texts else []

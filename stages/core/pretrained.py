@@ -1,0 +1,149 @@
+"""An encoder as published: config, weights by name and tokenizer, from a local folder or through transformers."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from stages.core.albert import AlbertShape
+from stages.core.encoder_spec import EncoderSpec
+from stages.core.errors import EncoderError
+
+TOKENIZER = "tokenizer.json"
+Tokenize = Callable[[list[str]], list[list[int]]]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Everything that a published encoder is.
+
+    Attributes:
+        config: what its config.json says.
+        weights: float32, by transformers' names.
+        tokenize: texts to token ids, special tokens included, cut to `max_length`.
+        module: transformers' model; None where an ALBERT was read without it.
+    """
+
+    config: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    tokenize: Tokenize
+    module: Any = None
+
+    @property
+    def hidden_size(self) -> int:
+        """Numbers a token; not every config calls it so."""
+        return int(self.module.config.hidden_size if self.module else self.config["hidden_size"])
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all weights by name."""
+        digest = sha256()
+        for name, tensor in sorted(self.weights.items()):
+            digest.update(json.dumps([name, list(tensor.shape)]).encode())
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def albert_shape(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> AlbertShape | None:
+    """Return the shape of an ALBERT that this project computes itself; None for any other encoder."""
+    try:
+        shape = AlbertShape.model_validate(config)
+    except ValidationError:
+        return None
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return shape if shape.weights().items() <= found.items() else None
+
+
+def load_pretrained(spec: EncoderSpec) -> Pretrained:
+    """Load an encoder; a local folder never touches the network, and one with an ALBERT not even transformers.
+
+    Raises:
+        EncoderError: the encoder is unknown, not pinned, incomplete or damaged.
+    """
+    folder = Path(spec.encoder)
+    if folder.is_dir():
+        check_weights(folder)
+    elif spec.revision is None:
+        raise EncoderError(
+            f"encode.encoder '{spec.encoder}' is no folder here; for a Hugging Face id set encode.revision "
+            "to its commit"
+        )
+    try:
+        return read_albert(folder, spec.max_length) or load_by_transformers(spec)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise EncoderError(f"encode.encoder '{spec.encoder}' could not be loaded: {reason}") from None
+
+
+def check_weights(folder: Path) -> None:
+    """Raise EncoderError when a folder lacks its config or its safetensors weights."""
+    if not (folder / "config.json").is_file():
+        raise EncoderError(f"{folder / 'config.json'}: no such file; expected a Hugging Face encoder folder")
+    if not any(folder.glob("*.safetensors")):
+        raise EncoderError(f"{folder}: no safetensors weights; `git checkout {folder}` or save them as safetensors")
+
+
+def read_albert(folder: Path, max_length: int) -> Pretrained | None:
+    """Read an ALBERT from its folder; None where there is none, or one that transformers must make sense of."""
+    weights_file, tokenizer_file = folder / "model.safetensors", folder / TOKENIZER
+    if not (weights_file.is_file() and tokenizer_file.is_file()):
+        return None
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = {name.removeprefix("albert."): weight.float() for name, weight in load_file(weights_file).items()}
+    shape = albert_shape(config, weights)
+    if shape is None:
+        return None
+    try:
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    except Exception as error:  # tokenizers raises no narrower class
+        raise EncoderError(f"{tokenizer_file}: not a tokenizer ({error})") from None
+    tokenizer.enable_truncation(max_length)
+    tokenizer.no_padding()
+
+    def tokenize(texts: list[str]) -> list[list[int]]:
+        return [tokens.ids for tokens in tokenizer.encode_batch_fast(texts)]
+
+    return Pretrained(config, {name: weights[name] for name in shape.weights()}, tokenize)
+
+
+def load_by_transformers(spec: EncoderSpec) -> Pretrained:
+    """Load any encoder that `AutoModel` knows, its pooling layer left out; raises EncoderError where weights miss."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+    from transformers.utils import logging
+
+    where: dict[str, Any] = {"revision": spec.revision, "local_files_only": Path(spec.encoder).is_dir()}
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    config = AutoConfig.from_pretrained(spec.encoder, **where)
+    tokenizer = AutoTokenizer.from_pretrained(spec.encoder, **where)
+    model_class: Any = MODEL_MAPPING[type(config)]
+    has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
+    model, report = AutoModel.from_pretrained(
+        spec.encoder,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        **({"add_pooling_layer": False} if has_pooler else {}),
+        **where,
+    )
+    absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if absent:
+        raise EncoderError(f"encode.encoder '{spec.encoder}': {len(absent)} weights are missing, such as {absent[0]}")
+    only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+
+    def tokenize(texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=spec.max_length, **only_ids)["input_ids"]
+        return ids
+
+    return Pretrained(config.to_dict(), model.state_dict(), tokenize, model)

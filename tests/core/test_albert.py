@@ -1,0 +1,124 @@
+"""This project's ALBERT against transformers' own, the reference."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer
+
+from stages.core.albert import Albert
+from stages.core.encoder import FrozenEncoder
+from stages.core.encoder_spec import EncoderSpec
+from stages.core.pretrained import load_by_transformers
+from tests.conftest import ROOT
+
+BUNDLED = ROOT / "models" / "encoder"
+TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely", "I hate it!"]
+SMALL = {
+    "vocab_size": 30_000, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 4,
+    "num_attention_heads": 2, "intermediate_size": 64,
+}  # fmt: skip
+
+
+def spec(folder: Path, pooling: str = "mean") -> EncoderSpec:
+    return EncoderSpec(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision="float32")
+
+
+def saved(model: torch.nn.Module, folder: Path) -> Path:
+    for parameter in model.parameters():  # as initialised, every bias is 0 and every norm 1: no error would show
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BUNDLED / name, folder)
+    return folder
+
+
+def by_transformers(folder: Path, pooling: str) -> np.ndarray:
+    """One text after the other, so without any padding."""
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").train(False)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    vectors = []
+    for text in TEXTS:
+        tokens = tokenizer(text, truncation=True, max_length=32, return_tensors="pt")
+        with torch.no_grad():
+            hidden = model(**tokens).last_hidden_state[0].numpy()
+        wanted = {"cls": hidden[0], "mean": hidden.mean(0), "max": hidden.max(0)}
+        wanted["mean+max"] = np.concatenate([wanted["mean"], wanted["max"]])
+        vectors.append(wanted[pooling])
+    return np.stack(vectors)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "mean+max"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"hidden_act": "gelu"}, {"num_hidden_groups": 2}, {"inner_group_num": 1, "num_attention_heads": 8}],
+    ids=["gelu_new", "gelu", "two-groups", "eight-heads"],
+)
+def test_vectors_are_those_of_transformers(tmp_path: Path, changes: dict[str, object], pooling: str) -> None:
+    torch.manual_seed(0)
+    folder = saved(AlbertModel(AlbertConfig(**{**SMALL, **changes})), tmp_path)
+    encoder = FrozenEncoder.load(spec(folder, pooling), "cpu")
+    assert isinstance(encoder.model, Albert)
+    np.testing.assert_allclose(encoder.encode(TEXTS), by_transformers(folder, pooling), rtol=1e-4, atol=1e-4)
+
+
+def test_the_bundled_encoder_is_that_of_transformers() -> None:
+    np.testing.assert_allclose(
+        FrozenEncoder.load(spec(BUNDLED, "mean+max"), "cpu").encode(TEXTS),
+        by_transformers(BUNDLED, "mean+max"),
+        atol=1e-5,
+    )
+
+
+def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AlbertForMaskedLM(AlbertConfig(**SMALL))
+    whole = FrozenEncoder.load(spec(saved(model, tmp_path / "whole")), "cpu")
+    model.albert.save_pretrained(tmp_path / "bare")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BUNDLED / name, tmp_path / "bare")
+    bare = FrozenEncoder.load(spec(tmp_path / "bare"), "cpu")
+    assert whole.fingerprint == bare.fingerprint
+    np.testing.assert_array_equal(whole.encode(TEXTS), bare.encode(TEXTS))
+
+
+def test_an_albert_that_came_through_transformers_gives_the_same_vectors() -> None:
+    """As one from the Hub does."""
+    direct = FrozenEncoder.load(spec(BUNDLED), "cpu")
+    through = FrozenEncoder(load_by_transformers(spec(BUNDLED)), spec(BUNDLED), torch.device("cpu"))
+    assert isinstance(through.model, Albert)
+    assert through.fingerprint == direct.fingerprint
+    np.testing.assert_array_equal(through.encode(TEXTS), direct.encode(TEXTS))
+
+
+def test_tokens_are_those_of_transformers() -> None:
+    sample = (ROOT / "data" / "raw" / "sample.csv").read_text().splitlines()
+    texts = [*TEXTS, *sample]
+    wanted = AutoTokenizer.from_pretrained(BUNDLED)(texts, truncation=True, max_length=32)["input_ids"]
+    assert FrozenEncoder.load(spec(BUNDLED), "cpu").tokenize(texts) == wanted
+    assert max(len(ids) for ids in wanted) == 32, "else nothing was cut"
+
+
+def test_neighbours_take_no_part() -> None:
+    encoder = FrozenEncoder.load(spec(BUNDLED), "cpu")
+    ids = encoder.tokenize(TEXTS)
+    with torch.inference_mode():
+        together = encoder.model.pooled(ids, "mean")
+        alone = torch.cat([encoder.model.pooled([one], "mean") for one in ids])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_transformers_is_not_imported_for_an_albert() -> None:
+    program = (
+        "import json, sys; from stages.core.encoder import FrozenEncoder, EncoderSpec; "
+        f"FrozenEncoder.load(EncoderSpec(**json.loads({spec(BUNDLED).model_dump_json()!r})), 'cpu').encode(['a']); "
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "torch" in json.loads(done.stdout)
+    assert "transformers" not in json.loads(done.stdout)
