@@ -1,0 +1,49 @@
+"""No command waits for a library that it does not use; each of these takes seconds to import."""
+
+import shlex
+from collections.abc import Sequence
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, Project
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+SLOW = {"torch", "transformers", "sklearn", "dvc", "boto3", "pandera", "dvclive"}
+USED = {
+    "prepare": {"pandera"},
+    "split": set(),
+    "encode": {"torch"},
+    "train": {"dvclive", "dvc"},  # the first imports the second
+    "evaluate": {"sklearn"},
+}
+
+
+def slow_imports(project: Project, *command: str) -> set[str]:
+    """Run a Python command and return which of the slow libraries it imported."""
+    # python -X importtime: "import time: self [us] | cumulative | imported package"
+    done = project.run(*command, PYTHONPROFILEIMPORTTIME="1")
+    lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert len(lines) > 100, "else nothing was recorded"
+    return {line[2].strip() for line in lines} & SLOW
+
+
+def test_every_stage_is_measured() -> None:
+    assert set(USED) == set(PIPELINE)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_imports_only_the_slow_libraries_that_it_uses(finished: Project, stage: str) -> None:
+    assert slow_imports(finished, *shlex.split(PIPELINE[stage]["cmd"])) == USED[stage]
+
+
+@pytest.mark.parametrize(
+    ("command", "used"),
+    [
+        (["stages.predict", "--help"], set()),
+        (["stages.predict", "Soft and warm"], {"torch"}),
+        (["stages.compare", "--help"], set()),
+    ],
+)
+def test_other_commands(finished: Project, command: Sequence[str], used: set[str]) -> None:
+    assert slow_imports(finished, "python", "-m", *command) == used
