@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import encode, machine, pipeline, train
+from benchmarks import encode, machine, pipeline, scale, train
 from stages.core.csv_source import read_chunks
 from stages.core.errors import run
 from stages.core.text import join_text
 
-ALL = ("encode", "train", "pipeline")
+ALL = ("encode", "train", "pipeline", "scale")
 
 
 def show(title: str, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
@@ -75,6 +75,9 @@ def main() -> None:
     if "pipeline" in chosen:
         rows = pipeline.measure(args.reviews, encode.BUNDLED, 128, texts)
         results["pipeline"] = show("dvc repro against the usual script, bundled encoder, 128 tokens, 30 epochs", rows)
+    if "scale" in chosen:
+        title = f"time and memory by rows; encode at {scale.TOKENS} tokens"
+        results["scale"] = show(title, scale.measure(args.reviews, encode.BUNDLED))
     args.output.write_text(json.dumps(results, indent=2) + "\n")
 
 
