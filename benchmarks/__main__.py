@@ -19,7 +19,7 @@ from stages.core.csv_source import read_chunks
 from stages.core.errors import run
 from stages.core.text import join_text
 
-ALL = ("encode", "train", "pipeline", "scale")
+ALL = ("bundled", "base", "train", "pipeline", "scale")
 
 
 def show(title: str, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
@@ -57,19 +57,18 @@ def main() -> None:
     results: dict[str, object] = {"machine": machine.describe(device), "reviews": args.reviews.name}
     print(results["machine"])  # noqa: T201
     chosen = args.only or ALL
-    if "encode" in chosen:
+
+    def encoding(encoder: Path, length: int, count: int) -> list[dict[str, object]]:
+        spread = texts[:: max(1, len(texts) // count)][:count]
+        rows = encode.measure(encoder, length, spread, device, args.rounds)
+        return show(f"encode: {encoder.name}, {length} tokens, {len(spread)} reviews", rows)
+
+    if "bundled" in chosen:
+        results["bundled"] = encoding(encode.BUNDLED, 128, args.texts * 24)
+    if "base" in chosen:
         with tempfile.TemporaryDirectory() as folder:
             base = encode.base_shape(Path(folder, "albert-base-shape"))
-            shapes = [(encode.BUNDLED, 128, args.texts * 10)]
-            shapes += [(base, length, args.texts) for length in (20, 128, 256)]
-            results["encode"] = [
-                row
-                for encoder, length, count in shapes
-                for row in show(
-                    f"encode: {encoder.name}, {length} tokens, {count} reviews",
-                    encode.measure(encoder, length, texts[:: max(1, len(texts) // count)][:count], device, args.rounds),
-                )
-            ]
+            results["base"] = [row for length in (20, 128, 256) for row in encoding(base, length, args.texts)]
     if "train" in chosen:
         results["train"] = show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure())
     if "pipeline" in chosen:
