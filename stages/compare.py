@@ -95,7 +95,7 @@ def as_text(a: str, b: str, comparison: Comparison) -> str:
         bounds = f"{found.low:+.4f} to {found.high:+.4f}"
         lines.append(f"{name:<10}{found.a:>8.4f}{found.b:>9.4f}{found.difference:>+10.4f}   {bounds}")
     only = f"only A right on {comparison.only_a_right:,} reviews, only B on {comparison.only_b_right:,}"
-    lines += ["", f"{only}; McNemar's exact p = {comparison.p:.4f}", "", sentence(a, b, comparison)]
+    lines += ["", only, "", sentence(a, b, comparison)]
     return "\n".join(lines)
 
 

@@ -36,6 +36,8 @@ def test_fail_if_worse_fails_only_if_worse(experimented):
     worse = compare(experimented, "HEAD", "strict", "--fail-if-worse", check=False)
     assert worse.returncode == 1
     assert worse.stdout.splitlines()[-1].startswith("strict is worse than HEAD: accuracy -")
+    assert worse.stdout.endswith("p < 0.001.\n")
+    assert "p = 0.0" not in worse.stdout, "a p is never 0"
     assert worse.stderr == ""
     better = compare(experimented, "strict", "HEAD", "--fail-if-worse")
     assert better.stdout.splitlines()[-1].startswith("HEAD is better than strict: accuracy +")
