@@ -19,7 +19,14 @@ COMMAND = (sys.executable, "-m", "stages.predict")
 @contextmanager
 def started(project: Project, *command: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]:
     """A process in the project, ended with the test."""
-    with subprocess.Popen(command, cwd=project.root, env=project.environment(), **streams) as process:
+
+    def heed_ctrl_c() -> None:
+        """A shell ignores Ctrl-C for what it starts in the background, and its children inherit that."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with subprocess.Popen(
+        command, cwd=project.root, env=project.environment(), preexec_fn=heed_ctrl_c, **streams
+    ) as process:
         try:
             yield process
         finally:
@@ -81,6 +88,7 @@ def test_ctrl_c_leaves_no_half_file_and_says_how_far_it_came(
             assert process.stdout is not None
             for _ in range(321):
                 process.stdout.readline()
+            time.sleep(0.5)  # rows are counted right after they are out: counted too early would be a lie
         else:
             wait_for_rows(tmp_path)
         process.send_signal(signal.SIGINT)
