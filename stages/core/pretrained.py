@@ -19,7 +19,8 @@ from stages.core.albert import AlbertShape
 from stages.core.encoder_spec import EncoderSpec
 from stages.core.errors import EncoderError
 
-TOKENIZER = "tokenizer.json"
+# what tokenizer_config.json calls a tokenizer that is just what tokenizer.json says
+PLAIN_TOKENIZERS = {"TokenizersBackend", "PreTrainedTokenizerFast"}
 Tokenize = Callable[[list[str]], list[list[int]]]
 
 
@@ -94,8 +95,11 @@ def check_weights(folder: Path) -> None:
 
 def read_albert(folder: Path, max_length: int) -> Pretrained | None:
     """Read an ALBERT from its folder; None where there is none, or one that transformers must make sense of."""
-    weights_file, tokenizer_file = folder / "model.safetensors", folder / TOKENIZER
-    if not (weights_file.is_file() and tokenizer_file.is_file()):
+    weights_file, tokenizer_file = folder / "model.safetensors", folder / "tokenizer.json"
+    settings_file = folder / "tokenizer_config.json"
+    if not (weights_file.is_file() and tokenizer_file.is_file() and settings_file.is_file()):
+        return None
+    if json.loads(settings_file.read_text(encoding="utf-8")).get("tokenizer_class") not in PLAIN_TOKENIZERS:
         return None
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     weights = {name.removeprefix("albert."): weight.float() for name, weight in load_file(weights_file).items()}

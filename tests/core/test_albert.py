@@ -104,6 +104,18 @@ def test_tokens_are_those_of_transformers() -> None:
     assert max(len(ids) for ids in wanted) == 32, "else nothing was cut"
 
 
+def test_a_tokenizer_class_of_its_own_has_the_last_word(tmp_path: Path) -> None:
+    """Such a class builds its tokenizer from more than tokenizer.json."""
+    folder = Path(shutil.copytree(BUNDLED, tmp_path / "encoder"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    text = "LOVELY Dress"
+    wanted = AutoTokenizer.from_pretrained(folder)([text])["input_ids"]
+    assert wanted != AutoTokenizer.from_pretrained(BUNDLED)([text])["input_ids"], "else nothing is shown"
+    assert FrozenEncoder.load(spec(folder), "cpu").tokenize([text]) == wanted
+
+
 def test_neighbours_take_no_part() -> None:
     encoder = FrozenEncoder.load(spec(BUNDLED), "cpu")
     ids = encoder.tokenize(TEXTS)
