@@ -1,8 +1,11 @@
 """Sweeps: only what a parameter touches runs, and a run gives the same hashes wherever it happens."""
 
+import json
 import shutil
+import subprocess
 import time
 
+import psutil
 import yaml
 
 from tests.conftest import Project
@@ -21,8 +24,23 @@ def forget_runs(project: Project) -> None:
     shutil.rmtree(project.root / ".dvc" / "cache" / "runs", ignore_errors=True)  # a temporary run leaves none
 
 
+def start_queue(project: Project) -> None:
+    """Start two workers; they inherit the output, so with a pipe one would wait for them too."""
+    command = ["dvc", "queue", "start", "-j", "2"]
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, cwd=project.root, env=project.environment(), check=True, timeout=120, **nowhere)
+
+
+def end_workers(project: Project) -> None:
+    """End the workers that are still there: now and then one says that it shuts down, and stays (DVC 3.67.1)."""
+    for state in (project.root / ".dvc" / "tmp" / "exps" / "celery").glob("dvc-exp-worker-*.json"):
+        pid = json.loads(state.read_text())["pid"]
+        if psutil.pid_exists(pid) and "queue-worker" in psutil.Process(pid).cmdline():
+            psutil.Process(pid).kill()
+
+
 def finish_queue(project: Project) -> None:
-    """Wait until the queue is done and its workers have gone."""
+    """Wait until the queue is done and no worker answers any more."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         said = project.run("dvc", "queue", "status").stdout
@@ -54,8 +72,11 @@ def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(fin
 
     forget_runs(finished)
     finished.run("dvc", "exp", "run", "--queue", "-n", "grid", "-S", TRIED + ",0.02")
-    finished.run("dvc", "queue", "start", "-j", "2")
-    finish_queue(finished)
+    start_queue(finished)
+    try:
+        finish_queue(finished)
+    finally:
+        end_workers(finished)
     assert run_hashes(finished, "grid-1") == here
     assert run_hashes(finished, "grid-2")["models/classifier"] != here["models/classifier"]
 
