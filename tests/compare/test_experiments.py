@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 import yaml
@@ -34,9 +35,10 @@ def start_queue(project: Project) -> None:
 def end_workers(project: Project) -> None:
     """End the workers that are still there: now and then one says that it shuts down, and stays (DVC 3.67.1)."""
     for state in (project.root / ".dvc" / "tmp" / "exps" / "celery").glob("dvc-exp-worker-*.json"):
-        pid = json.loads(state.read_text())["pid"]
-        if psutil.pid_exists(pid) and "queue-worker" in psutil.Process(pid).cmdline():
-            psutil.Process(pid).kill()
+        with suppress(psutil.NoSuchProcess):  # most have gone, or go while this looks
+            worker = psutil.Process(json.loads(state.read_text())["pid"])
+            if "queue-worker" in worker.cmdline():
+                worker.kill()
 
 
 def finish_queue(project: Project) -> None:

@@ -32,6 +32,10 @@ def spec(folder: Path, pooling: str = "mean") -> EncoderSpec:
 def saved(model: torch.nn.Module, folder: Path) -> Path:
     for parameter in model.parameters():  # as initialised, every bias is 0 and every norm 1: no error would show
         torch.nn.init.normal_(parameter, std=0.3)
+    return with_tokenizer(model, folder)
+
+
+def with_tokenizer(model: torch.nn.Module, folder: Path) -> Path:
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(BUNDLED / name, folder)
@@ -79,10 +83,7 @@ def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = AlbertForMaskedLM(AlbertConfig(**SMALL))
     whole = FrozenEncoder.load(spec(saved(model, tmp_path / "whole")), "cpu")
-    model.albert.save_pretrained(tmp_path / "bare")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(BUNDLED / name, tmp_path / "bare")
-    bare = FrozenEncoder.load(spec(tmp_path / "bare"), "cpu")
+    bare = FrozenEncoder.load(spec(with_tokenizer(model.albert, tmp_path / "bare")), "cpu")
     assert whole.fingerprint == bare.fingerprint
     np.testing.assert_array_equal(whole.encode(TEXTS), bare.encode(TEXTS))
 
