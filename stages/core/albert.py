@@ -3,7 +3,7 @@
 Lan et al., ALBERT: A Lite BERT for Self-supervised Learning of Language Representations, ICLR 2020,
 https://arxiv.org/abs/1909.11942. The formulas and the names of the weights are those of transformers' `AlbertModel`,
 which the tests hold this against. It is not used itself because importing it takes longer than to label a review, and
-because it computes padding (see benchmarks/TRIED.md).
+because it computes padding (see benchmarks/TRIED.md). In bfloat16 alone every GELU is the exact one, without tanh.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,9 @@ from stages.core.pooling import pool
 
 Weights = Mapping[str, Tensor]
 Block = tuple[int, int]  # so many texts of so many tokens each
+
+# in bfloat16 rows are rounded up to this: oneDNN takes milliseconds to prepare a product of each new height
+ROWS = 64
 
 
 class AlbertShape(BaseModel):
@@ -102,6 +105,9 @@ class Albert:
 
         self.shape = shape
         self.device = device
+        self._rows = ROWS if dtype == torch.bfloat16 else 1
+        # in bfloat16 the exact GELU for both: they differ by a tenth of what rounding does, and tanh is slow
+        self._gelu = "none" if shape.hidden_act == "gelu" or dtype == torch.bfloat16 else "tanh"
         words, positions, types = (
             weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
         )
@@ -119,7 +125,9 @@ class Albert:
     def pooled(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
         """Return a vector a text, float32, shape (texts, width); texts of one length are best neighbours."""
         blocks = [(sum(1 for _ in same), tokens) for tokens, same in groupby(len(ids) for ids in token_ids)]
-        hidden = self._hidden(torch.tensor(list(chain.from_iterable(token_ids)), device=self.device), blocks)
+        ids = list(chain.from_iterable(token_ids))
+        ids += [0] * (-len(ids) % self._rows)  # rows that no block holds: nothing attends to them, nothing reads them
+        hidden = self._hidden(torch.tensor(ids, device=self.device), blocks)
         return torch.cat([pool(block, None, pooling) for block in in_blocks(hidden, blocks)])
 
     def _hidden(self, ids: Tensor, blocks: Sequence[Block]) -> Tensor:
@@ -128,11 +136,10 @@ class Albert:
         for block in in_blocks(embedded, blocks):
             block += self._places[: block.shape[1]]
         hidden = F.linear(self._norm(embedded, self._embedding_norm), *self._projection)
-        approximate = "none" if self.shape.hidden_act == "gelu" else "tanh"
         for layer in self._layers:
             mixed = F.linear(self._attention(layer, hidden, blocks), *layer.attention_output)
             hidden = self._norm(mixed.add_(hidden), layer.attention_norm)
-            inner = F.gelu(F.linear(hidden, *layer.inner), approximate=approximate)
+            inner = F.gelu(F.linear(hidden, *layer.inner), approximate=self._gelu)
             hidden = self._norm(F.linear(inner, *layer.output).add_(hidden), layer.norm)
         return hidden
 
@@ -143,15 +150,16 @@ class Albert:
             by_head = block.view(*block.shape[:2], 3, self.shape.num_attention_heads, -1)
             query, key, value = by_head.permute(2, 0, 3, 1, 4)  # each (texts, heads, tokens, width of a head)
             mixed.append(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(0, 1).flatten(1))
-        return torch.cat(mixed)
+        return torch.cat([*mixed, hidden[sum(map(len, mixed)) :]])
 
     def _norm(self, rows: Tensor, affine: Affine) -> Tensor:
         return F.layer_norm(rows, rows.shape[1:], *affine, self.shape.layer_norm_eps)
 
 
 def in_blocks(rows: Tensor, blocks: Sequence[Block]) -> list[Tensor]:
-    """Return views of shape (texts, tokens, width) of a matrix of shape (all tokens, width)."""
-    parts = torch.split_with_sizes(rows, [texts * tokens for texts, tokens in blocks])
+    """Return views of shape (texts, tokens, width) of a matrix of shape (all tokens and perhaps more, width)."""
+    sizes = [texts * tokens for texts, tokens in blocks]
+    parts = torch.split_with_sizes(rows[: sum(sizes)], sizes)
     return [part.view(*block, -1) for part, block in zip(parts, blocks, strict=True)]
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer
 
-from stages.core.albert import Albert
+from stages.core.albert import ROWS, Albert
 from stages.core.encoder import FrozenEncoder
-from stages.core.encoder_spec import EncoderSpec
+from stages.core.encoder_spec import EncoderSpec, Precision
 from stages.core.pretrained import load_by_transformers
 from tests.conftest import ROOT
 
@@ -25,8 +25,8 @@ SMALL = {
 }  # fmt: skip
 
 
-def spec(folder: Path, pooling: str = "mean") -> EncoderSpec:
-    return EncoderSpec(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision="float32")
+def spec(folder: Path, pooling: str = "mean", precision: Precision = "float32") -> EncoderSpec:
+    return EncoderSpec(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision=precision)
 
 
 def saved(model: torch.nn.Module, folder: Path) -> Path:
@@ -42,15 +42,15 @@ def with_tokenizer(model: torch.nn.Module, folder: Path) -> Path:
     return folder
 
 
-def by_transformers(folder: Path, pooling: str) -> np.ndarray:
+def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float32) -> np.ndarray:
     """One text after the other, so without any padding."""
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").train(False)
+    model = AutoModel.from_pretrained(folder, dtype=dtype, attn_implementation="eager").train(False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     vectors = []
     for text in TEXTS:
         tokens = tokenizer(text, truncation=True, max_length=32, return_tensors="pt")
         with torch.no_grad():
-            hidden = model(**tokens).last_hidden_state[0].numpy()
+            hidden = model(**tokens).last_hidden_state[0].float().numpy()
         wanted = {"cls": hidden[0], "mean": hidden.mean(0), "max": hidden.max(0)}
         wanted["mean+max"] = np.concatenate([wanted["mean"], wanted["max"]])
         vectors.append(wanted[pooling])
@@ -77,6 +77,17 @@ def test_the_bundled_encoder_is_that_of_transformers() -> None:
         by_transformers(BUNDLED, "mean+max"),
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
+def test_bfloat16_is_no_less_exact_than_that_of_transformers(tmp_path: Path, activation: str) -> None:
+    """Though it computes either GELU as the exact one."""
+    torch.manual_seed(0)
+    folder = saved(AlbertModel(AlbertConfig(**{**SMALL, "hidden_act": activation})), tmp_path)
+    exact = by_transformers(folder, "mean")
+    theirs = np.abs(by_transformers(folder, "mean", torch.bfloat16) - exact).mean()
+    ours = np.abs(FrozenEncoder.load(spec(folder, precision="bfloat16"), "cpu").encode(TEXTS) - exact).mean()
+    assert 0 < ours < 1.2 * theirs
 
 
 def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
@@ -117,13 +128,16 @@ def test_a_tokenizer_class_of_its_own_has_the_last_word(tmp_path: Path) -> None:
     assert FrozenEncoder.load(spec(folder), "cpu").tokenize([text]) == wanted
 
 
-def test_neighbours_take_no_part() -> None:
-    encoder = FrozenEncoder.load(spec(BUNDLED), "cpu")
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])
+def test_neighbours_take_no_part(precision: Precision, tolerance: float) -> None:
+    """Nor do the rows that bfloat16 is filled up with."""
+    encoder = FrozenEncoder.load(spec(BUNDLED, precision=precision), "cpu")
     ids = encoder.tokenize(TEXTS)
+    assert sum(map(len, ids)) % ROWS, "else nothing is filled up"
     with torch.inference_mode():
         together = encoder.model.pooled(ids, "mean")
         alone = torch.cat([encoder.model.pooled([one], "mean") for one in ids])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, alone, atol=tolerance)
 
 
 def test_transformers_is_not_imported_for_an_albert() -> None:
