@@ -1,6 +1,6 @@
 """Measures this project beside its rivals and writes benchmarks/results.json.
 
-    python -m benchmarks --reviews reviews.csv          # everything, about 25 minutes on 2 cores
+    python -m benchmarks --reviews reviews.csv          # everything, 10 to 25 minutes on 2 cores
     python -m benchmarks --only train                   # seconds
 
 Machines are noisy: rivals take turns within one run, the best round of each counts, and ratios are what to read.
