@@ -61,12 +61,17 @@ class Project:
         return self.run("git", "rev-parse", "HEAD").stdout.strip()
 
     def set_params(self, **sections: dict[str, object]) -> None:
-        """Change keys of params.yaml."""
+        """Change keys of params.yaml, as a new file.
+
+        Git can miss a change in place that keeps the size and falls into the second of the checkout.
+        """
         path = self.root / "params.yaml"
         params = yaml.safe_load(path.read_text())
         for name, keys in sections.items():
             params[name] |= keys
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
+        fresh = path.with_name("params.yaml.fresh")
+        fresh.write_text(yaml.safe_dump(params, sort_keys=False))
+        fresh.replace(path)
 
     def experiment(self, name: str) -> str:
         """Return the git reference of an experiment."""
