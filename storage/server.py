@@ -58,7 +58,8 @@ def start(folder: Path, wanted: int | None) -> None:
     }
     where = {"endpointurl": f"http://{HOST}:{port}", "region": "us-east-1"}
     client = Remote(STORAGE, storage.bucket, storage.prefix, where | keys).client()
-    wait_until_up(client, storage.bucket, started, folder / "log")
+    wait_until_up(client, started, folder / "log")
+    make_bucket(client, storage.bucket)
     written = write_local_settings({STORAGE: where | keys})
     log.info("s3: %s on %s, data in %s", "started" if started else "runs already", where["endpointurl"], folder)
     log.info("s3: bucket %s, access key id %s", storage.bucket, keys["access_key_id"])
@@ -72,15 +73,12 @@ def check_room(folder: Path) -> None:
         raise ServerError(f"{folder}: {free // 1024**2} MiB free, at least {ROOM // 1024**2} MiB are needed")
 
 
-def wait_until_up(
-    client: Any, bucket: str, started: subprocess.Popen[bytes] | None, server_log: Path, patience: float = 60
-) -> None:
-    """Return when the server gives out what is in the bucket; raise ServerError when it ended or does not."""
+def wait_until_up(client: Any, started: subprocess.Popen[bytes] | None, server_log: Path, patience: float = 60) -> None:
+    """Return when the server gives out what it holds; raise ServerError when it ended or does not."""
     end_of_patience = time.monotonic() + patience
     while True:
         try:
-            make_bucket(client, bucket)
-            read_any(client, bucket)
+            read_each_bucket(client)
         except (BotoCoreError, ClientError) as error:
             if started and started.poll() is not None:
                 lines = server_log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
@@ -94,17 +92,18 @@ def wait_until_up(
             return
 
 
+def read_each_bucket(client: Any) -> None:
+    """Read from a first object: for seconds after a restart the server may list objects and not find their bytes."""
+    for bucket in client.list_buckets()["Buckets"]:
+        for found in client.list_objects_v2(Bucket=bucket["Name"], MaxKeys=1).get("Contents", []):
+            with client.get_object(Bucket=bucket["Name"], Key=found["Key"])["Body"] as body:
+                body.read(1)
+
+
 def make_bucket(client: Any, bucket: str) -> None:
     """Make a bucket unless it is there."""
     if bucket not in [found["Name"] for found in client.list_buckets()["Buckets"]]:
         client.create_bucket(Bucket=bucket)
-
-
-def read_any(client: Any, bucket: str) -> None:
-    """Read from the first object: for seconds after a restart the server may list objects and not find their bytes."""
-    for found in client.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents", []):
-        with client.get_object(Bucket=bucket, Key=found["Key"])["Body"] as body:
-            body.read(1)
 
 
 def serve_reviews(csv: Path) -> None:

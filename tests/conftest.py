@@ -11,6 +11,8 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from stages.core.files import write_text
+
 ROOT = Path(__file__).parent.parent
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one of several processes that share the tests
@@ -69,9 +71,7 @@ class Project:
         params = yaml.safe_load(path.read_text())
         for name, keys in sections.items():
             params[name] |= keys
-        fresh = path.with_name("params.yaml.fresh")
-        fresh.write_text(yaml.safe_dump(params, sort_keys=False))
-        fresh.replace(path)
+        write_text(path, yaml.safe_dump(params, sort_keys=False))
 
     def experiment(self, name: str) -> str:
         """Return the git reference of an experiment."""
