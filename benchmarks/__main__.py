@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import encode, machine, pipeline, scale, train
 from stages.core.csv_source import read_chunks
-from stages.core.errors import run
+from sentiment.common.errors import run
 from stages.core.text import join_text
 
 ALL = ("bundled", "base", "train", "pipeline", "scale")

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError, run
+from sentiment.common.errors import InputError, run
 from stages.core.paired import POWER, Answers, Comparison
 from stages.core.revisions import WORKSPACE, Revision
 

@@ -23,8 +23,8 @@ from transformers import PreTrainedModel
 
 from stages.core.csv_source import read_chunks
 from stages.core.encoder import pick_device
-from stages.core.errors import SettingsError, run
-from stages.core.settings import read_section
+from sentiment.common.errors import SettingsError, run
+from sentiment.common.params import read_section
 from stages.distillation.associations import association_factors, piece_presence, text_vectors, title_words
 from stages.distillation.corpus import Corpus, read_corpus
 from stages.distillation.export import export

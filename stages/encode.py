@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from stages.core.encoder import FrozenEncoder
 from stages.core.encoder_spec import Device, EncoderSpec, FeaturesInfo
-from stages.core.errors import run
+from sentiment.common.errors import run
 from stages.core.features import INFO, feature_writer
-from stages.core.files import write_text
-from stages.core.settings import read_section
-from stages.core.tables import PARTS, batches, open_table
+from sentiment.common.files import write_text
+from sentiment.common.params import read_section
+from sentiment.common.tables import PARTS, batches, open_table
 
 log = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from sklearn.metrics import classification_report
 
 from stages.core.classifier import Classifier
 from stages.core.curves import as_csv, confusion_points, curve_points
-from stages.core.errors import SettingsError, run
+from sentiment.common.errors import SettingsError, run
 from stages.core.features import check_finite, read_features
-from stages.core.files import atomic, write_json, write_text
+from sentiment.common.files import atomic, write_json, write_text
 from stages.core.scoring import accuracy_by_slice, calibration, score
-from stages.core.settings import Section, read_section
-from stages.core.tables import open_table
+from sentiment.common.params import Section, read_section
+from sentiment.common.tables import open_table
 
 log = logging.getLogger(__name__)
 

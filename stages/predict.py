@@ -31,7 +31,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stages.core.classifier import Classifier
-from stages.core.errors import run
+from sentiment.common.errors import run
 from stages.labelling.formats import input_file, output_format, reader_of
 from stages.labelling.places import STANDARD, reading, writing
 from stages.labelling.revision import fetch_classifier

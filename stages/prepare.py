@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from stages.core import reviews
 from stages.core.csv_source import read_chunks
-from stages.core.errors import InputError, run
-from stages.core.files import write_json
+from sentiment.common.errors import InputError, run
+from sentiment.common.files import write_json
 from stages.core.repeats import first_occurrences
-from stages.core.settings import Section, read_section
-from stages.core.tables import TableWriter, batches, table_writer
+from sentiment.common.params import Section, read_section
+from sentiment.common.tables import TableWriter, batches, table_writer
 
 log = logging.getLogger(__name__)
 

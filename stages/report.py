@@ -12,8 +12,8 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stages.core.errors import run
-from stages.core.files import write_text
+from sentiment.common.errors import run
+from sentiment.common.files import write_text
 from stages.core.revisions import WORKSPACE
 from stages.reporting.gather import gather
 from stages.reporting.page import render

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
-from stages.core.errors import InputError, run
-from stages.core.files import write_json
-from stages.core.settings import Section, read_section
-from stages.core.tables import PARTS, batches, open_table, table_writer
+from sentiment.common.errors import InputError, run
+from sentiment.common.files import write_json
+from sentiment.common.params import Section, read_section
+from sentiment.common.tables import PARTS, batches, open_table, table_writer
 from stages.core.text import hash64, normalised
 
 log = logging.getLogger(__name__)

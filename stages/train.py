@@ -18,11 +18,11 @@ from pydantic import ConfigDict, Field
 from tqdm import tqdm
 
 from stages.core.classifier import Classifier, ClassifierConfig
-from stages.core.errors import ClassifierError, run
+from sentiment.common.errors import ClassifierError, run
 from stages.core.features import check_finite, read_features, read_info
 from stages.core.head import Epoch, Head, Part, moments, train_head
-from stages.core.settings import Section, read_section
-from stages.core.tables import read_column
+from sentiment.common.params import Section, read_section
+from sentiment.common.tables import read_column
 
 log = logging.getLogger(__name__)
 

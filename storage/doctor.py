@@ -11,7 +11,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from stages.core.errors import run
+from sentiment.common.errors import run
 from storage.machine_checks import machine_lines
 from storage.remote import STORAGE, Remote
 from storage.remote_checks import remote_lines

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from stages.core.errors import SettingsError
-from stages.core.files import write_text
+from sentiment.common.errors import SettingsError
+from sentiment.common.files import write_text
 
 
 @dataclass(frozen=True)

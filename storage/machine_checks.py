@@ -9,8 +9,8 @@ from pathlib import Path
 from dvc.config import Config as DvcConfig
 from huggingface_hub import try_to_load_from_cache
 
-from stages.core.errors import PipelineError
-from stages.core.settings import read_section
+from sentiment.common.errors import PipelineError
+from sentiment.common.params import read_section
 from storage.remote import DVC_FOLDER
 from storage.report import Line, Status, attempt
 

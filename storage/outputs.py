@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from storage.remote import Remote
 
 

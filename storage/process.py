@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from stages.core.errors import PipelineError
+from sentiment.common.errors import PipelineError
 
 INNER = 5  # S3, master, volume, filer and admin listen on neighbouring ports
 TWIN = 10_000  # each with a gRPC twin this much higher

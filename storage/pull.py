@@ -14,7 +14,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stages.core.errors import run
+from sentiment.common.errors import run
 from storage.faults import explain
 from storage.outputs import Fault, faults, read_outputs
 from storage.remote import STORAGE, Remote

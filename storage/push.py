@@ -11,7 +11,7 @@ import logging
 import subprocess
 from pathlib import Path
 
-from stages.core.errors import run
+from sentiment.common.errors import run
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from botocore.config import Config as BotoConfig
 from dvc.config import Config as DvcConfig
 from dvc.config import ConfigError
 
-from stages.core.errors import SettingsError
+from sentiment.common.errors import SettingsError
 
 DVC_FOLDER = Path(".dvc")
 STORAGE = "storage"

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from stages.core.errors import PipelineError
+from sentiment.common.errors import PipelineError
 from storage.remote import Remote
 from storage.report import Line, Status, until_failure
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stages.core.errors import PipelineError
+from sentiment.common.errors import PipelineError
 from storage.faults import explain
 
 Status = Literal["ok", "note", "FAIL"]

@@ -20,7 +20,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from tqdm import tqdm
 
-from stages.core.errors import InputError, run
+from sentiment.common.errors import InputError, run
 from storage.faults import explain
 from storage.identities import Identities
 from storage.process import HOST, ServerError, check_ports, command, end, find, launch, port_of

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from stages.core.files import write_text
+from sentiment.common.files import write_text
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from stages.core.encoder_spec import FeaturesInfo
-from stages.core.errors import ClassifierError
-from stages.core.files import atomic, write_text
+from sentiment.common.errors import ClassifierError
+from sentiment.common.files import atomic, write_text
 from stages.core.head import Layers, forward, sigmoid
-from stages.core.settings import Section
+from sentiment.common.params import Section
 
 HEAD, CONFIG = "head.safetensors", "config.json"
 BLOCK = 65_536  # rows scored together

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 
 LONGEST_FIELD = 131_072  # characters; a longer one is a quote that was never closed
 

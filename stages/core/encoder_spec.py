@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.core.settings import Section
+from sentiment.common.params import Section
 
 Pooling = Literal["cls", "mean", "max", "mean+max"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from stages.core.encoder_spec import FeaturesInfo
-from stages.core.errors import InputError
-from stages.core.files import atomic
+from sentiment.common.errors import InputError
+from sentiment.common.files import atomic
 
 INFO = "config.json"  # of a folder of features
 BLOCK = 65_536  # rows looked at together

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stages.core.albert import AlbertShape
 from stages.core.encoder_spec import EncoderSpec
-from stages.core.errors import EncoderError
+from sentiment.common.errors import EncoderError
 
 # what tokenizer_config.json calls a tokenizer that is just what tokenizer.json says
 PLAIN_TOKENIZERS = {"TokenizersBackend", "PreTrainedTokenizerFast"}

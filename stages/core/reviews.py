@@ -10,7 +10,7 @@ import pandera.pandas as pa
 import pyarrow
 from pandera.errors import SchemaError
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from stages.core.text import hash64, join_text
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"

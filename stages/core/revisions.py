@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 
 WORKSPACE = "workspace"  # DVC's own name for what lies in the folder now
 

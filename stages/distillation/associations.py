@@ -15,7 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 
 WORD = r"(?u)\b\w+(?:'\w+)?\b|[!?]"  # "didn't" is one word; "!" is a sentiment
 FULL_TRUST = 2  # an association counts in full when it was seen this often

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from stages.core.text import SEPARATOR, join_text
 from stages.split import Params as SplitParams
 from stages.split import part_of_hash, text_hash

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
-from stages.core.files import atomic
+from sentiment.common.files import atomic
 from stages.distillation.vocabulary import Vocabulary
 
 WEIGHTS, HASHES = "model.safetensors", "trained_on.npy"

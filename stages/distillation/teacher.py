@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from stages.core.errors import EncoderError
+from sentiment.common.errors import EncoderError
 from stages.core.pretrained import check_weights
 
 PIECES_PER_BATCH = 512

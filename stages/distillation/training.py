@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stages.core.errors import EncoderError
+from sentiment.common.errors import EncoderError
 from stages.distillation.recipe import Recipe
 from stages.distillation.student import Objectives, Targets
 from stages.distillation.views import Batch, Views

@@ -15,7 +15,7 @@ from tokenizers.models import WordPiece
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from stages.core.errors import EncoderError
+from sentiment.common.errors import EncoderError
 
 PAD, UNKNOWN, FIRST, LAST, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 CHARACTERS = {prefix + character for character in string.printable for prefix in ("", "##")}

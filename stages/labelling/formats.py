@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import IO
 
-from stages.core.errors import SettingsError
+from sentiment.common.errors import SettingsError
 from stages.labelling.places import STANDARD
 from stages.labelling.rows import Source
 from stages.labelling.sinks import SINKS

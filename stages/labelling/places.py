@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from stages.core.errors import InputError, StorageError
-from stages.core.files import atomic
+from sentiment.common.errors import InputError, StorageError
+from sentiment.common.files import atomic
 
 STANDARD = "-"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.core.classifier import Classifier
-from stages.core.errors import ClassifierError
+from sentiment.common.errors import ClassifierError
 
 
 def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:

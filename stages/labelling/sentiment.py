@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.core.classifier import Classifier
 from stages.core.encoder_spec import Device, EncoderSpec
-from stages.core.errors import ClassifierError, EncoderError
+from sentiment.common.errors import ClassifierError, EncoderError
 from stages.core.text import join_text
 
 if TYPE_CHECKING:

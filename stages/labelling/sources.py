@@ -11,7 +11,7 @@ from itertools import chain
 from typing import IO, Any
 
 from stages.core.csv_records import Flaw, as_text, positions, read_records, text_flaw
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from stages.core.text import join_text
 from stages.labelling.rows import MOST_ROWS, Rows, Source, windows
 

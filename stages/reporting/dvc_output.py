@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 
 
 def dvc_json(*arguments: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.compare import PREDICTIONS, compare, read_predictions, sentence
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from stages.core.paired import Comparison
 from stages.core.revisions import Revision
 from stages.reporting.experiments import METRICS_FILE, Experiment, changed_params, experiments

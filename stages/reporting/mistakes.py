@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.core.tables import batches
+from sentiment.common.tables import batches
 
 LABELS = ("negative", "positive")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from stages.core.revisions import WORKSPACE
 from stages.reporting.dvc_output import dvc_json
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.compare import compare, paired_labels, read_predictions
-from stages.core.errors import InputError
+from sentiment.common.errors import InputError
 from stages.core.revisions import Revision
 
 

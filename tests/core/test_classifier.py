@@ -8,7 +8,7 @@ import pytest
 
 from stages.core.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
 from stages.core.encoder_spec import EncoderSpec, FeaturesInfo
-from stages.core.errors import ClassifierError
+from sentiment.common.errors import ClassifierError
 
 SPEC = EncoderSpec(encoder="models/encoder", revision=None, max_length=20, pooling="mean", precision="auto")
 CONFIGURED = ClassifierConfig(

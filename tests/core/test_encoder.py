@@ -19,7 +19,7 @@ from transformers import (
 
 from stages.core.encoder import FrozenEncoder, pick_device
 from stages.core.encoder_spec import EncoderSpec
-from stages.core.errors import EncoderError
+from sentiment.common.errors import EncoderError
 from stages.core.padded import Padded
 from stages.core.pooling import pool
 from stages.core.pretrained import Pretrained

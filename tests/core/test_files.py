@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from stages.core.features import feature_writer, read_features
-from stages.core.files import atomic, write_json
-from stages.core.tables import ROWS_PER_GROUP, batches, open_table, table_writer
+from sentiment.common.files import atomic, write_json
+from sentiment.common.tables import ROWS_PER_GROUP, batches, open_table, table_writer
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -78,7 +78,7 @@ from pathlib import Path
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # as a disk with 200 kB left
-from stages.core.errors import run
+from sentiment.common.errors import run
 {imports}
 run(lambda: {call})
 """

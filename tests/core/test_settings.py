@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import SettingsError
-from stages.core.settings import read_section
+from sentiment.common.errors import SettingsError
+from sentiment.common.params import read_section
 from stages.encode import Params as EncodeParams
 from stages.split import Params as SplitParams
 from stages.train import Params as TrainParams

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stages.core.errors import run
+from sentiment.common.errors import run
 from stages.labelling.sentiment import Sentiment
 from stages.predict import main
 from tests.conftest import Project

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stages.core.errors import ClassifierError
+from sentiment.common.errors import ClassifierError
 from stages.labelling.sentiment import Sentiment
 from tests.conftest import Project
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stages.core.errors import run
+from sentiment.common.errors import run
 
 
 @dataclass(frozen=True)

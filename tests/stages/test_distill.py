@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTra
 
 from stages import distill
 from stages.core.csv_source import read_chunks
-from stages.core.settings import read_section
+from sentiment.common.params import read_section
 from stages.core.text import join_text
 from stages.distillation.associations import association_factors, piece_presence, title_words
 from stages.distillation.corpus import read_corpus

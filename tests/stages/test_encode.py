@@ -14,7 +14,7 @@ from stages.core import tables
 from stages.core.encoder import FrozenEncoder
 from stages.core.encoder_spec import EncoderSpec
 from stages.core.reviews import table_schema
-from stages.core.tables import PARTS, table_writer
+from sentiment.common.tables import PARTS, table_writer
 from tests.conftest import ROOT
 
 PARAMS = {

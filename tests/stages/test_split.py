@@ -12,7 +12,7 @@ import yaml
 
 from stages import split
 from stages.core.reviews import table_schema
-from stages.core.tables import PARTS, table_writer
+from sentiment.common.tables import PARTS, table_writer
 
 SCHEMA = table_schema([], ["body"])
 PARAMS = {"salt": "s", "val": 0.2, "test": 0.2}

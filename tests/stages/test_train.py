@@ -13,7 +13,7 @@ from stages import train
 from stages.core.classifier import Classifier
 from stages.core.features import feature_writer
 from stages.core.reviews import table_schema
-from stages.core.tables import table_writer
+from sentiment.common.tables import table_writer
 
 SCHEMA = table_schema([], ["body"])
 SETTINGS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.core.errors import InputError
-from stages.core.files import atomic
+from sentiment.common.errors import InputError
+from sentiment.common.files import atomic
 
 PARTS = ("train", "val", "test")  # of the split
 ROWS_PER_GROUP = 16_384

@@ -11,7 +11,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stages.core.errors import SettingsError
+from sentiment.common.errors import SettingsError
 
 
 class Section(BaseModel):

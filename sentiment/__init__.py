@@ -1,0 +1,1 @@
+"""Sentiment of product reviews: the library behind the pipeline, and the `sentiment` command."""

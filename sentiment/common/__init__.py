@@ -1,0 +1,1 @@
+"""What every stage needs: errors, whole-file writes, params.yaml and Parquet tables."""
