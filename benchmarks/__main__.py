@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import encode, machine, pipeline, scale, train
-from stages.core.csv_source import read_chunks
+from sentiment.data.csv_chunks import read_chunks
 from sentiment.common.errors import run
-from stages.core.text import join_text
+from sentiment.data.text import join_text
 
 ALL = ("bundled", "base", "train", "pipeline", "scale")
 

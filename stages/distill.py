@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from stages.core.csv_source import read_chunks
+from sentiment.data.csv_chunks import read_chunks
 from stages.core.encoder import pick_device
 from sentiment.common.errors import SettingsError, run
 from sentiment.common.params import read_section

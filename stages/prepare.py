@@ -18,10 +18,10 @@ from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from stages.core import reviews
-from stages.core.csv_source import read_chunks
+from sentiment.data.csv_chunks import read_chunks
 from sentiment.common.errors import InputError, run
 from sentiment.common.files import write_json
-from stages.core.repeats import first_occurrences
+from sentiment.data.dedup import first_occurrences
 from sentiment.common.params import Section, read_section
 from sentiment.common.tables import TableWriter, batches, table_writer
 

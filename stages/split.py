@@ -21,7 +21,7 @@ from sentiment.common.errors import InputError, run
 from sentiment.common.files import write_json
 from sentiment.common.params import Section, read_section
 from sentiment.common.tables import PARTS, batches, open_table, table_writer
-from stages.core.text import hash64, normalised
+from sentiment.data.text import hash64, normalised
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError
-from stages.core.text import SEPARATOR, join_text
+from sentiment.data.text import SEPARATOR, join_text
 from stages.split import Params as SplitParams
 from stages.split import part_of_hash, text_hash
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stages.core.classifier import Classifier
 from stages.core.encoder_spec import Device, EncoderSpec
 from sentiment.common.errors import ClassifierError, EncoderError
-from stages.core.text import join_text
+from sentiment.data.text import join_text
 
 if TYPE_CHECKING:
     from stages.core.encoder import FrozenEncoder
@@ -55,7 +55,7 @@ class Sentiment:
         the others beside it by more than rounding (1e-4).
 
         Args:
-            texts: any number of texts, each as `stages.core.text.join_text` joins title and body.
+            texts: any number of texts, each as `sentiment.data.text.join_text` joins title and body.
             on_batch: called with the number of texts done, after each batch.
 
         Raises:

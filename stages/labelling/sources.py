@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any
 
-from stages.core.csv_records import Flaw, as_text, positions, read_records, text_flaw
+from sentiment.data.csv_reader import Flaw, as_text, positions, read_records, text_flaw
 from sentiment.common.errors import InputError
-from stages.core.text import join_text
+from sentiment.data.text import join_text
 from stages.labelling.rows import MOST_ROWS, Rows, Source, windows
 
 ID = "id"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.csv_records import Flaw, read_records
+from sentiment.data.csv_reader import Flaw, read_records
 
 HEADER = "Title,Review Text\n"
 

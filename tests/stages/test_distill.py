@@ -16,9 +16,9 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from stages import distill
-from stages.core.csv_source import read_chunks
+from sentiment.data.csv_chunks import read_chunks
 from sentiment.common.params import read_section
-from stages.core.text import join_text
+from sentiment.data.text import join_text
 from stages.distillation.associations import association_factors, piece_presence, title_words
 from stages.distillation.corpus import read_corpus
 from stages.distillation.recipe import Recipe

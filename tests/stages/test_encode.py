@@ -13,7 +13,7 @@ from stages import encode
 from stages.core import tables
 from stages.core.encoder import FrozenEncoder
 from stages.core.encoder_spec import EncoderSpec
-from stages.core.reviews import table_schema
+from sentiment.data.schema import table_schema
 from sentiment.common.tables import PARTS, table_writer
 from tests.conftest import ROOT
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from stages import split
-from stages.core.reviews import table_schema
+from sentiment.data.schema import table_schema
 from sentiment.common.tables import PARTS, table_writer
 
 SCHEMA = table_schema([], ["body"])

@@ -12,7 +12,7 @@ import yaml
 from stages import train
 from stages.core.classifier import Classifier
 from stages.core.features import feature_writer
-from stages.core.reviews import table_schema
+from sentiment.data.schema import table_schema
 from sentiment.common.tables import table_writer
 
 SCHEMA = table_schema([], ["body"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.csv_records import Flaw, positions, read_records
+from sentiment.data.csv_reader import Flaw, positions, read_records
 from sentiment.common.errors import InputError
 
 ROWS_PER_CHUNK = 16_384

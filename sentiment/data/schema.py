@@ -11,7 +11,7 @@ import pyarrow
 from pandera.errors import SchemaError
 
 from sentiment.common.errors import InputError
-from stages.core.text import hash64, join_text
+from sentiment.data.text import hash64, join_text
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
 OWN_COLUMNS = (ID, TEXT, LABEL, RATING)

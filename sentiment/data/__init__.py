@@ -1,0 +1,1 @@
+"""Reviews as data: schema, text, CSV reading, deduplication and splitting."""
