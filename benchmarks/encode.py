@@ -16,7 +16,7 @@ from transformers import AlbertConfig, AlbertModel, pipeline
 from benchmarks.machine import encoder_flops, matmul_rate, synchronise
 from stages.core.albert import Albert
 from stages.core.encoder import FrozenEncoder
-from stages.core.encoder_spec import EncoderSpec, Precision
+from sentiment.features.config import EncoderSpec, Precision
 
 BUNDLED = Path("models/encoder")
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]

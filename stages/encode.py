@@ -15,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from stages.core.encoder import FrozenEncoder
-from stages.core.encoder_spec import Device, EncoderSpec, FeaturesInfo
+from sentiment.features.config import Device, EncoderSpec, FeaturesInfo
 from sentiment.common.errors import run
-from stages.core.features import INFO, feature_writer
+from sentiment.features.store import INFO, feature_writer
 from sentiment.common.files import write_text
 from sentiment.common.params import read_section
 from sentiment.common.tables import PARTS, batches, open_table

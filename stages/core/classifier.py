@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from stages.core.encoder_spec import FeaturesInfo
+from sentiment.features.config import FeaturesInfo
 from sentiment.common.errors import ClassifierError
 from sentiment.common.files import atomic, write_text
 from stages.core.head import Layers, forward, sigmoid

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.core.albert import Albert
 from stages.core.batching import token_batches
-from stages.core.encoder_spec import EncoderSpec
+from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
 from stages.core.padded import Padded
 from stages.core.pretrained import Pretrained, albert_shape, load_pretrained

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from stages.core.albert import AlbertShape
-from stages.core.encoder_spec import EncoderSpec
+from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
 
 # what tokenizer_config.json calls a tokenizer that is just what tokenizer.json says

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.classifier import Classifier
-from stages.core.encoder_spec import Device, EncoderSpec
+from sentiment.features.config import Device, EncoderSpec
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.data.text import join_text
 

@@ -13,7 +13,7 @@ from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel
 
 from stages.core.albert import ROWS, Albert
 from stages.core.encoder import FrozenEncoder
-from stages.core.encoder_spec import EncoderSpec, Precision
+from sentiment.features.config import EncoderSpec, Precision
 from stages.core.pretrained import load_by_transformers
 from tests.conftest import ROOT
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.core.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
-from stages.core.encoder_spec import EncoderSpec, FeaturesInfo
+from sentiment.features.config import EncoderSpec, FeaturesInfo
 from sentiment.common.errors import ClassifierError
 
 SPEC = EncoderSpec(encoder="models/encoder", revision=None, max_length=20, pooling="mean", precision="auto")

@@ -18,7 +18,7 @@ from transformers import (
 )  # fmt: skip
 
 from stages.core.encoder import FrozenEncoder, pick_device
-from stages.core.encoder_spec import EncoderSpec
+from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
 from stages.core.padded import Padded
 from stages.core.pooling import pool

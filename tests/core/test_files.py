@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.core.features import feature_writer, read_features
+from sentiment.features.store import feature_writer, read_features
 from sentiment.common.files import atomic, write_json
 from sentiment.common.tables import ROWS_PER_GROUP, batches, open_table, table_writer
 
@@ -93,7 +93,7 @@ run(lambda: {call})
             "out",
         ),
         (
-            "from stages.core.features import feature_writer\nimport numpy as np\n"
+            "from sentiment.features.store import feature_writer\nimport numpy as np\n"
             "def write():\n"
             "    with feature_writer(Path('out/f.npy'), 1000, 256) as writer:\n"
             "        writer.write(np.zeros((1000, 256), 'f4'))",

@@ -12,7 +12,7 @@ import yaml
 from stages import encode
 from stages.core import tables
 from stages.core.encoder import FrozenEncoder
-from stages.core.encoder_spec import EncoderSpec
+from sentiment.features.config import EncoderSpec
 from sentiment.data.schema import table_schema
 from sentiment.common.tables import PARTS, table_writer
 from tests.conftest import ROOT

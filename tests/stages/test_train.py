@@ -11,7 +11,7 @@ import yaml
 
 from stages import train
 from stages.core.classifier import Classifier
-from stages.core.features import feature_writer
+from sentiment.features.store import feature_writer
 from sentiment.data.schema import table_schema
 from sentiment.common.tables import table_writer
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from stages.core.encoder_spec import FeaturesInfo
+from sentiment.features.config import FeaturesInfo
 from sentiment.common.errors import InputError
 from sentiment.common.files import atomic
 

@@ -1,0 +1,1 @@
+"""The feature store: files of vectors, and the settings that made them."""
