@@ -14,8 +14,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AlbertConfig, AlbertModel, pipeline
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronise
-from stages.core.albert import Albert
-from stages.core.encoder import FrozenEncoder
+from sentiment.encoder.albert import Albert
+from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderSpec, Precision
 
 BUNDLED = Path("models/encoder")

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from stages.core.albert import AlbertShape
+from sentiment.encoder.albert import AlbertShape
 
 
 def describe(device: str) -> str:

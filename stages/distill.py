@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from sentiment.data.csv_chunks import read_chunks
-from stages.core.encoder import pick_device
+from sentiment.encoder.frozen import pick_device
 from sentiment.common.errors import SettingsError, run
 from sentiment.common.params import read_section
 from stages.distillation.associations import association_factors, piece_presence, text_vectors, title_words

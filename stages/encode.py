@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from stages.core.encoder import FrozenEncoder
+from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import Device, EncoderSpec, FeaturesInfo
 from sentiment.common.errors import run
 from sentiment.features.store import INFO, feature_writer

@@ -55,7 +55,7 @@ def device(params: Path) -> tuple[Status, str]:
     # torch and transformers take seconds to import, so the lines above come first
     import torch
 
-    from stages.core.encoder import pick_device
+    from sentiment.encoder.frozen import pick_device
     from stages.encode import Params
 
     picked = pick_device(read_section(params, "encode", Params).device)
@@ -68,7 +68,7 @@ def device(params: Path) -> tuple[Status, str]:
 
 def encoder(params: Path) -> tuple[Status, str]:
     """Say whether the encoder is here, or would be downloaded."""
-    from stages.core.pretrained import check_weights
+    from sentiment.encoder.loading import check_weights
     from stages.encode import Params
 
     spec = read_section(params, "encode", Params)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AlbertConfig, AlbertModel
 
-from stages.core.pooling import pool
+from sentiment.encoder.pooling import pool
 from stages.distillation.recipe import Recipe
 from stages.distillation.vocabulary import FIRST, LAST, PAD, SPECIAL
 

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging as transformers_logging
 
 from sentiment.common.errors import EncoderError
-from stages.core.pretrained import check_weights
+from sentiment.encoder.loading import check_weights
 
 PIECES_PER_BATCH = 512
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.padded import padded
+from sentiment.encoder.transformers import padded
 from stages.distillation.recipe import Recipe
 from stages.distillation.vocabulary import FIRST, LAST, MASK, PAD, SPECIAL
 

@@ -13,7 +13,7 @@ from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.data.text import join_text
 
 if TYPE_CHECKING:
-    from stages.core.encoder import FrozenEncoder
+    from sentiment.encoder.frozen import FrozenEncoder
 
 
 class Sentiment:
@@ -79,7 +79,7 @@ RETRAIN = "check out the encoder it was trained on, or run `dvc repro`"
 
 def load_encoder(classifier: Path, spec: EncoderSpec, device: Device) -> "FrozenEncoder":
     """Load the encoder of a classifier's spec; raises ClassifierError where that fails."""
-    from stages.core.encoder import FrozenEncoder  # torch, most of the start: not before it is needed
+    from sentiment.encoder.frozen import FrozenEncoder  # torch, most of the start: not before it is needed
 
     folder = encoder_folder(classifier, spec.encoder)
     if folder is None and spec.revision is None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer
 
-from stages.core.albert import ROWS, Albert
-from stages.core.encoder import FrozenEncoder
+from sentiment.encoder.albert import ROWS, Albert
+from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderSpec, Precision
-from stages.core.pretrained import load_by_transformers
+from sentiment.encoder.loading import load_by_transformers
 from tests.conftest import ROOT
 
 BUNDLED = ROOT / "models" / "encoder"
@@ -142,7 +142,7 @@ def test_neighbours_take_no_part(precision: Precision, tolerance: float) -> None
 
 def test_transformers_is_not_imported_for_an_albert() -> None:
     program = (
-        "import json, sys; from stages.core.encoder import FrozenEncoder, EncoderSpec; "
+        "import json, sys; from sentiment.encoder.frozen import FrozenEncoder, EncoderSpec; "
         f"FrozenEncoder.load(EncoderSpec(**json.loads({spec(BUNDLED).model_dump_json()!r})), 'cpu').encode(['a']); "
         "print(json.dumps(sorted(sys.modules)))"
     )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stages.core.batching import token_batches
-from stages.core.padded import padded
+from sentiment.encoder.batching import token_batches
+from sentiment.encoder.transformers import padded
 
 LENGTHS = np.random.default_rng(0).integers(3, 129, 3000).tolist()
 

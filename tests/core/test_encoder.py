@@ -17,12 +17,12 @@ from transformers import (
     DistilBertModel,
 )  # fmt: skip
 
-from stages.core.encoder import FrozenEncoder, pick_device
+from sentiment.encoder.frozen import FrozenEncoder, pick_device
 from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
-from stages.core.padded import Padded
-from stages.core.pooling import pool
-from stages.core.pretrained import Pretrained
+from sentiment.encoder.transformers import Padded
+from sentiment.encoder.pooling import pool
+from sentiment.encoder.loading import Pretrained
 
 BUNDLED = Path(__file__).parents[2] / "models" / "encoder"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]

@@ -11,7 +11,7 @@ import yaml
 
 from stages import encode
 from stages.core import tables
-from stages.core.encoder import FrozenEncoder
+from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderSpec
 from sentiment.data.schema import table_schema
 from sentiment.common.tables import PARTS, table_writer

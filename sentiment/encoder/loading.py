@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from stages.core.albert import AlbertShape
+from sentiment.encoder.albert import AlbertShape
 from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.core.albert import Albert
-from stages.core.batching import token_batches
+from sentiment.encoder.albert import Albert
+from sentiment.encoder.batching import token_batches
 from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
-from stages.core.padded import Padded
-from stages.core.pretrained import Pretrained, albert_shape, load_pretrained
+from sentiment.encoder.transformers import Padded
+from sentiment.encoder.loading import Pretrained, albert_shape, load_pretrained
 
 # tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
 TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.core.pooling import pool
+from sentiment.encoder.pooling import pool
 
 
 class Padded:

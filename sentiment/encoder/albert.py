@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from stages.core.pooling import pool
+from sentiment.encoder.pooling import pool
 
 Weights = Mapping[str, Tensor]
 Block = tuple[int, int]  # so many texts of so many tokens each

@@ -1,0 +1,1 @@
+"""Texts to feature vectors: loading an encoder, batching, its forward pass and pooling."""
