@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from stages.core.head import Head, Part, moments, train_head
+from sentiment.head.mlp import Head, Part, moments, train_head
 
 ROWS, WIDTH, BATCH = 18_000, 512, 16
 EPOCHS_MEASURED = 2  # of 30; an epoch takes as long as the next

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from stages.core.classifier import Classifier
+from sentiment.head.classifier import Classifier
 from stages.core.curves import as_csv, confusion_points, curve_points
 from sentiment.common.errors import SettingsError, run
 from sentiment.features.store import check_finite, read_features

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stages.core.classifier import Classifier
+from sentiment.head.classifier import Classifier
 from sentiment.common.errors import run
 from stages.labelling.formats import input_file, output_format, reader_of
 from stages.labelling.places import STANDARD, reading, writing

@@ -17,10 +17,10 @@ from dvclive.live import Live
 from pydantic import ConfigDict, Field
 from tqdm import tqdm
 
-from stages.core.classifier import Classifier, ClassifierConfig
+from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.common.errors import ClassifierError, run
 from sentiment.features.store import check_finite, read_features, read_info
-from stages.core.head import Epoch, Head, Part, moments, train_head
+from sentiment.head.mlp import Epoch, Head, Part, moments, train_head
 from sentiment.common.params import Section, read_section
 from sentiment.common.tables import read_column
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.core.classifier import Classifier
+from sentiment.head.classifier import Classifier
 from sentiment.common.errors import ClassifierError
 
 

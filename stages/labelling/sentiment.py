@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.classifier import Classifier
+from sentiment.head.classifier import Classifier
 from sentiment.features.config import Device, EncoderSpec
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.data.text import join_text

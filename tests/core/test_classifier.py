@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.core.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
+from sentiment.head.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
 from sentiment.features.config import EncoderSpec, FeaturesInfo
 from sentiment.common.errors import ClassifierError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.head import AdamW, Head, Part, forward, loss_and_accuracy, moments, sigmoid, train_head
+from sentiment.head.mlp import AdamW, Head, Part, forward, loss_and_accuracy, moments, sigmoid, train_head
 
 
 @pytest.mark.parametrize("sizes", [[7, 1], [7, 5, 1], [7, 5, 5, 1]])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.core.classifier import Classifier
+from sentiment.head.classifier import Classifier
 
 CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from stages import train
-from stages.core.classifier import Classifier
+from sentiment.head.classifier import Classifier
 from sentiment.features.store import feature_writer
 from sentiment.data.schema import table_schema
 from sentiment.common.tables import table_writer

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save
 from sentiment.features.config import FeaturesInfo
 from sentiment.common.errors import ClassifierError
 from sentiment.common.files import atomic, write_text
-from stages.core.head import Layers, forward, sigmoid
+from sentiment.head.mlp import Layers, forward, sigmoid
 from sentiment.common.params import Section
 
 HEAD, CONFIG = "head.safetensors", "config.json"

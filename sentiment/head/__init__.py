@@ -1,0 +1,1 @@
+"""Feature vectors to probabilities: training the head, and the saved classifier."""
