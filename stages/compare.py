@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, run
-from stages.core.paired import POWER, Answers, Comparison
+from sentiment.evaluation.significance import POWER, Answers, Comparison
 from stages.core.revisions import WORKSPACE, Revision
 
 PREDICTIONS = "data/evaluate/predictions.parquet"

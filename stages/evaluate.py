@@ -17,11 +17,11 @@ from pydantic import Field
 from sklearn.metrics import classification_report
 
 from sentiment.head.classifier import Classifier
-from stages.core.curves import as_csv, confusion_points, curve_points
+from sentiment.evaluation.curves import as_csv, confusion_points, curve_points
 from sentiment.common.errors import SettingsError, run
 from sentiment.features.store import check_finite, read_features
 from sentiment.common.files import atomic, write_json, write_text
-from stages.core.scoring import accuracy_by_slice, calibration, score
+from sentiment.evaluation.metrics import accuracy_by_slice, calibration, score
 from sentiment.common.params import Section, read_section
 from sentiment.common.tables import open_table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stages.compare import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.common.errors import InputError
-from stages.core.paired import Comparison
+from sentiment.evaluation.significance import Comparison
 from stages.core.revisions import Revision
 from stages.reporting.experiments import METRICS_FILE, Experiment, changed_params, experiments
 from stages.reporting.mistakes import Mistake, confident_mistakes, local_texts

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 
-from stages.core.paired import POWER, Answers, Comparison, detectable_difference, mcnemar_exact
+from sentiment.evaluation.significance import POWER, Answers, Comparison, detectable_difference, mcnemar_exact
 
 ROWS = 2264  # of the real test reviews, about
 

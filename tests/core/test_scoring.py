@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from stages.core.bootstrap import METRICS, accuracy_and_f1, interval, resample, roc_auc
-from stages.core.curves import MOST_POINTS, as_csv, confusion_points, curve_points
-from stages.core.scoring import accuracy_by_slice, calibration, expected_calibration_error, score
+from sentiment.evaluation.bootstrap import METRICS, accuracy_and_f1, interval, resample, roc_auc
+from sentiment.evaluation.curves import MOST_POINTS, as_csv, confusion_points, curve_points
+from sentiment.evaluation.metrics import accuracy_by_slice, calibration, expected_calibration_error, score
 
 RNG = np.random.default_rng(0)
 LABELS = (RNG.random(500) < 0.7).astype(np.int8)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.bootstrap import METRICS, interval, resample, weighted_metrics
+from sentiment.evaluation.bootstrap import METRICS, interval, resample, weighted_metrics
 
 ALPHA = 0.05  # "better" or "worse" is said in error once in twenty comparisons of equals, at most
 POWER = 0.8  # with which the smallest difference that shows would have shown

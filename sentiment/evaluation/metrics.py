@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from stages.core.bootstrap import interval, resample
+from sentiment.evaluation.bootstrap import interval, resample
 
 Labels = NDArray[np.int8]
 Probabilities = NDArray[np.float32]
