@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, run
 from sentiment.evaluation.significance import POWER, Answers, Comparison
-from stages.core.revisions import WORKSPACE, Revision
+from sentiment.tracking.revisions import WORKSPACE, Revision
 
 PREDICTIONS = "data/evaluate/predictions.parquet"
 COLUMNS = ("id", "label", "probability", "predicted")

@@ -34,7 +34,7 @@ from sentiment.head.classifier import Classifier
 from sentiment.common.errors import run
 from stages.labelling.formats import input_file, output_format, reader_of
 from stages.labelling.places import STANDARD, reading, writing
-from stages.labelling.revision import fetch_classifier
+from sentiment.tracking.fetch import fetch_classifier
 from stages.labelling.rows import Labelled, Source
 from stages.labelling.sentiment import Sentiment
 from stages.labelling.sinks import SINKS

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sentiment.common.errors import run
 from sentiment.common.files import write_text
-from stages.core.revisions import WORKSPACE
+from sentiment.tracking.revisions import WORKSPACE
 from stages.reporting.gather import gather
 from stages.reporting.page import render
 

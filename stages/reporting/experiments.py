@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stages.reporting.dvc_output import dvc_json
+from sentiment.tracking.dvc_output import dvc_json
 
 METRICS_FILE = "metrics/evaluate.json"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from stages.compare import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
-from stages.core.revisions import Revision
+from sentiment.tracking.revisions import Revision
 from stages.reporting.experiments import METRICS_FILE, Experiment, changed_params, experiments
 from stages.reporting.mistakes import Mistake, confident_mistakes, local_texts
 from stages.reporting.pictures import Picture, pictures

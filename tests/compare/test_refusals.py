@@ -6,7 +6,7 @@ import pytest
 
 from stages.compare import compare, paired_labels, read_predictions
 from sentiment.common.errors import InputError
-from stages.core.revisions import Revision
+from sentiment.tracking.revisions import Revision
 
 
 def table(ids, labels):

@@ -1,0 +1,1 @@
+"""DVC and git: files of earlier revisions, experiments, and their comparison."""
