@@ -32,14 +32,14 @@ from tqdm import tqdm
 
 from sentiment.head.classifier import Classifier
 from sentiment.common.errors import run
-from stages.labelling.formats import input_file, output_format, reader_of
-from stages.labelling.places import STANDARD, reading, writing
+from sentiment.inference.formats import input_file, output_format, reader_of
+from sentiment.inference.streams import STANDARD, reading, writing
 from sentiment.tracking.fetch import fetch_classifier
-from stages.labelling.rows import Labelled, Source
-from stages.labelling.sentiment import Sentiment
-from stages.labelling.sinks import SINKS
-from stages.labelling.sources import Wanted, from_texts
-from stages.labelling.tally import Tally
+from sentiment.inference.batches import Labelled, Source
+from sentiment.inference.classifier import Sentiment
+from sentiment.inference.writers import SINKS
+from sentiment.inference.readers import Wanted, from_texts
+from sentiment.inference.summary import Tally
 
 __all__ = ["Sentiment", "main", "predict"]
 

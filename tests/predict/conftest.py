@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import run
-from stages.labelling.sentiment import Sentiment
+from sentiment.inference.classifier import Sentiment
 from stages.predict import main
 from tests.conftest import Project
 

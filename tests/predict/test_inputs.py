@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.labelling.sentiment import Sentiment
+from sentiment.inference.classifier import Sentiment
 
 ROWS = [("Lovely", "Soft and warm, fits well"), ("", "Fell apart in a week"), ("No body", ""), ("Fine", 'Says "yes"')]
 JOINED = ["Lovely. Soft and warm, fits well", "Fell apart in a week", "", 'Fine. Says "yes"']

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.head.classifier import Classifier
-from stages.labelling.sentiment import Sentiment
+from sentiment.inference.classifier import Sentiment
 
 
 @pytest.fixture

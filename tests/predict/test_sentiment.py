@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sentiment.common.errors import ClassifierError
-from stages.labelling.sentiment import Sentiment
+from sentiment.inference.classifier import Sentiment
 from tests.conftest import Project
 
 

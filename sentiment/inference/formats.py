@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from sentiment.common.errors import SettingsError
-from stages.labelling.places import STANDARD
-from stages.labelling.rows import Source
-from stages.labelling.sinks import SINKS
-from stages.labelling.sources import Wanted, from_csv, from_lines, from_parquet
+from sentiment.inference.streams import STANDARD
+from sentiment.inference.batches import Source
+from sentiment.inference.writers import SINKS
+from sentiment.inference.readers import Wanted, from_csv, from_lines, from_parquet
 
 READERS: dict[str, Callable[[str, IO[bytes], Wanted], Source]] = {
     ".csv": from_csv,

@@ -13,7 +13,7 @@ from typing import IO, Any
 from sentiment.data.csv_reader import Flaw, as_text, positions, read_records, text_flaw
 from sentiment.common.errors import InputError
 from sentiment.data.text import join_text
-from stages.labelling.rows import MOST_ROWS, Rows, Source, windows
+from sentiment.inference.batches import MOST_ROWS, Rows, Source, windows
 
 ID = "id"
 ANSWERS = ("probability", "sentiment")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
-from stages.labelling.rows import Labelled
+from sentiment.inference.batches import Labelled
 
 Write = Callable[[Labelled], None]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.labelling.rows import Labelled
+from sentiment.inference.batches import Labelled
 
 MOST_NAMED = 100  # broken rows named by number; more are counted
 

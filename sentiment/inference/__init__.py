@@ -1,0 +1,1 @@
+"""Labels for new texts: readers, batches, the classifier applied to them, writers."""
