@@ -15,8 +15,8 @@ from pathlib import Path
 from sentiment.common.errors import run
 from sentiment.common.files import write_text
 from sentiment.tracking.revisions import WORKSPACE
-from stages.reporting.gather import gather
-from stages.reporting.page import render
+from sentiment.report.collect import gather
+from sentiment.report.page import render
 
 log = logging.getLogger(__name__)
 

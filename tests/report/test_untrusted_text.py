@@ -1,10 +1,10 @@
 """Whatever a review, a slice or a branch is called, it is shown and not run."""
 
-from stages.reporting.experiments import Experiment
-from stages.reporting.gather import Content, State
-from stages.reporting.mistakes import Mistake
-from stages.reporting.page import render
-from stages.reporting.pictures import Picture
+from sentiment.report.experiments import Experiment
+from sentiment.report.collect import Content, State
+from sentiment.report.mistakes import Mistake
+from sentiment.report.page import render
+from sentiment.report.plots import Picture
 from tests.report.conftest import open_page
 
 EVIL = "</script><script>window.run = 1</script><img src=x onerror='window.run = 2'> \"'><svg onload='window.run = 3'>"

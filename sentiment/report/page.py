@@ -10,7 +10,7 @@ import vl_convert
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from stages.reporting.gather import Content
+from sentiment.report.collect import Content
 
 
 def render(content: Content, made_on: str) -> str:

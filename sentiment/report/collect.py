@@ -11,9 +11,9 @@ from stages.compare import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
 from sentiment.tracking.revisions import Revision
-from stages.reporting.experiments import METRICS_FILE, Experiment, changed_params, experiments
-from stages.reporting.mistakes import Mistake, confident_mistakes, local_texts
-from stages.reporting.pictures import Picture, pictures
+from sentiment.report.experiments import METRICS_FILE, Experiment, changed_params, experiments
+from sentiment.report.mistakes import Mistake, confident_mistakes, local_texts
+from sentiment.report.plots import Picture, pictures
 
 SLICES_FILE = "metrics/slices.csv"
 TEST_TABLE = Path("data/split/test.parquet")
