@@ -27,7 +27,7 @@ repro: $(INSTALLED)  ## run the pipeline (dvc repro): only what changed
 	dvc repro
 
 report: $(INSTALLED)  ## write report.html about the workspace; make report A=main B=lr-3 sets two side by side
-	python -m stages.report $(A) $(B)
+	python -m sentiment.cli.report $(A) $(B)
 
 test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
 	pytest -n auto --maxprocesses 4 --dist loadfile

@@ -1,4 +1,4 @@
-"""Sentiment: a trained classifier and its encoder, for other programs and for `stages.predict`."""
+"""Sentiment: a trained classifier and its encoder, for other programs and for `sentiment.cli.predict`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.compare import PREDICTIONS, compare, read_predictions, sentence
+from sentiment.cli.compare import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
 from sentiment.tracking.revisions import Revision
@@ -18,7 +18,7 @@ from sentiment.report.plots import Picture, pictures
 SLICES_FILE = "metrics/slices.csv"
 TEST_TABLE = Path("data/split/test.parquet")
 MOST_MISTAKES = 10  # of each revision
-DRAWS, SEED = 10_000, 0  # of the paired bootstrap, as `python -m stages.compare` has them
+DRAWS, SEED = 10_000, 0  # of the paired bootstrap, as `python -m sentiment.cli.compare` has them
 
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
 

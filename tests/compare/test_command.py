@@ -1,4 +1,4 @@
-"""`python -m stages.compare` on a real project: what it reads, prints and exits with."""
+"""`python -m sentiment.cli.compare` on a real project: what it reads, prints and exits with."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from tests.conftest import Project
 
 
 def compare(project: Project, *arguments: str, check: bool = True):
-    return project.run(sys.executable, "-m", "stages.compare", *arguments, check=check)
+    return project.run(sys.executable, "-m", "sentiment.cli.compare", *arguments, check=check)
 
 
 def test_an_experiment_against_the_commit_below_it(experimented):

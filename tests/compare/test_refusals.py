@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.compare import compare, paired_labels, read_predictions
+from sentiment.cli.compare import compare, paired_labels, read_predictions
 from sentiment.common.errors import InputError
 from sentiment.tracking.revisions import Revision
 

@@ -40,9 +40,9 @@ def test_a_stage_imports_only_the_slow_libraries_that_it_uses(finished: Project,
 @pytest.mark.parametrize(
     ("command", "used"),
     [
-        (["stages.predict", "--help"], set()),
-        (["stages.predict", "Soft and warm"], {"torch"}),
-        (["stages.compare", "--help"], set()),
+        (["sentiment.cli.predict", "--help"], set()),
+        (["sentiment.cli.predict", "Soft and warm"], {"torch"}),
+        (["sentiment.cli.compare", "--help"], set()),
     ],
 )
 def test_other_commands(finished: Project, command: Sequence[str], used: set[str]) -> None:

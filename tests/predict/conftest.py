@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import run
 from sentiment.inference.classifier import Sentiment
-from stages.predict import main
+from sentiment.cli.predict import main
 from tests.conftest import Project
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret", "AWS_REGION": "us-east-1"}
@@ -46,7 +46,7 @@ def sentiment(classifier: Path) -> Sentiment:
 def predict(
     classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[..., Outcome]:
-    """Call `python -m stages.predict` with arguments and bytes on standard input."""
+    """Call `python -m sentiment.cli.predict` with arguments and bytes on standard input."""
 
     def call(*arguments: object, stdin: bytes = b"") -> Outcome:
         out = io.TextIOWrapper(io.BytesIO())

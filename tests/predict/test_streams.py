@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Project
 
-COMMAND = (sys.executable, "-m", "stages.predict")
+COMMAND = (sys.executable, "-m", "sentiment.cli.predict")
 
 
 @contextmanager

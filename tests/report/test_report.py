@@ -1,4 +1,4 @@
-"""`python -m stages.report` on a real project, read back with a browser."""
+"""`python -m sentiment.cli.report` on a real project, read back with a browser."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ CURVES = {
 def pages(experimented: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of two pages: one.html of the workspace, two.html of HEAD and an experiment."""
     folder = tmp_path_factory.mktemp("pages")
-    report = [sys.executable, "-m", "stages.report"]
+    report = [sys.executable, "-m", "sentiment.cli.report"]
     experimented.run(*report, "--output", str(folder / "one.html"))
     experimented.run(*report, "HEAD", "strict", "--output", str(folder / "two.html"))
     return folder
@@ -61,7 +61,7 @@ def test_one_revision_opens_offline_and_shows_its_metrics(experimented, pages, b
 def test_two_revisions_stand_side_by_side(experimented, pages, browser):
     opened = open_page(browser, pages / "two.html")
     assert opened.errors == []
-    told = experimented.run(sys.executable, "-m", "stages.compare", "HEAD", "strict", "--json").stdout
+    told = experimented.run(sys.executable, "-m", "sentiment.cli.compare", "HEAD", "strict", "--json").stdout
     comparison = json.loads(told)
     assert opened.page.text_content("#verdict") == comparison["sentence"]
     of = [json.loads(file_at(experimented, name, "metrics/evaluate.json")) for name in ("HEAD", "strict")]
@@ -137,7 +137,7 @@ def test_it_can_be_read_without_seeing_the_pictures(pages, browser):
 
 
 def test_an_unknown_revision_is_one_line(experimented):
-    done = experimented.run(sys.executable, "-m", "stages.report", "nowhere", "--output", "no.html", check=False)
+    done = experimented.run(sys.executable, "-m", "sentiment.cli.report", "nowhere", "--output", "no.html", check=False)
     assert done.returncode == 1
     assert done.stderr == "error: nowhere: no such commit, branch, tag or experiment (`dvc exp list -A`)\n"
     assert not (experimented.root / "no.html").exists()

@@ -1,11 +1,11 @@
 """Texts in; probability and sentiment of each out, by a trained classifier.
 
-    python -m stages.predict "Lovely dress, fits perfectly" "Fell apart in a week"
-    python -m stages.predict reviews.csv --output labels.csv
-    python -m stages.predict s3://bucket/new.parquet --output s3://bucket/labels.parquet --keep
-    python -m stages.predict reviews.csv --text-column headline --text-column body --format jsonl
-    python -m stages.predict --rev v1.0 reviews.csv --output labels.csv
-    generate | python -m stages.predict - | head
+    python -m sentiment.cli.predict "Lovely dress, fits perfectly" "Fell apart in a week"
+    python -m sentiment.cli.predict reviews.csv --output labels.csv
+    python -m sentiment.cli.predict s3://bucket/new.parquet --output s3://bucket/labels.parquet --keep
+    python -m sentiment.cli.predict reviews.csv --text-column headline --text-column body --format jsonl
+    python -m sentiment.cli.predict --rev v1.0 reviews.csv --output labels.csv
+    generate | python -m sentiment.cli.predict - | head
 
 An input is texts, one file (.csv, .parquet, .jsonl, .txt, here or on s3://), or - for standard input: lines, or JSON
 lines where the first starts with a brace. Output is readable on a terminal and CSV elsewhere, with the columns id,
@@ -14,7 +14,7 @@ the order in which they came in; one without text, or broken, has an empty proba
 
 From Python:
 
-    from stages.predict import Sentiment
+    from sentiment.cli.predict import Sentiment
     Sentiment.load("models/classifier").probabilities(["Lovely dress", "Fell apart in a week"])
 """
 

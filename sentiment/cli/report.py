@@ -1,8 +1,8 @@
 """One self-contained page about an experiment, or about two side by side: report.html.
 
-    python -m stages.report               the workspace
-    python -m stages.report main          a branch beside the workspace
-    python -m stages.report main lr-3     two revisions: commits, branches, tags or experiments
+    python -m sentiment.cli.report               the workspace
+    python -m sentiment.cli.report main          a branch beside the workspace
+    python -m sentiment.cli.report main lr-3     two revisions: commits, branches, tags or experiments
 
 It opens without a network. Texts of reviews stand in it where the workspace has them: pass it on as you would them.
 """

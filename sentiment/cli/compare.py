@@ -1,9 +1,9 @@
 """Is experiment B better than A on the test reviews, or is the difference chance?
 
-    python -m stages.compare                        HEAD against the workspace
-    python -m stages.compare main                   a branch against the workspace
-    python -m stages.compare dusty-kale loamy-fits  two experiments; commits and tags will do as well
-    python -m stages.compare main workspace --fail-if-worse
+    python -m sentiment.cli.compare                        HEAD against the workspace
+    python -m sentiment.cli.compare main                   a branch against the workspace
+    python -m sentiment.cli.compare dusty-kale loamy-fits  two experiments; commits and tags will do as well
+    python -m sentiment.cli.compare main workspace --fail-if-worse
 
 Both sets of test predictions come from the DVC cache or else the remote, and are paired by review. Intervals are
 those of a paired bootstrap; better or worse is decided by McNemar's exact test on accuracy, at 5 %.

@@ -1,0 +1,1 @@
+"""The `sentiment` command: one module per sub-command."""
