@@ -19,12 +19,12 @@ from stages import distill
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.common.params import read_section
 from sentiment.data.text import join_text
-from stages.distillation.associations import association_factors, piece_presence, title_words
-from stages.distillation.corpus import read_corpus
-from stages.distillation.recipe import Recipe
-from stages.distillation.training import rate
-from stages.distillation.views import Views
-from stages.distillation.vocabulary import MASK, SPECIAL, prune
+from tools.pretrain.associations import association_factors, piece_presence, title_words
+from tools.pretrain.corpus import read_corpus
+from tools.pretrain.recipe import Recipe
+from tools.pretrain.training import rate
+from tools.pretrain.views import Views
+from tools.pretrain.vocabulary import MASK, SPECIAL, prune
 from stages.split import Params, part_of_hash, text_hash
 
 ROOT = Path(__file__).parents[2]

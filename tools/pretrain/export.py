@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from sentiment.common.files import atomic
-from stages.distillation.vocabulary import Vocabulary
+from tools.pretrain.vocabulary import Vocabulary
 
 WEIGHTS, HASHES = "model.safetensors", "trained_on.npy"
 

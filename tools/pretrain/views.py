@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.encoder.transformers import padded
-from stages.distillation.recipe import Recipe
-from stages.distillation.vocabulary import FIRST, LAST, MASK, PAD, SPECIAL
+from tools.pretrain.recipe import Recipe
+from tools.pretrain.vocabulary import FIRST, LAST, MASK, PAD, SPECIAL
 
 REVIEWS_PER_SORT = 2_048  # sorted by length together: more pad less, but then the same reviews always meet
 

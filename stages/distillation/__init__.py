@@ -1,1 +1,0 @@
-"""The parts of `python -m stages.distill`, which makes the bundled encoder. No stage of the pipeline imports them."""

@@ -1,0 +1,1 @@
+"""Pretrains the bundled encoder from review texts; no stage imports it."""
