@@ -1,6 +1,6 @@
 """Writes data/raw/sample.csv: synthetic reviews of clothes in the columns of the real file.
 
-    python data/make_sample.py
+    python tools/make_sample.py
 
 A stand-in that runs anywhere, not a benchmark: every sentence is put together from the phrases below.
 """
