@@ -14,20 +14,21 @@ LOCK := uv pip compile pyproject.toml --extra dev --quiet
 help:  ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(INSTALLED)  ## make .venv and install the lock
+setup: $(INSTALLED)  ## make .venv, install the lock and this package (editable)
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); say make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 repro: $(INSTALLED)  ## run the pipeline (dvc repro): only what changed
 	dvc repro
 
 report: $(INSTALLED)  ## write report.html about the workspace; make report A=main B=lr-3 sets two side by side
-	python -m sentiment.cli.report $(A) $(B)
+	sentiment report $(A) $(B)
 
 test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
 	pytest -n auto --maxprocesses 4 --dist loadfile
@@ -36,6 +37,7 @@ check: $(INSTALLED)  ## lint, types, and whether the lock is fresh and fits toge
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	pip check
 	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
 	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from benchmarks import encode, machine, pipeline, scale, train
+from sentiment.common.command import run_main
 from sentiment.data.csv_chunks import read_chunks
-from sentiment.common.errors import run
 from sentiment.data.text import join_text
 
 ALL = ("bundled", "base", "train", "pipeline", "scale")
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

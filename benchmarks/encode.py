@@ -16,7 +16,7 @@ from transformers import AlbertConfig, AlbertModel, pipeline
 from benchmarks.machine import encoder_flops, matmul_rate, synchronise
 from sentiment.encoder.albert import Albert
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderSpec, Precision
+from sentiment.features.config import EncoderConfig, Precision
 
 BUNDLED = Path("models/encoder")
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -36,8 +36,10 @@ def base_shape(folder: Path) -> Path:
 
 def load(folder: Path, max_length: int, device: str, precision: Precision = "float32") -> FrozenEncoder:
     """Load an encoder of this project with mean pooling."""
-    spec = EncoderSpec(encoder=str(folder), revision=None, max_length=max_length, pooling="mean", precision=precision)
-    return FrozenEncoder.load(spec, device)
+    config = EncoderConfig(
+        encoder=str(folder), revision=None, max_length=max_length, pooling="mean", precision=precision
+    )
+    return FrozenEncoder.load(config, device)
 
 
 def rivals(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
@@ -87,7 +89,7 @@ def measure(
             synchronise(device)
             seconds[name] = min(seconds[name], perf_counter() - started)
     assert isinstance(ours.model, Albert)
-    work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.shape)
+    work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.config)
     for name in compared:
         yield {
             "encoder": folder.name,

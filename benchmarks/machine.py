@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from sentiment.encoder.albert import AlbertShape
+from sentiment.encoder.albert import AlbertConfig
 
 
 def describe(device: str) -> str:
@@ -36,13 +36,13 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def encoder_flops(lengths: list[int], shape: AlbertShape) -> float:
+def encoder_flops(lengths: list[int], config: AlbertConfig) -> float:
     """Return the multiplications and additions that an ALBERT needs for texts of these lengths, padding left out.
 
     By layer and token: 8 h² for query, key, value and output, 4 h i for the feed-forward, 4 h n for attention to n
     tokens; and once 2 e h from embedding to hidden size.
     """
-    hidden, inner, layers = shape.hidden_size, shape.intermediate_size, shape.num_hidden_layers
+    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     by_token = 8 * hidden**2 + 4 * hidden * inner
-    once = 2 * shape.embedding_size * hidden
+    once = 2 * config.embedding_size * hidden
     return float(sum(n * (layers * (by_token + 4 * hidden * n) + once) for n in lengths))

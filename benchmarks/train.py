@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from sentiment.head.mlp import Head, Part, moments, train_head
+from sentiment.head.mlp import Head, LabeledFeatures, mean_and_std, train_head
 
-ROWS, WIDTH, BATCH = 18_000, 512, 16
+ROWS, DIM, BATCH = 18_000, 512, 16
 EPOCHS_MEASURED = 2  # of 30; an epoch takes as long as the next
 
 
 def measure() -> Iterator[dict[str, object]]:
     """Yield seconds for 30 epochs on 18,000 x 512 features in batches of 16, for each way to do it."""
     rng = np.random.default_rng(0)
-    features = rng.standard_normal((ROWS, WIDTH), np.float32)
-    part = Part(features, (features[:, 0] > 0).astype(np.float32))
+    features = rng.standard_normal((ROWS, DIM), np.float32)
+    split = LabeledFeatures(features, (features[:, 0] > 0).astype(np.float32))
     torch.set_num_threads(1)
     loops: dict[str, Callable[[], None]] = {
-        "this project": lambda: _ours(part),
-        "torch, rows by index": lambda: _torch(part, loader=False),
-        "torch, DataLoader": lambda: _torch(part, loader=True),
+        "this project": lambda: _ours(split),
+        "torch, rows by index": lambda: _torch(split, loader=False),
+        "torch, DataLoader": lambda: _torch(split, loader=True),
     }
     for name, loop in loops.items():
         loop()  # once, so that libraries are loaded and memory is there
@@ -32,18 +32,18 @@ def measure() -> Iterator[dict[str, object]]:
         yield {"rival": name, "seconds_30_epochs": (perf_counter() - started) * 30 / EPOCHS_MEASURED}
 
 
-def _ours(part: Part) -> None:
+def _ours(split: LabeledFeatures) -> None:
     rng = np.random.default_rng(0)
     settings: dict[str, Any] = {"dropout": 0.0, "learning_rate": 1e-4, "weight_decay": 0.0, "batch_size": BATCH}
     for _ in train_head(
-        Head([WIDTH, 1], rng), moments(part.features), part, part, rng, epochs=EPOCHS_MEASURED, **settings
+        Head([DIM, 1], rng), *mean_and_std(split.features), split, split, rng, epochs=EPOCHS_MEASURED, **settings
     ):
         pass
 
 
-def _torch(part: Part, loader: bool) -> None:
-    features, labels = torch.from_numpy(part.features), torch.from_numpy(part.labels)
-    head = torch.nn.Linear(WIDTH, 1)
+def _torch(split: LabeledFeatures, loader: bool) -> None:
+    features, labels = torch.from_numpy(split.features), torch.from_numpy(split.labels)
+    head = torch.nn.Linear(DIM, 1)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-4, weight_decay=0.0)
     data = DataLoader(TensorDataset(features, labels), BATCH, shuffle=True)
     for _ in range(EPOCHS_MEASURED):

@@ -2,8 +2,8 @@
 
     python -m stages.encode --split data/split --output data/encode
 
-The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in windows, sorted by length
-within one, and their vectors appended in order, so memory does not grow with the number of reviews.
+The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in chunks and sorted by length
+within a chunk; vectors are written in the order of the reviews, so memory does not grow with their number.
 """
 
 import argparse
@@ -14,33 +14,23 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import Device, EncoderSpec, FeaturesInfo
-from sentiment.common.errors import run
-from sentiment.features.store import INFO, feature_writer
+from sentiment.common.command import run_main
 from sentiment.common.files import write_text
-from sentiment.common.params import read_section
-from sentiment.common.tables import PARTS, batches, open_table
+from sentiment.common.params import load_params
+from sentiment.common.tables import SPLITS, batches, open_table
+from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.features.config import EncodeParams, FeatureMetadata
+from sentiment.features.store import METADATA, feature_writer
 
 log = logging.getLogger(__name__)
-
-
-class Params(EncoderSpec):
-    """Section `encode` of params.yaml: the encoder's settings, and where it runs."""
-
-    device: Device
-
-    def spec(self) -> EncoderSpec:
-        """Return what decides the vectors, without the device."""
-        return EncoderSpec(**self.model_dump(exclude={"device"}))
 
 
 def encode(table: Path, encoder: FrozenEncoder, output: Path, on_batch: Callable[[int], object]) -> None:
     """Write the vectors of the column `text` of a Parquet table to an .npy file, row for row."""
     rows = open_table(table).metadata.num_rows
-    with feature_writer(output, rows, encoder.width) as writer:
-        for window in batches(table, ["text"]):
-            writer.write(encoder.encode(window["text"].to_pylist(), on_batch))
+    with feature_writer(output, rows, encoder.dim) as writer:
+        for chunk in batches(table, ["text"]):
+            writer.write(encoder.encode(chunk["text"].to_pylist(), on_batch))
 
 
 def main() -> None:
@@ -52,20 +42,20 @@ def main() -> None:
     args = parser.parse_args()
 
     torch.use_deterministic_algorithms(True)
-    params = read_section(args.params, "encode", Params)
-    tables = {part: args.split / f"{part}.parquet" for part in PARTS}
+    params = load_params(args.params, "encode", EncodeParams)
+    tables = {name: args.split / f"{name}.parquet" for name in SPLITS}
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
-    encoder = FrozenEncoder.load(params.spec(), params.device)
+    encoder = FrozenEncoder.load(params.encoder_config(), params.device)
     with tqdm(desc=f"encode on {encoder.device.type}", total=total, unit=" reviews", disable=None) as bar:
-        for part, path in tables.items():
-            encode(path, encoder, args.output / f"{part}.npy", bar.update)
+        for name, path in tables.items():
+            encode(path, encoder, args.output / f"{name}.npy", bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
-    info = FeaturesInfo(
-        spec=params.spec(), fingerprint=encoder.fingerprint, width=encoder.width, text_columns=tuple(columns)
+    metadata = FeatureMetadata(
+        config=params.encoder_config(), fingerprint=encoder.fingerprint, dim=encoder.dim, text_columns=tuple(columns)
     )
-    write_text(args.output / INFO, info.model_dump_json(indent=2) + "\n")
-    log.info("encode: %d reviews, %d numbers each", total, encoder.width)
+    write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
+    log.info("encode: %d reviews, %d-dimensional features", total, encoder.dim)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

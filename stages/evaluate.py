@@ -1,6 +1,7 @@
 """Trained classifier and test features in; metrics, plots and every test prediction out.
 
-python -m stages.evaluate --help
+python -m stages.evaluate --table data/split/test.parquet --features data/encode/test.npy
+--classifier models/classifier --predictions data/evaluate/predictions.parquet --metrics metrics
 """
 
 import argparse
@@ -16,86 +17,86 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from sentiment.head.classifier import Classifier
-from sentiment.evaluation.curves import as_csv, confusion_points, curve_points
-from sentiment.common.errors import SettingsError, run
-from sentiment.features.store import check_finite, read_features
-from sentiment.common.files import atomic, write_json, write_text
-from sentiment.evaluation.metrics import accuracy_by_slice, calibration, score
-from sentiment.common.params import Section, read_section
+from sentiment.common.command import run_main
+from sentiment.common.errors import ParamsError
+from sentiment.common.files import atomic, write_csv, write_json
+from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
+from sentiment.evaluation.curves import confusion_points, curve_points
+from sentiment.evaluation.metrics import accuracy_by_slice, calibration_curve, compute_metrics
+from sentiment.features.store import check_finite, read_features
+from sentiment.head.classifier import Classifier, ClassifierConfig
 
 log = logging.getLogger(__name__)
 
 
-class Params(Section):
+class Params(StageParams):
     """Section `evaluate` of params.yaml."""
 
-    threshold: float = Field(gt=0, lt=1)
     slices: tuple[str, ...]
     length_edges: tuple[int, ...]
     calibration_bins: int = Field(ge=1, le=1000)
-    bootstrap_draws: int = Field(ge=100)
+    n_resamples: int = Field(ge=100)
     seed: int = Field(ge=0)
 
 
 def evaluate(
-    table: pa.Table, probabilities: NDArray[np.float32], labels: tuple[str, str], params: Params
+    table: pa.Table, probabilities: NDArray[np.float32], config: ClassifierConfig, params: Params
 ) -> dict[str, Any]:
     """Score the probabilities of a test table.
 
     Args:
-        table: with columns label, rating, text and the slices, shape (rows, ...).
-        probabilities: of "positive", shape (rows,).
-        labels: the names of labels 0 and 1.
+        table: with columns label, rating, text and the slices, one row per review.
+        probabilities: of "positive", shape (n_samples,).
+        config: threshold and label names of the classifier.
 
     Returns:
         "metrics" and "report" (mappings); "slices", "confusion", "roc", "precision_recall" and "calibration"
         (lists of rows).
     """
     actual = table["label"].to_numpy()
-    predicted = (probabilities >= params.threshold).astype(np.int8)
-    names = {"target_names": list(labels), "labels": [0, 1]}
+    predicted = (probabilities >= config.threshold).astype(np.int8)
+    names = {"target_names": list(config.labels), "labels": [0, 1]}
     return {
-        "metrics": score(
-            actual, probabilities, params.threshold, params.calibration_bins, params.bootstrap_draws, params.seed
+        "metrics": compute_metrics(
+            actual, probabilities, config.threshold, params.calibration_bins, params.n_resamples, params.seed
         ),
         "report": classification_report(actual, predicted, output_dict=True, zero_division=0, **names),
         "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params))),
-        "confusion": confusion_points(actual, predicted, labels),
-        "calibration": list(calibration(actual, probabilities, params.calibration_bins)),
+        "confusion": confusion_points(actual, predicted, config.labels),
+        "calibration": list(calibration_curve(actual, probabilities, params.calibration_bins)),
         **curve_points(actual, probabilities),
     }
 
 
 def slice_values(table: pa.Table, params: Params) -> dict[str, NDArray[Any]]:
-    """Return the value of every row by slice; raises SettingsError where the table has no such column."""
+    """Return the value of every row by slice; raises ParamsError where the table has no such column."""
     values = {}
     for name in params.slices:
         if name == "length":
             words = np.array([len(text.split()) for text in table["text"].to_pylist()])
-            values[name] = _length_bands(words, params.length_edges)
+            values[name] = _length_bins(words, params.length_edges)
         elif name in table.column_names:
             values[name] = np.array([value or "(none)" for value in table[name].to_pylist()], dtype=str)
         else:
-            known = [column for column in table.column_names if column not in ("id", "text", "label")]
-            raise SettingsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(known)}")
+            available = [column for column in table.column_names if column not in ("id", "text", "label")]
+            raise ParamsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(available)}")
     return values
 
 
-def _length_bands(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
-    """Name the band of each length; padded, so that names sort as numbers do."""
+def _length_bins(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
+    """Return the bin name of each length; zero-padded, so that names sort like numbers."""
     bounds = [0, *sorted(edges)]
-    bands = [f"{low + 1:03d}-{high:03d} words" for low, high in pairwise(bounds)]
-    bands.append(f"over {bounds[-1]:03d} words")
-    return np.array(bands)[np.searchsorted(bounds[1:], words, side="left")]
+    names = [f"{low + 1:03d}-{high:03d} words" for low, high in pairwise(bounds)]
+    names.append(f"over {bounds[-1]:03d} words")
+    return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
 
 
 def score_features(classifier: Classifier, features_file: Path, rows: int) -> NDArray[np.float32]:
     """Return the classifier's probabilities for the features in a file of `rows` rows."""
     features = read_features(features_file, rows)
     check_finite(features_file, features)
-    return classifier.probabilities(features)
+    return classifier.predict_proba(features)
 
 
 def main() -> None:
@@ -109,22 +110,23 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="the folder of metrics to write")
     args = parser.parse_args()
 
-    params = read_section(args.params, "evaluate", Params)
+    params = load_params(args.params, "evaluate", Params)
     classifier = Classifier.load(args.classifier)
     table = open_table(args.table).read()
     probabilities = score_features(classifier, args.features, len(table))
-    results = evaluate(table, probabilities, classifier.config.labels, params)
+    results = evaluate(table, probabilities, classifier.config, params)
 
     write_json(args.metrics / "evaluate.json", results.pop("metrics"))
     write_json(args.metrics / "report.json", results.pop("report"))
-    write_text(args.metrics / "slices.csv", as_csv(results.pop("slices")))
+    write_csv(args.metrics / "slices.csv", results.pop("slices"))
     for name, rows in results.items():
-        write_text(args.metrics / "plots" / f"{name}.csv", as_csv(rows))
-    predicted = (probabilities >= params.threshold).astype(np.int8)
+        write_csv(args.metrics / "plots" / f"{name}.csv", rows)
+    predicted = (probabilities >= classifier.config.threshold).astype(np.int8)
     columns = {"id": table["id"], "label": table["label"], "probability": probabilities, "predicted": predicted}
+    predictions = pa.table(columns, metadata={"labels": "\n".join(classifier.config.labels)})
     with atomic(args.predictions) as partial:
-        pq.write_table(pa.table(columns), partial, compression="zstd")
+        pq.write_table(predictions, partial, compression="zstd")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

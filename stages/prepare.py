@@ -1,4 +1,4 @@
-"""Raw reviews (CSV) in; a clean, checked and labelled table (Parquet) out.
+"""Raw reviews (CSV) in; a clean, checked and labeled table (Parquet) out.
 
     python -m stages.prepare --output data/prepare/reviews.parquet --metrics metrics/prepare.json
 
@@ -17,18 +17,28 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
-from stages.core import reviews
-from sentiment.data.csv_chunks import read_chunks
-from sentiment.common.errors import InputError, run
+from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
-from sentiment.data.dedup import first_occurrences
-from sentiment.common.params import Section, read_section
+from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import TableWriter, batches, table_writer
+from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.dedup import first_occurrence_mask
+from sentiment.data.schema import (
+    ID,
+    LABEL,
+    RATING,
+    RESERVED_COLUMNS,
+    TEXT,
+    build_reviews,
+    parse_ratings,
+    table_schema,
+)
 
 log = logging.getLogger(__name__)
 
 
-class Params(Section):
+class Params(StageParams):
     """Section `prepare` of params.yaml."""
 
     source: str = Field(min_length=1)
@@ -44,15 +54,15 @@ class Params(Section):
     def _consistent(self) -> "Params":
         if not self.rating_min <= self.positive_above < self.rating_max:
             raise ValueError("rating_min <= positive_above < rating_max, or one of the two classes stays empty")
-        if clash := set(self.slice_columns) & set(reviews.OWN_COLUMNS):
+        if clash := set(self.slice_columns) & set(RESERVED_COLUMNS):
             raise ValueError(f"slice_columns without {', '.join(sorted(clash))}: the prepared table has its own")
         return self
 
 
 def label_chunk(raw: pd.DataFrame, source: str, params: Params) -> pd.DataFrame:
     """Turn raw rows into reviews; raises InputError on a rating that cannot be trusted."""
-    ratings = reviews.check_ratings(source, raw[params.rating_column], params.rating_min, params.rating_max)
-    table = reviews.as_reviews(raw, ratings, list(params.text_columns), params.positive_above)
+    ratings = parse_ratings(source, raw[params.rating_column], params.rating_min, params.rating_max)
+    table = build_reviews(raw, ratings, list(params.text_columns), params.positive_above)
     return table.assign(**{name: raw[name] for name in params.slice_columns})
 
 
@@ -66,7 +76,7 @@ def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dic
         The number of rows read, left out by reason, and kept, and the share of positive ones among those.
     """
     counts = dict.fromkeys(["rows", "empty_text", "with_text", "dropped_rating", "repeated", "kept"], 0)
-    schema = reviews.table_schema(params.slice_columns, params.text_columns)
+    schema = table_schema(params.slice_columns, params.text_columns)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".prepare-") as folder:
         candidates, keys = Path(folder, "candidates.parquet"), Path(folder, "keys.u64")
@@ -74,12 +84,12 @@ def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dic
             for raw in chunks:
                 table = label_chunk(raw, params.source, params)
                 counts["rows"] += len(table)
-                table = table[table[reviews.TEXT] != ""]
+                table = table[table[TEXT] != ""]
                 counts["with_text"] += len(table)
-                table = table[~table[reviews.RATING].isin(params.drop_ratings)]
-                keys_file.write(_as_uint64(table[reviews.ID]).tobytes())
+                table = table[~table[RATING].isin(params.drop_ratings)]
+                keys_file.write(_as_uint64(table[ID]).tobytes())
                 writer.write(pa.RecordBatch.from_pandas(table, schema, preserve_index=False))
-        first = first_occurrences(keys, writer.rows)
+        first = first_occurrence_mask(keys, writer.rows)
         with table_writer(output, schema) as kept:
             positive = _copy_rows(candidates, first, kept)
     counts["empty_text"] = counts["rows"] - counts["with_text"]
@@ -101,10 +111,10 @@ def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], w
     """Copy the rows marked in `keep`; return how many of them are positive."""
     start = positive = 0
     for batch in batches(source):
-        chosen = batch.filter(pa.array(keep[start : start + batch.num_rows]))
+        selected = batch.filter(pa.array(keep[start : start + batch.num_rows]))
         start += batch.num_rows
-        positive += pa.compute.sum(chosen.column(reviews.LABEL), min_count=0).as_py()
-        writer.write(chosen)
+        positive += pa.compute.sum(selected.column(LABEL), min_count=0).as_py()
+        writer.write(selected)
     return positive
 
 
@@ -127,7 +137,7 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of row counts to write")
     args = parser.parse_args()
 
-    params = read_section(args.params, "prepare", Params)
+    params = load_params(args.params, "prepare", Params)
     columns = list(dict.fromkeys([*params.text_columns, params.rating_column, *params.slice_columns]))
     counts = prepare(_with_bar(read_chunks(Path(params.source), columns)), params, args.output)
     write_json(args.metrics, counts)
@@ -135,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

@@ -1,9 +1,9 @@
-"""Prepared reviews in; train, val and test tables out, dealt by a hash of each text.
+"""Prepared reviews in; train, val and test tables out, assigned by a hash of each text.
 
     python -m stages.split --reviews data/prepare/reviews.parquet --output data/split --metrics metrics/split.json
 
-Nothing but a review's own text and the salt decides where it goes. So equal texts never stand on both sides, added
-rows move none, and the order of rows does not matter.
+A review's split depends on its own text and the salt, and on nothing else. So equal texts are always in the same
+split, added rows change no assignment, and the order of rows does not matter.
 """
 
 import argparse
@@ -14,75 +14,50 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
 from tqdm import tqdm
 
-from sentiment.common.errors import InputError, run
+from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
-from sentiment.common.params import Section, read_section
-from sentiment.common.tables import PARTS, batches, open_table, table_writer
-from sentiment.data.text import hash64, normalised
+from sentiment.common.params import load_params
+from sentiment.common.tables import SPLITS, batches, open_table, table_writer
+from sentiment.data.splitting import SplitParams, assign_split, text_hash
 
 log = logging.getLogger(__name__)
 
 
-class Params(Section):
-    """Section `split` of params.yaml."""
-
-    salt: str = Field(min_length=1)
-    val: float = Field(gt=0, lt=1)
-    test: float = Field(gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _leaves_training_rows(self) -> "Params":
-        if self.val + self.test >= 1:
-            raise ValueError("val + test below 1, or nothing is left to train on")
-        return self
-
-
-def text_hash(text: str, salt: str) -> int:
-    """Return the 64-bit hash of the normalised text that decides its part; see `part_of_hash`."""
-    return hash64(salt, normalised(text))
-
-
-def part_of_hash(value: int, params: Params) -> str:
-    """Return "train", "val" or "test": the hash over 2**64 is a uniform draw from 0 to 1."""
-    draw = value / 2**64
-    if draw < params.test:
-        return "test"
-    return "val" if draw < params.test + params.val else "train"
-
-
 def split(
-    tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: Params, output: Path
+    tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: SplitParams, output: Path
 ) -> dict[str, dict[str, float]]:
     """Write `output`/train.parquet, val.parquet and test.parquet, each in the order of the input.
 
     Returns:
-        By part: rows, the share of all rows, and the share of positive ones.
+        By split: rows, the share of all rows, and the share of positive ones.
 
     Raises:
-        InputError: a part came out empty or with one class only.
+        InputError: a split is empty or with one class only.
     """
-    positive = dict.fromkeys(PARTS, 0)
+    positive = dict.fromkeys(SPLITS, 0)
     with ExitStack() as stack:
-        writers = {part: stack.enter_context(table_writer(output / f"{part}.parquet", schema)) for part in PARTS}
-        for batch in tables:
-            parts = pa.array(part_of_hash(text_hash(text, params.salt), params) for text in batch["text"].to_pylist())
-            for part, writer in writers.items():
-                chosen = batch.filter(pc.equal(parts, part))
-                positive[part] += pc.sum(chosen["label"], min_count=0).as_py()
-                writer.write(chosen)
-        for part, writer in writers.items():
-            if positive[part] in (0, writer.rows):
-                found = f"has {writer.rows} rows, {positive[part]} of them positive"
+        writers = {name: stack.enter_context(table_writer(output / f"{name}.parquet", schema)) for name in SPLITS}
+        for chunk in tables:
+            assigned = pa.array(
+                assign_split(text_hash(text, params.salt), params) for text in chunk["text"].to_pylist()
+            )
+            for name, writer in writers.items():
+                selected = chunk.filter(pc.equal(assigned, name))
+                positive[name] += pc.sum(selected["label"], min_count=0).as_py()
+                writer.write(selected)
+        for name, writer in writers.items():
+            if positive[name] in (0, writer.rows):
+                sizes = f"has {writer.rows} rows, {positive[name]} of them positive"
                 raise InputError(
-                    f"split: part '{part}' {found}; expected both classes; change split.val or split.test, or add data"
+                    f"split: '{name}' {sizes}; expected both classes; change split.val or split.test, or add data"
                 )
     total = sum(writer.rows for writer in writers.values())
     return {
-        part: {"rows": writer.rows, "share": writer.rows / total, "positive_share": positive[part] / writer.rows}
-        for part, writer in writers.items()
+        name: {"rows": writer.rows, "share": writer.rows / total, "positive_share": positive[name] / writer.rows}
+        for name, writer in writers.items()
     }
 
 
@@ -95,13 +70,13 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of sizes and balance to write")
     args = parser.parse_args()
 
-    params = read_section(args.params, "split", Params)
+    params = load_params(args.params, "split", SplitParams)
     table = open_table(args.reviews)
     rows = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
     balance = split(iter(rows), table.schema_arrow, params, args.output)
     write_json(args.metrics, balance)
-    log.info("split: %s rows", ", ".join(f"{part} {size['rows']}" for part, size in balance.items()))
+    log.info("split: %s rows", ", ".join(f"{name} {size['rows']}" for name, size in balance.items()))
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

@@ -14,20 +14,21 @@ from pathlib import Path
 
 import numpy as np
 from dvclive.live import Live
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from tqdm import tqdm
 
-from sentiment.head.classifier import Classifier, ClassifierConfig
-from sentiment.common.errors import ClassifierError, run
-from sentiment.features.store import check_finite, read_features, read_info
-from sentiment.head.mlp import Epoch, Head, Part, moments, train_head
-from sentiment.common.params import Section, read_section
+from sentiment.common.command import run_main
+from sentiment.common.errors import ClassifierError
+from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import read_column
+from sentiment.features.store import check_finite, read_features, read_metadata
+from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.mlp import EpochMetrics, Head, LabeledFeatures, mean_and_std, train_head
 
 log = logging.getLogger(__name__)
 
 
-class Params(Section):
+class Params(StageParams):
     """Section `train` of params.yaml."""
 
     seed: int = Field(ge=0)
@@ -38,18 +39,15 @@ class Params(Section):
     weight_decay: float = Field(ge=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-
-
-class Threshold(Section):
-    """The one key of section `evaluate` that the classifier carries along."""
-
-    model_config = ConfigDict(extra="ignore")
-
     threshold: float = Field(gt=0, lt=1)
 
 
 def train(
-    training: Part, validation: Part, params: Params, config: ClassifierConfig, on_epoch: Callable[[Epoch], object]
+    train_split: LabeledFeatures,
+    val_split: LabeledFeatures,
+    params: Params,
+    config: ClassifierConfig,
+    on_epoch: Callable[[EpochMetrics], object],
 ) -> Classifier:
     """Train a head and return it as it was after the epoch of lowest validation loss.
 
@@ -61,38 +59,38 @@ def train(
     """
     rng = np.random.default_rng(params.seed)
     hidden = [params.hidden_size] * (params.head_layers - 1)
-    head = Head([training.features.shape[1], *hidden, 1], rng)
-    scale = moments(training.features)
+    head = Head([train_split.features.shape[1], *hidden, 1], rng)
+    mean, std = mean_and_std(train_split.features)
     settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "epochs", "batch_size"})
     best: Classifier | None = None
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is named below
-        for epoch in train_head(head, scale, training, validation, rng, **settings):
+        for epoch in train_head(head, mean, std, train_split, val_split, rng, **settings):
             if epoch.improved:
                 layers = tuple((weight.copy(), bias.copy()) for weight, bias in head.layers)
-                best = Classifier(config, *scale, layers)
+                best = Classifier(config, mean, std, layers)
             on_epoch(epoch)
     if best is None:
         raise ClassifierError(f"training diverged at train.learning_rate {params.learning_rate:g}; try a smaller one")
     return best
 
 
-def read_part(name: str, split: Path, features: Path) -> Part:
+def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
     """Read features and labels of "train" or "val"; raises InputError where they do not fit each other."""
     labels = read_column(split / f"{name}.parquet", "label").to_numpy()
     vectors = read_features(features / f"{name}.npy", len(labels))
     check_finite(features / f"{name}.npy", vectors)
-    return Part(vectors, labels.astype(np.float32))
+    return LabeledFeatures(vectors, labels.astype(np.float32))
 
 
 @contextmanager
-def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[Epoch], None]]:
+def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[EpochMetrics], None]]:
     """Yield a function that writes an epoch to DVCLive's files in `folder` and moves a progress bar."""
     with (
         Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live,
         tqdm(desc="train", total=epochs, unit=" epochs", disable=None) as bar,
     ):
 
-        def record(epoch: Epoch) -> None:
+        def record(epoch: EpochMetrics) -> None:
             for name, value in asdict(epoch).items():
                 if name.startswith(("train_", "val_")):
                     live.log_metric(name.replace("_", "/"), value)
@@ -115,15 +113,13 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True, help="the folder of losses and accuracies to write")
     args = parser.parse_args()
 
-    params = read_section(args.params, "train", Params)
-    config = ClassifierConfig(
-        features=read_info(args.features), threshold=read_section(args.params, "evaluate", Threshold).threshold
-    )
-    training, validation = (read_part(name, args.split, args.features) for name in ("train", "val"))
+    params = load_params(args.params, "train", Params)
+    config = ClassifierConfig(features=read_metadata(args.features), threshold=params.threshold)
+    train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
     with epoch_log(args.log, params.epochs) as record:
-        classifier = train(training, validation, params, config, record)
+        classifier = train(train_split, val_split, params, config, record)
     classifier.save(args.output)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

@@ -11,7 +11,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from sentiment.common.errors import run
+from sentiment.common.command import run_main
 from storage.machine_checks import machine_lines
 from storage.remote import STORAGE, Remote
 from storage.remote_checks import remote_lines
@@ -32,4 +32,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sentiment.common.errors import SettingsError
+from sentiment.common.errors import ParamsError
 from sentiment.common.files import write_text
 
 
@@ -48,7 +48,7 @@ class Identities:
             public_bucket: the bucket that may be read without keys.
 
         Raises:
-            SettingsError: the file is damaged.
+            ParamsError: the file is damaged.
         """
         if not path.exists():
             made = cls(Keys.generate("developer"), Keys.generate("reader"))
@@ -63,7 +63,7 @@ class Identities:
             pairs = {name: found[name]["credentials"][0] for name in ("developer", "reader")}
             return cls(*(Keys(pair["accessKey"], pair["secretKey"]) for pair in pairs.values()))
         except (ValueError, KeyError, IndexError, TypeError):
-            raise SettingsError(f"{path} is damaged; delete it, and the next `make s3` makes new keys") from None
+            raise ParamsError(f"{path} is damaged; delete it, and the next `make s3` makes new keys") from None
 
     def _as_seaweedfs(self, public_bucket: str) -> dict[str, object]:
         """Return the content of `-s3.config`."""

@@ -10,7 +10,7 @@ from dvc.config import Config as DvcConfig
 from huggingface_hub import try_to_load_from_cache
 
 from sentiment.common.errors import PipelineError
-from sentiment.common.params import read_section
+from sentiment.common.params import load_params
 from storage.remote import DVC_FOLDER
 from storage.report import Line, Status, attempt
 
@@ -56,9 +56,9 @@ def device(params: Path) -> tuple[Status, str]:
     import torch
 
     from sentiment.encoder.frozen import pick_device
-    from stages.encode import Params
+    from sentiment.features.config import EncodeParams
 
-    picked = pick_device(read_section(params, "encode", Params).device)
+    picked = pick_device(load_params(params, "encode", EncodeParams).device)
     if picked.type == "cuda":
         return "ok", f"{torch.cuda.get_device_name(picked)}, CUDA {torch.version.cuda}"
     if picked.type == "mps":
@@ -69,15 +69,17 @@ def device(params: Path) -> tuple[Status, str]:
 def encoder(params: Path) -> tuple[Status, str]:
     """Say whether the encoder is here, or would be downloaded."""
     from sentiment.encoder.loading import check_weights
-    from stages.encode import Params
+    from sentiment.features.config import EncodeParams
 
-    spec = read_section(params, "encode", Params)
-    folder = Path(spec.encoder)
+    config = load_params(params, "encode", EncodeParams)
+    folder = Path(config.encoder)
     if folder.is_dir():
         check_weights(folder)
-        return "ok", spec.encoder
-    if spec.revision is None:
-        raise MachineError(f"{spec.encoder}: no such folder; `git checkout -- {spec.encoder}`, or set encode.revision")
-    if isinstance(try_to_load_from_cache(spec.encoder, "config.json", revision=spec.revision), str):
-        return "ok", f"{spec.encoder} at {spec.revision}, downloaded"
-    return "note", f"{spec.encoder} at {spec.revision} is downloaded when encode runs"
+        return "ok", config.encoder
+    if config.revision is None:
+        raise MachineError(
+            f"{config.encoder}: no such folder; `git checkout -- {config.encoder}`, or set encode.revision"
+        )
+    if isinstance(try_to_load_from_cache(config.encoder, "config.json", revision=config.revision), str):
+        return "ok", f"{config.encoder} at {config.revision}, downloaded"
+    return "note", f"{config.encoder} at {config.revision} is downloaded when encode runs"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sentiment.common.errors import run
+from sentiment.common.command import run_main
 from storage.faults import explain
 from storage.outputs import Fault, faults, read_outputs
 from storage.remote import STORAGE, Remote
@@ -50,4 +50,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

@@ -11,7 +11,7 @@ import logging
 import subprocess
 from pathlib import Path
 
-from sentiment.common.errors import run
+from sentiment.common.command import run_main
 
 log = logging.getLogger(__name__)
 
@@ -49,4 +49,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

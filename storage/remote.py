@@ -10,7 +10,7 @@ from botocore.config import Config as BotoConfig
 from dvc.config import Config as DvcConfig
 from dvc.config import ConfigError
 
-from sentiment.common.errors import SettingsError
+from sentiment.common.errors import ParamsError
 
 DVC_FOLDER = Path(".dvc")
 STORAGE = "storage"
@@ -38,18 +38,18 @@ class Remote:
         """Read remote `name` of the project in this folder.
 
         Raises:
-            SettingsError: no DVC project here, no such remote, or not an `s3://` one.
+            ParamsError: no DVC project here, no such remote, or not an `s3://` one.
         """
         if not DVC_FOLDER.is_dir():
-            raise SettingsError(".dvc: no such folder; run from the root of the project")
+            raise ParamsError(".dvc: no such folder; run from the root of the project")
         try:
             remotes = DvcConfig(str(DVC_FOLDER))["remote"]
         except ConfigError as error:
-            raise SettingsError(f".dvc/config: {' '.join(str(error).split())}") from None
+            raise ParamsError(f".dvc/config: {' '.join(str(error).split())}") from None
         url = str(remotes.get(name, {}).get("url", ""))
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not url.startswith("s3://") or not bucket:
-            raise SettingsError(
+            raise ParamsError(
                 f"DVC remote '{name}' is '{url}', expected s3://BUCKET/PREFIX; "
                 f"`dvc remote modify {name} url s3://BUCKET/PREFIX`"
             )

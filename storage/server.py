@@ -20,7 +20,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from tqdm import tqdm
 
-from sentiment.common.errors import InputError, run
+from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
 from storage.faults import explain
 from storage.identities import Identities
 from storage.process import HOST, ServerError, check_ports, command, end, find, launch, port_of
@@ -153,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_main(main)

@@ -25,7 +25,7 @@ if IS_WORKER:
 SHRUNK = {
     "encode": {"max_length": 24},
     "train": {"epochs": 4, "learning_rate": 0.001, "batch_size": 64},
-    "evaluate": {"bootstrap_draws": 200},
+    "evaluate": {"n_resamples": 200},
 }
 
 
@@ -106,10 +106,10 @@ def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished_template(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def completed_template(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose pipeline has run, committed; made once, also for tests that run side by side."""
     shared = tmp_path_factory.getbasetemp().parent if IS_WORKER else tmp_path_factory.getbasetemp()
-    with FileLock(shared / "finished.lock"):
+    with FileLock(shared / "completed_project.lock"):
         if not (shared / "finished").exists():
             project = _copy(project_template, shared / "unfinished")
             project.run("dvc", "repro")
@@ -125,16 +125,16 @@ def project(project_template: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def finished(finished_template: Project, tmp_path: Path) -> Project:
+def completed_project(completed_template: Project, tmp_path: Path) -> Project:
     """A project of the test's own whose pipeline has run."""
-    return _copy(finished_template, tmp_path / "project")
+    return _copy(completed_template, tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
-def experimented(finished_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project_with_experiment(completed_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with experiment `strict`, whose threshold few reviews reach; at HEAD, and only to be read."""
-    project = _copy(finished_template, tmp_path_factory.mktemp("experimented") / "project")
-    project.run("dvc", "exp", "run", "-n", "strict", "-S", "evaluate.threshold=0.97")
+    project = _copy(completed_template, tmp_path_factory.mktemp("project_with_experiment") / "project")
+    project.run("dvc", "exp", "run", "-n", "strict", "-S", "train.threshold=0.97")
     project.run("git", "reset", "--hard", "-q")
     project.run("dvc", "checkout", "-q")
     return project

@@ -11,16 +11,16 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sentiment.common.errors import SettingsError
+from sentiment.common.errors import ParamsError
 
 
-class Section(BaseModel):
+class StageParams(BaseModel):
     """Base of every stage's `Params`: frozen, strict about types, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-SectionT = TypeVar("SectionT", bound=Section)
+StageParamsT = TypeVar("StageParamsT", bound=StageParams)
 
 
 class _Yaml12Loader(yaml.SafeLoader):
@@ -34,29 +34,29 @@ _Yaml12Loader.add_implicit_resolver(
 )
 
 
-def read_section(params: Path, name: str, model: type[SectionT]) -> SectionT:
+def load_params(params: Path, name: str, model: type[StageParamsT]) -> StageParamsT:
     """Return section `name` of the YAML file `params` as `model`.
 
     Raises:
-        SettingsError: names the first wrong key in full (`train.epochs`), what was found and what was expected.
+        ParamsError: names the first wrong key in full (`train.epochs`), what was found and what was expected.
     """
     try:
         sections = yaml.load(params.read_text(encoding="utf-8"), _Yaml12Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
-        raise SettingsError(f"{params}: no such file; run from the root of the project") from None
+        raise ParamsError(f"{params}: no such file; run from the root of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{params}: not readable as YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{params}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(sections, dict) or not isinstance(sections.get(name), dict):
-        raise SettingsError(f"{params}: section '{name}' is missing; expected keys {', '.join(model.model_fields)}")
+        raise ParamsError(f"{params}: section '{name}' is missing; expected keys {', '.join(model.model_fields)}")
     try:
         # through JSON, where a list may become a tuple while types stay strict
         return model.model_validate_json(json.dumps(sections[name], default=str))
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError(f"{params}: {_explain(name, model, first['type'], first)}") from None
+        raise ParamsError(f"{params}: {_explain(name, model, first['type'], first)}") from None
 
 
-def _explain(name: str, model: type[Section], kind: str, first: object) -> str:
+def _explain(name: str, model: type[StageParams], kind: str, first: object) -> str:
     """One sentence on the first thing that pydantic found wrong."""
     assert isinstance(first, dict)
     key = ".".join([name, *(str(part) for part in first["loc"])])

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from sentiment.common.errors import InputError
 from sentiment.common.files import atomic
 
-PARTS = ("train", "val", "test")  # of the split
+SPLITS = ("train", "val", "test")  # of the split
 ROWS_PER_GROUP = 16_384
 
 

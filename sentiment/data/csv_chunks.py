@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sentiment.data.csv_reader import Flaw, positions, read_records
 from sentiment.common.errors import InputError
+from sentiment.data.csv_reader import RowError, positions, read_records
 
 ROWS_PER_CHUNK = 16_384
 
@@ -28,7 +28,7 @@ def read_chunks(path: Path, columns: list[str], rows: int = ROWS_PER_CHUNK) -> I
         pending: list[list[str]] = []
         first = 1
         for row, record in enumerate(records, start=1):
-            if isinstance(record, Flaw):
+            if isinstance(record, RowError):
                 raise InputError(f"{path}: row {row} {record.reason}")
             pending.append([record[place] for place in places])
             if len(pending) == rows:

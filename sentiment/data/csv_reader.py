@@ -13,33 +13,33 @@ from typing import IO
 
 from sentiment.common.errors import InputError
 
-LONGEST_FIELD = 131_072  # characters; a longer one is a quote that was never closed
+MAX_FIELD_LENGTH = 131_072  # characters; a longer one is a quote that was never closed
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how "surrogateescape" hands over a byte that is not UTF-8
 
 
 @dataclass(frozen=True)
-class Flaw:
+class RowError:
     """What is wrong with one record, as a sentence without its subject: "has 3 fields, expected 5 as in the header"."""
 
     reason: str
 
 
 def as_text(file: IO[bytes], newline: str) -> IO[str]:
-    """Decode UTF-8, with a mark at its start or without; bytes that are not UTF-8 are kept for `text_flaw` to find."""
+    """Decode UTF-8, with or without a byte order mark; `find_invalid_text` finds bytes that are not UTF-8."""
     return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
 
 
-def text_flaw(text: str) -> Flaw | None:
+def find_invalid_text(text: str) -> RowError | None:
     """Tell whether text decoded by `as_text` holds something that is no text."""
     if "\0" in text:
-        return Flaw("holds a NUL byte")
+        return RowError("holds a NUL byte")
     if not text.isascii() and (found := _NOT_UTF8.search(text)):
-        return Flaw(f"holds byte 0x{ord(found[0]) - 0xDC00:02x}, which is not UTF-8; save the file as UTF-8")
+        return RowError(f"holds byte 0x{ord(found[0]) - 0xDC00:02x}, which is not UTF-8; save the file as UTF-8")
     return None
 
 
-def read_records(source: str, file: IO[bytes]) -> tuple[list[str], Iterator[list[str] | Flaw]]:
+def read_records(source: str, file: IO[bytes]) -> tuple[list[str], Iterator[list[str] | RowError]]:
     """Return the header, and an iterator over the records below it, blank lines left out.
 
     A broken record takes one place among the others: behind a malformed quote, reading goes on at the next line.
@@ -55,7 +55,7 @@ def read_records(source: str, file: IO[bytes]) -> tuple[list[str], Iterator[list
     header = next(records, None)
     if header is None:
         raise InputError(f"{source}: is empty, expected a header row and reviews")
-    if isinstance(header, Flaw):
+    if isinstance(header, RowError):
         raise InputError(f"{source}: the header {header.reason}")
     return header, (_of_width(record, len(header)) for record in records)
 
@@ -93,8 +93,8 @@ class _Lines:
         self._again += reversed(self.held[1:])
 
 
-def _records(lines: _Lines) -> Iterator[list[str] | Flaw]:
-    csv.field_size_limit(LONGEST_FIELD)
+def _records(lines: _Lines) -> Iterator[list[str] | RowError]:
+    csv.field_size_limit(MAX_FIELD_LENGTH)
     reader = csv.reader(lines, strict=True)
     while True:
         lines.held = []
@@ -105,9 +105,9 @@ def _records(lines: _Lines) -> Iterator[list[str] | Flaw]:
         except csv.Error as error:
             lines.skip_one()
             reader = csv.reader(lines, strict=True)
-            yield Flaw(_readable(error))
+            yield RowError(_readable(error))
             continue
-        flaws = (text_flaw(line) for line in lines.held)
+        flaws = (find_invalid_text(line) for line in lines.held)
         if flaw := next(filter(None, flaws), None):
             yield flaw
         elif record:
@@ -121,7 +121,7 @@ def _readable(error: csv.Error) -> str:
     return f"is malformed ({reason})"
 
 
-def _of_width(record: list[str] | Flaw, width: int) -> list[str] | Flaw:
-    if isinstance(record, Flaw) or len(record) == width:
+def _of_width(record: list[str] | RowError, width: int) -> list[str] | RowError:
+    if isinstance(record, RowError) or len(record) == width:
         return record
-    return Flaw(f"has {len(record)} fields, expected {width} as in the header")
+    return RowError(f"has {len(record)} fields, expected {width} as in the header")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 KEYS_PER_BAND = 262_144
 
 
-def first_occurrences(keys_file: Path, rows: int) -> NDArray[np.bool_]:
+def first_occurrence_mask(keys_file: Path, rows: int) -> NDArray[np.bool_]:
     """Tell for each of `rows` uint64 keys, written raw to `keys_file`, whether it stands there for the first time.
 
     The keys must be spread evenly over 64 bits, as hashes are. Returns shape (rows,).

@@ -14,7 +14,7 @@ from sentiment.common.errors import InputError
 from sentiment.data.text import hash64, join_text
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
-OWN_COLUMNS = (ID, TEXT, LABEL, RATING)
+RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
 
 
 def table_schema(slice_columns: Sequence[str], text_columns: Sequence[str]) -> pyarrow.Schema:
@@ -24,7 +24,7 @@ def table_schema(slice_columns: Sequence[str], text_columns: Sequence[str]) -> p
     return pyarrow.schema(fields, metadata={"text_columns": "\n".join(text_columns)})
 
 
-def check_ratings(source: str, raw: pd.Series, lowest: int, highest: int) -> pd.Series:
+def parse_ratings(source: str, raw: pd.Series, lowest: int, highest: int) -> pd.Series:
     """Return the ratings as whole numbers.
 
     Args:
@@ -46,7 +46,7 @@ def check_ratings(source: str, raw: pd.Series, lowest: int, highest: int) -> pd.
         ) from None
 
 
-def as_reviews(raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str], positive_above: int) -> pd.DataFrame:
+def build_reviews(raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str], positive_above: int) -> pd.DataFrame:
     """Return id, text, label (1 is positive) and rating of every row, in order, texts possibly empty.
 
     The id is a hash of rating and text: it stays when rows are added, removed or sorted.

@@ -16,7 +16,7 @@ def join_text(parts: Sequence[str]) -> str:
     return SEPARATOR.join(part for part in stripped if part) if stripped[-1] else ""
 
 
-def normalised(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Fold case, width and white space, so that texts which read the same hash the same."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

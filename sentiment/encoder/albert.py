@@ -18,13 +18,13 @@ from torch import Tensor
 from sentiment.encoder.pooling import pool
 
 Weights = Mapping[str, Tensor]
-Block = tuple[int, int]  # so many texts of so many tokens each
+EqualLengthRun = tuple[int, int]  # (n_texts, seq_len): consecutive texts with the same number of tokens
 
 # in bfloat16 rows are rounded up to this: oneDNN takes milliseconds to prepare a product of each new height
-ROWS = 64
+ROW_MULTIPLE = 64
 
 
-class AlbertShape(BaseModel):
+class AlbertConfig(BaseModel):
     """What config.json says of an ALBERT; one with another activation or other positions is refused."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
@@ -44,7 +44,7 @@ class AlbertShape(BaseModel):
     type_vocab_size: int
     layer_norm_eps: float
 
-    def weights(self) -> dict[str, tuple[int, ...]]:
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return name and shape of every weight, pooling layer left out."""
         e, h, i = self.embedding_size, self.hidden_size, self.intermediate_size
         shapes: dict[str, tuple[int, ...]] = {
@@ -77,7 +77,7 @@ class Layer(NamedTuple):
     query_key_value: Affine
     attention_output: Affine
     attention_norm: Affine
-    inner: Affine
+    intermediate: Affine
     output: Affine
     norm: Affine
 
@@ -85,7 +85,7 @@ class Layer(NamedTuple):
 class Albert:
     """A frozen ALBERT without pooling layer: it holds tensors, and nothing that could be trained."""
 
-    def __init__(self, shape: AlbertShape, weights: Weights, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, config: AlbertConfig, weights: Weights, device: torch.device, dtype: torch.dtype) -> None:
         def stacked(names: tuple[str, ...], kind: str) -> Tensor:
             return torch.cat([weights[f"{name}.{kind}"] for name in names]).to(device, dtype)
 
@@ -103,64 +103,66 @@ class Albert:
                 affine(f"{prefix}.full_layer_layer_norm"),
             )
 
-        self.shape = shape
+        self.config = config
         self.device = device
-        self._rows = ROWS if dtype == torch.bfloat16 else 1
+        self._rows = ROW_MULTIPLE if dtype == torch.bfloat16 else 1
         # in bfloat16 the exact GELU for both: they differ by a tenth of what rounding does, and tanh is slow
-        self._gelu = "none" if shape.hidden_act == "gelu" or dtype == torch.bfloat16 else "tanh"
+        self._gelu = "none" if config.hidden_act == "gelu" or dtype == torch.bfloat16 else "tanh"
         words, positions, types = (
             weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
         )
-        self._words = words.to(device, dtype)
-        self._places = (positions + types[0]).to(device, dtype)  # a review is one segment, of type 0
+        self._word_embeddings = words.to(device, dtype)
+        self._position_embeddings = (positions + types[0]).to(device, dtype)  # a review is one segment, of type 0
         self._embedding_norm = affine("embeddings.LayerNorm")
         self._projection = affine("encoder.embedding_hidden_mapping_in")
         groups = [
-            [layer(layer_name(group, inner)) for inner in range(shape.inner_group_num)]
-            for group in range(shape.num_hidden_groups)
+            [layer(layer_name(group, inner)) for inner in range(config.inner_group_num)]
+            for group in range(config.num_hidden_groups)
         ]
-        by_group = shape.num_hidden_layers / shape.num_hidden_groups  # consecutive layers share a group's weights
-        self._layers = [one for number in range(shape.num_hidden_layers) for one in groups[int(number / by_group)]]
+        by_group = config.num_hidden_layers / config.num_hidden_groups  # consecutive layers share a group's weights
+        self._layers = [one for number in range(config.num_hidden_layers) for one in groups[int(number / by_group)]]
 
-    def pooled(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
-        """Return a vector a text, float32, shape (texts, width); texts of one length are best neighbours."""
-        blocks = [(sum(1 for _ in same), tokens) for tokens, same in groupby(len(ids) for ids in token_ids)]
+    def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
+        """Return one float32 vector per text, shape (n_texts, dim); fastest when texts of equal length are adjacent."""
+        runs = [(sum(1 for _ in same), tokens) for tokens, same in groupby(len(ids) for ids in token_ids)]
         ids = list(chain.from_iterable(token_ids))
-        ids += [0] * (-len(ids) % self._rows)  # rows that no block holds: nothing attends to them, nothing reads them
-        hidden = self._hidden(torch.tensor(ids, device=self.device), blocks)
-        return torch.cat([pool(block, None, pooling) for block in in_blocks(hidden, blocks)])
+        ids += [0] * (-len(ids) % self._rows)  # padding rows that belong to no text
+        hidden = self._hidden(torch.tensor(ids, device=self.device), runs)
+        return torch.cat([pool(texts, None, pooling) for texts in split_by_length(hidden, runs)])
 
-    def _hidden(self, ids: Tensor, blocks: Sequence[Block]) -> Tensor:
-        """Return the last hidden state of each token, shape (tokens, hidden)."""
-        embedded = F.embedding(ids, self._words)
-        for block in in_blocks(embedded, blocks):
-            block += self._places[: block.shape[1]]
+    def _hidden(self, ids: Tensor, runs: Sequence[EqualLengthRun]) -> Tensor:
+        """Return the last hidden state of each token, shape (n_tokens, hidden_size)."""
+        embedded = F.embedding(ids, self._word_embeddings)
+        for texts in split_by_length(embedded, runs):  # (n_texts, seq_len, embedding_size)
+            texts += self._position_embeddings[: texts.shape[1]]
         hidden = F.linear(self._norm(embedded, self._embedding_norm), *self._projection)
         for layer in self._layers:
-            mixed = F.linear(self._attention(layer, hidden, blocks), *layer.attention_output)
-            hidden = self._norm(mixed.add_(hidden), layer.attention_norm)
-            inner = F.gelu(F.linear(hidden, *layer.inner), approximate=self._gelu)
-            hidden = self._norm(F.linear(inner, *layer.output).add_(hidden), layer.norm)
+            attn_output = F.linear(self._attention(layer, hidden, runs), *layer.attention_output)
+            hidden = self._norm(attn_output.add_(hidden), layer.attention_norm)
+            intermediate = F.gelu(F.linear(hidden, *layer.intermediate), approximate=self._gelu)
+            hidden = self._norm(F.linear(intermediate, *layer.output).add_(hidden), layer.norm)
         return hidden
 
-    def _attention(self, layer: Layer, hidden: Tensor, blocks: Sequence[Block]) -> Tensor:
-        """Return what the heads bring to each token, shape (tokens, hidden): each text attends to itself only."""
-        mixed = []
-        for block in in_blocks(F.linear(hidden, *layer.query_key_value), blocks):
-            by_head = block.view(*block.shape[:2], 3, self.shape.num_attention_heads, -1)
-            query, key, value = by_head.permute(2, 0, 3, 1, 4)  # each (texts, heads, tokens, width of a head)
-            mixed.append(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(0, 1).flatten(1))
-        return torch.cat([*mixed, hidden[sum(map(len, mixed)) :]])
+    def _attention(self, layer: Layer, hidden: Tensor, runs: Sequence[EqualLengthRun]) -> Tensor:
+        """Return the attention output, shape (n_tokens, hidden_size); each text attends to itself only."""
+        attn_output = []
+        for texts in split_by_length(F.linear(hidden, *layer.query_key_value), runs):
+            by_head = texts.view(*texts.shape[:2], 3, self.config.num_attention_heads, -1)
+            query, key, value = by_head.permute(2, 0, 3, 1, 4)  # each (n_texts, n_heads, seq_len, head_dim)
+            attn_output.append(
+                F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(0, 1).flatten(1)
+            )
+        return torch.cat([*attn_output, hidden[sum(map(len, attn_output)) :]])
 
     def _norm(self, rows: Tensor, affine: Affine) -> Tensor:
-        return F.layer_norm(rows, rows.shape[1:], *affine, self.shape.layer_norm_eps)
+        return F.layer_norm(rows, rows.shape[1:], *affine, self.config.layer_norm_eps)
 
 
-def in_blocks(rows: Tensor, blocks: Sequence[Block]) -> list[Tensor]:
-    """Return views of shape (texts, tokens, width) of a matrix of shape (all tokens and perhaps more, width)."""
-    sizes = [texts * tokens for texts, tokens in blocks]
+def split_by_length(rows: Tensor, runs: Sequence[EqualLengthRun]) -> list[Tensor]:
+    """Return one view of shape (n_texts, seq_len, dim) per run, of a matrix of shape (at least n_tokens, dim)."""
+    sizes = [n_texts * seq_len for n_texts, seq_len in runs]
     parts = torch.split_with_sizes(rows[: sum(sizes)], sizes)
-    return [part.view(*block, -1) for part, block in zip(parts, blocks, strict=True)]
+    return [rows.view(*run, -1) for rows, run in zip(parts, runs, strict=True)]
 
 
 def layer_name(group: int, inner: int) -> str:

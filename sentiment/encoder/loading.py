@@ -1,4 +1,4 @@
-"""An encoder as published: config, weights by name and tokenizer, from a local folder or through transformers."""
+"""Loads an encoder (config, weights, tokenizer) from a local folder or through transformers."""
 
 import inspect
 import json
@@ -15,18 +15,18 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from sentiment.encoder.albert import AlbertShape
-from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
+from sentiment.encoder.albert import AlbertConfig
+from sentiment.features.config import EncoderConfig
 
-# what tokenizer_config.json calls a tokenizer that is just what tokenizer.json says
+# tokenizer classes that tokenizer.json describes completely
 PLAIN_TOKENIZERS = {"TokenizersBackend", "PreTrainedTokenizerFast"}
 Tokenize = Callable[[list[str]], list[list[int]]]
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Everything that a published encoder is.
+    """A published encoder: configuration, weights and tokenizer.
 
     Attributes:
         config: what its config.json says.
@@ -42,7 +42,7 @@ class Pretrained:
 
     @property
     def hidden_size(self) -> int:
-        """Numbers a token; not every config calls it so."""
+        """Dimension of a token's vector; not every config.json uses this name."""
         return int(self.module.config.hidden_size if self.module else self.config["hidden_size"])
 
     def fingerprint(self) -> str:
@@ -54,35 +54,35 @@ class Pretrained:
         return digest.hexdigest()
 
 
-def albert_shape(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> AlbertShape | None:
-    """Return the shape of an ALBERT that this project computes itself; None for any other encoder."""
+def albert_config(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> AlbertConfig | None:
+    """Return the configuration of an ALBERT that this project computes itself; None for any other encoder."""
     try:
-        shape = AlbertShape.model_validate(config)
+        albert = AlbertConfig.model_validate(config)
     except ValidationError:
         return None
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    return shape if shape.weights().items() <= found.items() else None
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return albert if albert.param_shapes().items() <= shapes.items() else None
 
 
-def load_pretrained(spec: EncoderSpec) -> Pretrained:
-    """Load an encoder; a local folder never touches the network, and one with an ALBERT not even transformers.
+def load_pretrained(config: EncoderConfig) -> Pretrained:
+    """Load an encoder. A local folder never uses the network; an ALBERT in one does not import transformers.
 
     Raises:
         EncoderError: the encoder is unknown, not pinned, incomplete or damaged.
     """
-    folder = Path(spec.encoder)
+    folder = Path(config.encoder)
     if folder.is_dir():
         check_weights(folder)
-    elif spec.revision is None:
+    elif config.revision is None:
         raise EncoderError(
-            f"encode.encoder '{spec.encoder}' is no folder here; for a Hugging Face id set encode.revision "
+            f"encode.encoder '{config.encoder}' is not a local folder; for a Hugging Face id set encode.revision "
             "to its commit"
         )
     try:
-        return read_albert(folder, spec.max_length) or load_by_transformers(spec)
+        return load_local_albert(folder, config.max_length) or load_with_transformers(config)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise EncoderError(f"encode.encoder '{spec.encoder}' could not be loaded: {reason}") from None
+        raise EncoderError(f"encode.encoder '{config.encoder}' could not be loaded: {reason}") from None
 
 
 def check_weights(folder: Path) -> None:
@@ -93,8 +93,8 @@ def check_weights(folder: Path) -> None:
         raise EncoderError(f"{folder}: no safetensors weights; `git checkout {folder}` or save them as safetensors")
 
 
-def read_albert(folder: Path, max_length: int) -> Pretrained | None:
-    """Read an ALBERT from its folder; None where there is none, or one that transformers must make sense of."""
+def load_local_albert(folder: Path, max_length: int) -> Pretrained | None:
+    """Read an ALBERT from its folder; None where only transformers can load it."""
     weights_file, tokenizer_file = folder / "model.safetensors", folder / "tokenizer.json"
     settings_file = folder / "tokenizer_config.json"
     if not (weights_file.is_file() and tokenizer_file.is_file() and settings_file.is_file()):
@@ -103,8 +103,8 @@ def read_albert(folder: Path, max_length: int) -> Pretrained | None:
         return None
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     weights = {name.removeprefix("albert."): weight.float() for name, weight in load_file(weights_file).items()}
-    shape = albert_shape(config, weights)
-    if shape is None:
+    albert = albert_config(config, weights)
+    if albert is None:
         return None
     try:
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
@@ -116,38 +116,40 @@ def read_albert(folder: Path, max_length: int) -> Pretrained | None:
     def tokenize(texts: list[str]) -> list[list[int]]:
         return [tokens.ids for tokens in tokenizer.encode_batch_fast(texts)]
 
-    return Pretrained(config, {name: weights[name] for name in shape.weights()}, tokenize)
+    return Pretrained(config, {name: weights[name] for name in albert.param_shapes()}, tokenize)
 
 
-def load_by_transformers(spec: EncoderSpec) -> Pretrained:
+def load_with_transformers(config: EncoderConfig) -> Pretrained:
     """Load any encoder that `AutoModel` knows, its pooling layer left out; raises EncoderError where weights miss."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
     from transformers.utils import logging
 
-    where: dict[str, Any] = {"revision": spec.revision, "local_files_only": Path(spec.encoder).is_dir()}
+    revision: dict[str, Any] = {"revision": config.revision, "local_files_only": Path(config.encoder).is_dir()}
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    config = AutoConfig.from_pretrained(spec.encoder, **where)
-    tokenizer = AutoTokenizer.from_pretrained(spec.encoder, **where)
-    model_class: Any = MODEL_MAPPING[type(config)]
+    hf_config = AutoConfig.from_pretrained(config.encoder, **revision)
+    tokenizer = AutoTokenizer.from_pretrained(config.encoder, **revision)
+    model_class: Any = MODEL_MAPPING[type(hf_config)]
     has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
     model, report = AutoModel.from_pretrained(
-        spec.encoder,
-        config=config,
+        config.encoder,
+        config=hf_config,
         use_safetensors=True,
         dtype=torch.float32,
         attn_implementation="sdpa",
         output_loading_info=True,
         **({"add_pooling_layer": False} if has_pooler else {}),
-        **where,
+        **revision,
     )
-    absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if absent:
-        raise EncoderError(f"encode.encoder '{spec.encoder}': {len(absent)} weights are missing, such as {absent[0]}")
+    missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing_keys:
+        raise EncoderError(
+            f"encode.encoder '{config.encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}"
+        )
     only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
 
     def tokenize(texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=spec.max_length, **only_ids)["input_ids"]
+        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=config.max_length, **only_ids)["input_ids"]
         return ids
 
-    return Pretrained(config.to_dict(), model.state_dict(), tokenize, model)
+    return Pretrained(hf_config.to_dict(), model.state_dict(), tokenize, model)

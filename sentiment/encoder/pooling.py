@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def pool(hidden: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
-    """Pool token vectors of shape (texts, tokens, width); padding (mask 0) has no part in it.
+    """Pool token vectors of shape (texts, tokens, dim); padding (mask 0) has no part in it.
 
     Args:
         hidden: the encoder's last hidden state.
@@ -13,7 +13,7 @@ def pool(hidden: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
         pooling: "cls" (the first token), "mean", "max", or "mean+max" (both, side by side).
 
     Returns:
-        float32, shape (texts, width), for "mean+max" (texts, 2 * width).
+        float32, shape (texts, dim), for "mean+max" (texts, 2 * dim).
     """
     hidden = hidden.float()
     if pooling == "cls":
@@ -27,5 +27,5 @@ def pool(hidden: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
 
 
 def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean over tokens, shape (texts, width), as one product with the mask."""
+    """Return the mean over tokens, shape (texts, dim), as one product with the mask."""
     return torch.bmm(mask.to(hidden.dtype).unsqueeze(1), hidden).squeeze(1) / mask.sum(1, keepdim=True)

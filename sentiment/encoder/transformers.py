@@ -11,7 +11,7 @@ from torch import Tensor
 from sentiment.encoder.pooling import pool
 
 
-class Padded:
+class TransformersEncoder:
     """A frozen encoder of transformers, in evaluation mode and without gradients."""
 
     def __init__(self, module: Any, device: torch.device, dtype: torch.dtype) -> None:
@@ -19,8 +19,8 @@ class Padded:
         self.device = device
         self._pad = getattr(module.config, "pad_token_id", None) or 0
 
-    def pooled(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
-        """Return a vector a text, float32, shape (texts, width)."""
+    def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
+        """Return a vector a text, float32, shape (texts, dim)."""
         ids, mask = (
             None if array is None else torch.from_numpy(array).to(self.device) for array in padded(token_ids, self._pad)
         )

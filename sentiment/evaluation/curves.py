@@ -1,28 +1,14 @@
 """Points of the plots that `dvc plots` draws: one small table a picture."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-MOST_POINTS = 200  # of a curve; more do not show
-
-
-def as_csv(rows: Iterable[Mapping[str, object]]) -> str:
-    r"""Return rows as CSV text with `\n` line ends, whatever the system."""
-    rows = list(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+MAX_POINTS = 200  # of a curve; more do not show
 
 
 def curve_points(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> dict[str, list[dict[str, float]]]:
-    """Return the points of the ROC and precision-recall curves, thinned to `MOST_POINTS`."""
+    """Return the points of the ROC and precision-recall curves, thinned to `MAX_POINTS`."""
     false_rate, true_rate, _ = metrics.roc_curve(labels, probabilities)
     precision, recall, _ = metrics.precision_recall_curve(labels, probabilities)
     return {
@@ -33,8 +19,8 @@ def curve_points(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -
 
 def _points(**columns: NDArray[np.float64]) -> list[dict[str, float]]:
     length = len(next(iter(columns.values())))
-    chosen = np.unique(np.linspace(0, length - 1, min(length, MOST_POINTS)).round().astype(int))
-    return [{name: float(column[place]) for name, column in columns.items()} for place in chosen]
+    selected = np.unique(np.linspace(0, length - 1, min(length, MAX_POINTS)).round().astype(int))
+    return [{name: float(column[index]) for name, column in columns.items()} for index in selected]
 
 
 def confusion_points(

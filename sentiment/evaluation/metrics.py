@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from sentiment.evaluation.bootstrap import interval, resample
+from sentiment.evaluation.bootstrap import percentile_interval, resample
 
 Labels = NDArray[np.int8]
 Probabilities = NDArray[np.float32]
 
 
-def score(
-    labels: Labels, probabilities: Probabilities, threshold: float, bins: int, draws: int, seed: int
+def compute_metrics(
+    labels: Labels, probabilities: Probabilities, threshold: float, bins: int, n_resamples: int, seed: int
 ) -> dict[str, float]:
-    """Return every test metric; accuracy, f1_macro and roc_auc with 95 % bootstrap bounds (`_low`, `_high`).
+    """Return every test metric; accuracy, f1_macro and roc_auc with 95% bootstrap bounds (`_low`, `_high`).
 
     Args:
-        labels: 0 or 1, shape (rows,), both present.
-        probabilities: of label 1, shape (rows,).
+        labels: 0 or 1, shape (n_samples,), both present.
+        probabilities: of label 1, shape (n_samples,).
         bins: of the expected calibration error.
-        draws, seed: of the bootstrap.
+        n_resamples, seed: of the bootstrap.
     """
     predicted = (probabilities >= threshold).astype(np.int8)
     values = {
@@ -39,20 +39,20 @@ def score(
         "brier": metrics.brier_score_loss(labels, probabilities),
         "expected_calibration_error": expected_calibration_error(labels, probabilities, bins),
     }
-    for name, draw in resample(labels, predicted[None], probabilities[None], draws, seed).items():
-        values[f"{name}_low"], values[f"{name}_high"] = interval(draw[0])
+    for name, values_by_resample in resample(labels, predicted[None], probabilities[None], n_resamples, seed).items():
+        values[f"{name}_low"], values[f"{name}_high"] = percentile_interval(values_by_resample[0])
     return {"rows": len(labels), **{name: float(value) for name, value in values.items()}}
 
 
-def calibration(labels: Labels, probabilities: Probabilities, bins: int) -> Iterator[dict[str, float]]:
+def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -> Iterator[dict[str, float]]:
     """Yield mean probability, share of positive reviews and rows of each non-empty bin of equal width."""
-    places = np.minimum((probabilities * bins).astype(int), bins - 1)
-    for place in np.unique(places):
-        chosen = places == place
+    bin_ids = np.minimum((probabilities * bins).astype(int), bins - 1)
+    for bin_id in np.unique(bin_ids):
+        selected = bin_ids == bin_id
         yield {
-            "predicted": float(probabilities[chosen].mean(dtype=np.float64)),
-            "observed": float(labels[chosen].mean()),
-            "rows": int(chosen.sum()),
+            "predicted": float(probabilities[selected].mean(dtype=np.float64)),
+            "observed": float(labels[selected].mean()),
+            "rows": int(selected.sum()),
         }
 
 
@@ -62,30 +62,31 @@ def expected_calibration_error(labels: Labels, probabilities: Probabilities, bin
     Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
     """
     gaps = [
-        abs(bin_["predicted"] - bin_["observed"]) * bin_["rows"] for bin_ in calibration(labels, probabilities, bins)
+        abs(bin_["predicted"] - bin_["observed"]) * bin_["rows"]
+        for bin_ in calibration_curve(labels, probabilities, bins)
     ]
     return sum(gaps) / len(labels)
 
 
 def accuracy_by_slice(
-    right: NDArray[np.bool_], slices: Mapping[str, NDArray[np.object_]]
+    correct: NDArray[np.bool_], slices: Mapping[str, NDArray[np.object_]]
 ) -> Iterator[dict[str, object]]:
-    """Yield rows, accuracy and its 95 % Wilson interval for every value of every slice.
+    """Yield rows, accuracy and its 95% Wilson interval for every value of every slice.
 
     Args:
-        right: whether each answer was right, shape (rows,).
-        slices: by name, the value of each row, shape (rows,).
+        correct: whether each prediction is correct, shape (n_samples,).
+        slices: by name, the value of each row, shape (n_samples,).
     """
-    for name, of_rows in slices.items():
-        values, places = np.unique(of_rows.astype(str), return_inverse=True)
-        for place, value in enumerate(values):
-            chosen = right[places == place]
-            bounds = binomtest(int(chosen.sum()), len(chosen)).proportion_ci(method="wilson")
+    for name, row_values in slices.items():
+        values, indices = np.unique(row_values.astype(str), return_inverse=True)
+        for index, value in enumerate(values):
+            selected = correct[indices == index]
+            bounds = binomtest(int(selected.sum()), len(selected)).proportion_ci(method="wilson")
             yield {
                 "slice": name,
                 "value": value,
-                "rows": len(chosen),
-                "accuracy": float(chosen.mean()),
+                "rows": len(selected),
+                "accuracy": float(selected.mean()),
                 "accuracy_low": float(bounds.low),
                 "accuracy_high": float(bounds.high),
             }

@@ -3,21 +3,21 @@
 from dataclasses import asdict, dataclass
 from math import sqrt
 from statistics import NormalDist
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.evaluation.bootstrap import METRICS, interval, resample, weighted_metrics
+from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample, weighted_metrics
 
-ALPHA = 0.05  # "better" or "worse" is said in error once in twenty comparisons of equals, at most
-POWER = 0.8  # with which the smallest difference that shows would have shown
-FEWEST = 6  # reviews that must change sides, all one way, for the exact test to reach ALPHA: 2 / 2**6 < 0.05
+ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
+POWER = 0.8  # of the test, for the minimum detectable difference
+MIN_DISCORDANT = 6  # discordant reviews, all in one direction, needed to reach ALPHA: 2 / 2**6 < 0.05
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one classifier said of the test reviews, in one order for both.
+class Predictions:
+    """One classifier's predictions on the test reviews, in the same order for both classifiers.
 
     Attributes:
         predicted: 0 or 1, shape (rows,).
@@ -30,7 +30,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of A and of B, and B minus A with its 95 % interval."""
+    """A metric of A and of B, and B minus A with its 95% interval."""
 
     a: float
     b: float
@@ -41,68 +41,70 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of B against A.
+    """Comparison of classifier B with classifier A on the same reviews.
 
     Attributes:
-        only_a_right, only_b_right: reviews on which one was right and the other wrong.
-        p: of McNemar's exact test.
-        detectable: the smallest difference in accuracy that this test set would show.
+        only_a_correct, only_b_correct: number of reviews that one classifier predicts correctly and the other does not.
+        p_value: of McNemar's exact test.
+        min_detectable_difference: the smallest difference in accuracy that this test set would show.
     """
 
     rows: int
     metrics: dict[str, Difference]
-    only_a_right: int
-    only_b_right: int
-    p: float
-    detectable: float
-
-    @classmethod
-    def of(cls, labels: NDArray[np.int8], a: Answers, b: Answers, draws: int, seed: int) -> Self:
-        """Compare two sets of answers to the same reviews.
-
-        Args:
-            labels: 0 or 1, shape (rows,), both present.
-            draws, seed: of the paired bootstrap: every draw takes the same reviews for A and B.
-        """
-        predicted = np.stack([a.predicted, b.predicted])
-        probabilities = np.stack([a.probabilities, b.probabilities])
-        once = np.ones((1, len(labels)), dtype=np.float32)
-        exact = [weighted_metrics(once, labels, answers.predicted, answers.probabilities) for answers in (a, b)]
-        drawn = resample(labels, predicted, probabilities, draws, seed)
-        right = predicted == labels
-        only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-        return cls(
-            rows=len(labels),
-            metrics={name: _difference([float(of[name][0]) for of in exact], drawn[name]) for name in METRICS},
-            only_a_right=only_a,
-            only_b_right=only_b,
-            p=mcnemar_exact(only_a, only_b),
-            detectable=detectable_difference(len(labels), only_a + only_b),
-        )
+    only_a_correct: int
+    only_b_correct: int
+    p_value: float
+    min_detectable_difference: float
 
     @property
     def verdict(self) -> Literal["better", "worse", "no difference"]:
-        """B against A by accuracy; decided by McNemar's exact test and not by the bootstrap's interval.
+        """Whether B is better than A by accuracy, decided by McNemar's exact test.
 
-        With few disagreements the interval is too sure of itself: four of four in B's favour exclude zero, and equals
-        do that in one case of eight.
+        Not by the bootstrap interval, which is too narrow with few discordant reviews: four of four in favor of B
+        exclude zero, and two equal classifiers reach that in one case of eight.
         """
-        if self.p >= ALPHA:
+        if self.p_value >= ALPHA:
             return "no difference"
-        return "better" if self.only_b_right > self.only_a_right else "worse"
+        return "better" if self.only_b_correct > self.only_a_correct else "worse"
 
     def as_dict(self) -> dict[str, object]:
         """Return everything, the verdict with it, as JSON can hold it."""
         return {"verdict": self.verdict, **asdict(self)}
 
 
-def _difference(values: list[float], drawn: NDArray[np.float64]) -> Difference:
-    a, b = values
-    return Difference(a, b, b - a, *interval(drawn[1] - drawn[0]))
+def compare_paired(labels: NDArray[np.int8], a: Predictions, b: Predictions, n_resamples: int, seed: int) -> Comparison:
+    """Compare the predictions of two classifiers on the same reviews.
+
+    Args:
+        labels: 0 or 1, shape (n_samples,), both present.
+        a, b: the predictions of each classifier.
+        n_resamples, seed: of the paired bootstrap; every resample takes the same reviews for A and B.
+    """
+    predicted = np.stack([a.predicted, b.predicted])
+    probabilities = np.stack([a.probabilities, b.probabilities])
+    unweighted = np.ones((1, len(labels)), dtype=np.float32)
+    exact = [weighted_metrics(unweighted, labels, side.predicted, side.probabilities) for side in (a, b)]
+    resampled = resample(labels, predicted, probabilities, n_resamples, seed)
+    correct = predicted == labels
+    only_a, only_b = int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())
+    return Comparison(
+        rows=len(labels),
+        metrics={
+            name: _difference(float(exact[0][name][0]), float(exact[1][name][0]), resampled[name]) for name in METRICS
+        },
+        only_a_correct=only_a,
+        only_b_correct=only_b,
+        p_value=mcnemar_exact(only_a, only_b),
+        min_detectable_difference=min_detectable_difference(len(labels), only_a + only_b),
+    )
+
+
+def _difference(a: float, b: float, resampled: NDArray[np.float64]) -> Difference:
+    return Difference(a, b, b - a, *percentile_interval(resampled[1] - resampled[0]))
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """Return the two-sided exact p: were the disagreements heads or tails of a fair coin?
+    """Return the two-sided exact p: are discordant reviews split like tosses of a fair coin?
 
     McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12, 1947; the
     binomial form as in statsmodels' `mcnemar(exact=True)`.
@@ -112,15 +114,15 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
-def detectable_difference(rows: int, disagreements: int) -> float:
+def min_detectable_difference(rows: int, discordant: int) -> float:
     """Return the smallest difference in accuracy found with probability `POWER` at level `ALPHA`.
 
     Solved for the difference d from Connor, Sample size for testing differences in proportions for the paired-sample
     design, Biometrics 43, 1987, equation 3: sqrt(rows) d = z_alpha sqrt(s) + z_power sqrt(s - d**2), where s is the
-    share of reviews on which the two disagree. Never fewer than `FEWEST` reviews, the least that the exact test needs.
+    share of discordant reviews. At least `MIN_DISCORDANT` reviews, which the exact test needs.
     """
     normal = NormalDist()
     z_alpha, z_power = normal.inv_cdf(1 - ALPHA / 2), normal.inv_cdf(POWER)
     root = sqrt(max(0.0, rows + z_power**2 - z_alpha**2))
-    difference = sqrt(disagreements / rows) * (z_alpha * sqrt(rows) + z_power * root) / (rows + z_power**2)
-    return min(1.0, max(difference, FEWEST / rows))
+    difference = sqrt(discordant / rows) * (z_alpha * sqrt(rows) + z_power * root) / (rows + z_power**2)
+    return min(1.0, max(difference, MIN_DISCORDANT / rows))

@@ -4,14 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from sentiment.common.params import Section
+from sentiment.common.params import StageParams
 
 Pooling = Literal["cls", "mean", "max", "mean+max"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
-class EncoderSpec(Section):
+class EncoderConfig(StageParams):
     """The settings of an encoder that change its output.
 
     Attributes:
@@ -29,17 +29,27 @@ class EncoderSpec(Section):
     precision: Precision
 
 
-class FeaturesInfo(Section):
-    """What stands beside encoded features and later in the classifier: how to make such a vector again.
+class FeatureMetadata(StageParams):
+    """Saved beside encoded features and in the classifier: how to compute such a vector again.
 
     Attributes:
-        spec: the encoder's settings.
+        config: the encoder's settings.
         fingerprint: SHA-256 of the encoder's weights.
-        width: numbers a vector.
+        dim: of a feature vector.
         text_columns: the columns joined into a text.
     """
 
-    spec: EncoderSpec
+    config: EncoderConfig
     fingerprint: str
-    width: int = Field(ge=1)
+    dim: int = Field(ge=1)
     text_columns: tuple[str, ...]
+
+
+class EncodeParams(EncoderConfig):
+    """Section `encode` of params.yaml: the encoder's settings, and the device that it runs on."""
+
+    device: Device
+
+    def encoder_config(self) -> EncoderConfig:
+        """Return what decides the vectors, without the device."""
+        return EncoderConfig(**self.model_dump(exclude={"device"}))

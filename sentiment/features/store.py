@@ -1,4 +1,4 @@
-"""Feature vectors on disk: one .npy a part, written row by row, read as a memory map.
+"""Feature vectors on disk: one .npy file per split, written row by row, read as a memory map.
 
 .npy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -12,40 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sentiment.features.config import FeaturesInfo
 from sentiment.common.errors import InputError
 from sentiment.common.files import atomic
+from sentiment.features.config import FeatureMetadata
 
-INFO = "config.json"  # of a folder of features
-BLOCK = 65_536  # rows looked at together
+METADATA = "config.json"  # of a folder of features
+ROWS_PER_CHUNK = 65_536  # rows checked together; bounds memory
 
 
 class FeatureWriter:
-    """Appends blocks of vectors; see `feature_writer`."""
+    """Appends vectors; see `feature_writer`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def write(self, vectors: NDArray[np.float32]) -> None:
-        """Append vectors of shape (rows, width)."""
+        """Append vectors of shape (rows, dim)."""
         self._file.write(np.ascontiguousarray(vectors, dtype="<f4").data)
 
 
 @contextmanager
-def feature_writer(path: Path, rows: int, width: int) -> Iterator[FeatureWriter]:
-    """Write a float32 array of shape (rows, width) that appears under `path` when the block ends well.
+def feature_writer(path: Path, rows: int, dim: int) -> Iterator[FeatureWriter]:
+    """Write a float32 array of shape (rows, dim) that appears under `path` when the block ends well.
 
     Plain writes and not a writable memory map: a full disk is then an error and not a killed process, and pages
     already written do not count as memory of ours.
     """
     with atomic(path) as partial, partial.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
         np.lib.format.write_array_header_1_0(file, header)
         yield FeatureWriter(file)
 
 
 def read_features(path: Path, rows: int) -> NDArray[np.float32]:
-    """Return the features as a memory map of shape (rows, width); writes to it stay in memory.
+    """Return the features as a memory map of shape (rows, dim); writes to it stay in memory.
 
     Raises:
         InputError: the file is missing, damaged, or has another number of rows.
@@ -61,19 +61,19 @@ def read_features(path: Path, rows: int) -> NDArray[np.float32]:
     return features
 
 
-def read_info(folder: Path) -> FeaturesInfo:
+def read_metadata(folder: Path) -> FeatureMetadata:
     """Return how the features in `folder` were made; raises InputError when that is missing or damaged."""
     try:
-        return FeaturesInfo.model_validate_json((folder / INFO).read_bytes())
+        return FeatureMetadata.model_validate_json((folder / METADATA).read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{folder / INFO}: no such file; run `dvc repro` or `dvc pull`") from None
+        raise InputError(f"{folder / METADATA}: no such file; run `dvc repro` or `dvc pull`") from None
     except ValidationError:
-        raise InputError(f"{folder / INFO}: damaged; run `dvc repro --force encode`") from None
+        raise InputError(f"{folder / METADATA}: damaged; run `dvc repro --force encode`") from None
 
 
 def check_finite(path: Path, features: NDArray[np.float32]) -> None:
     """Raise InputError with the first row that holds a NaN or an infinity."""
-    for start in range(0, len(features), BLOCK):
-        bad = np.flatnonzero(~np.isfinite(features[start : start + BLOCK]).all(axis=1))
+    for start in range(0, len(features), ROWS_PER_CHUNK):
+        bad = np.flatnonzero(~np.isfinite(features[start : start + ROWS_PER_CHUNK]).all(axis=1))
         if len(bad):
             raise InputError(f"{path}: row {start + bad[0]} holds a NaN or infinity; run `dvc repro --force encode`")

@@ -1,4 +1,4 @@
-"""The trained head as an artefact: a folder with head.safetensors and config.json, nothing pickled."""
+"""The trained head as an artifact: a folder with head.safetensors and config.json, nothing pickled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,55 +10,55 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from sentiment.features.config import FeaturesInfo
 from sentiment.common.errors import ClassifierError
 from sentiment.common.files import atomic, write_text
+from sentiment.common.params import StageParams
+from sentiment.features.config import FeatureMetadata
 from sentiment.head.mlp import Layers, forward, sigmoid
-from sentiment.common.params import Section
 
 HEAD, CONFIG = "head.safetensors", "config.json"
-BLOCK = 65_536  # rows scored together
+ROWS_PER_CHUNK = 65_536  # rows scored together; bounds memory
 
 
-class ClassifierConfig(Section):
+class ClassifierConfig(StageParams):
     """config.json of a classifier: all that is needed to label a text, besides the weights."""
 
-    features: FeaturesInfo
+    features: FeatureMetadata
     threshold: float = Field(gt=0, lt=1)
     labels: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A head on standardised features: linear layers with ReLU between them.
+    """A head on standardized features: linear layers with ReLU between them.
 
     Attributes:
-        mean, deviation: of the training features, shape (width,).
+        mean, std: of the training features, shape (dim,).
         layers: weight of shape (outputs, inputs) and bias of shape (outputs,) of each layer; the last has 1 output.
     """
 
     config: ClassifierConfig
     mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    std: NDArray[np.float32]
     layers: Layers
 
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probability of "positive", shape (rows,), for features of shape (rows, width).
+    def predict_proba(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of "positive", shape (n_samples,), for features of shape (n_samples, dim).
 
         Raises:
-            ClassifierError: the features have another width than the head.
+            ClassifierError: the features have another dimension than the head.
         """
         if features.shape[1] != len(self.mean):
             raise ClassifierError(
-                f"features of width {features.shape[1]}, but the head was trained on {len(self.mean)}"
+                f"features of dimension {features.shape[1]}, but the head was trained on {len(self.mean)}"
             )
-        blocks = (features[start : start + BLOCK] for start in range(0, len(features), BLOCK))
-        logits = [forward(self.layers, (block - self.mean) / self.deviation) for block in blocks]
+        chunks = (features[start : start + ROWS_PER_CHUNK] for start in range(0, len(features), ROWS_PER_CHUNK))
+        logits = [forward(self.layers, (chunk - self.mean) / self.std) for chunk in chunks]
         return sigmoid(np.concatenate([np.empty(0, np.float32), *logits]))
 
     def save(self, folder: Path) -> None:
         """Write the two files; equal classifiers give equal bytes."""
-        tensors = {"mean": self.mean, "deviation": self.deviation}
+        tensors = {"mean": self.mean, "std": self.std}
         for depth, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layers.{depth}.weight": weight, f"layers.{depth}.bias": bias}
         with atomic(folder / HEAD) as partial:
@@ -79,7 +79,7 @@ class Classifier:
                 (tensors[f"layers.{depth}.weight"], tensors[f"layers.{depth}.bias"])
                 for depth in range(max(1, (len(tensors) - 2) // 2))
             )
-            return cls(config, tensors["mean"], tensors["deviation"], layers)
+            return cls(config, tensors["mean"], tensors["std"], layers)
         except FileNotFoundError as error:
             raise ClassifierError(f"{error.filename or folder}: no classifier; run `dvc repro` or `dvc pull`") from None
         except (SafetensorError, KeyError, ValidationError) as error:

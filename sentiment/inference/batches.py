@@ -1,4 +1,4 @@
-"""Rows on their way from a source to a sink, some thousands at a time."""
+"""InputBatch on their way from a source to a sink, some thousands at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_ROWS = 8_192  # held at once: enough to sort by length, few enough for memory
+MAX_ROWS = 8_192  # held at once: enough to sort by length, few enough for memory
 FIRST_ROWS = 64
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Rows:
+class InputBatch:
     """Some rows of the input, in its order.
 
     Attributes:
@@ -39,14 +39,14 @@ class Source:
 
     name: str
     columns: dict[str, Any]
-    rows: Iterator[Rows]
+    rows: Iterator[InputBatch]
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Rows with their answers: probabilities of shape (rows,), NaN where there is no text."""
+class PredictionBatch:
+    """InputBatch with their answers: probabilities of shape (rows,), NaN where there is no text."""
 
-    rows: Rows
+    rows: InputBatch
     probabilities: NDArray[np.float32]
     positive: NDArray[np.bool_]
 
@@ -64,8 +64,8 @@ class Labelled:
 
 
 def windows(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield the items in lists: short ones first, so that answers come soon, then of `MOST_ROWS`."""
+    """Yield the items in lists: short ones first, so that answers come soon, then of `MAX_ROWS`."""
     iterator, size = iter(items), FIRST_ROWS
     while window := list(islice(iterator, size)):
         yield window
-        size = min(MOST_ROWS, size * 4)
+        size = min(MAX_ROWS, size * 4)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import IO
 
-from sentiment.common.errors import SettingsError
-from sentiment.inference.streams import STANDARD
+from sentiment.common.errors import ParamsError
 from sentiment.inference.batches import Source
-from sentiment.inference.writers import SINKS
-from sentiment.inference.readers import Wanted, from_csv, from_lines, from_parquet
+from sentiment.inference.readers import InputColumns, from_csv, from_lines, from_parquet
+from sentiment.inference.streams import STANDARD
+from sentiment.inference.writers import WRITERS
 
-READERS: dict[str, Callable[[str, IO[bytes], Wanted], Source]] = {
+READERS: dict[str, Callable[[str, IO[bytes], InputColumns], Source]] = {
     ".csv": from_csv,
     ".parquet": from_parquet,
     ".jsonl": from_lines,
@@ -26,34 +26,34 @@ def names_a_file(text: str) -> bool:
 
 
 def input_file(inputs: Sequence[str]) -> str | None:
-    """Return the input that names a file, or None where all are texts; raises SettingsError where it is not alone."""
+    """Return the input that names a file, or None where all are texts; raises ParamsError where it is not alone."""
     files = list(filter(names_a_file, inputs))
     if files and len(inputs) > 1:
-        raise SettingsError(f"{files[0]}: one file at a time, without texts beside it")
+        raise ParamsError(f"{files[0]}: one file at a time, without texts beside it")
     return files[0] if files else None
 
 
-def reader_of(name: str) -> Callable[[str, IO[bytes], Wanted], Source]:
-    """Return what reads `name`; raises SettingsError for an unknown ending."""
+def reader_of(name: str) -> Callable[[str, IO[bytes], InputColumns], Source]:
+    """Return what reads `name`; raises ParamsError for an unknown ending."""
     if name == STANDARD:
         return from_lines
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in READERS:
-        raise SettingsError(f"{name}: unknown kind of file; expected one that ends in {', '.join(READERS)}")
+        raise ParamsError(f"{name}: unknown kind of file; expected one that ends in {', '.join(READERS)}")
     return READERS[suffix]
 
 
 def output_format(chosen: str | None, output: str, on_terminal: bool) -> str:
-    """Return a key of `SINKS`: the chosen one, else by the output's ending, else text for a terminal and CSV.
+    """Return a key of `WRITERS`: the chosen one, else by the output's ending, else text for a terminal and CSV.
 
     Raises:
-        SettingsError: the output's ending is unknown, or Parquet was asked for on standard output.
+        ParamsError: the output's ending is unknown, or Parquet was asked for on standard output.
     """
     if output == STANDARD:
         if chosen == "parquet":
-            raise SettingsError("--format parquet needs a file: say --output labels.parquet")
+            raise ParamsError("--format parquet needs a file: say --output labels.parquet")
         return chosen or ("text" if on_terminal else "csv")
     suffix = PurePosixPath(output).suffix.lower()
     if not chosen and suffix not in OUTPUT_FORMATS:
-        raise SettingsError(f"{output}: unknown kind of file; say --format {'|'.join(SINKS)}")
+        raise ParamsError(f"{output}: unknown kind of file; say --format {'|'.join(WRITERS)}")
     return chosen or OUTPUT_FORMATS[suffix]

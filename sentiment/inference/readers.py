@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any
 
-from sentiment.data.csv_reader import Flaw, as_text, positions, read_records, text_flaw
 from sentiment.common.errors import InputError
+from sentiment.data.csv_reader import RowError, as_text, find_invalid_text, positions, read_records
 from sentiment.data.text import join_text
-from sentiment.inference.batches import MOST_ROWS, Rows, Source, windows
+from sentiment.inference.batches import MAX_ROWS, InputBatch, Source, windows
 
 ID = "id"
-ANSWERS = ("probability", "sentiment")
+OUTPUT_COLUMNS = ("probability", "sentiment")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InputColumns:
     """The text columns, in the order in which they are joined, and whether to pass all columns on."""
 
     text_columns: tuple[str, ...]
@@ -30,7 +30,7 @@ class Wanted:
         """Return the columns to pass on; raises InputError for one named like an answer."""
         if not self.keep:
             return []
-        if clash := set(columns) & set(ANSWERS):
+        if clash := set(columns) & set(OUTPUT_COLUMNS):
             raise InputError(f"{source}: has a column '{min(clash)}' already; rename it, or leave --keep out")
         return [column for column in columns if column != ID]
 
@@ -40,7 +40,7 @@ def from_texts(texts: Sequence[str]) -> Source:
     return Source("arguments", {ID: "int64"}, _line_rows(iter(texts)))
 
 
-def from_lines(name: str, file: IO[bytes], wanted: Wanted) -> Source:
+def from_lines(name: str, file: IO[bytes], wanted: InputColumns) -> Source:
     """A text a line, or a JSON object a line where the first line starts with a brace."""
     lines = as_text(file, newline="\n")
     first = next(lines, "")
@@ -50,60 +50,60 @@ def from_lines(name: str, file: IO[bytes], wanted: Wanted) -> Source:
     return Source(name, {ID: "int64"}, _line_rows(both))
 
 
-def _line_rows(lines: Iterator[str]) -> Iterator[Rows]:
+def _line_rows(lines: Iterator[str]) -> Iterator[InputBatch]:
     start = 1
     for window in windows(lines):
-        flaws = {place: flaw.reason for place, line in enumerate(window) if (flaw := text_flaw(line))}
+        flaws = {place: flaw.reason for place, line in enumerate(window) if (flaw := find_invalid_text(line))}
         texts = ["" if place in flaws else join_text([line]) for place, line in enumerate(window)]
-        yield Rows(start, range(start, start + len(window)), texts, flaws)
+        yield InputBatch(start, range(start, start + len(window)), texts, flaws)
         start += len(window)
 
 
-def _from_objects(name: str, lines: Iterator[str], wanted: Wanted) -> Source:
+def _from_objects(name: str, lines: Iterator[str], wanted: InputColumns) -> Source:
     """JSON objects; the columns are the keys of the first, and a text column may be absent from a later one."""
     first = next(lines)
     known = _record(first, ())
-    if isinstance(known, Flaw):
+    if isinstance(known, RowError):
         raise InputError(f"{name}: line 1 {known.reason}, expected a JSON object or a text")
     positions(name, list(known), list(wanted.text_columns))
     kept = wanted.kept(name, list(known))
     has_id = ID in known
     columns = {ID: "string" if has_id else "int64", **dict.fromkeys(kept, "string")}
 
-    def rows() -> Iterator[Rows]:
+    def rows() -> Iterator[InputBatch]:
         start = 1
         for window in windows(chain([first], lines)):
             records = [_record(line, wanted.text_columns) for line in window]
-            flaws = {place: record.reason for place, record in enumerate(records) if isinstance(record, Flaw)}
-            objects = [{} if isinstance(record, Flaw) else record for record in records]
+            flaws = {place: record.reason for place, record in enumerate(records) if isinstance(record, RowError)}
+            objects = [{} if isinstance(record, RowError) else record for record in records]
             texts = [join_text([found.get(column) or "" for column in wanted.text_columns]) for found in objects]
             numbers = range(start, start + len(window))
             ids = [found.get(ID) for found in objects] if has_id else numbers
-            yield Rows(start, ids, texts, flaws, {key: [found.get(key) for found in objects] for key in kept})
+            yield InputBatch(start, ids, texts, flaws, {key: [found.get(key) for found in objects] for key in kept})
             start += len(window)
 
     return Source(name, columns, rows())
 
 
-def _record(line: str, text_columns: Sequence[str]) -> dict[str, Any] | Flaw:
-    if flaw := text_flaw(line):
+def _record(line: str, text_columns: Sequence[str]) -> dict[str, Any] | RowError:
+    if flaw := find_invalid_text(line):
         return flaw
     try:
         found = json.loads(line)
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return Flaw("holds half a character (a lone surrogate)")
+        return RowError("holds half a character (a lone surrogate)")
     except (json.JSONDecodeError, RecursionError):
-        return Flaw("is not JSON")
+        return RowError("is not JSON")
     if not isinstance(found, dict):
-        return Flaw("is no JSON object")
+        return RowError("is no JSON object")
     for column in text_columns:
         if not isinstance(found.get(column), str | None):
-            return Flaw(f"has '{column}' that is no string")
+            return RowError(f"has '{column}' that is no string")
     return found
 
 
-def from_csv(name: str, file: IO[bytes], wanted: Wanted) -> Source:
+def from_csv(name: str, file: IO[bytes], wanted: InputColumns) -> Source:
     """A CSV file with a header row."""
     header, records = read_records(name, file)
     text_places = positions(name, header, list(wanted.text_columns))
@@ -111,22 +111,22 @@ def from_csv(name: str, file: IO[bytes], wanted: Wanted) -> Source:
     kept_places = dict(zip(kept, positions(name, header, kept), strict=True))
     id_place = header.index(ID) if ID in header else None
 
-    def rows() -> Iterator[Rows]:
+    def rows() -> Iterator[InputBatch]:
         start = 1
         for window in windows(records):
-            flaws = {place: record.reason for place, record in enumerate(window) if isinstance(record, Flaw)}
-            found = [None if isinstance(record, Flaw) else record for record in window]
+            flaws = {place: record.reason for place, record in enumerate(window) if isinstance(record, RowError)}
+            found = [None if isinstance(record, RowError) else record for record in window]
             texts = [join_text([row[place] for place in text_places]) if row else "" for row in found]
             numbers = range(start, start + len(window))
             ids = numbers if id_place is None else [row[id_place] if row else None for row in found]
             columns = {key: [row[place] if row else None for row in found] for key, place in kept_places.items()}
-            yield Rows(start, ids, texts, flaws, columns)
+            yield InputBatch(start, ids, texts, flaws, columns)
             start += len(window)
 
     return Source(name, {ID: "int64" if id_place is None else "string", **dict.fromkeys(kept, "string")}, rows())
 
 
-def from_parquet(name: str, file: IO[bytes], wanted: Wanted) -> Source:
+def from_parquet(name: str, file: IO[bytes], wanted: InputColumns) -> Source:
     """A Parquet file; kept columns keep their types."""
     import pyarrow as pa  # half a second that texts and lines do without
     import pyarrow.parquet as pq
@@ -145,15 +145,15 @@ def from_parquet(name: str, file: IO[bytes], wanted: Wanted) -> Source:
     ids = [ID] if ID in schema.names else []
     columns = {ID: schema.field(ID).type if ids else "int64", **{key: schema.field(key).type for key in kept}}
 
-    def rows() -> Iterator[Rows]:
+    def rows() -> Iterator[InputBatch]:
         start = 1
         needed = list(dict.fromkeys([*ids, *wanted.text_columns, *kept]))
-        for batch in parquet.iter_batches(MOST_ROWS, columns=needed):
+        for batch in parquet.iter_batches(MAX_ROWS, columns=needed):
             parts = zip(*(batch[column].to_pylist() for column in wanted.text_columns), strict=True)
             texts = [join_text([part or "" for part in row]) for row in parts]
             numbers = range(start, start + len(texts))
             of_rows = batch[ID].to_pylist() if ids else numbers
-            yield Rows(start, of_rows, texts, kept={key: batch[key].to_pylist() for key in kept})
+            yield InputBatch(start, of_rows, texts, kept={key: batch[key].to_pylist() for key in kept})
             start += len(texts)
 
     return Source(name, columns, rows())

@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from sentiment.inference.batches import Labelled
+from sentiment.inference.batches import PredictionBatch
 
-MOST_NAMED = 100  # broken rows named by number; more are counted
+MAX_LISTED_ROWS = 100  # broken rows named by number; more are counted
 
 
-class Tally:
-    """Rows so far, by answer; `report` tells them in sentences."""
+class PredictionSummary:
+    """InputBatch so far, by answer; `report` tells them in sentences."""
 
     def __init__(self) -> None:
         self.rows = self.positive = self.without_text = self.broken = 0
         self._named: dict[str, list[int]] = {}
 
-    def add(self, labelled: Labelled) -> None:
+    def add(self, labelled: PredictionBatch) -> None:
         """Count some rows."""
         rows = labelled.rows
         self.rows += len(rows.texts)
         self.positive += int(labelled.positive.sum())
         self.without_text += int(np.isnan(labelled.probabilities).sum()) - len(rows.flaws)
         for place, reason in rows.flaws.items():
-            if self.broken < MOST_NAMED:
+            if self.broken < MAX_LISTED_ROWS:
                 self._named.setdefault(reason, []).append(rows.first + place)
             self.broken += 1
 
@@ -37,6 +37,6 @@ class Tally:
         for reason, numbers in self._named.items():
             many = f"rows {', '.join(map(str, numbers))}, each" if len(numbers) > 1 else f"row {numbers[0]}"
             lines.append(f"{many} {reason}")
-        if self.broken > MOST_NAMED:
-            lines.append(f"and {self.broken - MOST_NAMED:,} more broken rows")
+        if self.broken > MAX_LISTED_ROWS:
+            lines.append(f"and {self.broken - MAX_LISTED_ROWS:,} more broken rows")
         return lines

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
-from sentiment.inference.batches import Labelled
+from sentiment.inference.batches import PredictionBatch
 
-Write = Callable[[Labelled], None]
+Write = Callable[[PredictionBatch], None]
 
 
 @contextmanager
 def readable_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
-    """Sentiment, probability and the start of the text, a line each."""
+    """SentimentClassifier, probability and the start of the text, a line each."""
     room = max(20, shutil.get_terminal_size().columns - len("positive  0.000  "))
 
-    def write(labelled: Labelled) -> None:
+    def write(labelled: PredictionBatch) -> None:
         table = labelled.table()
         lines = []
         for sentiment, probability, text in zip(
@@ -38,7 +38,7 @@ def csv_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
     """CSV with a header; None is an empty field."""
     _write_csv(file, [list(output_columns(columns))])
 
-    def write(labelled: Labelled) -> None:
+    def write(labelled: PredictionBatch) -> None:
         rows = zip(*labelled.table().values(), strict=True)
         _write_csv(file, ([_as_field(value) for value in row] for row in rows))
 
@@ -61,7 +61,7 @@ def _as_field(value: Any) -> Any:
 def json_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
     """A JSON object a row; dates and the like are written as text."""
 
-    def write(labelled: Labelled) -> None:
+    def write(labelled: PredictionBatch) -> None:
         table = labelled.table()
         rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
         lines = [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows]
@@ -80,7 +80,7 @@ def parquet(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
     schema = pa.schema(list(output_columns(columns).items()))
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
 
-        def write(labelled: Labelled) -> None:
+        def write(labelled: PredictionBatch) -> None:
             table = labelled.table()
             arrays = [
                 pa.array(
@@ -109,4 +109,4 @@ def output_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": columns["id"], "probability": "float32", "sentiment": "string", **kept}
 
 
-SINKS = {"text": readable_lines, "csv": csv_lines, "jsonl": json_lines, "parquet": parquet}
+WRITERS = {"text": readable_lines, "csv": csv_lines, "jsonl": json_lines, "parquet": parquet}

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.cli.compare import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
-from sentiment.tracking.revisions import Revision
 from sentiment.report.experiments import METRICS_FILE, Experiment, changed_params, experiments
 from sentiment.report.mistakes import Mistake, confident_mistakes, local_texts
 from sentiment.report.plots import Picture, pictures
+from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
+from sentiment.tracking.revisions import Revision
 
 SLICES_FILE = "metrics/slices.csv"
 TEST_TABLE = Path("data/split/test.parquet")
-MOST_MISTAKES = 10  # of each revision
+MAX_MISTAKES = 10  # of each revision
 DRAWS, SEED = 10_000, 0  # of the paired bootstrap, as `python -m sentiment.cli.compare` has them
 
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
@@ -46,7 +46,7 @@ class Content:
     texts: Mapping[str, str]
 
 
-def gather(names: Sequence[str]) -> Content:
+def collect(names: Sequence[str]) -> Content:
     """Read everything that the report shows of one or two revisions.
 
     Raises:
@@ -72,7 +72,7 @@ def _state(revision: Revision) -> State:
         name=revision.name,
         metrics=json.loads(revision.read(METRICS_FILE)),
         slices=_slices(revision.read(SLICES_FILE).decode()),
-        mistakes=confident_mistakes(read_predictions(revision, PREDICTIONS), MOST_MISTAKES),
+        mistakes=confident_mistakes(read_predictions(revision, PREDICTIONS), MAX_MISTAKES),
     )
 
 

@@ -30,7 +30,7 @@ def render(content: Content, made_on: str) -> str:
 
 
 def _file(name: str) -> str:
-    return (files("stages.reporting") / "templates" / name).read_text(encoding="utf-8")
+    return (files("sentiment.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _json_block(value: Any) -> Markup:

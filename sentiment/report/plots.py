@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.common.errors import InputError
-from sentiment.tracking.revisions import WORKSPACE
 from sentiment.tracking.dvc_output import dvc_json
+from sentiment.tracking.revisions import WORKSPACE
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sentiment.head.classifier import Classifier
 from sentiment.common.errors import ClassifierError
+from sentiment.head.classifier import Classifier
 
 
 def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:
@@ -27,7 +27,7 @@ def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:
     try:
         fs = DVCFileSystem(rev=rev)
         fs.get(classifier.as_posix(), (to / classifier).as_posix(), recursive=True)
-        encoder = Path(Classifier.load(to / classifier).config.features.spec.encoder)
+        encoder = Path(Classifier.load(to / classifier).config.features.config.encoder)
         if not encoder.is_absolute() and fs.isdir(encoder.as_posix()):
             fs.get(encoder.as_posix(), (to / encoder).as_posix(), recursive=True)
     except DvcException as error:

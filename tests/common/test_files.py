@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sentiment.features.store import feature_writer, read_features
-from sentiment.common.files import atomic, write_json
+from sentiment.common.files import atomic, write_csv, write_json
 from sentiment.common.tables import ROWS_PER_GROUP, batches, open_table, table_writer
+from sentiment.features.store import feature_writer, read_features
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -78,9 +78,9 @@ from pathlib import Path
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # as a disk with 200 kB left
-from sentiment.common.errors import run
+from sentiment.common.command import run_main
 {imports}
-run(lambda: {call})
+run_main(lambda: {call})
 """
 
 
@@ -123,3 +123,8 @@ def test_a_full_disk_is_one_line_and_no_file(tmp_path: Path, imports: str, call:
     assert "too large" in done.stderr.lower()
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / name).iterdir())
+
+
+def test_csv_quotes_commas_and_quotes(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [{"a": 'x,"y"', "b": 1.5}])
+    assert (tmp_path / "a.csv").read_bytes() == b'a,b\n"x,""y""",1.5\n'

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.common.errors import SettingsError
-from sentiment.common.params import read_section
+from sentiment.common.errors import ParamsError
+from sentiment.common.params import load_params
 from stages.encode import Params as EncodeParams
 from stages.split import Params as SplitParams
 from stages.train import Params as TrainParams
@@ -33,7 +33,7 @@ def write(folder: Path, **keys: str | None) -> Path:
     ("written", "value"), [("1e-4", 1e-4), ("1E-4", 1e-4), ("1.e-4", 1e-4), (".5e1", 5.0), ("1", 1.0)]
 )
 def test_numbers_arrive_as_numbers(tmp_path: Path, written: str, value: float) -> None:
-    assert read_section(write(tmp_path, learning_rate=written), "train", TrainParams).learning_rate == value
+    assert load_params(write(tmp_path, learning_rate=written), "train", TrainParams).learning_rate == value
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_numbers_arrive_as_numbers(tmp_path: Path, written: str, value: float) -
     ],
 )
 def test_wrong_keys_are_named_in_full(tmp_path: Path, keys: dict[str, str | None], message: str) -> None:
-    with pytest.raises(SettingsError) as refused:
-        read_section(write(tmp_path, **keys), "train", TrainParams)
+    with pytest.raises(ParamsError) as refused:
+        load_params(write(tmp_path, **keys), "train", TrainParams)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -64,15 +64,15 @@ def test_a_choice_names_what_can_be_chosen(tmp_path: Path) -> None:
     path.write_text(
         "encode: {encoder: e, revision: null, max_length: 20, pooling: sum, precision: auto, device: auto}", "utf-8"
     )
-    with pytest.raises(SettingsError, match=r"encode\.pooling is 'sum', expected 'cls', 'mean', 'max' or 'mean\+max'"):
-        read_section(path, "encode", EncodeParams)
+    with pytest.raises(ParamsError, match=r"encode\.pooling is 'sum', expected 'cls', 'mean', 'max' or 'mean\+max'"):
+        load_params(path, "encode", EncodeParams)
 
 
 def test_a_rule_on_two_keys(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("split: {salt: s, val: 0.5, test: 0.5}")
-    with pytest.raises(SettingsError, match=r"split: expected val \+ test below 1"):
-        read_section(path, "split", SplitParams)
+    with pytest.raises(ParamsError, match=r"split: expected val \+ test below 1"):
+        load_params(path, "split", SplitParams)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_a_rule_on_two_keys(tmp_path: Path) -> None:
 def test_files_that_are_no_settings(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content)
-    with pytest.raises(SettingsError, match=message):
-        read_section(path, "train", TrainParams)
+    with pytest.raises(ParamsError, match=message):
+        load_params(path, "train", TrainParams)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no such file"):
-        read_section(tmp_path / "params.yaml", "train", TrainParams)
+    with pytest.raises(ParamsError, match="no such file"):
+        load_params(tmp_path / "params.yaml", "train", TrainParams)

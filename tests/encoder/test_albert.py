@@ -13,8 +13,8 @@ from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel
 
 from sentiment.encoder.albert import ROWS, Albert
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderSpec, Precision
-from sentiment.encoder.loading import load_by_transformers
+from sentiment.encoder.loading import load_with_transformers
+from sentiment.features.config import EncoderConfig, Precision
 from tests.conftest import ROOT
 
 BUNDLED = ROOT / "models" / "encoder"
@@ -25,8 +25,8 @@ SMALL = {
 }  # fmt: skip
 
 
-def spec(folder: Path, pooling: str = "mean", precision: Precision = "float32") -> EncoderSpec:
-    return EncoderSpec(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision=precision)
+def spec(folder: Path, pooling: str = "mean", precision: Precision = "float32") -> EncoderConfig:
+    return EncoderConfig(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision=precision)
 
 
 def saved(model: torch.nn.Module, folder: Path) -> Path:
@@ -102,7 +102,7 @@ def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
 def test_an_albert_that_came_through_transformers_gives_the_same_vectors() -> None:
     """As one from the Hub does."""
     direct = FrozenEncoder.load(spec(BUNDLED), "cpu")
-    through = FrozenEncoder(load_by_transformers(spec(BUNDLED)), spec(BUNDLED), torch.device("cpu"))
+    through = FrozenEncoder(load_with_transformers(spec(BUNDLED)), spec(BUNDLED), torch.device("cpu"))
     assert isinstance(through.model, Albert)
     assert through.fingerprint == direct.fingerprint
     np.testing.assert_array_equal(through.encode(TEXTS), direct.encode(TEXTS))
@@ -142,8 +142,8 @@ def test_neighbours_take_no_part(precision: Precision, tolerance: float) -> None
 
 def test_transformers_is_not_imported_for_an_albert() -> None:
     program = (
-        "import json, sys; from sentiment.encoder.frozen import FrozenEncoder, EncoderSpec; "
-        f"FrozenEncoder.load(EncoderSpec(**json.loads({spec(BUNDLED).model_dump_json()!r})), 'cpu').encode(['a']); "
+        "import json, sys; from sentiment.encoder.frozen import FrozenEncoder, EncoderConfig; "
+        f"FrozenEncoder.load(EncoderConfig(**json.loads({spec(BUNDLED).model_dump_json()!r})), 'cpu').encode(['a']); "
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

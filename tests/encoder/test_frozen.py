@@ -17,21 +17,21 @@ from transformers import (
     DistilBertModel,
 )  # fmt: skip
 
-from sentiment.encoder.frozen import FrozenEncoder, pick_device
-from sentiment.features.config import EncoderSpec
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.transformers import Padded
-from sentiment.encoder.pooling import pool
+from sentiment.encoder.frozen import FrozenEncoder, pick_device
 from sentiment.encoder.loading import Pretrained
+from sentiment.encoder.pooling import pool
+from sentiment.encoder.transformers import TransformersEncoder
+from sentiment.features.config import EncoderConfig
 
 BUNDLED = Path(__file__).parents[2] / "models" / "encoder"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]
 SMALL = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def spec(encoder: Path | str, **changes: object) -> EncoderSpec:
+def spec(encoder: Path | str, **changes: object) -> EncoderConfig:
     settings = {"revision": None, "max_length": 32, "pooling": "mean", "precision": "float32"}
-    return EncoderSpec(encoder=str(encoder), **{**settings, **changes})
+    return EncoderConfig(encoder=str(encoder), **{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_other_encoders(model: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = made(model, tmp_path_factory)
     encoder = FrozenEncoder.load(spec(folder), "cpu")
-    assert isinstance(encoder.model, Padded)
+    assert isinstance(encoder.model, TransformersEncoder)
     model = model.train(False)
     for text, vector in zip(TEXTS, encoder.encode(TEXTS), strict=True):
         with torch.no_grad():
@@ -116,8 +116,8 @@ def test_a_local_folder_never_touches_the_network(albert: Path, bert: Path, monk
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert FrozenEncoder.load(spec(albert), "cpu").width == 32
-    assert FrozenEncoder.load(spec(bert), "cpu").width == 32
+    assert FrozenEncoder.load(spec(albert), "cpu").dim == 32
+    assert FrozenEncoder.load(spec(bert), "cpu").dim == 32
 
 
 def test_padding_takes_no_part() -> None:
@@ -181,5 +181,5 @@ def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there() -> None:
-    with pytest.raises(EncoderError, match=r"device 'cuda' is not there; set encode\.device to auto or cpu"):
+    with pytest.raises(EncoderError, match=r"device 'cuda' is not available; set encode\.device to auto or cpu"):
         pick_device("cuda")

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from sentiment.evaluation.bootstrap import METRICS, accuracy_and_f1, interval, resample, roc_auc
-from sentiment.evaluation.curves import MOST_POINTS, as_csv, confusion_points, curve_points
-from sentiment.evaluation.metrics import accuracy_by_slice, calibration, expected_calibration_error, score
+from sentiment.evaluation.bootstrap import METRICS, accuracy_and_f1, percentile_interval, resample, roc_auc
+from sentiment.evaluation.curves import MAX_POINTS, confusion_points, curve_points
+from sentiment.evaluation.metrics import (
+    accuracy_by_slice,
+    calibration_curve,
+    compute_metrics,
+    expected_calibration_error,
+)
 
 RNG = np.random.default_rng(0)
 LABELS = (RNG.random(500) < 0.7).astype(np.int8)
@@ -38,7 +43,7 @@ def test_bootstrap_of_accuracy_matches_the_binomial() -> None:
     assert draws["accuracy"].shape == (1, 10_000)
     assert draws["accuracy"].mean() == pytest.approx(share, abs=0.001)
     assert draws["accuracy"].std() == pytest.approx(np.sqrt(share * (1 - share) / 500), rel=0.03)
-    low, high = interval(draws["accuracy"][0])
+    low, high = percentile_interval(draws["accuracy"][0])
     assert (low, high) == pytest.approx((share - 1.96 * 0.0187, share + 1.96 * 0.0187), abs=0.006)
 
 
@@ -49,19 +54,19 @@ def test_two_classifiers_are_resampled_together() -> None:
 
 
 def test_every_metric_is_there_with_bounds_around_it() -> None:
-    values = score(LABELS, PROBABILITIES, 0.5, bins=10, draws=500, seed=0)
+    values = compute_metrics(LABELS, PROBABILITIES, 0.5, bins=10, n_resamples=500, seed=0)
     assert values["rows"] == 500
     assert values["majority_accuracy"] == pytest.approx(max(LABELS.mean(), 1 - LABELS.mean()))
     assert values["brier"] == pytest.approx(np.mean((PROBABILITIES.astype(float) - LABELS) ** 2))
     for name in METRICS:
         assert values[f"{name}_low"] < values[name] < values[f"{name}_high"]
-    assert values == score(LABELS, PROBABILITIES, 0.5, bins=10, draws=500, seed=0)
+    assert values == compute_metrics(LABELS, PROBABILITIES, 0.5, bins=10, n_resamples=500, seed=0)
 
 
 def test_calibration_by_hand() -> None:
     labels = np.array([0, 1, 1, 1], np.int8)
     probabilities = np.array([0.1, 0.3, 0.9, 1.0], np.float32)
-    assert [row["rows"] for row in calibration(labels, probabilities, 2)] == [2, 2]
+    assert [row["rows"] for row in calibration_curve(labels, probabilities, 2)] == [2, 2]
     # bins: predicted 0.2 against 0.5, predicted 0.95 against 1
     assert expected_calibration_error(labels, probabilities, 2) == pytest.approx((2 * 0.3 + 2 * 0.05) / 4)
 
@@ -82,7 +87,7 @@ def test_curves_are_thinned_and_keep_their_ends() -> None:
     labels = (RNG.random(5000) < probabilities).astype(np.int8)
     curves = curve_points(labels, probabilities)
     for points in curves.values():
-        assert len(points) == MOST_POINTS
+        assert len(points) == MAX_POINTS
     assert curves["roc"][0] == {"false_positive_rate": 0, "true_positive_rate": 0}
     assert curves["roc"][-1] == {"false_positive_rate": 1, "true_positive_rate": 1}
     assert curves["precision_recall"][0] == {"recall": 0, "precision": 1}
@@ -100,7 +105,3 @@ def test_confusion_matrix_by_hand() -> None:
         ("positive", "positive", 2),
     ]
     assert cells[3]["share"] == pytest.approx(2 / 3)
-
-
-def test_csv_quotes_what_needs_it() -> None:
-    assert as_csv([{"a": 'x,"y"', "b": 1.5}]) == 'a,b\n"x,""y""",1.5\n'

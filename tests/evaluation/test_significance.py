@@ -7,20 +7,26 @@ import pytest
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 
-from sentiment.evaluation.significance import POWER, Answers, Comparison, detectable_difference, mcnemar_exact
+from sentiment.evaluation.significance import (
+    POWER,
+    Predictions,
+    compare_paired,
+    mcnemar_exact,
+    min_detectable_difference,
+)
 
 ROWS = 2264  # of the real test reviews, about
 
 
 def answers_of(right, labels):
-    """Answers that are right where `right` says so, with a probability of 0.9 or 0.1."""
+    """Predictions that are right where `right` says so, with a probability of 0.9 or 0.1."""
     predicted = np.where(right, labels, 1 - labels).astype(np.int8)
-    return Answers(predicted, np.where(predicted == 1, 0.9, 0.1).astype(np.float32))
+    return Predictions(predicted, np.where(predicted == 1, 0.9, 0.1).astype(np.float32))
 
 
 def noisy_answers(rng, labels, noise):
     probabilities = np.clip(labels * 0.4 + 0.3 + rng.normal(0, noise, len(labels)), 0.01, 0.99).astype(np.float32)
-    return Answers((probabilities >= 0.5).astype(np.int8), probabilities)
+    return Predictions((probabilities >= 0.5).astype(np.int8), probabilities)
 
 
 @pytest.fixture
@@ -35,9 +41,9 @@ def test_a_case_worked_out_by_hand():
     labels = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=np.int8)
     a_right = np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
     b_right = np.array([1, 1, 0, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
-    found = Comparison.of(labels, answers_of(a_right, labels), answers_of(b_right, labels), draws=500, seed=0)
-    assert (found.only_a_right, found.only_b_right) == (1, 2)
-    assert found.p == pytest.approx(1.0)  # 2 * (1 + 3) / 2**3, cut off at 1
+    found = compare_paired(labels, answers_of(a_right, labels), answers_of(b_right, labels), n_resamples=500, seed=0)
+    assert (found.only_a_correct, found.only_b_correct) == (1, 2)
+    assert found.p_value == pytest.approx(1.0)  # 2 * (1 + 3) / 2**3, cut off at 1
     assert found.verdict == "no difference"
     accuracy = found.metrics["accuracy"]
     assert (accuracy.a, accuracy.b, accuracy.difference) == pytest.approx((0.8, 0.9, 0.1))
@@ -61,7 +67,7 @@ def test_p_is_that_of_statsmodels(only_a, only_b):
 
 def test_intervals_agree_with_a_bootstrap_by_brute_force(pair):
     labels, a, b = pair
-    found = Comparison.of(labels, a, b, draws=4000, seed=0)
+    found = compare_paired(labels, a, b, n_resamples=4000, seed=0)
     measures = {
         "accuracy": lambda y, one: metrics.accuracy_score(y[0], y[1]),
         "f1_macro": lambda y, one: metrics.f1_score(y[0], y[1], average="macro"),
@@ -86,21 +92,25 @@ def test_intervals_agree_with_a_bootstrap_by_brute_force(pair):
 
 def test_swapping_flips_every_sign(pair):
     labels, a, b = pair
-    there, back = Comparison.of(labels, a, b, 1000, 3), Comparison.of(labels, b, a, 1000, 3)
+    there, back = compare_paired(labels, a, b, 1000, 3), compare_paired(labels, b, a, 1000, 3)
     for name, one in there.metrics.items():
         other = back.metrics[name]
         assert (one.a, one.b) == (other.b, other.a)
         assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
-    assert (there.only_a_right, there.only_b_right, there.p) == (back.only_b_right, back.only_a_right, back.p)
+    assert (there.only_a_correct, there.only_b_correct, there.p_value) == (
+        back.only_b_correct,
+        back.only_a_correct,
+        back.p_value,
+    )
     opposite = {"better": "worse", "worse": "better", "no difference": "no difference"}
     assert back.verdict == opposite[there.verdict]
 
 
 def test_with_itself_there_is_no_difference(pair):
     labels, a, _ = pair
-    found = Comparison.of(labels, a, a, 500, 0)
+    found = compare_paired(labels, a, a, 500, 0)
     assert found.verdict == "no difference"
-    assert found.p == 1
+    assert found.p_value == 1
     assert all((one.difference, one.low, one.high) == (0, 0, 0) for one in found.metrics.values())
 
 
@@ -110,7 +120,7 @@ def verdicts(accuracy_a, accuracy_b, pairs, seed):
     for _ in range(pairs):
         labels = (rng.random(ROWS) < 0.77).astype(np.int8)
         a, b = (answers_of(rng.random(ROWS) < accuracy, labels) for accuracy in (accuracy_a, accuracy_b))
-        yield Comparison.of(labels, a, b, draws=2, seed=0).verdict  # the draws do not decide
+        yield compare_paired(labels, a, b, n_resamples=2, seed=0).verdict  # the draws do not decide
 
 
 def test_equals_are_told_apart_in_about_one_of_twenty():
@@ -129,14 +139,14 @@ def test_few_disagreements_never_make_a_difference():
     labels[200:] = 0
     a_right = np.ones(300, dtype=bool)
     a_right[:5] = False
-    found = Comparison.of(labels, answers_of(a_right, labels), answers_of(np.ones(300, dtype=bool), labels), 2000, 0)
+    found = compare_paired(labels, answers_of(a_right, labels), answers_of(np.ones(300, dtype=bool), labels), 2000, 0)
     assert found.metrics["accuracy"].low > 0
     assert found.verdict == "no difference"
 
 
 def test_the_detectable_difference_is_detected_as_often_as_promised():
     disagreements = 300
-    difference = detectable_difference(ROWS, disagreements)
+    difference = min_detectable_difference(ROWS, disagreements)
     rng = np.random.default_rng(13)
     share = disagreements / ROWS
     chances = [(share - difference) / 2, (share + difference) / 2, 1 - share]
@@ -146,8 +156,8 @@ def test_the_detectable_difference_is_detected_as_often_as_promised():
 
 
 def test_the_detectable_difference_is_at_least_six_reviews():
-    assert detectable_difference(1000, 0) == 6 / 1000
-    assert detectable_difference(3, 2) == 1
+    assert min_detectable_difference(1000, 0) == 6 / 1000
+    assert min_detectable_difference(3, 2) == 1
 
 
 def test_ten_thousand_draws_take_three_seconds():
@@ -155,5 +165,5 @@ def test_ten_thousand_draws_take_three_seconds():
     labels = (rng.random(ROWS) < 0.77).astype(np.int8)
     a, b = noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.2)
     start = time.process_time()
-    Comparison.of(labels, a, b, 10_000, 0)
+    compare_paired(labels, a, b, 10_000, 0)
     assert time.process_time() - start < 6  # 2 on a quiet machine; a busy one counts up to twice that

@@ -6,26 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentiment.head.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
-from sentiment.features.config import EncoderSpec, FeaturesInfo
 from sentiment.common.errors import ClassifierError
+from sentiment.features.config import EncoderConfig, FeatureMetadata
+from sentiment.head.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
 
-SPEC = EncoderSpec(encoder="models/encoder", revision=None, max_length=20, pooling="mean", precision="auto")
+ENCODER = EncoderConfig(encoder="models/encoder", revision=None, max_length=20, pooling="mean", precision="auto")
 CONFIGURED = ClassifierConfig(
-    features=FeaturesInfo(spec=SPEC, fingerprint="f" * 64, width=2, text_columns=("Title", "Body")), threshold=0.5
+    features=FeatureMetadata(config=ENCODER, fingerprint="f" * 64, dim=2, text_columns=("Title", "Body")), threshold=0.5
 )
 
 
 @pytest.fixture
 def classifier() -> Classifier:
-    mean, deviation = np.array([1, 2], np.float32), np.array([2, 4], np.float32)
-    return Classifier(CONFIGURED, mean, deviation, ((np.array([[1, -1]], np.float32), np.array([0.5], np.float32)),))
+    mean, std = np.array([1, 2], np.float32), np.array([2, 4], np.float32)
+    return Classifier(CONFIGURED, mean, std, ((np.array([[1, -1]], np.float32), np.array([0.5], np.float32)),))
 
 
 def test_probabilities_by_hand(classifier: Classifier) -> None:
-    probabilities = classifier.probabilities(np.array([[1, 2], [3, 2]], np.float32))
+    probabilities = classifier.predict_proba(np.array([[1, 2], [3, 2]], np.float32))
     assert probabilities == pytest.approx(1 / (1 + np.exp([-0.5, -1.5])))
-    assert classifier.probabilities(np.empty((0, 2), np.float32)).shape == (0,)
+    assert classifier.predict_proba(np.empty((0, 2), np.float32)).shape == (0,)
 
 
 def test_loads_as_saved_and_saves_the_same_bytes(classifier: Classifier, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_loads_as_saved_and_saves_the_same_bytes(classifier: Classifier, tmp_pat
     loaded = Classifier.load(tmp_path / "a")
     assert loaded.config == classifier.config
     features = np.random.default_rng(0).standard_normal((5, 2), np.float32)
-    assert np.array_equal(loaded.probabilities(features), classifier.probabilities(features))
+    assert np.array_equal(loaded.predict_proba(features), classifier.predict_proba(features))
     loaded.save(tmp_path / "b")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [CONFIG, HEAD]
     for name in (CONFIG, HEAD):
@@ -41,8 +41,8 @@ def test_loads_as_saved_and_saves_the_same_bytes(classifier: Classifier, tmp_pat
 
 
 def test_features_of_another_width(classifier: Classifier) -> None:
-    with pytest.raises(ClassifierError, match="features of width 3, but the head was trained on 2"):
-        classifier.probabilities(np.zeros((1, 3), np.float32))
+    with pytest.raises(ClassifierError, match="features of dimension 3, but the head was trained on 2"):
+        classifier.predict_proba(np.zeros((1, 3), np.float32))
 
 
 def test_a_missing_classifier_says_what_to_run(tmp_path: Path) -> None:

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from sentiment.head.mlp import AdamW, Head, Part, forward, loss_and_accuracy, moments, sigmoid, train_head
+from sentiment.head.mlp import (
+    AdamW,
+    Head,
+    LabeledFeatures,
+    forward,
+    loss_and_accuracy,
+    mean_and_std,
+    sigmoid,
+    train_head,
+)
 
 
 @pytest.mark.parametrize("sizes", [[7, 1], [7, 5, 1], [7, 5, 5, 1]])
@@ -17,21 +26,21 @@ def test_gradients_and_steps_are_those_of_torch(sizes: list[int]) -> None:
         linear.weight.data, linear.bias.data = torch.tensor(weight), torch.tensor(bias)
         theirs += [linear] if not depth else [torch.nn.ReLU(), linear]
     network = torch.nn.Sequential(*theirs)
-    mine = AdamW(head.flat, 0.01, 0.1)
+    mine = AdamW(head.flat_params, 0.01, 0.1)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(20):
         features = rng.standard_normal((16, 7), np.float32)
         labels = rng.integers(0, 2, 16).astype(np.float32)
         head.backward(features, labels, 0.0, rng)
-        mine.step(head.gradient)
+        mine.step(head.grad)
         optimizer.zero_grad()
         logits = network(torch.from_numpy(features)).squeeze(1)
         torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels)).backward()
         optimizer.step()
         wanted = np.concatenate([parameter.grad.numpy().ravel() for parameter in network.parameters()])
-        np.testing.assert_allclose(head.gradient, wanted, atol=1e-6)
+        np.testing.assert_allclose(head.grad, wanted, atol=1e-6)
     trained = np.concatenate([parameter.detach().numpy().ravel() for parameter in network.parameters()])
-    np.testing.assert_allclose(head.flat, trained, atol=2e-6)
+    np.testing.assert_allclose(head.flat_params, trained, atol=2e-6)
 
 
 def test_dropout_leaves_the_mean_gradient_as_it_is() -> None:
@@ -39,19 +48,19 @@ def test_dropout_leaves_the_mean_gradient_as_it_is() -> None:
     head = Head([6, 64, 1], rng)
     features, labels = rng.standard_normal((8, 6), np.float32), np.ones(8, np.float32)
     head.backward(features, labels, 0.0, rng)
-    without = head.gradient[-65:].copy()  # of the last layer, which sees the hidden numbers
+    without = head.grad[-65:].copy()  # of the last layer, which sees the hidden numbers
     drawn = []
     for _ in range(3000):
         head.backward(features, labels, 0.5, rng)
-        drawn.append(head.gradient[-65:].copy())
+        drawn.append(head.grad[-65:].copy())
     assert np.std(drawn, axis=0)[:64].max() > 0.01
     np.testing.assert_allclose(np.mean(drawn, axis=0), without, atol=0.02)
 
 
 def test_loss_and_accuracy_by_hand() -> None:
     head = Head([1, 1], np.random.default_rng(0))
-    head.flat[:] = [2.0, 0.0]
-    part = Part(np.array([[0.5], [-0.5], [1.0]], np.float32), np.array([1, 1, 0], np.float32))
+    head.flat_params[:] = [2.0, 0.0]
+    part = LabeledFeatures(np.array([[0.5], [-0.5], [1.0]], np.float32), np.array([1, 1, 0], np.float32))
     loss, accuracy = loss_and_accuracy(head, (np.zeros(1, np.float32), np.ones(1, np.float32)), part)
     assert loss == pytest.approx((np.log1p(np.exp(-1)) + np.log1p(np.exp(1)) + np.log1p(np.exp(2))) / 3)
     assert accuracy == pytest.approx(1 / 3)
@@ -60,20 +69,20 @@ def test_loss_and_accuracy_by_hand() -> None:
 def test_moments_in_blocks_and_constant_columns() -> None:
     features = np.random.default_rng(0).normal(3, 2, (10_000, 3)).astype(np.float32)
     features[:, 2] = 7
-    mean, deviation = moments(features)
+    mean, std = mean_and_std(features)
     np.testing.assert_allclose(mean, features.mean(0, dtype=np.float64), rtol=1e-6)
-    np.testing.assert_allclose(deviation[:2], features[:, :2].std(0, dtype=np.float64), rtol=1e-6)
-    assert deviation[2] == 1
+    np.testing.assert_allclose(std[:2], features[:, :2].std(0, dtype=np.float64), rtol=1e-6)
+    assert std[2] == 1
 
 
 def test_it_learns_what_one_layer_cannot() -> None:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((2000, 2)).astype(np.float32)
-    part = Part(features, (features.prod(1) > 0).astype(np.float32))
+    part = LabeledFeatures(features, (features.prod(1) > 0).astype(np.float32))
     accuracies = {}
     for sizes in ([2, 1], [2, 32, 1]):
         settings = {"dropout": 0.0, "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 15, "batch_size": 32}
-        *_, last = train_head(Head(sizes, rng), moments(features), part, part, rng, **settings)
+        *_, last = train_head(Head(sizes, rng), mean_and_std(features), part, part, rng, **settings)
         accuracies[len(sizes)] = last.val_accuracy
     assert accuracies[2] < 0.65
     assert accuracies[3] > 0.95

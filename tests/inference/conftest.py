@@ -15,9 +15,8 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sentiment.common.errors import run
-from sentiment.inference.classifier import Sentiment
-from sentiment.cli.predict import main
+from sentiment.cli.app import main
+from sentiment.inference.classifier import SentimentClassifier
 from tests.conftest import Project
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret", "AWS_REGION": "us-east-1"}
@@ -29,34 +28,33 @@ class Outcome:
 
     status: int
     out: str
-    said: str
+    stderr: str
 
 
 @pytest.fixture(scope="session")
-def classifier(finished_template: Project) -> Path:
-    return finished_template.root / "models" / "classifier"
+def classifier(completed_template: Project) -> Path:
+    return completed_template.root / "models" / "classifier"
 
 
 @pytest.fixture(scope="session")
-def sentiment(classifier: Path) -> Sentiment:
-    return Sentiment.load(classifier)
+def sentiment(classifier: Path) -> SentimentClassifier:
+    return SentimentClassifier.load(classifier)
 
 
 @pytest.fixture
 def predict(
     classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[..., Outcome]:
-    """Call `python -m sentiment.cli.predict` with arguments and bytes on standard input."""
+    """Call `sentiment predict` with arguments and bytes on standard input."""
 
     def call(*arguments: object, stdin: bytes = b"") -> Outcome:
         out = io.TextIOWrapper(io.BytesIO())
-        caplog.set_level(logging.INFO, logger="stages")
+        caplog.set_level(logging.INFO, logger="sentiment")
         caplog.clear()
-        monkeypatch.setattr(sys, "argv", ["predict", "--classifier", str(classifier), *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdout", out)
         with pytest.raises(SystemExit) as ended:
-            run(main)
+            main(["predict", "--classifier", str(classifier), *map(str, arguments)])
         return Outcome(int(ended.value.code or 0), out.buffer.getvalue().decode(), "\n".join(caplog.messages))
 
     return call

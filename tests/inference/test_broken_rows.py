@@ -1,4 +1,4 @@
-"""Rows that cannot be read keep their place, get no answer, and are counted and named at the end."""
+"""InputBatch that cannot be read keep their place, get no answer, and are counted and named at the end."""
 
 import csv
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.csv_reader import Flaw, read_records
+from sentiment.data.csv_reader import RowError, read_records
 
 HEADER = "Title,Review Text\n"
 
@@ -17,7 +17,7 @@ def records(tmp_path: Path, content: bytes) -> list[list[str] | str]:
     path.write_bytes(content)
     with path.open("rb") as file:
         _, found = read_records("rows.csv", file)
-        return [record.reason if isinstance(record, Flaw) else record for record in found]
+        return [record.reason if isinstance(record, RowError) else record for record in found]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_a_100_mb_csv_with_100_broken_rows(predict: Callable, tmp_path: Path) ->
     assert path.stat().st_size > 100_000_000
     outcome = predict(path, "--output", tmp_path / "labels.csv")
     assert outcome.status == 0
-    assert "100 broken (probability left empty)" in outcome.said
+    assert "100 broken (probability left empty)" in outcome.stderr
     with (tmp_path / "labels.csv").open(newline="") as file:
         labels = list(csv.DictReader(file))
     assert [int(label["id"]) for label in labels] == list(range(1, rows + 1))
     assert {int(label["id"]) for label in labels if not label["probability"]} == broken
-    named = [line for line in outcome.said.splitlines() if line.startswith("predict: row")]
+    named = [line for line in outcome.stderr.splitlines() if line.startswith("predict: row")]
     numbers = {int(word.strip(",")) for line in named for word in line.split() if word.strip(",").isdigit()}
     assert broken <= numbers
 
@@ -85,12 +85,12 @@ def test_broken_json_lines(predict: Callable) -> None:
     assert [bool(answer[1]) for answer in answers] == [True, False, False, False, False, False, True]
     assert answers[0][1] == answers[6][1]
     for reason in ("row 2 is not JSON", "row 3 is no JSON object", "row 4 has 'Review Text' that is no string"):
-        assert reason in outcome.said
-    assert "row 5 holds half a character" in outcome.said
+        assert reason in outcome.stderr
+    assert "row 5 holds half a character" in outcome.stderr
 
 
 def test_many_broken_rows_are_counted_and_the_first_named(predict: Callable) -> None:
     outcome = predict("-", stdin=b"bad \xff\n" * 300 + b"good\n")
-    assert "301 rows: " in outcome.said
-    assert "300 broken" in outcome.said
-    assert "and 200 more broken rows" in outcome.said
+    assert "301 rows: " in outcome.stderr
+    assert "300 broken" in outcome.stderr
+    assert "and 200 more broken rows" in outcome.stderr

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sentiment.common.errors import ClassifierError
-from sentiment.inference.classifier import Sentiment
+from sentiment.inference.classifier import SentimentClassifier
 from tests.conftest import Project
 
 
@@ -25,41 +25,41 @@ def copied(classifier: Path, tmp_path: Path) -> Path:
 
 def change_config(classifier: Path, **spec: object) -> None:
     config = json.loads((classifier / "config.json").read_text())
-    config["features"]["spec"] |= spec
+    config["features"]["config"] |= spec
     (classifier / "config.json").write_text(json.dumps(config))
 
 
-def test_probabilities_of_texts(sentiment: Sentiment) -> None:
-    found = sentiment.probabilities(["Lovely, soft and warm", " \n", "Fell apart, returned it"])
+def test_probabilities_of_texts(sentiment: SentimentClassifier) -> None:
+    found = sentiment.predict_proba(["Lovely, soft and warm", " \n", "Fell apart, returned it"])
     assert found.dtype == np.float32
     assert found.shape == (3,)
     assert np.isnan(found).tolist() == [False, True, False]
     assert found[0] > found[2]
-    assert sentiment.probabilities([]).shape == (0,)
-    assert np.isnan(sentiment.probabilities([""])).all()
+    assert sentiment.predict_proba([]).shape == (0,)
+    assert np.isnan(sentiment.predict_proba([""])).all()
 
 
 @pytest.mark.parametrize("wrong", ["one text", [None], ["a", 1.5]])
-def test_what_is_no_sequence_of_texts_is_refused(sentiment: Sentiment, wrong: object) -> None:
+def test_what_is_no_sequence_of_texts_is_refused(sentiment: SentimentClassifier, wrong: object) -> None:
     with pytest.raises(TypeError, match="sequence of strings"):
-        sentiment.probabilities(wrong)
+        sentiment.predict_proba(wrong)
 
 
-def test_the_answer_is_the_one_that_evaluate_wrote(finished_template: Project, sentiment: Sentiment) -> None:
+def test_the_answer_is_the_one_that_evaluate_wrote(completed_template: Project, sentiment: SentimentClassifier) -> None:
     """For every test review: alone, in batches of mixed lengths, and backwards."""
-    written = pq.read_table(finished_template.root / "data/evaluate/predictions.parquet")
-    table = pq.read_table(finished_template.root / "data/split/test.parquet")
+    written = pq.read_table(completed_template.root / "data/evaluate/predictions.parquet")
+    table = pq.read_table(completed_template.root / "data/split/test.parquet")
     assert table["id"].equals(written["id"])
     texts, expected = table["text"].to_pylist(), written["probability"].to_numpy()
-    assert np.abs(sentiment.probabilities(texts) - expected).max() < 1e-4
-    assert np.abs(sentiment.probabilities(texts[::-1])[::-1] - expected).max() < 1e-4
-    alone = np.concatenate([sentiment.probabilities([text]) for text in texts[:20]])
+    assert np.abs(sentiment.predict_proba(texts) - expected).max() < 1e-4
+    assert np.abs(sentiment.predict_proba(texts[::-1])[::-1] - expected).max() < 1e-4
+    alone = np.concatenate([sentiment.predict_proba([text]) for text in texts[:20]])
     assert np.abs(alone - expected[:20]).max() < 1e-4
 
 
-def test_the_command_agrees_too_from_the_raw_csv(predict: Callable, finished_template: Project) -> None:
+def test_the_command_agrees_too_from_the_raw_csv(predict: Callable, completed_template: Project) -> None:
     """The columns of the raw file are joined as in prepare, so each test text has the probability of evaluate."""
-    root = finished_template.root
+    root = completed_template.root
     outcome = predict(root / "data/raw/sample.csv", "--format", "jsonl")
     labelled = {round(json.loads(line)["probability"] or 0, 4) for line in outcome.out.splitlines()}
     written = pq.read_table(root / "data/evaluate/predictions.parquet")["probability"].to_pylist()
@@ -79,21 +79,21 @@ def test_a_missing_or_damaged_classifier(copied: Path, broken: str) -> None:
         name = "head.safetensors" if broken == "damaged head" else "config.json"
         (copied / name).write_bytes(b"{}")
     with pytest.raises(ClassifierError, match=r"`dvc repro( --force train)?`"):
-        Sentiment.load(copied)
+        SentimentClassifier.load(copied)
 
 
 def test_a_missing_classifier_from_the_command(predict: Callable, tmp_path: Path) -> None:
     outcome = predict("Lovely", "--classifier", tmp_path / "none")
     assert outcome.status == 1
-    assert "no classifier; run `dvc repro` or `dvc pull`" in outcome.said
-    assert len(outcome.said.splitlines()) == 1
+    assert "no classifier; run `dvc repro` or `dvc pull`" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
 
 
 def test_an_encoder_that_is_not_there(copied: Path) -> None:
     shutil.rmtree(copied.parent / "encoder")
     change_config(copied, encoder="models/no-such-encoder")
-    with pytest.raises(ClassifierError, match="its encoder 'models/no-such-encoder' is not there"):
-        Sentiment.load(copied)
+    with pytest.raises(ClassifierError, match="its encoder 'models/no-such-encoder' is missing"):
+        SentimentClassifier.load(copied)
 
 
 def test_an_encoder_of_another_revision(copied: Path) -> None:
@@ -102,16 +102,16 @@ def test_an_encoder_of_another_revision(copied: Path) -> None:
     name = min(tensors)
     save_file({**tensors, name: tensors[name] + 1}, weights, {"format": "pt"})
     with pytest.raises(ClassifierError, match=r"has weights \w{12}, but the head was trained on \w{12}"):
-        Sentiment.load(copied)
+        SentimentClassifier.load(copied)
 
 
 def test_an_encoder_of_another_width(copied: Path) -> None:
     change_config(copied, pooling="mean")
     with pytest.raises(ClassifierError, match="gives 256 numbers a text, but the head takes 512"):
-        Sentiment.load(copied)
+        SentimentClassifier.load(copied)
 
 
 def test_a_damaged_encoder(copied: Path) -> None:
     (copied.parent / "encoder" / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ClassifierError, match=r"its encoder: .* could not be loaded"):
-        Sentiment.load(copied)
+        SentimentClassifier.load(copied)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.inference.classifier import Sentiment
+from sentiment.inference.classifier import SentimentClassifier
 
 ROWS = [("Lovely", "Soft and warm, fits well"), ("", "Fell apart in a week"), ("No body", ""), ("Fine", 'Says "yes"')]
 JOINED = ["Lovely. Soft and warm, fits well", "Fell apart in a week", "", 'Fine. Says "yes"']
@@ -25,8 +25,8 @@ def probabilities(out: str) -> list[float | None]:
 
 
 @pytest.fixture
-def expected(sentiment: Sentiment) -> list[float | None]:
-    found = [float(p) for p in sentiment.probabilities(JOINED)]
+def expected(sentiment: SentimentClassifier) -> list[float | None]:
+    found = [float(p) for p in sentiment.predict_proba(JOINED)]
     return [pytest.approx(p, abs=1e-4) if text else None for p, text in zip(found, JOINED, strict=True)]
 
 
@@ -41,7 +41,7 @@ def test_texts_as_arguments(predict: Callable, expected: list[float | None]) -> 
     outcome = predict(*JOINED)
     assert probabilities(outcome.out) == expected
     assert [row["id"] for row in answers(outcome.out)] == ["1", "2", "3", "4"]
-    assert "1 without text" in outcome.said
+    assert "1 without text" in outcome.stderr
 
 
 def test_csv(predict: Callable, expected: list[float | None], tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_other_text_columns(predict: Callable, expected: list[float | None], tmp
     assert probabilities(predict(path, "--text-column", "headline", "--text-column", "body").out) == expected
 
 
-def test_threshold_decides_between_the_words(predict: Callable, sentiment: Sentiment) -> None:
-    found = float(sentiment.probabilities(["Lovely"])[0])
+def test_threshold_decides_between_the_words(predict: Callable, sentiment: SentimentClassifier) -> None:
+    found = float(sentiment.predict_proba(["Lovely"])[0])
     for threshold, word in ((found - 0.01, "positive"), (found + 0.01, "negative")):
         assert answers(predict("Lovely", "--threshold", threshold).out)[0]["sentiment"] == word
 
@@ -103,31 +103,31 @@ def test_a_csv_that_cannot_be_used(predict: Callable, tmp_path: Path, content: b
         path.write_bytes(content)
     outcome = predict(path, "--output", tmp_path / "labels.csv")
     assert outcome.status == 1
-    assert message in outcome.said
+    assert message in outcome.stderr
     assert not (tmp_path / "labels.csv").exists()
 
 
 def test_parquet_that_cannot_be_used(predict: Callable, tmp_path: Path) -> None:
     path = tmp_path / "new.parquet"
     path.write_bytes(b"no table")
-    assert "not a Parquet file" in predict(path).said
+    assert "not a Parquet file" in predict(path).stderr
     pq.write_table(pa.table({"Title": [1], "Review Text": ["a"]}), path)
-    assert "column 'Title' holds int64, expected text" in predict(path).said
+    assert "column 'Title' holds int64, expected text" in predict(path).stderr
 
 
 def test_json_lines_without_the_text_columns(predict: Callable) -> None:
     outcome = predict("-", stdin=b'{"body": "a"}\n')
     assert outcome.status == 1
-    assert "column 'Title' is missing; found 'body'" in outcome.said
+    assert "column 'Title' is missing; found 'body'" in outcome.stderr
 
 
 def test_an_unknown_kind_of_file(predict: Callable) -> None:
     outcome = predict("s3://reviews/new.xlsx")
     assert outcome.status == 1
-    assert "expected one that ends in .csv, .parquet" in outcome.said
+    assert "expected one that ends in .csv, .parquet" in outcome.stderr
 
 
 def test_a_file_among_texts_is_refused(predict: Callable, tmp_path: Path) -> None:
     outcome = predict(as_csv(tmp_path / "a.csv"), "Lovely")
     assert outcome.status == 1
-    assert "one file at a time" in outcome.said
+    assert "one file at a time" in outcome.stderr

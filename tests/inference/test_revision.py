@@ -11,18 +11,18 @@ from tests.conftest import Project
 
 
 @pytest.fixture
-def retrained(finished: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def retrained(completed_project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The current folder: a project with tag `v1`, another classifier after it, and an experiment like `v1`."""
-    for name, value in finished.environment(AWS_EC2_METADATA_DISABLED="true").items():
+    for name, value in completed_project.environment(AWS_EC2_METADATA_DISABLED="true").items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(finished.root)
-    finished.run("git", "tag", "v1")
-    finished.set_params(train={"learning_rate": 0.01})
-    finished.run("dvc", "repro")
-    finished.commit("Learn faster")
-    finished.run("dvc", "exp", "run", "evaluate", "-n", "slow", "-S", "train.learning_rate=0.001")
-    finished.run("git", "checkout", "-q", ".")
-    finished.run("dvc", "checkout")
+    monkeypatch.chdir(completed_project.root)
+    completed_project.run("git", "tag", "v1")
+    completed_project.set_params(train={"learning_rate": 0.01})
+    completed_project.run("dvc", "repro")
+    completed_project.commit("Learn faster")
+    completed_project.run("dvc", "exp", "run", "evaluate", "-n", "slow", "-S", "train.learning_rate=0.001")
+    completed_project.run("git", "checkout", "-q", ".")
+    completed_project.run("dvc", "checkout")
     return finished
 
 
@@ -30,7 +30,7 @@ def retrained(finished: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 def probability(predict: Callable) -> Callable[..., float]:
     def ask(*arguments: str) -> float:
         outcome = predict("Lovely, soft and warm", "--classifier", "models/classifier", *arguments)
-        assert outcome.status == 0, outcome.said
+        assert outcome.status == 0, outcome.stderr
         return float(next(csv.DictReader(io.StringIO(outcome.out)))["probability"])
 
     return ask
@@ -47,7 +47,7 @@ def test_commits_tags_and_experiments(retrained: Project, predict: Callable, pro
 
     # the encoder comes from the revision too
     shutil.rmtree(retrained.root / "models" / "encoder")
-    assert "is not there" in predict("Lovely", "--classifier", "models/classifier").said
+    assert "is missing" in predict("Lovely", "--classifier", "models/classifier").stderr
     assert probability("--rev", "v1") == before
 
     # and what a revision does not have is said in one line
@@ -60,5 +60,5 @@ def test_commits_tags_and_experiments(retrained: Project, predict: Callable, pro
     ):
         outcome = predict("Lovely", "--classifier", "models/classifier", "--rev", rev)
         assert outcome.status == 1
-        assert message in outcome.said
-        assert len(outcome.said.splitlines()) == 1
+        assert message in outcome.stderr
+        assert len(outcome.stderr.splitlines()) == 1

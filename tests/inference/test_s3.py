@@ -71,8 +71,8 @@ def test_an_upload_that_fails_is_aborted(
 def test_what_is_not_there_is_said_in_one_line(predict: Callable, s3, name: str) -> None:
     outcome = predict(name)
     assert outcome.status == 1
-    assert outcome.said.startswith(f"error: {name}: ")
-    assert len(outcome.said.splitlines()) == 1
+    assert outcome.stderr.startswith(f"error: {name}: ")
+    assert len(outcome.stderr.splitlines()) == 1
 
 
 def test_wrong_keys_are_refused_in_one_line(predict: Callable, s3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_wrong_keys_are_refused_in_one_line(predict: Callable, s3, monkeypatch: 
     for arguments in (("s3://reviews/in/new.csv",), ("Lovely", "--output", "s3://reviews/out/refused.csv")):
         outcome = predict(*arguments)
         assert outcome.status == 1
-        assert outcome.said.startswith(f"error: {arguments[-1]}: ")
-        assert "SignatureDoesNotMatch" in outcome.said
+        assert outcome.stderr.startswith(f"error: {arguments[-1]}: ")
+        assert "SignatureDoesNotMatch" in outcome.stderr
         assert outcome.out == ""
     assert keys(s3, "out/refused.csv") == []

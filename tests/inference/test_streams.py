@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Project
 
-COMMAND = (sys.executable, "-m", "sentiment.cli.predict")
+COMMAND = (sys.executable, "-m", "sentiment", "predict")
 
 
 @contextmanager
@@ -34,14 +34,14 @@ def started(project: Project, *command: str, **streams: object) -> Iterator[subp
                 process.kill()
 
 
-def test_200_000_short_texts_within_1_2_gb(finished_template: Project, tmp_path: Path) -> None:
+def test_200_000_short_texts_within_1_2_gb(completed_template: Project, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"{word}\n" for word in ("good", "bad", "fine", "soft") * 50_000))
     with ExitStack() as stack:
         lines = stack.enter_context(texts.open("rb"))
         labels = stack.enter_context((tmp_path / "labels.csv").open("wb"))
         streams = {"stdin": lines, "stdout": labels, "stderr": subprocess.PIPE}
-        process = stack.enter_context(started(finished_template, *COMMAND, "-", **streams))
+        process = stack.enter_context(started(completed_template, *COMMAND, "-", **streams))
         assert process.stderr is not None
         said = process.stderr.read().decode()
         _, status, used = os.wait4(process.pid, 0)
@@ -54,16 +54,16 @@ def test_200_000_short_texts_within_1_2_gb(finished_template: Project, tmp_path:
         assert sum(1 for _ in file) == 200_001
 
 
-def test_a_closed_pipe_ends_quietly(finished_template: Project) -> None:
+def test_a_closed_pipe_ends_quietly(completed_template: Project) -> None:
     texts = "yes good | head -n 20000"
-    done = finished_template.run("bash", "-c", f"{texts} | {' '.join(COMMAND)} - | head -n 1")
+    done = completed_template.run("bash", "-c", f"{texts} | {' '.join(COMMAND)} - | head -n 1")
     assert done.stdout == "id,probability,sentiment\n"
     assert done.stderr == ""
 
 
-def test_answers_come_before_the_input_ends(finished_template: Project) -> None:
+def test_answers_come_before_the_input_ends(completed_template: Project) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with started(finished_template, *COMMAND, "-", **pipes) as process:
+    with started(completed_template, *COMMAND, "-", **pipes) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"good\n" * 64)
@@ -76,11 +76,11 @@ def test_answers_come_before_the_input_ends(finished_template: Project) -> None:
 
 @pytest.mark.parametrize("output", ["labels.csv", "labels.parquet", "-"])
 def test_ctrl_c_leaves_no_half_file_and_says_how_far_it_came(
-    finished_template: Project, tmp_path: Path, output: str
+    completed_template: Project, tmp_path: Path, output: str
 ) -> None:
     place = output if output == "-" else str(tmp_path / output)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with started(finished_template, *COMMAND, "-", "--output", place, **pipes) as process:
+    with started(completed_template, *COMMAND, "-", "--output", place, **pipes) as process:
         assert process.stdin is not None
         process.stdin.write(b"good\n" * 320)  # the first two windows; then it waits for more
         process.stdin.flush()

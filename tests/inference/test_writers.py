@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.head.classifier import Classifier
-from sentiment.inference.classifier import Sentiment
+from sentiment.inference.classifier import SentimentClassifier
 
 
 @pytest.fixture
@@ -28,14 +28,16 @@ def reviews(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_formats_agree(predict: Callable, reviews: Path, tmp_path: Path, sentiment: Sentiment, kind: str) -> None:
+def test_formats_agree(
+    predict: Callable, reviews: Path, tmp_path: Path, sentiment: SentimentClassifier, kind: str
+) -> None:
     output = tmp_path / f"labels.{kind}"
     assert predict(reviews, "--keep", "--output", output).status == 0
     read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}
     labels = read[kind](output)
     assert list(labels) == ["id", "probability", "sentiment", "Age", "Title", "Review Text"]
     assert list(labels["id"]) == ["a", "b", "c"]
-    expected = sentiment.probabilities(["Lovely. Soft, warm", "", "Über. Says “yes”\nand more"])
+    expected = sentiment.predict_proba(["Lovely. Soft, warm", "", "Über. Says “yes”\nand more"])
     assert list(labels["probability"]) == pytest.approx(list(expected), abs=1e-4, nan_ok=True)
     words = ["positive" if p >= 0.5 else "negative" for p in labels["probability"]]
     assert labels["sentiment"][0] == words[0]
@@ -55,8 +57,8 @@ def test_format_wins_over_the_name(predict: Callable, tmp_path: Path) -> None:
     predict("Lovely", "--output", tmp_path / "labels.out", "--format", "jsonl")
     assert json.loads((tmp_path / "labels.out").read_text())["id"] == 1
     refused = predict("Lovely", "--output", tmp_path / "labels.xlsx")
-    assert "say --format text|csv|jsonl|parquet" in refused.said
-    assert "needs a file" in predict("Lovely", "--format", "parquet").said
+    assert "say --format text|csv|jsonl|parquet" in refused.stderr
+    assert "needs a file" in predict("Lovely", "--format", "parquet").stderr
 
 
 def test_readable_lines(predict: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +83,7 @@ def test_json_values_pass_through(predict: Callable, tmp_path: Path) -> None:
 def test_a_column_named_like_an_answer_is_refused(predict: Callable, tmp_path: Path) -> None:
     path = tmp_path / "labelled.csv"
     path.write_text("Title,Review Text,sentiment\na,b,positive\n")
-    assert "has a column 'sentiment' already" in predict(path, "--keep").said
+    assert "has a column 'sentiment' already" in predict(path, "--keep").stderr
     assert predict(path).status == 0
 
 
@@ -99,7 +101,7 @@ def test_a_failure_leaves_the_last_good_output(
     monkeypatch.setattr(Classifier, "probabilities", full_disk)
     outcome = predict("Lovely", "--output", output)
     assert (outcome.status, len(calls)) == (1, 1)
-    assert "No space left on device" in outcome.said
+    assert "No space left on device" in outcome.stderr
     assert output.read_text() == "the last good one"
     assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
 

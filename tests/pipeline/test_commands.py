@@ -19,36 +19,36 @@ def accuracy(project: Project) -> float:
     return json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"]
 
 
-def test_a_second_repro_is_up_to_date(finished: Project) -> None:
-    assert "Data and pipelines are up to date." in finished.run("dvc", "repro").stdout
-    assert "Data and pipelines are up to date." in finished.run("dvc", "status").stdout
+def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:
+    assert "Data and pipelines are up to date." in completed_project.run("dvc", "repro").stdout
+    assert "Data and pipelines are up to date." in completed_project.run("dvc", "status").stdout
 
 
-def test_the_same_inputs_give_the_same_bytes(finished: Project) -> None:
-    lock = (finished.root / "dvc.lock").read_bytes()
-    ran = finished.run("dvc", "repro", "--force").stdout
+def test_the_same_inputs_give_the_same_bytes(completed_project: Project) -> None:
+    lock = (completed_project.root / "dvc.lock").read_bytes()
+    ran = completed_project.run("dvc", "repro", "--force").stdout
     assert stages_run(ran) == STAGES
-    assert (finished.root / "dvc.lock").read_bytes() == lock
-    assert not finished.run("git", "status", "--porcelain").stdout
+    assert (completed_project.root / "dvc.lock").read_bytes() == lock
+    assert not completed_project.run("git", "status", "--porcelain").stdout
 
 
-def test_an_experiment_runs_only_what_depends_on_its_key(finished: Project) -> None:
-    before = accuracy(finished)
-    ran = finished.run("dvc", "exp", "run", "-n", "faster", "-S", "train.learning_rate=5e-2").stdout
+def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Project) -> None:
+    before = accuracy(completed_project)
+    ran = completed_project.run("dvc", "exp", "run", "-n", "faster", "-S", "train.learning_rate=5e-2").stdout
     assert stages_run(ran) == ["train", "evaluate"]
-    after = accuracy(finished)
-    files = json.loads(finished.run("dvc", "metrics", "diff", "--json", "HEAD").stdout)
+    after = accuracy(completed_project)
+    files = json.loads(completed_project.run("dvc", "metrics", "diff", "--json", "HEAD").stdout)
     accuracies = files["metrics/evaluate.json"]["accuracy"]
     assert accuracies == {"old": before, "new": after, "diff": pytest.approx(after - before)}
     assert before != after, "else the diff would show nothing"
-    shown = json.loads(finished.run("dvc", "exp", "show", "--json").stdout)
+    shown = json.loads(completed_project.run("dvc", "exp", "show", "--json").stdout)
     assert "faster" in json.dumps(shown)
     assert str(before) in json.dumps(shown)
     assert str(after) in json.dumps(shown)
 
 
-def test_the_threshold_does_not_run_the_encoder(finished: Project) -> None:
-    ran = finished.run("dvc", "exp", "run", "-S", "evaluate.threshold=0.7").stdout
+def test_the_threshold_does_not_run_the_encoder(completed_project: Project) -> None:
+    ran = completed_project.run("dvc", "exp", "run", "-S", "train.threshold=0.7").stdout
     assert stages_run(ran) == ["train", "evaluate"]
 
 
@@ -58,46 +58,46 @@ def test_the_threshold_does_not_run_the_encoder(finished: Project) -> None:
         ("train", "epoch", 3, "train", "train.epoch is unknown"),
         ("train", "epochs", "many", "train", "train.epochs is 'many', expected a valid integer"),
         ("split", "val", 1.5, "split", "split.val is 1.5, expected less than 1"),
-        ("encode", "encoder", "models/none", "encode", "encode.encoder 'models/none' is no folder here"),
+        ("encode", "encoder", "models/none", "encode", "encode.encoder 'models/none' is not a local folder"),
         ("evaluate", "slices", ["Size"], "evaluate", "evaluate.slices: no column 'Size'; expected length, rating"),
     ],
 )
 def test_a_failed_stage_keeps_the_last_good_outputs(
-    finished: Project, section: str, key: str, value: object, stage: str, message: str
+    completed_project: Project, section: str, key: str, value: object, stage: str, message: str
 ) -> None:
-    lock = (finished.root / "dvc.lock").read_bytes()
-    finished.set_params(**{section: {key: value}})
-    failed = finished.run("dvc", "repro", check=False)
+    lock = (completed_project.root / "dvc.lock").read_bytes()
+    completed_project.set_params(**{section: {key: value}})
+    failed = completed_project.run("dvc", "repro", check=False)
     assert failed.returncode != 0
     assert f"failed to reproduce '{stage}'" in failed.stderr
     assert message in failed.stderr
     assert "Traceback" not in failed.stderr
-    assert (finished.root / "dvc.lock").read_bytes() == lock
-    finished.run("git", "checkout", "-q", ".")
-    finished.run("dvc", "checkout")
-    assert "Data and pipelines are up to date." in finished.run("dvc", "status").stdout
+    assert (completed_project.root / "dvc.lock").read_bytes() == lock
+    completed_project.run("git", "checkout", "-q", ".")
+    completed_project.run("dvc", "checkout")
+    assert "Data and pipelines are up to date." in completed_project.run("dvc", "status").stdout
 
 
-def test_a_missing_key_is_named(finished: Project) -> None:
-    path = finished.root / "params.yaml"
+def test_a_missing_key_is_named(completed_project: Project) -> None:
+    path = completed_project.root / "params.yaml"
     params = yaml.safe_load(path.read_text())
     del params["train"]["epochs"]
     path.write_text(yaml.safe_dump(params))
-    failed = finished.run("dvc", "repro", check=False)
+    failed = completed_project.run("dvc", "repro", check=False)
     assert failed.returncode != 0
     assert "train.epochs is missing" in failed.stderr
 
 
-def test_training_changes_no_weight_of_the_encoder(finished: Project) -> None:
-    assert not finished.run("git", "status", "--porcelain", "models/encoder").stdout
-    features = json.loads((finished.root / "data/encode/config.json").read_text())
-    classifier = json.loads((finished.root / "models/classifier/config.json").read_text())
+def test_training_changes_no_weight_of_the_encoder(completed_project: Project) -> None:
+    assert not completed_project.run("git", "status", "--porcelain", "models/encoder").stdout
+    features = json.loads((completed_project.root / "data/encode/config.json").read_text())
+    classifier = json.loads((completed_project.root / "models/classifier/config.json").read_text())
     assert classifier["features"] == features
 
 
-def test_the_artifact_is_known_to_dvc(finished: Project, tmp_path: Path) -> None:
-    finished.run("git", "tag", "-a", "-m", "First", "sentiment@v1.0.0")  # how the registry names a version
-    finished.run("dvc", "artifacts", "get", ".", "sentiment", "-o", str(tmp_path / "got"))
+def test_the_artifact_is_known_to_dvc(completed_project: Project, tmp_path: Path) -> None:
+    completed_project.run("git", "tag", "-a", "-m", "First", "sentiment@v1.0.0")  # how the registry names a version
+    completed_project.run("dvc", "artifacts", "get", ".", "sentiment", "-o", str(tmp_path / "got"))
     assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "head.safetensors"]
 
 

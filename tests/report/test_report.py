@@ -1,4 +1,4 @@
-"""`python -m sentiment.cli.report` on a real project, read back with a browser."""
+"""`sentiment report` on a real project, read back with a browser."""
 
 import csv
 import io
@@ -22,12 +22,12 @@ CURVES = {
 
 
 @pytest.fixture(scope="module")
-def pages(experimented: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pages(project_with_experiment: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of two pages: one.html of the workspace, two.html of HEAD and an experiment."""
     folder = tmp_path_factory.mktemp("pages")
-    report = [sys.executable, "-m", "sentiment.cli.report"]
-    experimented.run(*report, "--output", str(folder / "one.html"))
-    experimented.run(*report, "HEAD", "strict", "--output", str(folder / "two.html"))
+    report = [sys.executable, "-m", "sentiment", "report"]
+    project_with_experiment.run(*report, "--output", str(folder / "one.html"))
+    project_with_experiment.run(*report, "HEAD", "strict", "--output", str(folder / "two.html"))
     return folder
 
 
@@ -45,11 +45,11 @@ def figures(page, table: str) -> dict[str, list[tuple[str, str]]]:
     return {name: [tuple(one) for one in found] for name, found in page.evaluate(script, table)}
 
 
-def test_one_revision_opens_offline_and_shows_its_metrics(experimented, pages, browser):
+def test_one_revision_opens_offline_and_shows_its_metrics(project_with_experiment, pages, browser):
     opened = open_page(browser, pages / "one.html")
     assert opened.errors == []
     assert [url for url in opened.requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    metrics = json.loads(file_at(experimented, "workspace", "metrics/evaluate.json"))
+    metrics = json.loads(file_at(project_with_experiment, "workspace", "metrics/evaluate.json"))
     shown = figures(opened.page, "metrics")
     assert set(shown) == {name for name in metrics if name != "rows" and not name.endswith(("_low", "_high"))}
     for name, found in shown.items():
@@ -58,13 +58,13 @@ def test_one_revision_opens_offline_and_shows_its_metrics(experimented, pages, b
         assert [text for _, text in found] == [f"{value:.4f}" for value in expected]
 
 
-def test_two_revisions_stand_side_by_side(experimented, pages, browser):
+def test_two_revisions_stand_side_by_side(project_with_experiment, pages, browser):
     opened = open_page(browser, pages / "two.html")
     assert opened.errors == []
-    told = experimented.run(sys.executable, "-m", "sentiment.cli.compare", "HEAD", "strict", "--json").stdout
+    told = project_with_experiment.run(sys.executable, "-m", "sentiment", "compare", "HEAD", "strict", "--json").stdout
     comparison = json.loads(told)
     assert opened.page.text_content("#verdict") == comparison["sentence"]
-    of = [json.loads(file_at(experimented, name, "metrics/evaluate.json")) for name in ("HEAD", "strict")]
+    of = [json.loads(file_at(project_with_experiment, name, "metrics/evaluate.json")) for name in ("HEAD", "strict")]
     difference = comparison["metrics"]["accuracy"]
     bounds = [metrics[key] for metrics in of for key in ("accuracy", "accuracy_low", "accuracy_high")]
     found = [float(value) for value, _ in figures(opened.page, "metrics")["accuracy"]]
@@ -75,16 +75,16 @@ def test_two_revisions_stand_side_by_side(experimented, pages, browser):
     assert [float(value) for value, _ in experiments["strict"]][:3] == bounds[3:]
 
 
-def test_slices_and_mistakes_are_those_of_the_files(experimented, pages, browser):
+def test_slices_and_mistakes_are_those_of_the_files(project_with_experiment, pages, browser):
     page = open_page(browser, pages / "one.html").page
-    rows = list(csv.DictReader(io.StringIO(file_at(experimented, "workspace", "metrics/slices.csv"))))
+    rows = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, "workspace", "metrics/slices.csv"))))
     shown = figures(page, "slices")
     assert list(shown) == [f"{row['slice']}/{row['value']}" for row in rows]
     for row in rows:
         expected = [float(row[key]) for key in ("rows", "accuracy", "accuracy_low", "accuracy_high")]
         assert [float(value) for value, _ in shown[f"{row['slice']}/{row['value']}"]] == expected
-    predictions = pd.read_parquet(experimented.root / "data/evaluate/predictions.parquet").set_index("id")
-    texts = pd.read_parquet(experimented.root / "data/split/test.parquet").set_index("id")["text"]
+    predictions = pd.read_parquet(project_with_experiment.root / "data/evaluate/predictions.parquet").set_index("id")
+    texts = pd.read_parquet(project_with_experiment.root / "data/split/test.parquet").set_index("id")["text"]
     mistakes = figures(page, "mistakes")
     assert len(mistakes) == 10
     for review, [(value, _)] in mistakes.items():
@@ -94,7 +94,7 @@ def test_slices_and_mistakes_are_those_of_the_files(experimented, pages, browser
         assert texts[review] in page.text_content(f"tr[data-row='{review}'] td.text")
 
 
-def test_pictures_hold_the_points_of_the_files(experimented, pages, browser):
+def test_pictures_hold_the_points_of_the_files(project_with_experiment, pages, browser):
     page = open_page(browser, pages / "two.html").page
     drawn = dict(
         page.evaluate(
@@ -105,11 +105,14 @@ def test_pictures_hold_the_points_of_the_files(experimented, pages, browser):
     for title, path in CURVES.items():
         values = next(points for name, points in drawn.items() if name.startswith(title))
         for revision in ("HEAD", "strict"):
-            expected = list(csv.DictReader(io.StringIO(file_at(experimented, revision, path))))
+            expected = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, revision, path))))
             points = [point for point in values if point["rev"] == revision]
             assert [{key: str(point[key]) for key in expected[0]} for point in points] == expected
     losses = [float(point["loss"]) for point in drawn["Loss by epoch"] if point["rev"] == "HEAD"]
-    files = [file_at(experimented, "HEAD", f"metrics/train/plots/metrics/{part}/loss.tsv") for part in ("train", "val")]
+    files = [
+        file_at(project_with_experiment, "HEAD", f"metrics/train/plots/metrics/{part}/loss.tsv")
+        for part in ("train", "val")
+    ]
     rows = [row for text in files for row in csv.DictReader(io.StringIO(text), delimiter="\t")]
     assert losses == [float(row["loss"]) for row in rows]
 
@@ -136,8 +139,10 @@ def test_it_can_be_read_without_seeing_the_pictures(pages, browser):
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-def test_an_unknown_revision_is_one_line(experimented):
-    done = experimented.run(sys.executable, "-m", "sentiment.cli.report", "nowhere", "--output", "no.html", check=False)
+def test_an_unknown_revision_is_one_line(project_with_experiment):
+    done = project_with_experiment.run(
+        sys.executable, "-m", "sentiment", "report", "nowhere", "--output", "no.html", check=False
+    )
     assert done.returncode == 1
     assert done.stderr == "error: nowhere: no such commit, branch, tag or experiment (`dvc exp list -A`)\n"
-    assert not (experimented.root / "no.html").exists()
+    assert not (project_with_experiment.root / "no.html").exists()

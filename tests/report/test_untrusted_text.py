@@ -1,7 +1,7 @@
 """Whatever a review, a slice or a branch is called, it is shown and not run."""
 
-from sentiment.report.experiments import Experiment
 from sentiment.report.collect import Content, State
+from sentiment.report.experiments import Experiment
 from sentiment.report.mistakes import Mistake
 from sentiment.report.page import render
 from sentiment.report.plots import Picture

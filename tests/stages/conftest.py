@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sentiment.common.errors import run
+from sentiment.common.command import run_main
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Outcome:
     """How a command ended: its exit status, and what it said on standard error."""
 
     status: int
-    said: str
+    stderr: str
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def command(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -
         caplog.clear()
         monkeypatch.setattr(sys, "argv", ["stage", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            run(main)
+            run_main(main)
         return Outcome(int(ended.value.code or 0), caplog.text and "\n".join(caplog.messages))
 
     return call

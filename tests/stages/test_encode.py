@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from stages import encode
-from stages.core import tables
-from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderSpec
+from sentiment.common import tables
+from sentiment.common.tables import SPLITS, table_writer
 from sentiment.data.schema import table_schema
-from sentiment.common.tables import PARTS, table_writer
+from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.features.config import EncoderConfig
+from stages import encode
 from tests.conftest import ROOT
 
 PARAMS = {
@@ -22,7 +22,7 @@ PARAMS = {
     "pooling": "mean", "precision": "auto", "device": "cpu",
 }  # fmt: skip
 SCHEMA = table_schema([], ["Title", "Body"])
-TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number in range(50)] for part in PARTS}
+TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number in range(50)] for part in SPLITS}
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def encoded(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) 
 def test_every_row_holds_the_vector_of_its_own_text(encoded: Callable, tmp_path: Path) -> None:
     assert encoded().status == 0
     spec = {key: value for key, value in PARAMS.items() if key != "device"}
-    encoder = FrozenEncoder.load(EncoderSpec(**spec), "cpu")
+    encoder = FrozenEncoder.load(EncoderConfig(**spec), "cpu")
     for part, texts in TEXTS.items():
         features = np.load(tmp_path / "out" / f"{part}.npy")
-        assert features.shape == (50, encoder.width)
+        assert features.shape == (50, encoder.dim)
         for row in (0, 19, 20, 49):
             np.testing.assert_allclose(features[row], encoder.encode([texts[row]])[0], atol=1e-5)
 
@@ -64,8 +64,8 @@ def test_the_features_say_how_they_were_made(encoded: Callable, tmp_path: Path) 
     encoded(pooling="mean+max")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["text_columns"] == ["Title", "Body"]
-    assert config["spec"]["pooling"] == "mean+max"
-    assert config["width"] == np.load(tmp_path / "out" / "val.npy").shape[1]
+    assert config["config"]["pooling"] == "mean+max"
+    assert config["dim"] == np.load(tmp_path / "out" / "val.npy").shape[1]
     assert len(config["fingerprint"]) == 64
     assert "device" not in json.dumps(config), "where it ran is not part of a result"
 
@@ -80,5 +80,5 @@ def test_two_runs_give_the_same_bytes(encoded: Callable, tmp_path: Path) -> None
 def test_a_missing_encoder_is_one_line(encoded: Callable, tmp_path: Path) -> None:
     outcome = encoded(encoder="models/nowhere")
     assert outcome.status == 1
-    assert "encode.encoder 'models/nowhere' is no folder here" in outcome.said
+    assert "encode.encoder 'models/nowhere' is not a local folder" in outcome.stderr
     assert not (tmp_path / "out").exists()

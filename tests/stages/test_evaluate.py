@@ -12,10 +12,10 @@ from tests.conftest import Project
 
 
 @pytest.fixture
-def written(finished_template: Project) -> tuple[Project, np.ndarray, np.ndarray]:
+def written(completed_template: Project) -> tuple[Project, np.ndarray, np.ndarray]:
     """The finished project, and labels and probabilities of its test predictions."""
-    table = pq.read_table(finished_template.root / "data/evaluate/predictions.parquet")
-    return finished_template, table["label"].to_numpy(), table["probability"].to_numpy()
+    table = pq.read_table(completed_template.root / "data/evaluate/predictions.parquet")
+    return completed_template, table["label"].to_numpy(), table["probability"].to_numpy()
 
 
 def test_metrics_follow_from_the_predictions(written: tuple) -> None:

@@ -137,23 +137,23 @@ def test_columns_come_from_params(prepared: Callable) -> None:
 def test_bad_input_is_refused_in_one_line(prepared: Callable, content: str | bytes | None, message: str) -> None:
     outcome, _, _ = prepared(content)
     assert outcome.status == 1
-    assert message in outcome.said
-    assert "\n" not in outcome.said
-    assert "Traceback" not in outcome.said
+    assert message in outcome.stderr
+    assert "\n" not in outcome.stderr
+    assert "Traceback" not in outcome.stderr
 
 
 def test_a_folder_instead_of_a_file(prepared: Callable) -> None:
     Path("reviews.csv").mkdir()
     outcome, _, _ = prepared(None)
     assert outcome.status == 1
-    assert "reviews.csv: is a folder" in outcome.said
+    assert "reviews.csv: is a folder" in outcome.stderr
 
 
 def test_settings_that_leave_a_class_empty(prepared: Callable) -> None:
     outcome, _, _ = prepared(GOOD, positive_above=5)
-    assert "prepare: expected rating_min <= positive_above < rating_max" in outcome.said
+    assert "prepare: expected rating_min <= positive_above < rating_max" in outcome.stderr
 
 
 def test_slice_columns_may_not_hide_columns_of_the_table(prepared: Callable) -> None:
     outcome, _, _ = prepared(GOOD, slice_columns=["text"])
-    assert "slice_columns without text" in outcome.said
+    assert "slice_columns without text" in outcome.stderr

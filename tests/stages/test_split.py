@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from stages import split
+from sentiment.common.tables import SPLITS, table_writer
 from sentiment.data.schema import table_schema
-from sentiment.common.tables import PARTS, table_writer
+from stages import split
 
 SCHEMA = table_schema([], ["body"])
 PARAMS = {"salt": "s", "val": 0.2, "test": 0.2}
@@ -44,7 +44,9 @@ def dealt(tmp_path: Path, command: Callable) -> Callable:
         if outcome.status:
             return outcome, None, None
         parts = {
-            row["text"]: part for part in PARTS for row in pq.read_table(tmp_path / f"split/{part}.parquet").to_pylist()
+            row["text"]: part
+            for part in SPLITS
+            for row in pq.read_table(tmp_path / f"split/{part}.parquet").to_pylist()
         }
         return outcome, parts, json.loads((tmp_path / "split.json").read_text())
 
@@ -53,7 +55,7 @@ def dealt(tmp_path: Path, command: Callable) -> Callable:
 
 def test_shares_and_balance_are_reported(dealt: Callable) -> None:
     _, parts, metrics = dealt(rows_of(texts(2000)))
-    assert sum(metrics[part]["rows"] for part in PARTS) == 2000
+    assert sum(metrics[part]["rows"] for part in SPLITS) == 2000
     for part, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
         assert metrics[part]["rows"] == list(parts.values()).count(part)
         assert metrics[part]["share"] == pytest.approx(share, abs=0.04)
@@ -84,7 +86,7 @@ def test_another_salt_deals_anew(dealt: Callable) -> None:
 
 
 def test_a_known_hash() -> None:
-    """BLAKE2b of salt, line feed and normalised text; anyone can compute it: printf 's\\nlove it' | b2sum -l 64."""
+    """BLAKE2b of salt, line feed and normalize_text text; anyone can compute it: printf 's\\nlove it' | b2sum -l 64."""
     assert split.text_hash("  LOVE\u00a0 it ", "s") == 0x1AF63112DB2DD0B7
 
 
@@ -109,9 +111,9 @@ def test_an_empty_part_or_one_class_is_refused(
 ) -> None:
     outcome, _, _ = dealt(rows, **shares)
     assert outcome.status == 1
-    assert message in outcome.said
-    assert "expected both classes" in outcome.said
-    assert "\n" not in outcome.said
+    assert message in outcome.stderr
+    assert "expected both classes" in outcome.stderr
+    assert "\n" not in outcome.stderr
 
 
 def test_a_missing_table_says_what_to_run(command: Callable, tmp_path: Path) -> None:
@@ -121,4 +123,4 @@ def test_a_missing_table_says_what_to_run(command: Callable, tmp_path: Path) -> 
         "--output", tmp_path / "split", "--metrics", tmp_path / "split.json",
     )  # fmt: skip
     assert outcome.status == 1
-    assert "none.parquet: no such file; run `dvc repro` or `dvc pull`" in outcome.said
+    assert "none.parquet: no such file; run `dvc repro` or `dvc pull`" in outcome.stderr

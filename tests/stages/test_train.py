@@ -9,20 +9,20 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from stages import train
-from sentiment.head.classifier import Classifier
-from sentiment.features.store import feature_writer
-from sentiment.data.schema import table_schema
 from sentiment.common.tables import table_writer
+from sentiment.data.schema import table_schema
+from sentiment.features.store import feature_writer
+from sentiment.head.classifier import Classifier
+from stages import train
 
 SCHEMA = table_schema([], ["body"])
 SETTINGS = {
     "seed": 0, "head_layers": 1, "hidden_size": 8, "dropout": 0.0,
-    "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 5, "batch_size": 16,
+    "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 5, "batch_size": 16, "threshold": 0.4,
 }  # fmt: skip
 INFO = {
-    "spec": {"encoder": "e", "revision": None, "max_length": 20, "pooling": "mean", "precision": "auto"},
-    "fingerprint": "f", "width": 4, "text_columns": ["body"],
+    "config": {"encoder": "e", "revision": None, "max_length": 20, "pooling": "mean", "precision": "auto"},
+    "fingerprint": "f", "dim": 4, "text_columns": ["body"],
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def trained(inputs: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(inputs)
 
     def call(output: str = "classifier", **settings: object) -> object:
-        params = {"train": {**SETTINGS, **settings}, "evaluate": {"threshold": 0.4, "other": "not train's business"}}
+        params = {"train": {**SETTINGS, **settings}}
         Path("params.yaml").write_text(yaml.safe_dump(params))
         return command(
             train.main, "--split", "split", "--features", "features", "--output", output, "--log", f"{output}-log"
@@ -75,7 +75,7 @@ def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
     assert best["epoch"] < 39, "else the last epoch might as well have been kept"
     features = np.load("features/val.npy")
     probabilities = Classifier.load(Path("classifier")).probabilities(features).astype(np.float64)
-    labels = train.read_part("val", Path("split"), Path("features")).labels
+    labels = train.read_split("val", Path("split"), Path("features")).labels
     kept = -np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities)))
     assert kept == pytest.approx(min(losses), abs=1e-5)
 
@@ -103,7 +103,7 @@ def test_features_of_another_number_of_rows(trained: Callable) -> None:
     write_features(Path.cwd(), "val", np.zeros((99, 4), np.float32))
     outcome = trained()
     assert outcome.status == 1
-    assert "val.npy: features of 99 reviews, expected 100 as in the split" in outcome.said
+    assert "val.npy: features of 99 reviews, expected 100 as in the split" in outcome.stderr
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -113,19 +113,19 @@ def test_features_that_are_no_numbers(trained: Callable, value: float) -> None:
     write_features(Path.cwd(), "train", features)
     outcome = trained()
     assert outcome.status == 1
-    assert "train.npy: row 7 holds a NaN or infinity" in outcome.said
+    assert "train.npy: row 7 holds a NaN or infinity" in outcome.stderr
 
 
 def test_truncated_and_missing_features(trained: Callable) -> None:
     path = Path("features/train.npy")
     path.write_bytes(path.read_bytes()[:-100])
-    assert "train.npy: damaged features" in trained().said
+    assert "train.npy: damaged features" in trained().stderr
     path.unlink()
-    assert "train.npy: no such file; run `dvc repro` or `dvc pull`" in trained().said
+    assert "train.npy: no such file; run `dvc repro` or `dvc pull`" in trained().stderr
 
 
 def test_a_diverging_rate_is_named(trained: Callable) -> None:
     outcome = trained(learning_rate=1e38, head_layers=2)
     assert outcome.status == 1
-    assert "diverged at train.learning_rate 1e+38" in outcome.said
+    assert "diverged at train.learning_rate 1e+38" in outcome.stderr
     assert not Path("classifier").exists()

@@ -42,17 +42,17 @@ def server_to_kill(project_template: Project, tmp_path: Path) -> Iterator[Server
 
 
 @pytest.fixture(scope="session")
-def pushed(finished_template: Project, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def pushed(completed_template: Project, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project run with threshold 0.6 after 0.5, pushed with its run cache below the prefix "pushed".
 
     Leave it as it is: clone it, and copy its objects to change them.
     """
-    project = finished_template.clone(tmp_path_factory.mktemp("pushed") / "project")
+    project = completed_template.clone(tmp_path_factory.mktemp("pushed") / "project")
     (project.root / ".dvc" / "cache").parent.mkdir(exist_ok=True)
-    project.run("cp", "-r", str(finished_template.root / ".dvc" / "cache"), ".dvc/cache")
+    project.run("cp", "-r", str(completed_template.root / ".dvc" / "cache"), ".dvc/cache")
     server.connect(project, "pushed")
     project.run("dvc", "checkout")
-    project.set_params(evaluate={"threshold": 0.6})
+    project.set_params(train={"threshold": 0.6})
     project.run("dvc", "repro")
     project.commit("Run with another threshold")
     project.run("python", "-m", "storage.push")

@@ -40,7 +40,7 @@ def test_an_earlier_run_comes_back_from_the_run_cache(pushed, server, tmp_path):
     clone = pushed.clone(tmp_path / "clone")
     server.connect(clone, "pushed")
     clone.run("dvc", "pull")
-    clone.set_params(evaluate={"threshold": 0.5})
+    clone.set_params(train={"threshold": 0.5})
     repro = clone.run("dvc", "repro", "--pull")
     assert "Stage 'train' is cached - skipping run" in repro.stdout
     assert "Stage 'evaluate' is cached - skipping run" in repro.stdout
@@ -58,7 +58,7 @@ def test_two_clones_push_experiments_at_the_same_time(pushed, server, tmp_path):
         server.connect(clones[name], "experiments")
         pushed.run("cp", "-r", str(pushed.root / ".dvc" / "cache"), str(tmp_path / name / ".dvc" / "cache"))
         clones[name].run("dvc", "checkout")
-        clones[name].run("dvc", "exp", "run", "-n", name, "-S", f"evaluate.threshold={threshold}")
+        clones[name].run("dvc", "exp", "run", "-n", name, "-S", f"train.threshold={threshold}")
     pushes = [begin(clone, "dvc", "exp", "push", "origin", name) for name, clone in clones.items()]
     for push in pushes:
         output, _ = push.communicate(timeout=120)

@@ -15,23 +15,23 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
-from stages import distill
+from sentiment.common.params import load_params
 from sentiment.data.csv_chunks import read_chunks
-from sentiment.common.params import read_section
 from sentiment.data.text import join_text
+from stages import distill
+from stages.split import Params, assign_split, text_hash
 from tools.pretrain.associations import association_factors, piece_presence, title_words
 from tools.pretrain.corpus import read_corpus
 from tools.pretrain.recipe import Recipe
 from tools.pretrain.training import rate
 from tools.pretrain.views import Views
 from tools.pretrain.vocabulary import MASK, SPECIAL, prune
-from stages.split import Params, part_of_hash, text_hash
 
 ROOT = Path(__file__).parents[2]
 SAMPLE, PARAMS, BUNDLED = ROOT / "data/raw/sample.csv", ROOT / "params.yaml", ROOT / "models/encoder"
 COLUMNS = ["Title", "Review Text"]
 WRITTEN = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]
-SPLIT = read_section(PARAMS, "split", Params)
+SPLIT = load_params(PARAMS, "split", Params)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def made(teacher: Path, command: Callable, tmp_path: Path) -> Callable:
 
 def test_equal_seeds_make_equal_bytes_that_plain_transformers_load(made: Callable) -> None:
     outcome, one = made("one")
-    assert outcome.status == 0, outcome.said
+    assert outcome.status == 0, outcome.stderr
     (tmp := one.parent / "two").mkdir()
     (tmp / "README.md").write_text("a model card")
     made("two")
@@ -72,7 +72,7 @@ def test_equal_seeds_make_equal_bytes_that_plain_transformers_load(made: Callabl
         assert (one / name).read_bytes() == (tmp / name).read_bytes(), name
     assert (tmp / "README.md").read_text() == "a model card"
     assert (one / "model.safetensors").read_bytes() != (other / "model.safetensors").read_bytes()
-    assert sha256((one / "model.safetensors").read_bytes()).hexdigest() in outcome.said
+    assert sha256((one / "model.safetensors").read_bytes()).hexdigest() in outcome.stderr
     check_loads(one)
 
 
@@ -102,7 +102,7 @@ def check_list(listed: np.ndarray, reviews: Path) -> None:
     ]
     parts: dict[str, set[int]] = {"train": set(), "val": set(), "test": set()}
     for value in (text_hash(text, SPLIT.salt) for text in texts if text):
-        parts[part_of_hash(value, SPLIT)].add(value)
+        parts[assign_split(value, SPLIT)].add(value)
     assert set(listed.tolist()) == parts["train"]
     assert not set(listed.tolist()) & (parts["val"] | parts["test"])
 
@@ -116,7 +116,7 @@ def test_labels_make_no_difference(made: Callable, tmp_path: Path) -> None:
         writer.writerows(rows)
     _, with_labels = made("with")
     outcome, without = made("without", reviews=tmp_path / "texts.csv")
-    assert outcome.status == 0, outcome.said
+    assert outcome.status == 0, outcome.stderr
     for name in WRITTEN:
         assert (with_labels / name).read_bytes() == (without / name).read_bytes(), name
 
@@ -129,7 +129,7 @@ def test_the_bundled_encoder_loads_and_is_small() -> None:
 def test_the_bundled_encoder_lists_training_texts_only() -> None:
     listed = np.load(BUNDLED / "trained_on.npy")
     assert len(listed) > 10_000
-    assert {part_of_hash(int(value), SPLIT) for value in listed} == {"train"}
+    assert {assign_split(int(value), SPLIT) for value in listed} == {"train"}
 
 
 def test_the_bundled_encoder_lists_the_real_training_texts(reviews_csv: Path) -> None:
@@ -209,8 +209,8 @@ def test_the_rate_warms_up_and_decays() -> None:
 def test_errors_are_one_line(made: Callable, more: list[object], message: str) -> None:
     outcome, folder = made("none", *more)
     assert outcome.status == 1
-    assert message in outcome.said
-    assert "\n" not in outcome.said
+    assert message in outcome.stderr
+    assert "\n" not in outcome.stderr
     assert not folder.exists()
 
 
@@ -219,4 +219,4 @@ def test_too_few_titles_are_refused(made: Callable, tmp_path: Path) -> None:
     (tmp_path / "untitled.csv").write_text("\n".join(["Title,Review Text", *lines]) + "\n", newline="\n")
     outcome, _ = made("none", reviews=tmp_path / "untitled.csv")
     assert outcome.status == 1
-    assert "0 training reviews have a title, expected at least 100" in outcome.said
+    assert "0 training reviews have a title, expected at least 100" in outcome.stderr

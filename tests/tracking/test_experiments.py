@@ -52,44 +52,46 @@ def finish_queue(project: Project) -> None:
     raise AssertionError(f"the queue did not end:\n{said}")
 
 
-def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(finished):
-    (finished.root / "notes.txt").write_text("untracked\n")
-    (finished.root / "report.html").write_text("ignored\n")
+def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(completed_project):
+    (completed_project.root / "notes.txt").write_text("untracked\n")
+    (completed_project.root / "report.html").write_text("ignored\n")
 
-    said = finished.run("dvc", "exp", "run", "-n", "here", "-S", TRIED).stdout
+    said = completed_project.run("dvc", "exp", "run", "-n", "here", "-S", TRIED).stdout
     assert [line for line in said.splitlines() if line.startswith("Running stage")] == [
         "Running stage 'train':",
         "Running stage 'evaluate':",
     ]
-    here = run_hashes(finished, "here")
-    baseline = yaml.safe_load(finished.run("git", "show", "HEAD:dvc.lock").stdout)["stages"]
+    here = run_hashes(completed_project, "here")
+    baseline = yaml.safe_load(completed_project.run("git", "show", "HEAD:dvc.lock").stdout)["stages"]
     assert here["data/encode"] == baseline["encode"]["outs"][0]["md5"]
     assert here["models/classifier"] != baseline["train"]["outs"][0]["md5"]
 
-    finished.run("git", "checkout", "-q", "--", ".")
-    finished.run("dvc", "checkout", "-q")
-    forget_runs(finished)
-    finished.run("dvc", "exp", "run", "--temp", "-n", "apart", "-S", TRIED)
-    assert run_hashes(finished, "apart") == here
+    completed_project.run("git", "checkout", "-q", "--", ".")
+    completed_project.run("dvc", "checkout", "-q")
+    forget_runs(completed_project)
+    completed_project.run("dvc", "exp", "run", "--temp", "-n", "apart", "-S", TRIED)
+    assert run_hashes(completed_project, "apart") == here
 
-    forget_runs(finished)
-    finished.run("dvc", "exp", "run", "--queue", "-n", "grid", "-S", TRIED + ",0.02")
-    start_queue(finished)
+    forget_runs(completed_project)
+    completed_project.run("dvc", "exp", "run", "--queue", "-n", "grid", "-S", TRIED + ",0.02")
+    start_queue(completed_project)
     try:
-        finish_queue(finished)
+        finish_queue(completed_project)
     finally:
-        end_workers(finished)
-    assert run_hashes(finished, "grid-1") == here
-    assert run_hashes(finished, "grid-2")["models/classifier"] != here["models/classifier"]
+        end_workers(completed_project)
+    assert run_hashes(completed_project, "grid-1") == here
+    assert run_hashes(completed_project, "grid-2")["models/classifier"] != here["models/classifier"]
 
 
-def test_an_untracked_source_is_named_or_brought_along(finished):
-    rows = (finished.root / "data" / "raw" / "sample.csv").read_bytes()
-    (finished.root / "data" / "raw" / "mine.csv").write_bytes(rows)
+def test_an_untracked_source_is_named_or_brought_along(completed_project):
+    rows = (completed_project.root / "data" / "raw" / "sample.csv").read_bytes()
+    (completed_project.root / "data" / "raw" / "mine.csv").write_bytes(rows)
     command = ["dvc", "exp", "run", "--temp", "-n", "mine", "-S", "prepare.source=data/raw/mine.csv"]
-    alone = finished.run(*command, check=False)
+    alone = completed_project.run(*command, check=False)
     assert alone.returncode != 0
     assert "data/raw/mine.csv" in alone.stderr.splitlines()[0]
-    finished.run(*command, "-C", "data/raw/mine.csv")
-    lock = yaml.safe_load((finished.root / "dvc.lock").read_text())["stages"]
-    assert run_hashes(finished, "mine")["data/evaluate/predictions.parquet"] == lock["evaluate"]["outs"][0]["md5"]
+    completed_project.run(*command, "-C", "data/raw/mine.csv")
+    lock = yaml.safe_load((completed_project.root / "dvc.lock").read_text())["stages"]
+    assert (
+        run_hashes(completed_project, "mine")["data/evaluate/predictions.parquet"] == lock["evaluate"]["outs"][0]["md5"]
+    )

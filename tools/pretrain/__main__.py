@@ -13,6 +13,7 @@ Beside the weights it writes `trained_on.npy`, the split's own 64-bit hash of ev
 import argparse
 import logging
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,12 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from sentiment.common.errors import ParamsError
+from sentiment.common.params import load_params
 from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.splitting import SplitParams
 from sentiment.encoder.frozen import pick_device
-from sentiment.common.errors import SettingsError, run
-from sentiment.common.params import read_section
+from stages.prepare import Params as PrepareParams
 from tools.pretrain.associations import association_factors, piece_presence, text_vectors, title_words
 from tools.pretrain.corpus import Corpus, read_corpus
 from tools.pretrain.export import export
@@ -34,8 +37,6 @@ from tools.pretrain.teacher import Teacher, load_teacher
 from tools.pretrain.training import Lessons, Step, train_student
 from tools.pretrain.views import Views
 from tools.pretrain.vocabulary import Vocabulary, prune
-from stages.prepare import Params as PrepareParams
-from stages.split import Params as SplitParams
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,8 @@ def distill(
     return student, vocabulary
 
 
-def main() -> None:
-    """Read the arguments and inputs, do the work, write the outputs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sentiment pretrain`."""
     add = parser.add_argument
     add("--reviews", type=Path, required=True, help="a reviews CSV; only the text columns of params.yaml are read")
     add("--teacher", required=True, help="a folder, or an installed package that carries a sentence encoder")
@@ -80,14 +80,17 @@ def main() -> None:
     add("--learning-rate", type=float, default=Recipe.learning_rate, help="the highest (default: %(default)s)")
     add("--seed", type=int, default=Recipe.seed, help="one seed, one machine: the same bytes (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read the corpus, pretrain, and write the encoder's folder."""
     if args.epochs < 1 or (args.steps is not None and args.steps < 1) or args.seed < 0 or args.learning_rate <= 0:
-        raise SettingsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
+        raise ParamsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True)
-    columns = list(read_section(args.params, "prepare", PrepareParams).text_columns)
-    corpus = read_corpus(read_chunks(args.reviews, columns), columns, read_section(args.params, "split", SplitParams))
+    columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
+    corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
     recipe = replace(Recipe(), epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
     device = pick_device(args.device)
     with tqdm(desc=f"distill on {device.type}", unit=" steps", disable=None) as bar:
@@ -103,4 +106,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    from sentiment.cli.app import main as command
+
+    command(["pretrain", *sys.argv[1:]])

@@ -8,11 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError
+from sentiment.data.splitting import SplitParams, assign_split, text_hash
 from sentiment.data.text import SEPARATOR, join_text
-from stages.split import Params as SplitParams
-from stages.split import part_of_hash, text_hash
 
-FEWEST_TITLES = 100  # below this there is nothing to count
+MIN_TITLES = 100  # below this there is nothing to count
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,13 @@ def read_corpus(chunks: Iterable[pd.DataFrame], text_columns: list[str], split: 
         for parts in raw[text_columns].itertuples(index=False, name=None):
             text = join_text(parts)
             value = text_hash(text, split.salt)
-            if not text or value in seen or part_of_hash(value, split) != "train":
+            if not text or value in seen or assign_split(value, split) != "train":
                 continue
             seen.add(value)
             corpus.titles.append(SEPARATOR.join(part.strip() for part in parts[:-1] if part.strip()))
             corpus.bodies.append(parts[-1].strip())
             corpus.texts.append(text)
             corpus.hashes.append(value)
-    if (found := int(corpus.titled().sum())) < FEWEST_TITLES:
-        raise InputError(f"{found} training reviews have a title, expected at least {FEWEST_TITLES} to learn from")
+    if (found := int(corpus.titled().sum())) < MIN_TITLES:
+        raise InputError(f"{found} training reviews have a title, expected at least {MIN_TITLES} to learn from")
     return corpus

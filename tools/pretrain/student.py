@@ -56,17 +56,17 @@ def build_student(recipe: Recipe, vectors: Tensor, device: torch.device) -> Albe
     return student
 
 
-def starting_vectors(teacher: Tensor, associations: Tensor, width: int) -> Tensor:
-    """Return token embeddings to start from, shape (pieces, width).
+def starting_vectors(teacher: Tensor, associations: Tensor, dim: int) -> Tensor:
+    """Return token embeddings to start from, shape (pieces, dim).
 
     Args:
         teacher: the teacher's vectors of the pieces; their principal components make up the first half.
-        associations: the pieces' associations with title words, shape (pieces, width // 2), the second half.
+        associations: the pieces' associations with title words, shape (pieces, dim // 2), the second half.
     """
     centred = (teacher - teacher.mean(0)).double()
     *_, directions = torch.linalg.svd(centred, full_matrices=False)
-    components = (centred @ directions[: width - associations.shape[1]].T).float()
-    missing = width - associations.shape[1] - components.shape[1]
+    components = (centred @ directions[: dim - associations.shape[1]].T).float()
+    missing = dim - associations.shape[1] - components.shape[1]
     parts = [functional.pad(components, (0, missing)), associations]
     vectors = torch.cat([part / part.std().clamp_min(1e-12) for part in parts], dim=1)
     return vectors / vectors.std() * EMBEDDING_DEVIATION
@@ -86,7 +86,7 @@ class Objectives(nn.Module):
         """Return the loss on titles and the loss on texts.
 
         The first is the cross-entropy of a softmax over all title words, averaged over texts with a title; the second
-        the mean squared error. `hidden` has shape (texts, tokens, width), `mask` (texts, tokens).
+        the mean squared error. `hidden` has shape (texts, tokens, dim), `mask` (texts, tokens).
         """
         features: Tensor = self.dropout(self.norm(pool(hidden, mask, POOLING)))
         likely = functional.log_softmax(self.titles(features), dim=1)

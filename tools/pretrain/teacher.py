@@ -28,7 +28,7 @@ class Teacher:
 
     @torch.inference_mode()
     def piece_vectors(self, ids: list[int], device: torch.device) -> Tensor:
-        """Return the mean token vector of every piece as a text of its own, shape (pieces, width), on the CPU.
+        """Return the mean token vector of every piece as a text of its own, shape (pieces, dim), on the CPU.
 
         This is the static embedding of Model2Vec (https://github.com/MinishLab/model2vec).
         """
