@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.cli.compare import compare, paired_labels, read_predictions
 from sentiment.common.errors import InputError
+from sentiment.tracking.comparison import compare, paired_labels, read_predictions
 from sentiment.tracking.revisions import Revision
 
 

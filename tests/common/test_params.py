@@ -6,8 +6,8 @@ import pytest
 
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params
-from stages.encode import Params as EncodeParams
-from stages.split import Params as SplitParams
+from sentiment.data.splitting import SplitParams
+from sentiment.features.config import EncodeParams
 from stages.train import Params as TrainParams
 
 TRAIN = {

@@ -61,7 +61,7 @@ def test_loss_and_accuracy_by_hand() -> None:
     head = Head([1, 1], np.random.default_rng(0))
     head.flat_params[:] = [2.0, 0.0]
     part = LabeledFeatures(np.array([[0.5], [-0.5], [1.0]], np.float32), np.array([1, 1, 0], np.float32))
-    loss, accuracy = loss_and_accuracy(head, (np.zeros(1, np.float32), np.ones(1, np.float32)), part)
+    loss, accuracy = loss_and_accuracy(head, np.zeros(1, np.float32), np.ones(1, np.float32), part)
     assert loss == pytest.approx((np.log1p(np.exp(-1)) + np.log1p(np.exp(1)) + np.log1p(np.exp(2))) / 3)
     assert accuracy == pytest.approx(1 / 3)
 
@@ -82,7 +82,7 @@ def test_it_learns_what_one_layer_cannot() -> None:
     accuracies = {}
     for sizes in ([2, 1], [2, 32, 1]):
         settings = {"dropout": 0.0, "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 15, "batch_size": 32}
-        *_, last = train_head(Head(sizes, rng), mean_and_std(features), part, part, rng, **settings)
+        *_, last = train_head(Head(sizes, rng), *mean_and_std(features), part, part, rng, **settings)
         accuracies[len(sizes)] = last.val_accuracy
     assert accuracies[2] < 0.65
     assert accuracies[3] > 0.95

@@ -23,7 +23,7 @@ def retrained(completed_project: Project, monkeypatch: pytest.MonkeyPatch) -> Pr
     completed_project.run("dvc", "exp", "run", "evaluate", "-n", "slow", "-S", "train.learning_rate=0.001")
     completed_project.run("git", "checkout", "-q", ".")
     completed_project.run("dvc", "checkout")
-    return finished
+    return completed_project
 
 
 @pytest.fixture

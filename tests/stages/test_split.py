@@ -93,16 +93,16 @@ def test_a_known_hash() -> None:
 @pytest.mark.parametrize(
     ("rows", "shares", "message"),
     [
-        (rows_of(texts(100)), {"val": 1e-9}, "split: part 'val' has 0 rows, 0 of them positive"),
+        (rows_of(texts(100)), {"val": 1e-9}, "split: 'val' has 0 rows, 0 of them positive"),
         (
             [{**row, "label": 1} for row in rows_of(texts(100))],
             {},
-            "split: part 'train' has 67 rows, 67 of them positive",
+            "split: 'train' has 67 rows, 67 of them positive",
         ),
         (
             [{**row, "label": 0} for row in rows_of(texts(100))],
             {},
-            "split: part 'train' has 67 rows, 0 of them positive",
+            "split: 'train' has 67 rows, 0 of them positive",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
     assert best == {"epoch": int(np.argmin(losses)), "val_loss": min(losses)}
     assert best["epoch"] < 39, "else the last epoch might as well have been kept"
     features = np.load("features/val.npy")
-    probabilities = Classifier.load(Path("classifier")).probabilities(features).astype(np.float64)
+    probabilities = Classifier.load(Path("classifier")).predict_proba(features).astype(np.float64)
     labels = train.read_split("val", Path("split"), Path("features")).labels
     kept = -np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities)))
     assert kept == pytest.approx(min(losses), abs=1e-5)

@@ -17,9 +17,10 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTra
 
 from sentiment.common.params import load_params
 from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.splitting import SplitParams as Params
+from sentiment.data.splitting import assign_split, text_hash
 from sentiment.data.text import join_text
 from stages import distill
-from stages.split import Params, assign_split, text_hash
 from tools.pretrain.associations import association_factors, piece_presence, title_words
 from tools.pretrain.corpus import read_corpus
 from tools.pretrain.recipe import Recipe
