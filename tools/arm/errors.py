@@ -1,0 +1,7 @@
+"""What goes wrong with the emulated Python, as one line."""
+
+from sentiment.common.errors import PipelineError
+
+
+class ArmError(PipelineError):
+    """The emulated Python cannot be built or used here; the message says what is missing or what failed."""

@@ -1,0 +1,114 @@
+"""Commands with a time limit: one that shows its progress, and the end of a command with all its children."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tools.arm.errors import ArmError
+
+POLL = 0.2  # seconds between two looks at a log
+GRACE = 5  # seconds that a command has to end after SIGTERM
+
+
+def run_with_progress(
+    command: Sequence[str],
+    log: Path,
+    *,
+    title: str,
+    steps: tuple[str, ...],
+    total: int | None,
+    timeout: float,
+    **env: str,
+) -> None:
+    """Run a command and show a bar that advances with each line of its output that starts with one of `steps`.
+
+    Args:
+        command: what to run, without a shell.
+        log: file that gets the output, both streams.
+        title: what the bar and an error call the command.
+        steps: starts of the lines that are counted, leading spaces ignored.
+        total: how many such lines are expected, if known.
+        timeout: seconds.
+        env: environment variables besides those of this process.
+
+    Raises:
+        ArmError: the command failed, with its last error line, or took too long.
+    """
+    end = time.monotonic() + timeout
+    with log.open("wb") as output, tqdm(desc=title, total=total) as bar:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=os.environ | env,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                if time.monotonic() > end:
+                    raise ArmError(f"{title}: not done after {timeout:.0f} s; output in {log}")
+                time.sleep(POLL)
+                bar.update(_count(log, steps) - bar.n)
+                bar.refresh()  # the clock goes on where the count does not
+            bar.update(_count(log, steps) - bar.n)
+        finally:
+            terminate(process)
+    if process.returncode:
+        raise ArmError(f"{title}: {last_error(log.read_text(errors='replace'))}")
+
+
+def run_captured(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return its output; after `timeout` seconds end it with all its children.
+
+    Raises:
+        ArmError: it took too long.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise ArmError(f"{' '.join(command)}: not done after {timeout:.0f} s") from None
+        finally:
+            terminate(process)
+    return subprocess.CompletedProcess(list(command), process.returncode, stdout, stderr)
+
+
+def terminate(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """End a running process and the children in its session; does nothing for one that has ended."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, signal_number)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def last_error(output: str) -> str:
+    """Return the last line of an output that reports an error (apt: `E:`, pip: `ERROR:`), or its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E:", "ERROR:", "Err:", "dpkg-deb: error"))]
+    return (errors or lines or ["failed without a message"])[-1]
+
+
+def _count(log: Path, steps: tuple[str, ...]) -> int:
+    return sum(line.lstrip().startswith(steps) for line in log.read_text(errors="replace").splitlines())
