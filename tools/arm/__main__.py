@@ -1,5 +1,6 @@
 import argparse
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of Python, for example -m stages.encode --help")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that downloads end with this process
     python = build(options.folder)
     if options.command == "build":
         log.info("%s, torch: %s", python.folder, TORCH)

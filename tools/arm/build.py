@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tools.arm.errors import ArmError
 from tools.arm.interpreter import QEMU, ArmPython
 from tools.arm.lock import arm_requirements
-from tools.arm.process import last_error, run_captured, run_with_progress
+from tools.arm.process import error_line, run_captured, run_with_progress
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def _build(python: ArmPython, requirements: Sequence[str]) -> None:
         _install_wheels(building, requirements, Path(name))
         tested = building.run(["-c", "import numpy, pyarrow, torch"], building.folder)
         if tested.returncode:
-            raise ArmError(f"the aarch64 Python does not start: {last_error(tested.stderr)}")
+            raise ArmError(f"the aarch64 Python does not start: {error_line(tested.stderr)}")
         (building.folder / RECORD).write_text(_record(requirements), encoding="utf-8")
         if python.folder.exists():
             shutil.rmtree(python.folder)
@@ -155,7 +155,7 @@ def _unpack_debian(python: ArmPython, apt: Path) -> None:
             ["dpkg-deb", "-x", str(package), str(python.root)], cwd=apt, env=os.environ, timeout=APT_TIMEOUT
         )
         if done.returncode:
-            raise ArmError(f"{package.name}: {last_error(done.stderr)}")
+            raise ArmError(f"{package.name}: {error_line(done.stderr)}")
 
 
 def _install_wheels(python: ArmPython, requirements: Sequence[str], folder: Path) -> None:

@@ -60,7 +60,7 @@ def run_with_progress(
         finally:
             terminate(process)
     if process.returncode:
-        raise ArmError(f"{title}: {last_error(log.read_text(errors='replace'))}")
+        raise ArmError(f"{title}: {error_line(log.read_text(errors='replace'))}")
 
 
 def run_captured(
@@ -103,11 +103,16 @@ def terminate(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
             continue
 
 
-def last_error(output: str) -> str:
-    """Return the last line of an output that reports an error (apt: `E:`, pip: `ERROR:`), or its last line."""
+def error_line(output: str) -> str:
+    """Return the first line of an output that reports an error (apt: `E:`, pip: `ERROR:`), or its last line.
+
+    Pip reports an unreachable index as warnings, and then that there is no such package: the reason is put before.
+    """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("E:", "ERROR:", "Err:", "dpkg-deb: error"))]
-    return (errors or lines or ["failed without a message"])[-1]
+    errors = [line for line in lines if line.startswith(("E:", "ERROR:", "dpkg-deb: error"))]
+    line = errors[0] if errors else (lines or ["failed without a message"])[-1]
+    unreachable = any(line.startswith("WARNING: Retrying") for line in lines)
+    return f"the package index did not answer: {line}" if unreachable else line
 
 
 def _count(log: Path, steps: tuple[str, ...]) -> int:

@@ -1,0 +1,53 @@
+"""What the emulated ARM Python is made of, and what its errors say; building and running it is a slow test."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tools.arm.build import build
+from tools.arm.errors import ArmError
+from tools.arm.lock import TORCH, arm_requirements
+from tools.arm.process import error_line, run_captured
+
+
+def test_requirements_are_the_pins_for_python_3_11_without_cuda() -> None:
+    requirements = arm_requirements(ROOT / "requirements.txt")
+    lock = (ROOT / "requirements.txt").read_text()
+    assert TORCH in requirements
+    assert {"numpy", "pyarrow", "pydantic-core", "tokenizers"} <= {pin.split("==")[0] for pin in requirements}
+    assert not [pin for pin in requirements if pin.startswith(("nvidia-cu", "triton"))]
+    assert [pin for pin in requirements if pin != TORCH and pin not in lock] == []
+
+
+def test_a_machine_without_qemu_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("apt-get") is None:
+        pytest.skip("not a Debian system")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ArmError, match=r"^(qemu-aarch64-static is missing: apt-get install|.* needs Debian 12)"):
+        build(tmp_path / "arm")
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("Get:1\nE: Failed to fetch a\nE: Some index files failed\n", "E: Failed to fetch a"),
+        (
+            "WARNING: Retrying (Retry(total=1))\nERROR: No version of x\n",
+            "the package index did not answer: ERROR: No version of x",
+        ),
+        ("Collecting a\nkilled\n", "killed"),
+        ("", "failed without a message"),
+    ],
+)
+def test_error_line_is_the_first_error_or_the_last_line(output: str, line: str) -> None:
+    assert error_line(output) == line
+
+
+def test_a_command_past_its_limit_is_ended_with_its_children(tmp_path: Path) -> None:
+    with pytest.raises(ArmError, match="not done after 1 s"):
+        run_captured(["sh", "-c", "sleep 300 & echo $! > pid; wait"], cwd=tmp_path, env=os.environ, timeout=1)
+    stat = Path("/proc") / (tmp_path / "pid").read_text().strip() / "stat"
+    assert not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
