@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from sentiment.head.mlp import Head, LabeledFeatures, mean_and_std, train_head
+from sentiment.head.mlp import Head
+from sentiment.head.standardization import mean_and_std
+from sentiment.head.training import LabeledFeatures, train_head
 
 ROWS, DIM, BATCH = 18_000, 512, 16
 EPOCHS_MEASURED = 2  # of 30; an epoch takes as long as the next
@@ -18,7 +20,7 @@ def measure() -> Iterator[dict[str, object]]:
     """Yield seconds for 30 epochs on 18,000 x 512 features in batches of 16, for each way to do it."""
     rng = np.random.default_rng(0)
     features = rng.standard_normal((ROWS, DIM), np.float32)
-    split = LabeledFeatures(features, (features[:, 0] > 0).astype(np.float32))
+    split = LabeledFeatures(features, (features[:, 0] > 0).astype(np.float64))
     torch.set_num_threads(1)
     loops: dict[str, Callable[[], None]] = {
         "this project": lambda: _ours(split),
@@ -42,7 +44,7 @@ def _ours(split: LabeledFeatures) -> None:
 
 
 def _torch(split: LabeledFeatures, loader: bool) -> None:
-    features, labels = torch.from_numpy(split.features), torch.from_numpy(split.labels)
+    features, labels = torch.from_numpy(split.features), torch.from_numpy(split.labels).float()
     head = torch.nn.Linear(DIM, 1)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-4, weight_decay=0.0)
     data = DataLoader(TensorDataset(features, labels), BATCH, shuffle=True)

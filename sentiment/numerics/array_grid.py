@@ -8,11 +8,13 @@ every integer up to 2**53, so no partial sum is rounded while b + c + log2(n) <=
 order, with any number of threads, with fused multiply-adds or without.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 EXACT_BITS = 53  # float64 holds every integer of absolute value up to 2**53
-MAX_EXPONENT = 400  # larger numbers become NaN, for their products could overflow in one order and not in another
+MAX_VALUE = 2.0**64  # larger numbers become NaN: training has diverged, and products could overflow in one order only
 MIN_EXPONENT = -400  # the step grows no finer, for products could underflow
 
 
@@ -26,7 +28,7 @@ def bits_left(bits: int, n_terms: int) -> int:
     return EXACT_BITS - bits - (n_terms - 1).bit_length()
 
 
-def round_to_bits(values: NDArray[np.float64], bits: int, axis: int | None = None) -> NDArray[np.float64]:
+def round_to_bits(values: NDArray[np.floating], bits: int, axis: int | None = None) -> NDArray[np.float64]:
     """Return `values` rounded to `bits` bits, half to even; shape as `values`, which must not be empty.
 
     The step is 2**(e - bits) for the smallest e with all absolute values below 2**e, so the error is at most
@@ -34,14 +36,24 @@ def round_to_bits(values: NDArray[np.float64], bits: int, axis: int | None = Non
     1.5 * 2**52 steps rounds to a whole number of steps.
 
     Args:
-        values: any shape. NaN, infinity and numbers above 2**400 make NaN of all that share their step.
+        values: any shape. NaN, infinity and numbers from 2**64 make NaN of all that share their step.
         bits: at most 51.
         axis: None for one step for all; else a step for each maximum over this axis.
     """
+    values = np.asarray(values, np.float64)
     peaks = np.maximum.reduce(np.abs(values), axis=axis, keepdims=axis is not None)
-    exponents = np.maximum(np.frexp(peaks)[1], MIN_EXPONENT)
-    offsets = np.ldexp(1.5, np.minimum(exponents, MAX_EXPONENT) + (EXACT_BITS - 1 - bits))
-    offsets = np.where(peaks < 2.0**MAX_EXPONENT, offsets, np.nan)
+    if axis is None:
+        offsets: float | NDArray[np.float64] = _offset(float(peaks), bits)
+    else:
+        offsets = np.array([_offset(peak, bits) for peak in peaks.ravel().tolist()]).reshape(peaks.shape)
     rounded = values + offsets
     rounded -= offsets
     return rounded
+
+
+def _offset(peak: float, bits: int) -> float:
+    """Return 1.5 * 2**52 steps for numbers up to `peak`, NaN where those are too large."""
+    if not peak < MAX_VALUE:
+        return math.nan
+    exponent = max(math.frexp(peak)[1], MIN_EXPONENT)
+    return math.ldexp(1.5, exponent + EXACT_BITS - 1 - bits)

@@ -27,12 +27,16 @@ def exact_mean(values: NDArray[np.floating]) -> float:
 def tree_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sum over the first axis, of shape (...) for values of shape (n, ...), n >= 1.
 
-    Adjacent pairs are added, then adjacent pairs of the sums, until one row is left: every addition is an element-wise
-    operation of its own, and their order depends on n alone. The error is at most ceil(log2(n)) roundings of the
-    largest partial sum (Higham, The Accuracy of Floating Point Summation, 1993).
+    The second half is added to the first, then the second half of the sums to their first, until one row is left:
+    every addition is an element-wise operation of its own, and their order depends on n alone. The error is at most
+    ceil(log2(n)) roundings of the sum of absolute values (Higham, The Accuracy of Floating Point Summation, 1993).
     """
-    while len(values) > 1:
-        n_paired = len(values) // 2 * 2
-        paired = values[:n_paired:2] + values[1:n_paired:2]
-        values = paired if n_paired == len(values) else np.concatenate([paired, values[n_paired:]])
-    return values[0]
+    n = len(values)
+    sums = values[: n - n // 2].copy()
+    sums[: n // 2] += values[n - n // 2 :]
+    n = len(sums)
+    while n > 1:
+        half = n // 2
+        sums[:half] += sums[n - half : n]
+        n -= half
+    return sums[0]

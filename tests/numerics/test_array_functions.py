@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sentiment.numerics.array_functions import exp, log, log1p, sigmoid, softplus
+from sentiment.numerics.array_functions import approximate_sigmoid, exp, log, log1p, sigmoid, softplus
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -67,6 +67,12 @@ def test_two_thousand_numbers_where_the_head_needs_them(
     x = np.random.default_rng(0).uniform(low, high, 2_000)
     worst = max(ulps(y, a, reference) for a, y in zip(x.tolist(), function(x).tolist(), strict=True))
     assert worst < limit
+
+
+def test_the_approximate_sigmoid_keeps_to_its_bound_everywhere() -> None:
+    x = np.concatenate([np.linspace(-40, 40, 200_001), [-1e6, 1e6]])
+    assert np.abs(approximate_sigmoid(x) - sigmoid(x)).max() < 2e-8
+    assert np.isnan(approximate_sigmoid(np.array([np.nan]))).all()
 
 
 def test_limits_and_invalid_numbers_do_not_warn() -> None:

@@ -27,12 +27,6 @@ def test_the_tree_sum_is_within_its_bound_of_fsum(values: list[float]) -> None:
     assert abs(float(tree_sum(np.array(values))) - math.fsum(values)) <= bound + math.ulp(math.fsum(values))
 
 
-@given(NUMBERS)
-def test_appended_zeros_do_not_change_the_tree_sum(values: list[float]) -> None:
-    padded = np.array(values + [0.0] * (2 ** (len(values) - 1).bit_length() - len(values)))
-    assert tree_sum(padded) == tree_sum(np.array(values))
-
-
 def test_columns_are_summed_one_by_one() -> None:
     values = np.random.default_rng(0).standard_normal((1_001, 7))
     assert tree_sum(values).tolist() == [float(tree_sum(column)) for column in values.T]
