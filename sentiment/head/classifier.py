@@ -67,7 +67,7 @@ class Classifier:
 
     def save(self, folder: Path) -> None:
         """Write the two files; equal classifiers give equal bytes."""
-        tensors = {"mean": self.mean, "std": self.std}
+        tensors: dict[str, NDArray[np.floating]] = {"mean": self.mean, "std": self.std}
         for depth, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layers.{depth}.weight": weight, f"layers.{depth}.bias": bias}
         with atomic(folder / HEAD) as partial:

@@ -108,9 +108,7 @@ def train_head(
 def loss_and_accuracy(head: Head, x: StandardizedFeatures, labels: Float64s) -> tuple[float, float]:
     """Return mean binary cross-entropy (nats) and accuracy at a probability of 0.5."""
     size = rows_per_chunk(head.layers[0][0].shape[1])
-    logits = np.concatenate(
-        [forward(head.layers, x[start : start + size]) for start in range(0, len(labels), size)]
-    )
+    logits = np.concatenate([forward(head.layers, x[start : start + size]) for start in range(0, len(labels), size)])
     losses = softplus(logits) - labels * logits
     n_correct = int(np.count_nonzero((logits >= 0) == labels))
     return exact_mean(losses), n_correct / len(labels)

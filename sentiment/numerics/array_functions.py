@@ -101,7 +101,7 @@ def softplus(x: ArrayLike) -> Float64s:
 
 
 def sigmoid(x: ArrayLike) -> Float64s:
-    """Return the logistic function 1 / (1 + exp(-x)) of each element, within 3 units in the last place; shape as `x`."""
+    """Return 1 / (1 + exp(-x)) for each element, within 3 units in the last place; shape as `x`."""
     values = np.asarray(x, np.float64)
     small = exp(-np.abs(values))
     return np.where(values >= 0.0, 1.0, small) / (1.0 + small)

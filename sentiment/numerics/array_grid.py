@@ -40,13 +40,14 @@ def round_to_bits(values: NDArray[np.floating], bits: int, axis: int | None = No
         bits: at most 51.
         axis: None for one step for all; else a step for each maximum over this axis.
     """
-    values = np.asarray(values, np.float64)
-    peaks = np.maximum.reduce(np.abs(values), axis=axis, keepdims=axis is not None)
+    magnitudes = np.abs(values)
+    offsets: float | NDArray[np.float64]
     if axis is None:
-        offsets: float | NDArray[np.float64] = _offset(float(peaks), bits)
+        offsets = _offset(float(np.maximum.reduce(magnitudes, axis=None)), bits)
     else:
+        peaks = np.expand_dims(np.maximum.reduce(magnitudes, axis=axis), axis)
         offsets = np.array([_offset(peak, bits) for peak in peaks.ravel().tolist()]).reshape(peaks.shape)
-    rounded = values + offsets
+    rounded: NDArray[np.float64] = np.add(values, offsets, dtype=np.float64)
     rounded -= offsets
     return rounded
 

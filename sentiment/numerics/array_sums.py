@@ -39,4 +39,4 @@ def tree_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
         half = n // 2
         sums[:half] += sums[n - half : n]
         n -= half
-    return sums[0]
+    return np.asarray(sums[0])
