@@ -14,7 +14,7 @@ from sentiment.common.errors import ClassifierError
 from sentiment.common.files import atomic, write_text
 from sentiment.common.params import StageParams
 from sentiment.features.config import FeatureMetadata
-from sentiment.head.mlp import Layers, forward
+from sentiment.head.mlp import Layers, forward, round_weights
 from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.array_functions import sigmoid
 
@@ -57,9 +57,9 @@ class Classifier:
                 f"features of dimension {features.shape[1]}, but the head was trained on {len(self.mean)}"
             )
         probabilities = np.empty(len(features), np.float32)
-        start = 0
+        layers, start = round_weights(self.layers), 0
         for chunk in chunks(features):
-            logits = forward(self.layers, standardize(chunk, self.mean, self.std).astype(np.float64))
+            logits = forward(layers, standardize(chunk, self.mean, self.std).astype(np.float64))
             logits[~np.isfinite(chunk).all(axis=1)] = np.nan
             probabilities[start : start + len(chunk)] = sigmoid(logits)
             start += len(chunk)

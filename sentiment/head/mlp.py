@@ -1,6 +1,6 @@
 """The head on frozen features: linear layers with ReLU between them, and their gradients.
 
-    logits = forward(head.layers, standardize(features, mean, std))
+    logits = forward(round_weights(head.layers), x)
 
 NumPy, with the gradients by hand: a batch of 16 is 10 microseconds of arithmetic, and asking autograd and an
 optimizer object for it takes 30 times that (`make bench` shows both). Tested against torch's autograd.
@@ -30,14 +30,21 @@ def forward(layers: Layers, x: Float64s) -> Float64s:
     """Return logits of shape (n_samples,); that of a sample does not depend on the others.
 
     Args:
+        layers: of `round_weights`.
         x: standardized features, shape (n_samples, dim).
     """
     hidden = x
     for depth, (weight, bias) in enumerate(layers):
         if depth:  # a grid for each row, so that a sample does not see its neighbors
             hidden = round_to_bits(np.maximum(hidden, 0.0), HIDDEN_BITS, axis=1)
-        hidden = hidden @ round_to_bits(weight, weight_bits(depth, weight)).T + bias
+        hidden = hidden @ weight.T + bias
     return hidden[:, 0]
+
+
+def round_weights(layers: Layers) -> Layers:
+    """Return layers whose weights are rounded for exact products; the biases need none, for they are only added."""
+    rounded = enumerate(layers)
+    return tuple((round_to_bits(weight, weight_bits(depth, weight)), bias) for depth, (weight, bias) in rounded)
 
 
 def input_bits(depth: int) -> int:
@@ -63,6 +70,7 @@ class Head:
         self.grad = np.zeros_like(self.flat_params)
         self.layers = _views(self.flat_params, shapes)
         self._grads = _views(self.grad, shapes)
+        self._rounded = _views(np.empty_like(self.flat_params), shapes)
 
     def backward(self, x: Float64s, labels: Float64s, dropout: float, rng: np.random.Generator) -> None:
         """Set `grad` to that of the mean binary cross-entropy of one batch.
@@ -72,7 +80,10 @@ class Head:
             labels: 0 or 1, shape (batch,).
             dropout: the share of hidden units set to 0; the others are scaled up.
         """
-        weights = [round_to_bits(weight, weight_bits(depth, weight)) for depth, (weight, _) in enumerate(self.layers)]
+        weights = [
+            round_to_bits(weight, weight_bits(depth, weight), out=self._rounded[depth][0])
+            for depth, (weight, _) in enumerate(self.layers)
+        ]
         inputs, relu_masks = [x], []  # inputs of each layer, (batch, inputs); masks of the hidden layers
         for weight, (_, bias) in zip(weights[:-1], self.layers, strict=False):
             hidden = inputs[-1] @ weight.T + bias  # (batch, hidden_size)

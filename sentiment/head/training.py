@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.head.mlp import Float64s, Head, forward
+from sentiment.head.mlp import Float64s, Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
 from sentiment.numerics.array_functions import softplus
 from sentiment.numerics.array_sums import exact_mean
@@ -56,9 +56,12 @@ class AdamW:
     def step(self, grad: Float64s) -> None:
         """Update the parameters in place."""
         buffer = self._buffer
-        for moment, beta, power in ((self._exp_avg, BETAS[0], grad), (self._exp_avg_sq, BETAS[1], grad * grad)):
-            moment *= beta
-            moment += np.multiply(power, 1 - beta, out=buffer)
+        self._exp_avg *= BETAS[0]
+        self._exp_avg += np.multiply(grad, 1 - BETAS[0], out=buffer)
+        self._exp_avg_sq *= BETAS[1]
+        np.multiply(grad, grad, out=buffer)
+        buffer *= 1 - BETAS[1]
+        self._exp_avg_sq += buffer
         # running products: `**` is the C library's, which differs between systems
         self._beta_powers = [product * beta for product, beta in zip(self._beta_powers, BETAS, strict=True)]
         bias_correction, bias_correction_sq = (1 - product for product in self._beta_powers)
@@ -108,7 +111,8 @@ def train_head(
 def loss_and_accuracy(head: Head, x: StandardizedFeatures, labels: Float64s) -> tuple[float, float]:
     """Return mean binary cross-entropy (nats) and accuracy at a probability of 0.5."""
     size = rows_per_chunk(head.layers[0][0].shape[1])
-    logits = np.concatenate([forward(head.layers, x[start : start + size]) for start in range(0, len(labels), size)])
+    layers = round_weights(head.layers)
+    logits = np.concatenate([forward(layers, x[start : start + size]) for start in range(0, len(labels), size)])
     losses = softplus(logits) - labels * logits
     n_correct = int(np.count_nonzero((logits >= 0) == labels))
     return exact_mean(losses), n_correct / len(labels)

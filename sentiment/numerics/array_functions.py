@@ -117,8 +117,8 @@ def approximate_sigmoid(x: Float64s) -> Float64s:
     scaled = x * TABLE_STEPS
     nearest = np.rint(scaled)
     scaled -= nearest
-    with np.errstate(invalid="ignore"):  # NaN: any entry, and `scaled` is NaN
-        indices = (nearest + TABLE_STEPS * TABLE_MAX).astype(np.intp)
+    nearest += TABLE_STEPS * TABLE_MAX
+    indices = nearest.astype(np.intp)  # of NaN: any entry, for `scaled` is NaN
     scaled *= slopes.take(indices, mode="clip")
     scaled += values.take(indices, mode="clip")
     return scaled

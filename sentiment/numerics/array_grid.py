@@ -28,7 +28,9 @@ def bits_left(bits: int, n_terms: int) -> int:
     return EXACT_BITS - bits - (n_terms - 1).bit_length()
 
 
-def round_to_bits(values: NDArray[np.floating], bits: int, axis: int | None = None) -> NDArray[np.float64]:
+def round_to_bits(
+    values: NDArray[np.float64], bits: int, axis: int | None = None, out: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return `values` rounded to `bits` bits, half to even; shape as `values`, which must not be empty.
 
     The step is 2**(e - bits) for the smallest e with all absolute values below 2**e, so the error is at most
@@ -38,16 +40,17 @@ def round_to_bits(values: NDArray[np.floating], bits: int, axis: int | None = No
     Args:
         values: any shape. NaN, infinity and numbers from 2**64 make NaN of all that share their step.
         bits: at most 51.
-        axis: None for one step for all; else a step for each maximum over this axis.
+        axis: None for one step for all; 0 or 1, for two dimensions, for a step for each maximum over this axis.
+        out: where to write the result, of its shape.
     """
-    magnitudes = np.abs(values)
+    rounded = np.empty(values.shape) if out is None else out
+    peaks = np.maximum.reduce(np.abs(values, out=rounded), axis=axis)
     offsets: float | NDArray[np.float64]
     if axis is None:
-        offsets = _offset(float(np.maximum.reduce(magnitudes, axis=None)), bits)
+        offsets = _offset(float(peaks), bits)
     else:
-        peaks = np.expand_dims(np.maximum.reduce(magnitudes, axis=axis), axis)
-        offsets = np.array([_offset(peak, bits) for peak in peaks.ravel().tolist()]).reshape(peaks.shape)
-    rounded: NDArray[np.float64] = np.add(values, offsets, dtype=np.float64)
+        offsets = np.expand_dims(np.array([_offset(peak, bits) for peak in peaks.tolist()]), axis)
+    np.add(values, offsets, out=rounded)
     rounded -= offsets
     return rounded
 

@@ -1,10 +1,12 @@
 """The head's own gradients and optimizer, against torch's autograd and AdamW."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
-from sentiment.head.mlp import Head, forward
+from sentiment.head.mlp import Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, mean_and_std, standardize
 from sentiment.head.training import AdamW, LabeledFeatures, loss_and_accuracy, train_head
 
@@ -84,4 +86,24 @@ def test_forward_has_a_relu_between_layers() -> None:
         (np.array([[1.0], [-1.0]]), np.zeros(2)),
         (np.array([[1.0, 10.0]]), np.array([0.5])),
     )
-    assert forward(layers, np.array([[2.0], [-3.0]])).tolist() == [2.5, 30.5]
+    assert forward(round_weights(layers), np.array([[2.0], [-3.0]])).tolist() == [2.5, 30.5]
+
+
+@pytest.mark.parametrize("sizes", [[700, 1], [700, 96, 64, 1]])
+def test_a_logit_does_not_depend_on_the_samples_beside_it(sizes: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    layers = round_weights(Head(sizes, rng).layers)
+    x = on_grid(rng.standard_normal((300, 700)))
+    together = forward(layers, x)
+    alone = np.concatenate([forward(layers, row[None]) for row in x])
+    order = rng.permutation(300)
+    assert np.array_equal(together, alone)
+    assert np.array_equal(together[order], forward(layers, x[order]))
+
+
+def test_products_of_a_trained_head_are_those_of_fractions() -> None:
+    rng = np.random.default_rng(0)
+    ((weight, bias),) = round_weights(Head([512, 1], rng).layers)
+    x = on_grid(rng.standard_normal((3, 512)) * 30)
+    exact = [sum(Fraction(a) * Fraction(b) for a, b in zip(row, weight[0].tolist(), strict=True)) for row in x.tolist()]
+    assert forward(((weight, bias),), x).tolist() == [float(value) + float(bias[0]) for value in exact]
