@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import classification_report
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
 from sentiment.common.files import atomic, write_csv, write_json
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
+from sentiment.evaluation.confusion import classification_report, confusion_counts
 from sentiment.evaluation.curves import confusion_points, curve_points
 from sentiment.evaluation.metrics import accuracy_by_slice, calibration_curve, compute_metrics
 from sentiment.features.store import check_finite, read_features
@@ -56,12 +56,11 @@ def evaluate(
     """
     actual = table["label"].to_numpy()
     predicted = (probabilities >= config.threshold).astype(np.int8)
-    names = {"target_names": list(config.labels), "labels": [0, 1]}
     return {
         "metrics": compute_metrics(
             actual, probabilities, config.threshold, params.calibration_bins, params.n_resamples, params.seed
         ),
-        "report": classification_report(actual, predicted, output_dict=True, zero_division=0, **names),
+        "report": classification_report(confusion_counts(actual, predicted), config.labels),
         "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params))),
         "confusion": confusion_points(actual, predicted, config.labels),
         "calibration": list(calibration_curve(actual, probabilities, params.calibration_bins)),

@@ -23,7 +23,9 @@ from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import read_column
 from sentiment.features.store import check_finite, read_features, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig
-from sentiment.head.mlp import EpochMetrics, Head, LabeledFeatures, mean_and_std, train_head
+from sentiment.head.mlp import Head
+from sentiment.head.standardization import mean_and_std
+from sentiment.head.training import EpochMetrics, LabeledFeatures, train_head
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
     labels = read_column(split / f"{name}.parquet", "label").to_numpy()
     vectors = read_features(features / f"{name}.npy", len(labels))
     check_finite(features / f"{name}.npy", vectors)
-    return LabeledFeatures(vectors, labels.astype(np.float32))
+    return LabeledFeatures(vectors, labels.astype(np.float64))
 
 
 @contextmanager

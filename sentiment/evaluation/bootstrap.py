@@ -2,15 +2,23 @@
 
 Percentile intervals of resampled reviews (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 Classifiers are resampled together, so that the difference between two of them is a paired one.
+
+Counts of reviews are whole numbers, and floats add those without rounding, so the order of additions does not matter.
+`scipy.stats.bootstrap(paired=True, vectorized=True)` takes 3.6 times as long for these metrics (2,264 reviews, 10,000
+resamples, one thread: 2.55 s and 0.70 s, without the import) and its bounds differ in the last digit.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+Weights = NDArray[np.floating]  # how often each review is in each resample
+
 METRICS = ("accuracy", "f1_macro", "roc_auc")
 MAX_ROWS_IN_MEMORY = 2_000_000  # resampled reviews held at once
+MAX_FLOAT32_ROWS = 2**23  # up to here, float32 holds every count and every half of one
 
 
 def resample(
@@ -39,7 +47,7 @@ def resample(
 
 
 def weighted_metrics(
-    weights: NDArray[np.float32], labels: NDArray[np.int8], predicted: NDArray[np.int8], scores: NDArray[np.float32]
+    weights: Weights, labels: NDArray[np.int8], predicted: NDArray[np.int8], scores: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float64]]:
     """Return each of `METRICS`, shape (n_resamples,), for `weights` of shape (n_resamples, n_samples)."""
     accuracy, f1_macro = accuracy_and_f1(weights, labels, predicted)
@@ -48,25 +56,39 @@ def weighted_metrics(
 
 def percentile_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the middle 95% of the resamples; those where a metric is undefined are left out."""
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    ordered = np.sort(values[~np.isnan(values)]).tolist()
+    return _quantile(ordered, 1, 40), _quantile(ordered, 39, 40)
 
 
-def _resample_weights(rows: int, n_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
+def _quantile(ordered: list[float], part: int, whole: int) -> float:
+    """Return the part / whole quantile of sorted values, interpolated between neighbors; NaN without values.
+
+    Definition 7 of Hyndman and Fan, Sample Quantiles in Statistical Packages, 1996, as `np.quantile`, whose compiled
+    interpolation may use fused multiply-adds and so differ between processors.
+    """
+    if not ordered:
+        return math.nan
+    index, rest = divmod((len(ordered) - 1) * part, whole)
+    low, high = ordered[index], ordered[min(index + 1, len(ordered) - 1)]
+    return low + (high - low) * (rest / whole)
+
+
+def _resample_weights(rows: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Weights]:
     """Yield how often each review stands in a resample, shape (some resamples, n_samples)."""
+    dtype = np.float32 if rows < MAX_FLOAT32_ROWS else np.float64
     at_once = max(1, MAX_ROWS_IN_MEMORY // rows)
     for start in range(0, n_resamples, at_once):
         size = min(at_once, n_resamples - start)
         indices = rng.integers(0, rows, (size, rows), dtype=np.int32)
         indices += np.arange(size, dtype=np.int32)[:, None] * rows
-        yield np.bincount(indices.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float32)
+        yield np.bincount(indices.ravel(), minlength=size * rows).reshape(size, rows).astype(dtype)
 
 
 def accuracy_and_f1(
-    weights: NDArray[np.float32], labels: NDArray[np.int8], predicted: NDArray[np.int8]
+    weights: Weights, labels: NDArray[np.int8], predicted: NDArray[np.int8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return accuracy and macro F1 of weighted reviews; `weights` has shape (n_resamples, n_samples)."""
-    cells = np.zeros((len(labels), 4), dtype=np.float32)
+    cells = np.zeros((len(labels), 4), dtype=weights.dtype)
     cells[np.arange(len(labels)), 2 * labels + predicted] = 1
     tn, fp, fn, tp = (weights @ cells).astype(np.float64).T
     accuracy = (tn + tp) / (tn + fp + fn + tp)
@@ -74,7 +96,7 @@ def accuracy_and_f1(
     return accuracy, (f1_positive + f1_negative) / 2
 
 
-def roc_auc(weights: NDArray[np.float32], labels: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
+def roc_auc(weights: Weights, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the area under the ROC curve of weighted reviews: how often a positive one scores higher, ties half.
 
     The Mann-Whitney form (Hanley and McNeil, 1982); NaN for a resample of one class. Shape of `weights`:
@@ -88,6 +110,7 @@ def roc_auc(weights: NDArray[np.float32], labels: NDArray[np.int8], scores: NDAr
     if len(starts) < len(scores):
         positive, negative = (np.add.reduceat(part, starts, axis=1) for part in (positive, negative))
     below = np.cumsum(negative, axis=1) - negative / 2
+    # halves of whole numbers, exact in float64 up to 2**26 reviews
     wins = np.einsum("ij,ij->i", positive, below, dtype=np.float64)
     pairs = positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64)
     area: NDArray[np.float64] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)

@@ -1,14 +1,22 @@
-"""How good predicted probabilities are: metrics with intervals, and accuracy by slice."""
+"""How good predicted probabilities are: metrics with intervals, and accuracy by slice.
 
+Every metric has the same bits on every processor: counts are integers, sums of probabilities are exact, and logarithms
+are those of `sentiment.numerics`. Tested against scikit-learn.
+"""
+
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn import metrics
 
 from sentiment.evaluation.bootstrap import percentile_interval, resample
+from sentiment.evaluation.confusion import confusion_counts, wilson_interval
+from sentiment.evaluation.ranking import average_precision, rank_counts, roc_auc
+from sentiment.numerics.array_functions import log
+from sentiment.numerics.array_sums import exact_mean
 
+MIN_PROBABILITY = 2.0**-52  # of the actual label, in the log loss: a sure mistake does not make it infinite
 Labels = NDArray[np.int8]
 Probabilities = NDArray[np.float32]
 
@@ -25,23 +33,32 @@ def compute_metrics(
         n_resamples, seed: of the bootstrap.
     """
     predicted = (probabilities >= threshold).astype(np.int8)
+    confusion, ranking = confusion_counts(labels, predicted), rank_counts(labels, probabilities)
+    negative, positive = confusion.of_label(0), confusion.of_label(1)
     values = {
-        "accuracy": metrics.accuracy_score(labels, predicted),
-        "f1_macro": metrics.f1_score(labels, predicted, average="macro"),
-        "roc_auc": metrics.roc_auc_score(labels, probabilities),
-        "majority_accuracy": max(labels.mean(), 1 - labels.mean()),
-        "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
-        "precision": metrics.precision_score(labels, predicted, zero_division=0),
-        "recall": metrics.recall_score(labels, predicted),
-        "f1": metrics.f1_score(labels, predicted),
-        "average_precision": metrics.average_precision_score(labels, probabilities),
-        "log_loss": metrics.log_loss(labels, probabilities.astype(np.float64)),
-        "brier": metrics.brier_score_loss(labels, probabilities),
+        "accuracy": confusion.accuracy,
+        "f1_macro": (negative.f1 + positive.f1) / 2,
+        "roc_auc": roc_auc(ranking),
+        "majority_accuracy": max(negative.support, positive.support) / len(labels),
+        "balanced_accuracy": (negative.recall + positive.recall) / 2,
+        "precision": positive.precision,
+        "recall": positive.recall,
+        "f1": positive.f1,
+        "average_precision": average_precision(ranking),
+        "log_loss": log_loss(labels, probabilities),
+        "brier": exact_mean(np.square(probabilities.astype(np.float64) - labels)),
         "expected_calibration_error": expected_calibration_error(labels, probabilities, bins),
     }
     for name, values_by_resample in resample(labels, predicted[None], probabilities[None], n_resamples, seed).items():
         values[f"{name}_low"], values[f"{name}_high"] = percentile_interval(values_by_resample[0])
-    return {"rows": len(labels), **{name: float(value) for name, value in values.items()}}
+    return {"rows": len(labels), **values}
+
+
+def log_loss(labels: Labels, probabilities: Probabilities) -> float:
+    """Return the mean negative logarithm (nats) of the probability of the actual label, which is at least 2**-52."""
+    of_label_1 = probabilities.astype(np.float64)
+    of_actual = np.where(labels == 1, of_label_1, 1.0 - of_label_1)
+    return exact_mean(-log(np.maximum(of_actual, MIN_PROBABILITY)))
 
 
 def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -> Iterator[dict[str, float]]:
@@ -50,9 +67,9 @@ def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -
     for bin_id in np.unique(bin_ids):
         selected = bin_ids == bin_id
         yield {
-            "predicted": float(probabilities[selected].mean(dtype=np.float64)),
-            "observed": float(labels[selected].mean()),
-            "rows": int(selected.sum()),
+            "predicted": exact_mean(probabilities[selected]),
+            "observed": int(np.count_nonzero(labels[selected])) / int(np.count_nonzero(selected)),
+            "rows": int(np.count_nonzero(selected)),
         }
 
 
@@ -65,7 +82,7 @@ def expected_calibration_error(labels: Labels, probabilities: Probabilities, bin
         abs(bin_["predicted"] - bin_["observed"]) * bin_["rows"]
         for bin_ in calibration_curve(labels, probabilities, bins)
     ]
-    return sum(gaps) / len(labels)
+    return math.fsum(gaps) / len(labels)
 
 
 def accuracy_by_slice(
@@ -81,12 +98,13 @@ def accuracy_by_slice(
         values, indices = np.unique(row_values.astype(str), return_inverse=True)
         for index, value in enumerate(values):
             selected = correct[indices == index]
-            bounds = binomtest(int(selected.sum()), len(selected)).proportion_ci(method="wilson")
+            n_correct = int(np.count_nonzero(selected))
+            low, high = wilson_interval(n_correct, len(selected))
             yield {
                 "slice": name,
                 "value": value,
                 "rows": len(selected),
-                "accuracy": float(selected.mean()),
-                "accuracy_low": float(bounds.low),
-                "accuracy_high": float(bounds.high),
+                "accuracy": n_correct / len(selected),
+                "accuracy_low": low,
+                "accuracy_high": high,
             }

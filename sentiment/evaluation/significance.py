@@ -2,16 +2,17 @@
 
 from dataclasses import asdict, dataclass
 from math import sqrt
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample, weighted_metrics
+from sentiment.evaluation.confusion import Z_95
 
 ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
 POWER = 0.8  # of the test, for the minimum detectable difference
+Z_POWER = 0.8416212335729142  # the normal quantile of POWER; that of 1 - ALPHA / 2 is Z_95
 MIN_DISCORDANT = 6  # discordant reviews, all in one direction, needed to reach ALPHA: 2 / 2**6 < 0.05
 
 
@@ -82,7 +83,7 @@ def compare_paired(labels: NDArray[np.int8], a: Predictions, b: Predictions, n_r
     """
     predicted = np.stack([a.predicted, b.predicted])
     probabilities = np.stack([a.probabilities, b.probabilities])
-    unweighted = np.ones((1, len(labels)), dtype=np.float32)
+    unweighted = np.ones((1, len(labels)))
     exact = [weighted_metrics(unweighted, labels, side.predicted, side.probabilities) for side in (a, b)]
     resampled = resample(labels, predicted, probabilities, n_resamples, seed)
     correct = predicted == labels
@@ -109,9 +110,12 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12, 1947; the
     binomial form as in statsmodels' `mcnemar(exact=True)`.
     """
-    from scipy.special import bdtr  # not scipy.stats, which takes seconds to import
-
-    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+    n = only_a + only_b
+    tail, term = 0, 1
+    for k in range(min(only_a, only_b) + 1):  # in integers: term is "n over k"
+        tail += term
+        term = term * (n - k) // (k + 1)
+    return min(1.0, 2 * tail / (1 << n))
 
 
 def min_detectable_difference(rows: int, discordant: int) -> float:
@@ -121,8 +125,7 @@ def min_detectable_difference(rows: int, discordant: int) -> float:
     design, Biometrics 43, 1987, equation 3: sqrt(rows) d = z_alpha sqrt(s) + z_power sqrt(s - d**2), where s is the
     share of discordant reviews. At least `MIN_DISCORDANT` reviews, which the exact test needs.
     """
-    normal = NormalDist()
-    z_alpha, z_power = normal.inv_cdf(1 - ALPHA / 2), normal.inv_cdf(POWER)
-    root = sqrt(max(0.0, rows + z_power**2 - z_alpha**2))
-    difference = sqrt(discordant / rows) * (z_alpha * sqrt(rows) + z_power * root) / (rows + z_power**2)
+    squared = Z_POWER * Z_POWER
+    root = sqrt(max(0.0, rows + squared - Z_95 * Z_95))
+    difference = sqrt(discordant / rows) * (Z_95 * sqrt(rows) + Z_POWER * root) / (rows + squared)
     return min(1.0, max(difference, MIN_DISCORDANT / rows))

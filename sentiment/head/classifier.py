@@ -14,10 +14,11 @@ from sentiment.common.errors import ClassifierError
 from sentiment.common.files import atomic, write_text
 from sentiment.common.params import StageParams
 from sentiment.features.config import FeatureMetadata
-from sentiment.head.mlp import Layers, forward, sigmoid
+from sentiment.head.mlp import Layers, forward, round_weights
+from sentiment.head.standardization import chunks, standardize
+from sentiment.numerics.array_functions import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
-ROWS_PER_CHUNK = 65_536  # rows scored together; bounds memory
 
 
 class ClassifierConfig(StageParams):
@@ -34,7 +35,8 @@ class Classifier:
 
     Attributes:
         mean, std: of the training features, shape (dim,).
-        layers: weight of shape (outputs, inputs) and bias of shape (outputs,) of each layer; the last has 1 output.
+        layers: weight of shape (outputs, inputs) and bias of shape (outputs,) of each layer, float64; the last has 1
+            output.
     """
 
     config: ClassifierConfig
@@ -45,6 +47,8 @@ class Classifier:
     def predict_proba(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probability of "positive", shape (n_samples,), for features of shape (n_samples, dim).
 
+        It has the same bits on every processor, and alone or among other samples. NaN for features that are not finite.
+
         Raises:
             ClassifierError: the features have another dimension than the head.
         """
@@ -52,13 +56,18 @@ class Classifier:
             raise ClassifierError(
                 f"features of dimension {features.shape[1]}, but the head was trained on {len(self.mean)}"
             )
-        chunks = (features[start : start + ROWS_PER_CHUNK] for start in range(0, len(features), ROWS_PER_CHUNK))
-        logits = [forward(self.layers, (chunk - self.mean) / self.std) for chunk in chunks]
-        return sigmoid(np.concatenate([np.empty(0, np.float32), *logits]))
+        probabilities = np.empty(len(features), np.float32)
+        layers, start = round_weights(self.layers), 0
+        for chunk in chunks(features):
+            logits = forward(layers, standardize(chunk, self.mean, self.std).astype(np.float64))
+            logits[~np.isfinite(chunk).all(axis=1)] = np.nan
+            probabilities[start : start + len(chunk)] = sigmoid(logits)
+            start += len(chunk)
+        return probabilities
 
     def save(self, folder: Path) -> None:
         """Write the two files; equal classifiers give equal bytes."""
-        tensors = {"mean": self.mean, "std": self.std}
+        tensors: dict[str, NDArray[np.floating]] = {"mean": self.mean, "std": self.std}
         for depth, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layers.{depth}.weight": weight, f"layers.{depth}.bias": bias}
         with atomic(folder / HEAD) as partial:

@@ -62,3 +62,15 @@ def test_a_missing_layer_is_named(classifier: Classifier, tmp_path: Path) -> Non
     replace(classifier, layers=()).save(tmp_path)
     with pytest.raises(ClassifierError, match="damaged classifier"):
         Classifier.load(tmp_path)
+
+
+def test_a_probability_is_the_same_alone_and_among_others(classifier: Classifier) -> None:
+    features = np.random.default_rng(0).normal(2, 3, (40_000, 2)).astype(np.float32)
+    together = classifier.predict_proba(features)
+    some = np.array([0, 1, 16_383, 16_384, 39_999])
+    assert [classifier.predict_proba(features[i : i + 1])[0] for i in some] == together[some].tolist()
+
+
+def test_features_that_are_not_finite_have_no_probability(classifier: Classifier) -> None:
+    features = np.array([[1, 2], [np.inf, 2], [np.nan, 2]], np.float32)
+    assert np.isnan(classifier.predict_proba(features)).tolist() == [False, True, True]

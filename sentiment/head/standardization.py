@@ -1,0 +1,81 @@
+"""Mean and standard deviation of features by column, and features standardized by them, on a grid.
+
+    x = standardize(features, *mean_and_std(train_features))  # once
+    x = StandardizedFeatures(features, mean, std)[rows]       # over and over, as training does
+
+Every operation is element-wise or a `tree_sum`, so the result has the same bits on every processor.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.numerics.array_sums import tree_sum
+
+Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
+
+MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
+MAX_ABS = 64.0  # standard deviations; farther ones are clipped
+STEP_BITS = 10  # a step is 2**-10 standard deviations
+MAX_CACHED_ELEMENTS = 2**26  # 256 MB as float32; features beyond that are standardized again whenever they are needed
+X_BITS = 16  # of a standardized feature, see `numerics.array_grid`: 64 * 2**10 steps on each side
+ROUND_OFFSET = np.float32(1.5 * 2 ** (23 - STEP_BITS))  # added and subtracted again, it rounds to whole steps
+
+
+def mean_and_std(features: Float32s) -> tuple[Float32s, Float32s]:
+    """Return mean and std by column, each of shape (dim,), computed in float64; a constant column has std 1.
+
+    Args:
+        features: shape (n_samples, dim), possibly memory-mapped; read twice, in chunks.
+    """
+    mean = sum(tree_sum(chunk.astype(np.float64)) for chunk in chunks(features)) / len(features)
+    variance = sum(tree_sum(np.square(chunk - mean)) for chunk in chunks(features)) / len(features)
+    std = np.sqrt(variance)
+    std[std < 1e-6] = 1.0
+    return np.asarray(mean, np.float32), std.astype(np.float32)
+
+
+def standardize(features: Float32s, mean: Float32s, std: Float32s, out: Float32s | None = None) -> Float32s:
+    """Return (features - mean) / std, clipped to +-64 and rounded to multiples of 2**-10: numbers of `X_BITS` bits.
+
+    Args:
+        features: shape (n_samples, dim).
+        mean, std: shape (dim,).
+        out: where to write the result, of its shape.
+    """
+    x = np.subtract(features, mean, out=np.empty(features.shape, np.float32) if out is None else out)
+    x /= std
+    np.maximum(np.minimum(x, MAX_ABS, out=x), -MAX_ABS, out=x)
+    x += ROUND_OFFSET
+    x -= ROUND_OFFSET
+    return x
+
+
+class StandardizedFeatures:
+    """Rows of `standardize(features, mean, std)` as float64; where all fit into 256 MB, they are computed once."""
+
+    def __init__(self, features: Float32s, mean: Float32s, std: Float32s) -> None:
+        self._features, self._mean, self._std = features, mean, std
+        self._cached = np.empty(features.shape, np.float32) if features.size <= MAX_CACHED_ELEMENTS else None
+        if self._cached is not None:
+            for chunk, cached in zip(chunks(features), chunks(self._cached), strict=True):
+                standardize(chunk, mean, std, out=cached)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Float64s:
+        """Return the rows of a slice or of an array of indices, shape (n_rows, dim)."""
+        if self._cached is not None:
+            return self._cached[rows].astype(np.float64)
+        return standardize(self._features[rows], self._mean, self._std).astype(np.float64)
+
+
+def rows_per_chunk(dim: int) -> int:
+    """Return how many rows of `dim` features to handle together."""
+    return max(1, MAX_CHUNK_ELEMENTS // dim)
+
+
+def chunks(features: Float32s) -> Iterator[Float32s]:
+    """Yield `features`, shape (n_samples, dim), in chunks of rows that fit the cache."""
+    size = rows_per_chunk(features.shape[1])
+    return (features[start : start + size] for start in range(0, len(features), size))

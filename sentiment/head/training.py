@@ -1,0 +1,118 @@
+"""The loop that trains a head: AdamW on batches, with losses and accuracies after every epoch.
+
+    for epoch in train_head(head, mean, std, train, val, rng, epochs=30, ...): ...
+
+Every number has the same bits on every processor; see `head.mlp` for the matrix products. The optimizer is
+element-wise, with running products in place of powers, and a mean loss is an exact sum.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.head.mlp import Float64s, Head, forward, round_weights
+from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
+from sentiment.numerics.array_functions import softplus
+from sentiment.numerics.array_sums import exact_mean
+
+Float32s = NDArray[np.float32]
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as everywhere
+
+
+@dataclass(frozen=True)
+class LabeledFeatures:
+    """Features of shape (n_samples, dim), possibly memory-mapped, and labels 0 or 1 of shape (n_samples,)."""
+
+    features: Float32s
+    labels: Float64s
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """Loss and accuracy after one epoch, without dropout; `improved` if its validation loss is the lowest so far."""
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    improved: bool
+
+
+class AdamW:
+    """Adam with decoupled weight decay, algorithm 2 of Loshchilov and Hutter, https://arxiv.org/abs/1711.05101."""
+
+    def __init__(self, params: Float64s, learning_rate: float, weight_decay: float) -> None:
+        self._params = params
+        self._exp_avg, self._exp_avg_sq = np.zeros_like(params), np.zeros_like(params)
+        self._buffer = np.empty_like(params)
+        self._learning_rate, self._decay_factor = learning_rate, 1 - learning_rate * weight_decay
+        self._beta_powers = [1.0, 1.0]
+
+    def step(self, grad: Float64s) -> None:
+        """Update the parameters in place."""
+        buffer = self._buffer
+        self._exp_avg *= BETAS[0]
+        self._exp_avg += np.multiply(grad, 1 - BETAS[0], out=buffer)
+        self._exp_avg_sq *= BETAS[1]
+        np.multiply(grad, grad, out=buffer)
+        buffer *= 1 - BETAS[1]
+        self._exp_avg_sq += buffer
+        # running products: `**` is the C library's, which differs between systems
+        self._beta_powers = [product * beta for product, beta in zip(self._beta_powers, BETAS, strict=True)]
+        bias_correction, bias_correction_sq = (1 - product for product in self._beta_powers)
+        np.sqrt(self._exp_avg_sq, out=buffer)
+        buffer /= math.sqrt(bias_correction_sq)
+        buffer += EPSILON
+        np.divide(self._exp_avg, buffer, out=buffer)
+        buffer *= self._learning_rate / bias_correction
+        if self._decay_factor != 1:
+            self._params *= self._decay_factor
+        self._params -= buffer
+
+
+def train_head(
+    head: Head,
+    mean: Float32s,
+    std: Float32s,
+    train: LabeledFeatures,
+    val: LabeledFeatures,
+    rng: np.random.Generator,
+    *,
+    dropout: float,
+    learning_rate: float,
+    weight_decay: float,
+    epochs: int,
+    batch_size: int,
+) -> Iterator[EpochMetrics]:
+    """Train `head` in place on features standardized by `mean` and `std`, and yield after every epoch."""
+    optimizer = AdamW(head.flat_params, learning_rate, weight_decay)
+    train_x, val_x = (StandardizedFeatures(split.features, mean, std) for split in (train, val))
+    chunk_size = max(1, rows_per_chunk(len(mean)) // batch_size) * batch_size
+    best_val_loss = math.inf
+    for number in range(epochs):
+        shuffled = rng.permutation(len(train.labels))
+        for rows in (shuffled[start : start + chunk_size] for start in range(0, len(shuffled), chunk_size)):
+            # straight from the array, many batches at once: a DataLoader would fetch and collate row by row
+            x, labels = train_x[rows], train.labels[rows]
+            for start in range(0, len(rows), batch_size):
+                batch = slice(start, start + batch_size)
+                head.backward(x[batch], labels[batch], dropout, rng)
+                optimizer.step(head.grad)
+        metrics = (*loss_and_accuracy(head, train_x, train.labels), *loss_and_accuracy(head, val_x, val.labels))
+        yield EpochMetrics(number, *metrics, improved=metrics[2] < best_val_loss)
+        best_val_loss = min(best_val_loss, metrics[2])
+
+
+def loss_and_accuracy(head: Head, x: StandardizedFeatures, labels: Float64s) -> tuple[float, float]:
+    """Return mean binary cross-entropy (nats) and accuracy at a probability of 0.5."""
+    size = rows_per_chunk(head.layers[0][0].shape[1])
+    layers = round_weights(head.layers)
+    logits = np.concatenate([forward(layers, x[start : start + size]) for start in range(0, len(labels), size)])
+    losses = softplus(logits) - labels * logits
+    n_correct = int(np.count_nonzero((logits >= 0) == labels))
+    return exact_mean(losses), n_correct / len(labels)

@@ -1,0 +1,85 @@
+"""Prints SHA-256 sums of a training and its metrics, and of a plain float32 product, for the processor it runs on.
+
+python -m tests.numerics.hashes
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from sentiment.evaluation.confusion import classification_report, confusion_counts
+from sentiment.evaluation.curves import curve_points
+from sentiment.evaluation.metrics import accuracy_by_slice, calibration_curve, compute_metrics
+from sentiment.evaluation.significance import Predictions, compare_paired
+from sentiment.features.config import EncoderConfig, FeatureMetadata
+from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.training import EpochMetrics, LabeledFeatures
+from stages.train import Params, train
+
+DIM = 96
+ENCODER = EncoderConfig(encoder="e", revision=None, max_length=20, pooling="mean", precision="auto")
+CONFIG = ClassifierConfig(
+    features=FeatureMetadata(config=ENCODER, fingerprint="f", dim=DIM, text_columns=("body",)), threshold=0.5
+)
+SETTINGS: list[dict[str, Any]] = [
+    {"head_layers": 1, "dropout": 0.0, "weight_decay": 0.0},
+    {"head_layers": 3, "dropout": 0.3, "weight_decay": 0.1},
+]
+
+
+def make_split(n: int, seed: int) -> LabeledFeatures:
+    """Features with large means and unequal spreads, and noisy labels."""
+    rng = np.random.default_rng(seed)
+    features = rng.random((n, DIM), np.float32) * np.linspace(0.1, 9, DIM, dtype=np.float32) + np.float32(3)
+    signal = features[:, 0] * 8 + rng.random(n)
+    return LabeledFeatures(features, (signal > np.sort(signal)[n // 3]).astype(np.float64))
+
+
+def results(settings: dict[str, Any]) -> dict[str, object]:
+    """Train, score and compare; everything that the stages write, as text or bytes."""
+    params = Params(seed=0, hidden_size=48, learning_rate=0.003, epochs=3, batch_size=16, threshold=0.5, **settings)
+    epochs: list[EpochMetrics] = []
+    classifier = train(make_split(1_500, 0), make_split(300, 1), params, CONFIG, epochs.append)
+    test = make_split(400, 2)
+    probabilities, labels = classifier.predict_proba(test.features), test.labels.astype(np.int8)
+    predicted = (probabilities >= np.float32(0.5)).astype(np.int8)
+    others = Predictions(1 - predicted, 1 - probabilities)
+    return {
+        "weights": parameters(classifier),
+        "epochs": repr(epochs),
+        "probabilities": probabilities.tobytes().hex(),
+        "metrics": json.dumps(compute_metrics(labels, probabilities, 0.5, 10, 500, 0)),
+        "report": json.dumps(classification_report(confusion_counts(labels, predicted), ("no", "yes"))),
+        "curves": json.dumps(curve_points(labels, probabilities)),
+        "calibration": json.dumps(list(calibration_curve(labels, probabilities, 10))),
+        "slices": json.dumps(list(accuracy_by_slice(labels == predicted, {"s": (labels + predicted).astype(object)}))),
+        "comparison": repr(compare_paired(labels, Predictions(predicted, probabilities), others, 200, 0)),
+    }
+
+
+def parameters(classifier: Classifier) -> str:
+    """Return mean, std and layers as hexadecimal text."""
+    arrays = [classifier.mean, classifier.std, *(array for layer in classifier.layers for array in layer)]
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays).hex()
+
+
+def plain_products() -> bytes:
+    """Return what BLAS and NumPy's SIMD code make of floats that are on no grid."""
+    values = np.random.default_rng(0).standard_normal((300, 700), np.float32)
+    return b"".join([(values @ values.T).tobytes(), np.exp(values).tobytes(), values.sum(axis=1).tobytes()])
+
+
+def main() -> None:
+    """Print one JSON object of hashes."""
+    hashes = {
+        f"{name}, {settings['head_layers']} layers": hashlib.sha256(str(value).encode()).hexdigest()
+        for settings in SETTINGS
+        for name, value in results(settings).items()
+    }
+    print(json.dumps({"exact": hashes, "plain": hashlib.sha256(plain_products()).hexdigest()}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
