@@ -65,7 +65,7 @@ TURNS = [", but ", ". but ", ". on the other hand, ", ", though "]
 GOOD_ENDS = ["keeping it!", "would buy again.", "so happy with it.", "love it", ""]
 BAD_ENDS = ["it's going back.", "returned it.", "what a letdown.", "would not buy again.", ""]
 GOOD_TITLES = ["Love this {item}", "So pretty", "Great find", "My new favorite", "Not disappointed"]
-BAD_TITLES = ["Disappointed", "Not for me", "Returned this {item}", "InputColumns to love it", "Poor quality"]
+BAD_TITLES = ["Disappointed", "Not for me", "Returned this {item}", "Wanted to love it", "Poor quality"]
 MIXED_TITLES = ["Nice, but...", "Cute {item}, odd fit", "On the fence", "Just ok"]
 
 
