@@ -21,11 +21,11 @@ from sentiment.data.splitting import SplitParams as Params
 from sentiment.data.splitting import assign_split, text_hash
 from sentiment.data.text import join_text
 from stages import distill
-from tools.pretrain.associations import association_factors, piece_presence, title_words
+from tools.pretrain.ppmi import association_factors, piece_presence, title_words
 from tools.pretrain.corpus import read_corpus
-from tools.pretrain.recipe import Recipe
+from tools.pretrain.config import Recipe
 from tools.pretrain.training import rate
-from tools.pretrain.views import Views
+from tools.pretrain.augmentation import Views
 from tools.pretrain.vocabulary import MASK, SPECIAL, prune
 
 ROOT = Path(__file__).parents[2]

@@ -28,14 +28,14 @@ from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.encoder.frozen import pick_device
 from stages.prepare import Params as PrepareParams
-from tools.pretrain.associations import association_factors, piece_presence, text_vectors, title_words
+from tools.pretrain.ppmi import association_factors, piece_presence, text_vectors, title_words
 from tools.pretrain.corpus import Corpus, read_corpus
 from tools.pretrain.export import export
-from tools.pretrain.recipe import Recipe
-from tools.pretrain.student import build_student, starting_vectors
-from tools.pretrain.teacher import Teacher, load_teacher
+from tools.pretrain.config import Recipe
+from tools.pretrain.model import build_student, starting_vectors
+from tools.pretrain.source_encoder import Teacher, load_teacher
 from tools.pretrain.training import Lessons, Step, train_student
-from tools.pretrain.views import Views
+from tools.pretrain.augmentation import Views
 from tools.pretrain.vocabulary import Vocabulary, prune
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from sentiment.common.errors import EncoderError
-from tools.pretrain.recipe import Recipe
-from tools.pretrain.student import Objectives, Targets
-from tools.pretrain.views import Batch, Views
+from tools.pretrain.config import Recipe
+from tools.pretrain.model import Objectives, Targets
+from tools.pretrain.augmentation import Batch, Views
 
 LAST_RATE = 0.02  # of the full one, at the end
 LONGEST_GRADIENT = 1.0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.encoder.transformers import padded
-from tools.pretrain.recipe import Recipe
+from tools.pretrain.config import Recipe
 from tools.pretrain.vocabulary import FIRST, LAST, MASK, PAD, SPECIAL
 
 REVIEWS_PER_SORT = 2_048  # sorted by length together: more pad less, but then the same reviews always meet

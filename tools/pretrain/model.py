@@ -8,7 +8,7 @@ from torch.nn import functional
 from transformers import AlbertConfig, AlbertModel
 
 from sentiment.encoder.pooling import pool
-from tools.pretrain.recipe import Recipe
+from tools.pretrain.config import Recipe
 from tools.pretrain.vocabulary import FIRST, LAST, PAD, SPECIAL
 
 EMBEDDING_DEVIATION = 0.05
