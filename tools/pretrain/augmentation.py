@@ -1,4 +1,4 @@
-"""How a review is shown to the student: with or without its title, whole or cut short, some tokens hidden."""
+"""Token ids of reviews in; augmented training batches out: titles removed, texts truncated, tokens masked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,65 +7,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.encoder.transformers import padded
-from tools.pretrain.config import Recipe
-from tools.pretrain.vocabulary import FIRST, LAST, MASK, PAD, SPECIAL
+from tools.pretrain.config import PretrainingConfig
+from tools.pretrain.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS
 
-REVIEWS_PER_SORT = 2_048  # sorted by length together: more pad less, but then the same reviews always meet
+REVIEWS_PER_SORT = 2_048  # sorted by length together: more means less padding, but less variety of batches
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Which reviews, and one view of each: `ids` and `mask` (None if nothing is padding), shape (reviews, tokens)."""
+    """Augmented reviews of similar length.
 
-    reviews: NDArray[np.int64]
+    Attributes:
+        indices: of the reviews in the corpus. # (n_texts,)
+        ids: token ids, padded. # (n_texts, seq_len)
+        mask: 1 for a token, 0 for padding; None without padding. # (n_texts, seq_len)
+    """
+
+    indices: NDArray[np.int64]
     ids: NDArray[np.int64]
     mask: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
-class Views:
-    """Draws views of reviews; equal generators draw equal views.
+class ReviewAugmenter:
+    """Augments reviews at random; equally seeded generators give equal batches.
 
     Attributes:
-        texts: pieces of title and body together.
-        bodies: pieces of the body alone.
+        texts: token ids of title and body together.
+        bodies: token ids of the body alone.
     """
 
     texts: list[list[int]]
     bodies: list[list[int]]
-    recipe: Recipe
+    config: PretrainingConfig
 
-    def view(self, review: int, rng: np.random.Generator) -> list[int]:
-        """Return one view of one review, special tokens included."""
-        recipe = self.recipe
-        pieces = self.texts[review] if rng.random() < recipe.title_shown else self.bodies[review]
-        cut = rng.random() < recipe.cut_short
-        longest = int(rng.integers(recipe.shortest, recipe.short)) if cut else recipe.max_length
-        shown = np.array(pieces[: longest - 2], dtype=np.int64)
-        shown[rng.random(len(shown)) < recipe.masked] = SPECIAL.index(MASK)
-        return [SPECIAL.index(FIRST), *shown.tolist(), SPECIAL.index(LAST)]
+    def augment(self, index: int, rng: np.random.Generator) -> list[int]:
+        """Return the token ids of one augmented review, special tokens included."""
+        config = self.config
+        token_ids = self.texts[index] if rng.random() < config.title_keep_prob else self.bodies[index]
+        truncated = rng.random() < config.truncate_prob
+        max_length = config.max_length
+        if truncated:
+            max_length = int(rng.integers(config.min_truncated_length, config.max_truncated_length))
+        kept = np.array(token_ids[: max_length - 2], dtype=np.int64)  # two are [CLS] and [SEP]
+        kept[rng.random(len(kept)) < config.mask_prob] = SPECIAL_TOKENS.index(MASK)
+        return [SPECIAL_TOKENS.index(CLS), *kept.tolist(), SPECIAL_TOKENS.index(SEP)]
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """Yield every review once, in batches of like length, in random order."""
+        """Yield every review once, in batches of similar length, in random order."""
         order = rng.permutation(len(self.texts))
-        shown = [self.view(int(review), rng) for review in order]
-        groups = []
+        augmented = [self.augment(int(index), rng) for index in order]
+        batches = []
         for start in range(0, len(order), REVIEWS_PER_SORT):
-            lengths = [len(ids) for ids in shown[start : start + REVIEWS_PER_SORT]]
-            groups += [start + places for places in _alike(np.array(lengths), self.recipe.tokens_per_batch)]
-        for group in rng.permutation(len(groups)):
-            places = groups[group]
-            yield Batch(order[places], *padded([shown[place] for place in places], SPECIAL.index(PAD)))
+            lengths = [len(ids) for ids in augmented[start : start + REVIEWS_PER_SORT]]
+            batches += [start + rows for rows in batches_by_length(np.array(lengths), self.config.tokens_per_batch)]
+        for number in rng.permutation(len(batches)):
+            rows = batches[number]
+            yield Batch(order[rows], *padded([augmented[row] for row in rows], SPECIAL_TOKENS.index(PAD)))
 
 
-def _alike(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Yield groups of places, longest texts first, so that group size times longest text is at most `budget`.
+def batches_by_length(lengths: NDArray[np.int64], max_tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Yield indices, longest texts first; batch size times longest text is at most `max_tokens`.
 
-    Not the batches of the stage `encode`: those may be tuned for speed, these decide what is learned.
+    Kept apart from the batches of the stage `encode`: those may be changed for speed, these change the weights.
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        size = max(1, budget // int(lengths[order[start]]))
+        size = max(1, max_tokens // int(lengths[order[start]]))
         yield order[start : start + size]
         start += size

@@ -1,49 +1,52 @@
-"""Every number of the bundled encoder's making, with the value that made the committed one."""
+"""The settings of pretraining, each with the value that made the committed encoder."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Shape, views and optimisation.
+class PretrainingConfig:
+    """Model shape, augmentation and optimization.
 
     Attributes:
-        embedding, hidden, layers, heads, intermediate: of the ALBERT; layers share weights, so depth costs time only.
-        positions: the longest input that the encoder can take.
+        embedding_size, hidden_size, num_layers, num_heads, intermediate_size: of the ALBERT; its layers share weights,
+            so depth costs time and no memory.
+        max_positions: the longest input that the encoder can take, in tokens.
         max_length: tokens of a text in training.
-        min_piece_count, min_title_count, min_text_count: how often a word piece, a sequence of title words, a sequence
-            of text words must occur to count.
-        rank: numbers of a text's vector of associations.
-        text_weight: of the loss on those vectors, beside the loss on title words.
-        title_shown: share of texts seen with their title; the others must guess it.
-        cut_short: share of texts cut to between `shortest` and `short` tokens, so that short inputs work too.
-        masked: share of tokens hidden.
+        min_token_count, min_title_ngram_count, min_text_ngram_count: how often a WordPiece token, an n-gram of titles
+            and an n-gram of texts must occur; rarer ones are left out.
+        svd_dim: length of a text's target vector.
+        text_loss_weight: of the loss on those vectors; the loss on title n-grams has weight 1.
+        title_keep_prob: probability that a text is shown with its title; otherwise the model has to predict it.
+        truncate_prob: probability that a text is cut to a length from `min_truncated_length` up to, but not including,
+            `max_truncated_length`, so that short inputs work too.
+        mask_prob: probability that a token is replaced by [MASK].
         tokens_per_batch: padding included.
-        decay: of the moving average of the weights, which is what is kept.
+        warmup_steps: of the learning rate.
+        ema_decay: of the exponential moving average of the weights; the average is what is saved.
     """
 
-    embedding: int = 192
-    hidden: int = 256
-    layers: int = 2
-    heads: int = 4
-    intermediate: int = 512
-    positions: int = 256
+    embedding_size: int = 192
+    hidden_size: int = 256
+    num_layers: int = 2
+    num_heads: int = 4
+    intermediate_size: int = 512
+    max_positions: int = 256
     max_length: int = 128
-    min_piece_count: int = 3
-    min_title_count: int = 5
-    min_text_count: int = 3
-    rank: int = 256
-    text_weight: float = 5.0
-    title_shown: float = 0.5
-    cut_short: float = 0.25
-    shortest: int = 8
-    short: int = 40
-    masked: float = 0.1
+    min_token_count: int = 3
+    min_title_ngram_count: int = 5
+    min_text_ngram_count: int = 3
+    svd_dim: int = 256
+    text_loss_weight: float = 5.0
+    title_keep_prob: float = 0.5
+    truncate_prob: float = 0.25
+    min_truncated_length: int = 8
+    max_truncated_length: int = 40
+    mask_prob: float = 0.1
     dropout: float = 0.1
     tokens_per_batch: int = 2048
     epochs: int = 8
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
-    warmup: int = 100
-    decay: float = 0.998
+    warmup_steps: int = 100
+    ema_decay: float = 0.998
     seed: int = 0

@@ -1,8 +1,9 @@
-"""What a review's words say about its title, by counting alone.
+"""Pretraining targets from text: which n-grams a title has, and which title n-grams a review's words go with.
 
-A title sums its review up: "Disappointed", "Love it". So a word's company among titles tells how it is meant, and no
-rating need be looked at. Words and titles are associated by positive pointwise mutual information, and a truncated
-SVD turns a word's associations into a short vector (Levy and Goldberg 2014, https://papers.nips.cc/paper/5477).
+A title sums its review up ("Disappointed", "Love it"), so the titles that a word occurs with say whether the word is
+praise or complaint, without any rating. Words and title n-grams are associated by positive pointwise mutual information
+(PPMI); a truncated SVD turns the associations of a word into a short vector (Levy and Goldberg 2014,
+https://papers.nips.cc/paper/5477).
 """
 
 from collections.abc import Sequence
@@ -17,74 +18,80 @@ from sklearn.preprocessing import normalize
 
 from sentiment.common.errors import InputError
 
-WORD = r"(?u)\b\w+(?:'\w+)?\b|[!?]"  # "didn't" is one word; "!" is a sentiment
-FULL_TRUST = 2  # an association counts in full when it was seen this often
+WORD_PATTERN = r"(?u)\b\w+(?:'\w+)?\b|[!?]"  # "didn't" is one word; "!" and "?" carry sentiment
+PPMI_DISCOUNT_COUNT = 2  # a pair seen once counts half: one co-occurrence is weak evidence
+EPSILON = 1e-12  # keeps a constant column from dividing by zero
 
 
 @dataclass(frozen=True)
-class TitleWords:
-    """One and two-word sequences of the titles.
+class TitleNgrams:
+    """Unigrams and bigrams of the titles.
 
     Attributes:
-        present: 1 where the title has the sequence, shape (reviews, sequences).
-        shares: its share of the title by rarity (inverse document frequency); a row adds up to 1, or to 0 without any.
+        indicator: 1 where the title has the n-gram. # (n_reviews, n_ngrams)
+        title_distribution: IDF weights of the title's n-grams; a row sums to 1, or to 0 for a title without any.
+            # (n_reviews, n_ngrams)
     """
 
-    present: csr_matrix
-    shares: csr_matrix
+    indicator: csr_matrix
+    title_distribution: csr_matrix
 
 
-def title_words(titles: Sequence[str], min_count: int) -> TitleWords:
-    """Count the sequences that at least `min_count` titles have; raises InputError if there are none."""
-    counter = CountVectorizer(ngram_range=(1, 2), min_df=min_count, token_pattern=WORD, binary=True, dtype=np.float32)
+def title_ngrams(titles: Sequence[str], min_count: int) -> TitleNgrams:
+    """Count the n-grams that at least `min_count` titles have; raises InputError if there are none."""
+    vectorizer = CountVectorizer(
+        ngram_range=(1, 2), min_df=min_count, token_pattern=WORD_PATTERN, binary=True, dtype=np.float32
+    )
     try:
-        present = csr_matrix(counter.fit_transform(titles))
+        indicator = csr_matrix(vectorizer.fit_transform(titles))
     except ValueError:
-        raise InputError(f"no word stands in {min_count} of the titles; more reviews are needed") from None
-    titled = sum(title != "" for title in titles)
-    rarity = np.log(titled / np.asarray(present.sum(0)).ravel())
-    return TitleWords(present, normalize(present @ diags(rarity), norm="l1").astype(np.float32))
+        raise InputError(f"no word occurs in {min_count} titles; more reviews are needed") from None
+    n_titles = sum(title != "" for title in titles)
+    idf = np.log(n_titles / np.asarray(indicator.sum(0)).ravel())
+    return TitleNgrams(indicator, normalize(indicator @ diags(idf), norm="l1").astype(np.float32))
 
 
-def association_factors(features: csr_matrix, titles: csr_matrix, rank: int, seed: int) -> NDArray[np.float64]:
-    """Return one vector for every feature, shape (features, rank): U sqrt(S) of the associations' SVD.
+def ppmi_embeddings(features: csr_matrix, titles: csr_matrix, dim: int, seed: int) -> NDArray[np.float64]:
+    """Return one vector per feature, U sqrt(S) of the SVD of the PPMI matrix. # (n_features, dim)
 
     Args:
-        features: 1 where the review has the feature, shape (reviews, features).
-        titles: 1 where its title has the sequence, shape (reviews, sequences), no empty titles among them.
-        rank: numbers a vector.
-        seed: of the randomised SVD.
+        features: 1 where the review has the feature. # (n_reviews, n_features)
+        titles: 1 where the review's title has the n-gram; no empty titles among them. # (n_reviews, n_ngrams)
+        dim: length of a vector; zeros fill up what a small matrix cannot give.
+        seed: of the randomized SVD.
     """
-    together = (features.T @ titles).tocoo()
-    expected = np.asarray(features.sum(0)).ravel()[together.row] * np.asarray(titles.mean(0)).ravel()[together.col]
-    strength = np.maximum(np.log(together.data / expected), 0) * np.minimum(1, together.data / FULL_TRUST)
-    associations = csr_matrix((strength, (together.row, together.col)), shape=together.shape)
-    svd = TruncatedSVD(min(rank, *(side - 1 for side in associations.shape)), random_state=seed)
-    factors: NDArray[np.float64] = svd.fit_transform(associations) / np.sqrt(svd.singular_values_)
-    return np.pad(factors, ((0, 0), (0, rank - factors.shape[1])))
+    cooccurrence = (features.T @ titles).tocoo()  # (n_features, n_ngrams)
+    feature_counts = np.asarray(features.sum(0)).ravel()
+    ngram_frequencies = np.asarray(titles.mean(0)).ravel()
+    expected = feature_counts[cooccurrence.row] * ngram_frequencies[cooccurrence.col]
+    discount = np.minimum(1, cooccurrence.data / PPMI_DISCOUNT_COUNT)
+    ppmi = np.maximum(np.log(cooccurrence.data / expected), 0) * discount
+    matrix = csr_matrix((ppmi, (cooccurrence.row, cooccurrence.col)), shape=cooccurrence.shape)
+    svd = TruncatedSVD(min(dim, *(size - 1 for size in matrix.shape)), random_state=seed)
+    embeddings: NDArray[np.float64] = svd.fit_transform(matrix) / np.sqrt(svd.singular_values_)
+    return np.pad(embeddings, ((0, 0), (0, dim - embeddings.shape[1])))
 
 
-def text_vectors(
-    texts: Sequence[str], titled: NDArray[np.bool_], titles: csr_matrix, min_count: int, rank: int, seed: int
+def text_targets(
+    texts: Sequence[str], has_title: NDArray[np.bool_], titles: csr_matrix, min_count: int, dim: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return what each text's words say about its title, shape (texts, rank), of mean 0 and mean square 1.
+    """Return one vector per text: its TF-IDF weights times the PPMI embeddings of its n-grams. # (n_texts, dim)
 
-    The text's TF-IDF weights, over one and two-word sequences, times the sequences' vectors. The square root of each
-    column's deviation is divided out, so that the first few do not drown the others.
+    The vectors have mean 0 and mean square 1. Each column is divided by the square root of its standard deviation:
+    whitened fully, the noise of the last components would count as much as the first; not at all, only those would.
     """
-    counter = TfidfVectorizer(ngram_range=(1, 2), min_df=min_count, token_pattern=WORD, sublinear_tf=True)
-    weights = csr_matrix(counter.fit_transform(texts))
-    present = csr_matrix((np.ones_like(weights.data), weights.indices, weights.indptr), shape=weights.shape)
-    factors = association_factors(present[titled], titles[titled], rank, seed)
-    vectors = np.asarray(weights @ factors)
-    vectors -= vectors.mean(0)
-    vectors /= np.sqrt(vectors.std(0) + 1e-12)
-    return np.asarray(vectors / np.sqrt(np.square(vectors).mean()), dtype=np.float32)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=min_count, token_pattern=WORD_PATTERN, sublinear_tf=True)
+    tfidf = csr_matrix(vectorizer.fit_transform(texts))
+    indicator = csr_matrix((np.ones_like(tfidf.data), tfidf.indices, tfidf.indptr), shape=tfidf.shape)
+    targets = np.asarray(tfidf @ ppmi_embeddings(indicator[has_title], titles[has_title], dim, seed))
+    targets -= targets.mean(0)
+    targets /= np.sqrt(targets.std(0) + EPSILON)
+    return np.asarray(targets / np.sqrt(np.square(targets).mean()), dtype=np.float32)
 
 
-def piece_presence(pieces: Sequence[Sequence[int]], vocabulary: int) -> csr_matrix:
-    """Return 1 where a text has a piece, shape (texts, vocabulary)."""
-    distinct = [np.unique(np.asarray(ids, dtype=np.int64)) for ids in pieces]
-    starts = np.concatenate([[0], np.cumsum([len(ids) for ids in distinct])])
-    columns = np.concatenate(distinct)
-    return csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(pieces), vocabulary))
+def token_indicator(token_ids: Sequence[Sequence[int]], vocab_size: int) -> csr_matrix:
+    """Return 1 where a text has a token. # (n_texts, vocab_size)"""
+    unique_ids = [np.unique(np.asarray(ids, dtype=np.int64)) for ids in token_ids]
+    row_starts = np.concatenate([[0], np.cumsum([len(ids) for ids in unique_ids])])
+    columns = np.concatenate(unique_ids)
+    return csr_matrix((np.ones(len(columns)), columns, row_starts), shape=(len(token_ids), vocab_size))

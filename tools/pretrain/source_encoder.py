@@ -1,4 +1,7 @@
-"""The teacher: a sentence encoder that lends its tokenizer and what it makes of single word pieces."""
+"""A sentence encoder in; its tokenizer and its embeddings of single tokens out.
+
+Pretraining takes nothing else from it: its embeddings of texts are not used.
+"""
 
 import tempfile
 import zipfile
@@ -16,49 +19,56 @@ from transformers.utils import logging as transformers_logging
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.loading import check_weights
 
-PIECES_PER_BATCH = 512
+TOKENS_PER_BATCH = 512  # three positions each: as many as a dozen reviews, which any machine holds
 
 
 @dataclass(frozen=True)
-class Teacher:
+class SourceEncoder:
     """A Hugging Face encoder of the BERT kind, with a WordPiece tokenizer."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
     @torch.inference_mode()
-    def piece_vectors(self, ids: list[int], device: torch.device) -> Tensor:
-        """Return the mean token vector of every piece as a text of its own, shape (pieces, dim), on the CPU.
+    def token_embeddings(self, ids: list[int], device: torch.device) -> Tensor:
+        """Return the mean hidden state of `[CLS] token [SEP]` for every token, on the CPU. # (n_tokens, source_dim)
 
         This is the static embedding of Model2Vec (https://github.com/MinishLab/model2vec).
         """
         nn.Module.to(self.model, device)
-        first, last = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
-        batches = torch.split(torch.tensor([[first, piece, last] for piece in ids], device=device), PIECES_PER_BATCH)
+        cls_id, sep_id = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        input_ids = torch.tensor([[cls_id, token_id, sep_id] for token_id in ids], device=device)  # (n_tokens, 3)
+        batches = torch.split(input_ids, TOKENS_PER_BATCH)
         return torch.cat([self.model(input_ids=batch).last_hidden_state.mean(1).cpu() for batch in batches])
 
 
-def load_teacher(name: str) -> Teacher:
-    """Load the teacher from a folder, or from an installed package that carries one in a file `model.zip`.
+def load_source_encoder(name: str) -> SourceEncoder:
+    """Load a source encoder from a folder, or from an installed package that has one in a file `model.zip`.
 
     Raises:
         EncoderError: there is neither, or it does not load.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with _folder_of(name) as folder:
+    with _model_folder(name) as folder:
         check_weights(folder)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             model = AutoModel.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                attn_implementation="sdpa",
             )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise EncoderError(f"teacher '{name}' could not be loaded: {' '.join(str(error).split())[:300]}") from None
-    return Teacher(model.train(False).requires_grad_(False), tokenizer)
+            reason = " ".join(str(error).split())[:300]
+            raise EncoderError(f"source encoder '{name}' could not be loaded: {reason}") from None
+    return SourceEncoder(model.train(False).requires_grad_(False), tokenizer)
 
 
 @contextmanager
-def _folder_of(name: str) -> Iterator[Path]:
+def _model_folder(name: str) -> Iterator[Path]:
     if Path(name).is_dir():
         yield Path(name)
         return
@@ -68,7 +78,9 @@ def _folder_of(name: str) -> Iterator[Path]:
         files = []
     archives = [Path(str(file.locate())) for file in files if file.name == "model.zip"]
     if not archives:
-        raise EncoderError(f"teacher '{name}' is no folder and no installed package with a model; pip install it first")
-    with tempfile.TemporaryDirectory(prefix="teacher-") as folder:
+        raise EncoderError(
+            f"source encoder '{name}' is not a folder and not an installed package with a model; pip install it first"
+        )
+    with tempfile.TemporaryDirectory(prefix="source-encoder-") as folder:
         zipfile.ZipFile(archives[0]).extractall(folder)
         yield Path(folder)
