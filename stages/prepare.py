@@ -2,7 +2,7 @@
 
     python -m stages.prepare --output data/prepare/reviews.parquet --metrics metrics/prepare.json
 
-Every row that is left out is counted by its reason. The file is read in chunks, so its size does not matter.
+Every excluded row is counted by its reason. The file is read in chunks, so memory does not grow with its size.
 """
 
 import argparse
@@ -67,13 +67,16 @@ def label_chunk(raw: pd.DataFrame, source: str, params: Params) -> pd.DataFrame:
 
 
 def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dict[str, int | float]:
-    """Write the reviews with text to `output`, without exact repeats (same text and rating; the first stays).
+    """Write the reviews with text to `output`, without duplicates (same text and rating; the first stays).
 
     Args:
         chunks: raw rows as strings, indexed by row number.
 
     Returns:
-        The number of rows read, left out by reason, and kept, and the share of positive ones among those.
+        The number of rows read, excluded by reason, and kept, and the share of positive reviews among the kept ones.
+
+    Raises:
+        InputError: a row cannot be trusted, or the kept reviews do not have both classes.
     """
     counts = dict.fromkeys(["rows", "empty_text", "with_text", "dropped_rating", "repeated", "kept"], 0)
     schema = table_schema(params.slice_columns, params.text_columns)
@@ -89,17 +92,17 @@ def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dic
                 table = table[~table[RATING].isin(params.drop_ratings)]
                 keys_file.write(_as_uint64(table[ID]).tobytes())
                 writer.write(pa.RecordBatch.from_pandas(table, schema, preserve_index=False))
-        first = first_occurrence_mask(keys, writer.rows)
+        is_first = first_occurrence_mask(keys, writer.rows)
         with table_writer(output, schema) as kept:
-            positive = _copy_rows(candidates, first, kept)
+            positive = _copy_rows(candidates, is_first, kept)
     counts["empty_text"] = counts["rows"] - counts["with_text"]
-    counts["dropped_rating"] = counts["with_text"] - len(first)
-    counts["repeated"] = len(first) - kept.rows
+    counts["dropped_rating"] = counts["with_text"] - len(is_first)
+    counts["repeated"] = len(is_first) - kept.rows
     counts["kept"] = kept.rows
     if positive in (0, kept.rows):
         only = "no rows are left" if not kept.rows else f"all rows left are {'positive' if positive else 'negative'}"
         output.unlink()
-        raise InputError(f"{params.source}: {only}, expected both classes ({_listed(counts)})")
+        raise InputError(f"{params.source}: {only}, expected both classes ({_format_counts(counts)})")
     return {**counts, "positive_share": positive / kept.rows}
 
 
@@ -118,11 +121,11 @@ def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], w
     return positive
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _format_counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _with_bar(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _with_progress_bar(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     with tqdm(desc="prepare", unit=" rows", unit_scale=True, disable=None) as bar:
         for raw in chunks:
             yield raw
@@ -130,16 +133,16 @@ def _with_bar(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def main() -> None:
-    """Read the arguments and inputs, do the work, write the outputs."""
+    """Read the CSV file that `prepare.source` names; write the reviews (Parquet) and the row counts (JSON)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="the Parquet file to write")
     parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of row counts to write")
     args = parser.parse_args()
 
     params = load_params(args.params, "prepare", Params)
     columns = list(dict.fromkeys([*params.text_columns, params.rating_column, *params.slice_columns]))
-    counts = prepare(_with_bar(read_chunks(Path(params.source), columns)), params, args.output)
+    counts = prepare(_with_progress_bar(read_chunks(Path(params.source), columns)), params, args.output)
     write_json(args.metrics, counts)
     log.info("prepare: kept %(kept)d of %(rows)d rows (%(empty_text)d without text, %(repeated)d repeated)", counts)
 

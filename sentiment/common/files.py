@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole."""
+"""Writes files that appear under their name only when they are complete."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write `content` in full precision; NaN is refused, for JSON has none."""
+    """Write `content` in full precision; ValueError for NaN, which JSON does not have."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The schema of a reviews table, and the step from raw columns to text and label.
+"""Raw columns in; id, text, label and rating out, and the schema of their table.
 
 The checks are pandera's: https://pandera.readthedocs.io
 """
@@ -6,7 +6,7 @@ The checks are pandera's: https://pandera.readthedocs.io
 from collections.abc import Sequence
 
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
 import pyarrow
 from pandera.errors import SchemaError
 
@@ -18,7 +18,7 @@ RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
 
 
 def table_schema(slice_columns: Sequence[str], text_columns: Sequence[str]) -> pyarrow.Schema:
-    """Arrow schema of a prepared table; the text columns it was made of travel along as metadata."""
+    """Return the Arrow schema of a prepared table; its metadata names the text columns."""
     fields = [(ID, pyarrow.string()), (TEXT, pyarrow.string()), (LABEL, pyarrow.int8()), (RATING, pyarrow.int16())]
     fields += [(name, pyarrow.string()) for name in slice_columns]
     return pyarrow.schema(fields, metadata={"text_columns": "\n".join(text_columns)})
@@ -35,7 +35,9 @@ def parse_ratings(source: str, raw: pd.Series, lowest: int, highest: int) -> pd.
         InputError: names the first row whose rating is not a whole number from `lowest` to `highest`.
     """
     numbers = pd.to_numeric(raw, errors="coerce")
-    schema = pa.SeriesSchema(float, pa.Check(lambda rating: rating.between(lowest, highest) & (rating % 1 == 0)))
+    schema = pandera.SeriesSchema(
+        float, pandera.Check(lambda rating: rating.between(lowest, highest) & (rating % 1 == 0))
+    )
     try:
         return schema.validate(numbers.astype(float)).astype("int16")
     except SchemaError as error:
@@ -51,7 +53,7 @@ def build_reviews(raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str]
 
     The id is a hash of rating and text: it stays when rows are added, removed or sorted.
     """
-    texts = [join_text(parts) for parts in raw[text_columns].itertuples(index=False, name=None)]
-    keys = [f"{hash64(str(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
+    texts = [join_text(fields) for fields in raw[text_columns].itertuples(index=False, name=None)]
+    ids = [f"{hash64(str(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
     label = (ratings > positive_above).astype("int8")
-    return pd.DataFrame({ID: keys, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)
+    return pd.DataFrame({ID: ids, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from sentiment.common.errors import EncoderError
+from sentiment.common.errors import EncoderError, one_line
 from sentiment.encoder.loading import check_weights
 
 TOKENS_PER_BATCH = 512  # three positions each: as many as a dozen reviews, which any machine holds
@@ -62,8 +62,7 @@ def load_source_encoder(name: str) -> SourceEncoder:
                 attn_implementation="sdpa",
             )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise EncoderError(f"source encoder '{name}' could not be loaded: {reason}") from None
+            raise EncoderError(f"source encoder '{name}' could not be loaded: {one_line(error)[:300]}") from None
     return SourceEncoder(model.train(False).requires_grad_(False), tokenizer)
 
 
