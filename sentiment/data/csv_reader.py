@@ -15,7 +15,8 @@ from typing import IO
 
 from sentiment.common.errors import InputError
 
-MAX_FIELD_LENGTH = 131_072  # characters; the standard library's own limit, and longer than any review
+MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
+MAX_LENGTH_READ = 1_048_576  # where reading of one field ends; it bounds what a quote that is never closed holds
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how "surrogateescape" decodes a byte that is not UTF-8
 
@@ -100,7 +101,7 @@ class ReplayableLines:
 
 
 def _parse(lines: ReplayableLines) -> Iterator[list[str] | RowError]:
-    csv.field_size_limit(MAX_FIELD_LENGTH)
+    csv.field_size_limit(MAX_LENGTH_READ)
     reader = csv.reader(lines, strict=True)
     while True:
         lines.current = []
@@ -111,20 +112,31 @@ def _parse(lines: ReplayableLines) -> Iterator[list[str] | RowError]:
         except csv.Error as error:
             lines.rewind_to_second_line()
             reader = csv.reader(lines, strict=True)
-            yield RowError(_parse_error_reason(error))
+            yield RowError(_parse_error_reason(error, len(lines.current)))
             continue
         invalid = (find_invalid_text(line) for line in lines.current)
         if row_error := next(filter(None, invalid), None):
             yield row_error
         elif record:
-            yield record
+            yield _check_field_lengths(record, lines.current)
 
 
-def _parse_error_reason(error: csv.Error) -> str:
+def _parse_error_reason(error: csv.Error, n_lines: int) -> str:
     reason = str(error)
-    if "end of data" in reason or "field limit" in reason:
+    if "end of data" in reason:
         return "has a quoted field that is never closed"
-    return f"is malformed ({reason})"
+    if "field limit" not in reason:
+        return f"is malformed ({reason})"
+    if n_lines > 1:
+        return f"has a quoted field that is not closed within {MAX_LENGTH_READ:,} characters"
+    return f"has a field of more than {MAX_LENGTH_READ:,} characters, expected at most {MAX_FIELD_LENGTH:,}"
+
+
+def _check_field_lengths(record: list[str], lines: list[str]) -> list[str] | RowError:
+    # the length of the lines rules out most records at once
+    if sum(map(len, lines)) > MAX_FIELD_LENGTH and (longest := max(map(len, record))) > MAX_FIELD_LENGTH:
+        return RowError(f"has a field of {longest:,} characters, expected at most {MAX_FIELD_LENGTH:,}")
+    return record
 
 
 def _check_field_count(record: list[str] | RowError, n_fields: int) -> list[str] | RowError:

@@ -136,6 +136,12 @@ def test_columns_and_rating_range_come_from_params(run_prepare: RunPrepare) -> N
         (GOOD + 'a,"never closed,5,Tops\n' * 3, "row 3 "),
         (GOOD + 'a,"never closed,5,Tops\nb,c,5,Tops\n', "row 3 has a quoted field that is never closed"),
         (GOOD + 'a,"' + "long " * 40_000, "row 3 has a quoted field that is never closed"),
+        (
+            GOOD + 'a,"' + "x" * 131_073 + '",5,Tops\n',
+            "row 3 has a field of 131,073 characters, expected at most 131,072",
+        ),
+        (GOOD + "a," + "x" * 1_100_000 + ",5,Tops\n", "row 3 has a field of more than 1,048,576 characters"),
+        (GOOD + 'a,"' + "long\n" * 300_000, "row 3 has a quoted field that is not closed within 1,048,576 characters"),
         (GOOD + "a,b\0c,5,Tops\n", "row 3 holds a NUL byte"),
         (GOOD + "a,b,5\n", "row 3 has 3 fields, expected 4"),
         (GOOD + "a,b,5,Tops,more\n", "row 3 has 5 fields, expected 4"),
