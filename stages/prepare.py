@@ -8,6 +8,7 @@ Every excluded row is counted by its reason. The file is read in chunks, so memo
 import argparse
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,10 +29,12 @@ from sentiment.data.schema import (
     ID,
     LABEL,
     RATING,
+    RATING_TYPES,
     RESERVED_COLUMNS,
     TEXT,
     build_reviews,
     parse_ratings,
+    smallest_rating_type,
     table_schema,
 )
 
@@ -44,10 +47,10 @@ class Params(StageParams):
     source: str = Field(min_length=1)
     text_columns: tuple[str, ...] = Field(min_length=1)
     rating_column: str = Field(min_length=1)
-    rating_min: int
-    rating_max: int
-    positive_above: int
-    drop_ratings: tuple[int, ...]
+    rating_min: float
+    rating_max: float
+    positive_above: float
+    drop_ratings: tuple[float, ...]
     slice_columns: tuple[str, ...]
 
     @model_validator(mode="after")
@@ -56,6 +59,9 @@ class Params(StageParams):
             raise ValueError("rating_min <= positive_above < rating_max, or one of the two classes stays empty")
         if clash := set(self.slice_columns) & set(RESERVED_COLUMNS):
             raise ValueError(f"slice_columns without {', '.join(sorted(clash))}: the prepared table has its own")
+        for name, count in Counter(self.slice_columns).items():
+            if count > 1:
+                raise ValueError(f"slice_columns without duplicates, found '{name}' {count} times")
         return self
 
 
@@ -79,7 +85,9 @@ def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dic
         InputError: a row cannot be trusted, or the kept reviews do not have both classes.
     """
     counts = dict.fromkeys(["rows", "empty_text", "with_text", "dropped_rating", "repeated", "kept"], 0)
-    schema = table_schema(params.slice_columns, params.text_columns)
+    # ratings wait as float64 until all are known; the output has the smallest type that holds them
+    schema = table_schema(params.slice_columns, params.text_columns, RATING_TYPES[-1])
+    rating_types = {RATING_TYPES[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".prepare-") as folder:
         candidates, keys = Path(folder, "candidates.parquet"), Path(folder, "keys.u64")
@@ -90,10 +98,12 @@ def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dic
                 table = table[table[TEXT] != ""]
                 counts["with_text"] += len(table)
                 table = table[~table[RATING].isin(params.drop_ratings)]
+                rating_types.add(smallest_rating_type(table[RATING]))
                 keys_file.write(_as_uint64(table[ID]).tobytes())
                 writer.write(pa.RecordBatch.from_pandas(table, schema, preserve_index=False))
         is_first = first_occurrence_mask(keys, writer.rows)
-        with table_writer(output, schema) as kept:
+        rating_type = max(rating_types, key=RATING_TYPES.index)
+        with table_writer(output, table_schema(params.slice_columns, params.text_columns, rating_type)) as kept:
             positive = _copy_rows(candidates, is_first, kept)
     counts["empty_text"] = counts["rows"] - counts["with_text"]
     counts["dropped_rating"] = counts["with_text"] - len(is_first)
@@ -117,7 +127,7 @@ def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], w
         selected = batch.filter(pa.array(keep[start : start + batch.num_rows]))
         start += batch.num_rows
         positive += pa.compute.sum(selected.column(LABEL), min_count=0).as_py()
-        writer.write(selected)
+        writer.write(selected.cast(writer.schema))
     return positive
 
 

@@ -44,17 +44,19 @@ class TableWriter:
 
     Attributes:
         rows: written so far.
+        schema: of the table.
     """
 
     def __init__(self, parquet: pq.ParquetWriter) -> None:
         self.rows = 0
+        self.schema: pa.Schema = parquet.schema
         self._parquet = parquet
-        self._pending = parquet.schema.empty_table()
+        self._pending = self.schema.empty_table()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append a batch of the table's schema."""
         self.rows += batch.num_rows
-        self._pending = pa.concat_tables([self._pending, pa.Table.from_batches([batch], self._parquet.schema)])
+        self._pending = pa.concat_tables([self._pending, pa.Table.from_batches([batch], self.schema)])
         if self._pending.num_rows >= ROWS_PER_GROUP:
             n_complete = self._pending.num_rows - self._pending.num_rows % ROWS_PER_GROUP
             self._parquet.write_table(self._pending.slice(0, n_complete), row_group_size=ROWS_PER_GROUP)

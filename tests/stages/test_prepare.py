@@ -126,10 +126,11 @@ def test_columns_and_rating_range_come_from_params(run_prepare: RunPrepare) -> N
         ("Title,Rating,Department Name\nx,5,Tops\n", "column 'Review Text' is missing; found 'Title', 'Rating'"),
         (HEADER.replace("Title", "Rating") + "1,b,5,Tops\n", "column 'Title' is missing"),
         ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' occurs 2 times"),
-        (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a whole number from 1 to 5"),
+        (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a number from 1 to 5"),
         (GOOD + "a,b,0,Tops\n", "row 3, column 'Rating': found '0', expected"),
         (GOOD + "a,b,6,Tops\n", "row 3, column 'Rating': found '6', expected"),
-        (GOOD + "a,b,3.5,Tops\n", "row 3, column 'Rating': found '3.5', expected"),
+        (GOOD + "a,b,5.01,Tops\n", "row 3, column 'Rating': found '5.01', expected"),
+        (GOOD + "a,b,nan,Tops\n", "row 3, column 'Rating': found 'nan', expected"),
         (GOOD + "a,b,,Tops\n", "row 3, column 'Rating': found '', expected"),
         (GOOD + "a,b,inf,Tops\n", "row 3, column 'Rating': found 'inf', expected"),
         (GOOD.encode() + b"a,caf\xe9,5,Tops\n", "row 3 holds byte 0xe9"),
@@ -175,3 +176,57 @@ def test_params_that_leave_a_class_empty_are_refused(run_prepare: RunPrepare) ->
 def test_slice_columns_named_as_columns_of_the_table_are_refused(run_prepare: RunPrepare) -> None:
     outcome, _, _ = run_prepare(GOOD, slice_columns=["text"])
     assert "slice_columns without text" in outcome.stderr
+
+
+def test_duplicate_slice_columns_are_refused_by_name(run_prepare: RunPrepare) -> None:
+    outcome, _, _ = run_prepare(GOOD, slice_columns=["Department Name", "Department Name"])
+    assert outcome.status == 1
+    assert "prepare: expected slice_columns without duplicates, found 'Department Name' 2 times" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("ratings", "dtype"),
+    [
+        ([-32_768, 32_767], "int16"),
+        ([40_000, 100_000], "int32"),
+        ([-0.9, 3.7], "double"),
+        ([2, 3.5], "double"),
+        ([5_000_000_000, 1], "double"),
+    ],
+)
+def test_ratings_are_stored_in_the_first_type_that_holds_them_all(
+    run_prepare: RunPrepare, ratings: list[float], dtype: str
+) -> None:
+    rows = "".join(f",text {number},{rating}\n" for number, rating in enumerate(ratings))
+    outcome, table, _ = run_prepare(
+        "Title,Review Text,Rating\n" + rows,
+        rating_min=min(ratings), rating_max=max(ratings), positive_above=min(ratings), slice_columns=[],
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.stderr
+    assert [row["rating"] for row in table] == ratings
+    assert [row["label"] for row in table] == [int(rating > min(ratings)) for rating in ratings]
+    assert str(pq.read_schema("out/reviews.parquet").field("rating").type) == dtype
+
+
+def test_ratings_of_40000_to_100000_above_30000_are_positive(run_prepare: RunPrepare) -> None:
+    rows = "".join(f",text {rating},{rating}\n" for rating in (100, 40_000, 65_000, 100_000))
+    _, table, _ = run_prepare(
+        "Title,Review Text,Rating\n" + rows, rating_max=100_000, positive_above=30_000, slice_columns=[]
+    )
+    assert [row["label"] for row in table] == [0, 1, 1, 1]
+
+
+def test_mean_ratings_between_whole_ones_are_kept_dropped_and_labeled_by_value(run_prepare: RunPrepare) -> None:
+    content = "Title,Review Text,Rating\n,worse,-0.9\n,so so,0.5\n,better,3.7\n,best,5\n"
+    _, rows, counts = run_prepare(
+        content, rating_min=-1.0, rating_max=5, positive_above=0.5, drop_ratings=[0.5], slice_columns=[]
+    )
+    assert [(row["rating"], row["label"]) for row in rows] == [(-0.9, 0), (3.7, 1), (5.0, 1)]
+    assert counts["dropped_rating"] == 1
+
+
+def test_the_id_of_a_whole_rating_is_the_same_beside_fractional_ones(run_prepare: RunPrepare) -> None:
+    _, whole, _ = run_prepare(GOOD)
+    _, mixed, _ = run_prepare(GOOD + ",Ok,3.5,Tops\n")
+    assert [row["id"] for row in mixed[:2]] == [row["id"] for row in whole]
+    assert whole[0]["id"] == "903b3b1f9e769f00"
