@@ -7,7 +7,6 @@ Every excluded row is counted by its reason. The file is read in chunks, so memo
 
 import argparse
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
-from sentiment.common.files import write_json
+from sentiment.common.files import scratch_folder, write_json
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import TableWriter, batches, table_writer
 from sentiment.data.csv_chunks import read_chunks
@@ -88,9 +87,8 @@ def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dic
     # ratings wait as float64 until all are known; the output has the smallest type that holds them
     schema = table_schema(params.slice_columns, params.text_columns, RATING_TYPES[-1])
     rating_types = {RATING_TYPES[0]}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".prepare-") as folder:
-        candidates, keys = Path(folder, "candidates.parquet"), Path(folder, "keys.u64")
+    with scratch_folder(output.parent, "prepare") as folder:
+        candidates, keys = folder / "candidates.parquet", folder / "keys.u64"
         with table_writer(candidates, schema) as writer, keys.open("wb") as keys_file:
             for raw in chunks:
                 table = label_chunk(raw, params.source, params)
