@@ -23,6 +23,8 @@ from sentiment.common.params import load_params
 from sentiment.common.tables import SPLITS, batches, open_table, table_writer
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
 
+MIN_TRAIN_ROWS = 100  # a head on 512 features overfits fewer rows
+
 log = logging.getLogger(__name__)
 
 
@@ -75,6 +77,12 @@ def main() -> None:
     chunks = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
     balance = split(iter(chunks), table.schema_arrow, params, args.output)
     write_json(args.metrics, balance)
+    if (n_train := int(balance["train"]["rows"])) < MIN_TRAIN_ROWS:
+        log.warning(
+            "split: warning: only %d rows to train on, expected at least %d; lower val or test, or add data",
+            n_train,
+            MIN_TRAIN_ROWS,
+        )
     log.info("split: %s rows", ", ".join(f"{name} {size['rows']}" for name, size in balance.items()))
 
 

@@ -49,6 +49,8 @@ def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path, written: st
         ({"learning_rate": "-1"}, "train.learning_rate is -1, expected greater than 0"),
         ({"learning_rate": ".nan"}, "train.learning_rate is nan, expected a finite number"),
         ({"dropout": "1.0"}, "train.dropout is 1.0, expected less than 1"),
+        ({"hidden_size": "1000000000"}, "train.hidden_size is 1000000000, expected less than or equal to 4096"),
+        ({"weight_decay": "1e300"}, "train: expected learning_rate * weight_decay below 1, found 1e+296"),
         ({"seed": "[1]"}, "train.seed is [1], expected a valid integer"),
         ({"seed": "2026-11-23"}, "train.seed is '2026-11-23', expected a valid integer"),
     ],

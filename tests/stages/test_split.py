@@ -138,3 +138,17 @@ def test_a_missing_table_is_refused_with_the_command_to_run(command: Callable[..
     )  # fmt: skip
     assert outcome.status == 1
     assert "none.parquet: no such file; run `dvc repro` or `dvc pull`" in outcome.stderr
+
+
+def test_fewer_than_100_training_rows_give_a_warning_with_their_number(run_split: RunSplit) -> None:
+    outcome, _, metrics = run_split(rows_of(texts(2000)), val=0.5, test=0.49)
+    assert outcome.status == 0
+    n_train = metrics["train"]["rows"]
+    assert n_train < 100
+    assert f"warning: only {n_train} rows to train on, expected at least 100" in outcome.stderr
+
+
+def test_100_training_rows_give_no_warning(run_split: RunSplit) -> None:
+    outcome, _, metrics = run_split(rows_of(texts(200)))
+    assert metrics["train"]["rows"] >= 100
+    assert "warning" not in outcome.stderr
