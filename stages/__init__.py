@@ -1,1 +1,1 @@
-"""The stages of the pipeline, one module each, and the commands around them."""
+"""The stages of the pipeline in dvc.yaml, one module each."""

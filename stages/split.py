@@ -23,24 +23,26 @@ from sentiment.common.params import load_params
 from sentiment.common.tables import SPLITS, batches, open_table, table_writer
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
 
+MIN_TRAIN_ROWS = 100  # a head on 512 features overfits fewer rows
+
 log = logging.getLogger(__name__)
 
 
 def split(
-    tables: Iterator[pa.RecordBatch], schema: pa.Schema, params: SplitParams, output: Path
+    chunks: Iterator[pa.RecordBatch], schema: pa.Schema, params: SplitParams, output: Path
 ) -> dict[str, dict[str, float]]:
     """Write `output`/train.parquet, val.parquet and test.parquet, each in the order of the input.
 
     Returns:
-        By split: rows, the share of all rows, and the share of positive ones.
+        By split: rows, their share of all rows, and the share of positive reviews.
 
     Raises:
-        InputError: a split is empty or with one class only.
+        InputError: a split is empty or has one class only.
     """
     positive = dict.fromkeys(SPLITS, 0)
     with ExitStack() as stack:
         writers = {name: stack.enter_context(table_writer(output / f"{name}.parquet", schema)) for name in SPLITS}
-        for chunk in tables:
+        for chunk in chunks:
             assigned = pa.array(
                 assign_split(text_hash(text, params.salt), params) for text in chunk["text"].to_pylist()
             )
@@ -62,9 +64,9 @@ def split(
 
 
 def main() -> None:
-    """Read the arguments and inputs, do the work, write the outputs."""
+    """Read the prepared reviews; write the three tables (Parquet) and their sizes and balance (JSON)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: %(default)s)")
     parser.add_argument("--reviews", type=Path, required=True, help="the prepared Parquet file")
     parser.add_argument("--output", type=Path, required=True, help="the folder of the three tables to write")
     parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of sizes and balance to write")
@@ -72,9 +74,15 @@ def main() -> None:
 
     params = load_params(args.params, "split", SplitParams)
     table = open_table(args.reviews)
-    rows = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
-    balance = split(iter(rows), table.schema_arrow, params, args.output)
+    chunks = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
+    balance = split(iter(chunks), table.schema_arrow, params, args.output)
     write_json(args.metrics, balance)
+    if (n_train := int(balance["train"]["rows"])) < MIN_TRAIN_ROWS:
+        log.warning(
+            "split: warning: only %d rows to train on, expected at least %d; lower val or test, or add data",
+            n_train,
+            MIN_TRAIN_ROWS,
+        )
     log.info("split: %s rows", ", ".join(f"{name} {size['rows']}" for name, size in balance.items()))
 
 

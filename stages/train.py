@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from dvclive.live import Live
-from pydantic import Field
+from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from sentiment.common.command import run_main
@@ -35,13 +35,21 @@ class Params(StageParams):
 
     seed: int = Field(ge=0)
     head_layers: int = Field(ge=1, le=8)
-    hidden_size: int = Field(ge=1)
+    hidden_size: int = Field(ge=1, le=4096)  # eight layers of 4,096 take 3 GB with their gradients and averages
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _decay_shrinks_weights(self) -> "Params":
+        if (decay := self.learning_rate * self.weight_decay) >= 1:
+            raise ValueError(
+                f"learning_rate * weight_decay below 1, found {decay:g}: each step multiplies by 1 minus it"
+            )
+        return self
 
 
 def train(

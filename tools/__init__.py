@@ -1,1 +1,1 @@
-"""What is run by hand, from a checkout."""
+"""Programs that are run by hand, from a checkout."""

@@ -1,8 +1,8 @@
-"""Writes data/raw/sample.csv: synthetic reviews of clothes in the columns of the real file.
+"""A seed in; data/raw/sample.csv out: synthetic reviews of clothes in the columns of the real file.
 
     python tools/make_sample.py
 
-A stand-in that runs anywhere, not a benchmark: every sentence is put together from the phrases below.
+It lets the pipeline run anywhere and is no benchmark: every sentence is built from the phrases below.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ITEMS = {
     "jacket": ("Jackets", "Jackets"),
     "robe": ("Intimate", "Lounge"),
 }
-# aspect: phrases of praise, phrases of complaint; negation stands on both sides
+# aspect: phrases of praise, phrases of complaint; both have negations
 ASPECTS = {
     "fit": (
         ["it fits like it was cut for me", "not tight anywhere", "the shape is flattering", "true to size"],
@@ -34,7 +34,7 @@ ASPECTS = {
         ["the fabric is soft", "not itchy at all", "the material has a nice weight", "feels like it will last"],
         ["the fabric is scratchy", "so thin you see through it", "not soft", "it pilled after one wash"],
     ),
-    "colour": (
+    "color": (
         ["the color is richer in person", "the pattern is gorgeous", "no fading so far"],
         ["the color looks nothing like the photo", "the pattern is dull", "it faded in the wash"],
     ),
@@ -65,27 +65,27 @@ TURNS = [", but ", ". but ", ". on the other hand, ", ", though "]
 GOOD_ENDS = ["keeping it!", "would buy again.", "so happy with it.", "love it", ""]
 BAD_ENDS = ["it's going back.", "returned it.", "what a letdown.", "would not buy again.", ""]
 GOOD_TITLES = ["Love this {item}", "So pretty", "Great find", "My new favorite", "Not disappointed"]
-BAD_TITLES = ["Disappointed", "Not for me", "Returned this {item}", "InputColumns to love it", "Poor quality"]
+BAD_TITLES = ["Disappointed", "Not for me", "Returned this {item}", "Wanted to love it", "Poor quality"]
 MIXED_TITLES = ["Nice, but...", "Cute {item}, odd fit", "On the fence", "Just ok"]
 
 
 def typo(text: str, rng: random.Random) -> str:
-    """Swap two neighbouring letters, or drop one, somewhere in the text."""
-    place = rng.randrange(1, max(2, len(text) - 2))
-    swapped = text[place + 1 : place + 2] + text[place : place + 1] if rng.random() < 0.6 else text[place : place + 1]
-    return text[:place] + swapped + text[place + 2 :]
+    """Swap two neighboring letters, or drop one, at a random index."""
+    index = rng.randrange(1, max(2, len(text) - 2))
+    first, second = text[index : index + 1], text[index + 1 : index + 2]
+    return text[:index] + (second + first if rng.random() < 0.6 else first) + text[index + 2 :]
 
 
 def body(rating: int, item: str, rng: random.Random) -> str:
-    """Several aspects, praised or blamed as often as the rating suggests, with asides between them."""
+    """Return several aspects, praised or criticized as often as the rating suggests, with asides between them."""
     praised = [rng.random() < PRAISE_BY_RATING[rating] for _ in range(rng.randint(2, 5))]
     aspects = rng.sample(sorted(ASPECTS), len(praised))
-    parts = [rng.choice(ASPECTS[aspect][0 if good else 1]) for aspect, good in zip(aspects, praised, strict=True)]
-    text = rng.choice(OPENINGS) + " " + parts[0]
-    for place, part in enumerate(parts[1:], start=1):
+    phrases = [rng.choice(ASPECTS[aspect][0 if good else 1]) for aspect, good in zip(aspects, praised, strict=True)]
+    text = rng.choice(OPENINGS) + " " + phrases[0]
+    for index, phrase in enumerate(phrases[1:], start=1):
         if rng.random() < 0.25:
             text += rng.choice(JOINTS) + rng.choice(ASIDES)
-        text += rng.choice(JOINTS if praised[place] == praised[place - 1] else TURNS) + part
+        text += rng.choice(JOINTS if praised[index] == praised[index - 1] else TURNS) + phrase
     if rng.random() < 0.6:
         text += ". " + rng.choice(GOOD_ENDS if rng.random() < PRAISE_BY_RATING[rating] else BAD_ENDS)
     if rng.random() < 0.1:
@@ -97,7 +97,7 @@ def body(rating: int, item: str, rng: random.Random) -> str:
 
 
 def title(rating: int, item: str, rng: random.Random) -> str:
-    """Empty for one review in six; mixed ones for middling ratings."""
+    """Return a title: empty for one review in six, often a mixed one for a rating of 3."""
     if rng.random() < 0.16:
         return ""
     if rng.random() < (0.6 if rating == 3 else 0.2):
@@ -106,19 +106,19 @@ def title(rating: int, item: str, rng: random.Random) -> str:
 
 
 def make_rows(count: int, rng: random.Random) -> list[list[object]]:
-    """Return reviews in the columns of `HEADER`; some without text, a few repeated, some rated against their text."""
+    """Return reviews in the columns of `HEADER`; some without text, a few duplicates, some with an unrelated rating."""
     rows: list[list[object]] = []
     for number in range(count):
         item = rng.choice(sorted(ITEMS))
-        meant, *_ = rng.choices(list(RATING_SHARES), list(RATING_SHARES.values()))
-        text = "" if rng.random() < 0.035 else body(meant, item, rng)
-        rating = rng.randint(1, 5) if rng.random() < 0.03 else meant
+        text_rating, *_ = rng.choices(list(RATING_SHARES), list(RATING_SHARES.values()))
+        text = "" if rng.random() < 0.035 else body(text_rating, item, rng)
+        rating = rng.randint(1, 5) if rng.random() < 0.03 else text_rating
         division = rng.choices(["General", "General Petite", ""], [0.64, 0.35, 0.01])[0]
         age = min(95, max(18, round(rng.gauss(43, 12))))
         recommended = int(rng.random() < (0.97 if rating > 3 else 0.2))
         clothing = 100 + sorted(ITEMS).index(item) * 50 + rng.randrange(50)
         rows.append(
-            [number, clothing, age, title(meant, item, rng), text, rating, recommended, int(rng.expovariate(0.4))]
+            [number, clothing, age, title(text_rating, item, rng), text, rating, recommended, int(rng.expovariate(0.4))]
         )
         rows[-1] += [division, *ITEMS[item]]
         if rng.random() < 0.002:
@@ -127,7 +127,7 @@ def make_rows(count: int, rng: random.Random) -> list[list[object]]:
 
 
 def main() -> None:
-    """Read the arguments and inputs, do the work, write the outputs."""
+    """Write the reviews as CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2000, help="reviews to write (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other reviews (default: %(default)s)")

@@ -1,31 +1,102 @@
-"""Runs the `main` of a command: logging, one-line errors, exit status."""
+"""Runs the `main` of a command: logging, one-line errors, signals, exit status."""
 
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
-from sentiment.common.errors import PipelineError
+from sentiment.common.errors import PipelineError, one_line
+
+EXIT_BY_SIGNAL = 128  # plus the signal's number, as a shell reports a process that a signal ended
 
 log = logging.getLogger(__name__)
 
 
-def run_main(main: Callable[[], int | None]) -> None:
-    """Run `main` and exit; errors that a person can fix are shown as one line on standard error.
+def run_main(main: Callable[[], int | None]) -> NoReturn:
+    """Run `main` and exit; an error that a person can fix is shown as one line on standard error.
 
-    Disk errors (full, read-only, not permitted) are among them. Anything else is a defect of this project and keeps
-    its traceback.
+    Disk errors (full, read-only, not permitted) and too little memory are among them. Any other exception is a defect
+    of this project and keeps its traceback. Exit status: that of `main`, 1 after an error, 130 after Ctrl-C, 141 when
+    the reader of standard output is gone, 143 after SIGTERM, 129 after SIGHUP. Files that are half written are removed
+    in each case.
     """
+    _replace_closed_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for library in ("transformers", "huggingface_hub", "httpx", "botocore", "dvclive"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    with _signals_as_exceptions():
+        sys.exit(_status_of(main))
+
+
+class _SignalError(BaseException):
+    """A signal that asks the process to end; raised, so that `finally` and `with` clean up."""
+
+
+def _status_of(main: Callable[[], int | None]) -> int | None:
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()  # here, where a failure can still be reported
     except PipelineError as error:
         log.error("error: %s", error)
+    except BrokenPipeError:  # `| head` has read enough
+        _discard_output()
+        return EXIT_BY_SIGNAL + signal.SIGPIPE
     except OSError as error:
+        _discard_output()
         where = f"{error.filename}: " if error.filename else ""
-        log.error("error: %s%s", where, error.strerror or error)
+        log.error("error: %s%s", where, error.strerror or one_line(error))
+    except MemoryError as error:
+        log.error("error: not enough memory: %s", one_line(error))
     except KeyboardInterrupt:
         log.error("stopped by Ctrl-C")
-        sys.exit(130)
-    sys.exit(1)
+        return EXIT_BY_SIGNAL + signal.SIGINT
+    except _SignalError as error:
+        number = signal.Signals(error.args[0])
+        log.error("stopped by %s", number.name)
+        return EXIT_BY_SIGNAL + number
+    else:
+        return status
+    return 1
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise an exception; one that is ignored (`nohup`) stays ignored."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise _SignalError(number)
+
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _replace_closed_streams() -> None:
+    """Give closed standard streams a descriptor that fails when used, so that no other file gets their number.
+
+    Standard error is different: what is written there is discarded.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.open(os.devnull, os.O_WRONLY))  # noqa: PTH123, SIM115 - lives as long as the process
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def _discard_output() -> None:
+    """Point standard output to nowhere, or Python writes what is left in its buffer at exit and fails again."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # not a file, as under a test runner
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

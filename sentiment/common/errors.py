@@ -23,3 +23,8 @@ class ClassifierError(PipelineError):
 
 class StorageError(PipelineError):
     """Storage that cannot be reached, read or written: names the address and its answer."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an exception as one line; its class name where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,9 +1,11 @@
-"""Files that appear under their name only when they are whole."""
+"""Writes files that appear under their name only when they are complete."""
 
 import csv
 import io
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +13,51 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` on success, remove it on any failure."""
+    """Yield a temporary name beside `path`; rename it to `path` on success, remove it on any failure.
+
+    What a killed process left of the same file is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial_name(path.parent, path.name)
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a new folder in `parent` and remove it at the end; that of a killed process is removed first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = _partial_name(parent, name)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _partial_name(parent: Path, name: str) -> Path:
+    """Return the temporary name of this process; remove those of processes that no longer run."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.(\d+)\.partial")
+    for path in parent.iterdir():
+        if (match := pattern.fullmatch(path.name)) and not _is_running(int(match[1])):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    return parent / f".{name}.{os.getpid()}.partial"
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's, or no process number at all
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -28,7 +67,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write `content` in full precision; NaN is refused, for JSON has none."""
+    """Write `content` in full precision; ValueError for NaN, which JSON does not have."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Reads one section of params.yaml into a stage's own typed model.
+"""A section of params.yaml in; the typed parameters of a stage out, or an error that names the wrong key.
 
 Small and stable on purpose: every stage depends on this file.
 """
@@ -10,12 +10,13 @@ from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
-from sentiment.common.errors import ParamsError
+from sentiment.common.errors import ParamsError, one_line
 
 
 class StageParams(BaseModel):
-    """Base of every stage's `Params`: frozen, strict about types, closed to unknown keys."""
+    """Base of every stage's `Params`: immutable, strict about types, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -45,26 +46,24 @@ def load_params(params: Path, name: str, model: type[StageParamsT]) -> StagePara
     except FileNotFoundError:
         raise ParamsError(f"{params}: no such file; run from the root of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{params}: not readable as YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{params}: not readable as YAML: {one_line(error)}") from None
     if not isinstance(sections, dict) or not isinstance(sections.get(name), dict):
         raise ParamsError(f"{params}: section '{name}' is missing; expected keys {', '.join(model.model_fields)}")
     try:
         # through JSON, where a list may become a tuple while types stay strict
         return model.model_validate_json(json.dumps(sections[name], default=str))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ParamsError(f"{params}: {_explain(name, model, first['type'], first)}") from None
+        raise ParamsError(f"{params}: {_explain(name, model, error.errors()[0])}") from None
 
 
-def _explain(name: str, model: type[StageParams], kind: str, first: object) -> str:
-    """One sentence on the first thing that pydantic found wrong."""
-    assert isinstance(first, dict)
-    key = ".".join([name, *(str(part) for part in first["loc"])])
-    if kind == "extra_forbidden":
+def _explain(name: str, model: type[StageParams], error: ErrorDetails) -> str:
+    """Return one sentence about an error of pydantic."""
+    key = ".".join([name, *map(str, error["loc"])])
+    if error["type"] == "extra_forbidden":
         return f"{key} is unknown; expected one of {', '.join(model.model_fields)}"
-    if kind == "missing":
+    if error["type"] == "missing":
         return f"{key} is missing"
-    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if not first["loc"]:  # a rule on several keys at once
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not error["loc"]:  # a rule on several keys at once
         return f"{name}: expected {message}"
-    return f"{key} is {first['input']!r}, expected {message}"
+    return f"{key} is {error['input']!r}, expected {message}"

@@ -1,4 +1,4 @@
-"""Parquet tables in row groups, so that memory does not grow with their length."""
+"""Reads and writes Parquet tables in row groups, so that memory does not grow with their length."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from sentiment.common.errors import InputError
 from sentiment.common.files import atomic
 
-SPLITS = ("train", "val", "test")  # of the split
-ROWS_PER_GROUP = 16_384
+SPLITS = ("train", "val", "test")
+ROWS_PER_GROUP = 16_384  # some 5 MB of reviews in memory; smaller groups compress worse
 
 
 def open_table(path: Path) -> pq.ParquetFile:
@@ -23,14 +23,14 @@ def open_table(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`")
     try:
-        # without this, all that was read stays in memory until the end
+        # with pre_buffer, all that was read stays in memory until the file is closed
         return pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
 
 
 def read_column(path: Path, name: str) -> pa.ChunkedArray:
-    """Return one whole column; for narrow ones such as ids and labels."""
+    """Return one whole column; meant for narrow ones such as ids and labels. # (n_rows,)"""
     return open_table(path).read(columns=[name]).column(name)
 
 
@@ -40,31 +40,37 @@ def batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS_P
 
 
 class TableWriter:
-    """Gathers record batches into row groups of `ROWS_PER_GROUP` rows; see `table_writer`."""
+    """Collects record batches into row groups of `ROWS_PER_GROUP` rows; see `table_writer`.
+
+    Attributes:
+        rows: written so far.
+        schema: of the table.
+    """
 
     def __init__(self, parquet: pq.ParquetWriter) -> None:
         self.rows = 0
+        self.schema: pa.Schema = parquet.schema
         self._parquet = parquet
-        self._pending = parquet.schema.empty_table()
+        self._pending = self.schema.empty_table()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append a batch of the table's schema."""
         self.rows += batch.num_rows
-        self._pending = pa.concat_tables([self._pending, pa.Table.from_batches([batch], self._parquet.schema)])
+        self._pending = pa.concat_tables([self._pending, pa.Table.from_batches([batch], self.schema)])
         if self._pending.num_rows >= ROWS_PER_GROUP:
-            whole = self._pending.num_rows - self._pending.num_rows % ROWS_PER_GROUP
-            self._parquet.write_table(self._pending.slice(0, whole), row_group_size=ROWS_PER_GROUP)
-            self._pending = self._pending.slice(whole)
+            n_complete = self._pending.num_rows - self._pending.num_rows % ROWS_PER_GROUP
+            self._parquet.write_table(self._pending.slice(0, n_complete), row_group_size=ROWS_PER_GROUP)
+            self._pending = self._pending.slice(n_complete)
 
     def flush(self) -> None:
-        """Write what is left as the last, shorter row group."""
+        """Write the remaining rows as the last, shorter row group."""
         if self._pending.num_rows:
             self._parquet.write_table(self._pending)
 
 
 @contextmanager
 def table_writer(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
-    """Write a Parquet file that appears under `path` only when the block ends well."""
+    """Write a Parquet file that appears under `path` only when the block ends without an error."""
     with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as parquet:
         writer = TableWriter(parquet)
         yield writer

@@ -1,12 +1,13 @@
-"""The schema of a reviews table, and the step from raw columns to text and label.
+"""Raw columns in; id, text, label and rating out, and the schema of their table.
 
 The checks are pandera's: https://pandera.readthedocs.io
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
 import pyarrow
 from pandera.errors import SchemaError
 
@@ -17,41 +18,67 @@ ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
 RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
 
 
-def table_schema(slice_columns: Sequence[str], text_columns: Sequence[str]) -> pyarrow.Schema:
-    """Arrow schema of a prepared table; the text columns it was made of travel along as metadata."""
-    fields = [(ID, pyarrow.string()), (TEXT, pyarrow.string()), (LABEL, pyarrow.int8()), (RATING, pyarrow.int16())]
+RATING_TYPES = (pyarrow.int16(), pyarrow.int32(), pyarrow.float64())  # the first that holds all ratings is taken
+
+
+def table_schema(
+    slice_columns: Sequence[str], text_columns: Sequence[str], rating_type: pyarrow.DataType = RATING_TYPES[0]
+) -> pyarrow.Schema:
+    """Return the Arrow schema of a prepared table; its metadata names the text columns."""
+    fields = [(ID, pyarrow.string()), (TEXT, pyarrow.string()), (LABEL, pyarrow.int8()), (RATING, rating_type)]
     fields += [(name, pyarrow.string()) for name in slice_columns]
     return pyarrow.schema(fields, metadata={"text_columns": "\n".join(text_columns)})
 
 
-def parse_ratings(source: str, raw: pd.Series, lowest: int, highest: int) -> pd.Series:
-    """Return the ratings as whole numbers.
+def smallest_rating_type(ratings: pd.Series) -> pyarrow.DataType:
+    """Return the first of `RATING_TYPES` that holds every rating exactly."""
+    whole = bool((ratings % 1 == 0).all())
+    for rating_type in RATING_TYPES[:-1]:
+        limits = np.iinfo(rating_type.to_pandas_dtype())
+        if whole and ratings.between(limits.min, limits.max).all():
+            return rating_type
+    return RATING_TYPES[-1]
+
+
+def parse_ratings(source: str, raw: pd.Series, lowest: float, highest: float) -> pd.Series:
+    """Return the ratings as float64. # (n_rows,)
 
     Args:
         source: the file's name, for the message.
         raw: ratings as written, indexed by row number.
 
     Raises:
-        InputError: names the first row whose rating is not a whole number from `lowest` to `highest`.
+        InputError: names the first row whose rating is not a number from `lowest` to `highest`.
     """
-    numbers = pd.to_numeric(raw, errors="coerce")
-    schema = pa.SeriesSchema(float, pa.Check(lambda rating: rating.between(lowest, highest) & (rating % 1 == 0)))
+    numbers = pd.to_numeric(raw, errors="coerce").astype(float)
+    schema = pandera.SeriesSchema(float, pandera.Check(lambda rating: rating.between(lowest, highest)))
     try:
-        return schema.validate(numbers.astype(float)).astype("int16")
+        return schema.validate(numbers)
     except SchemaError as error:
         row = error.failure_cases["index"].iloc[0]
         raise InputError(
             f"{source}: row {row}, column '{raw.name}': found {raw.loc[row]!r}, "
-            f"expected a whole number from {lowest} to {highest}"
+            f"expected a number from {format_rating(lowest)} to {format_rating(highest)}"
         ) from None
 
 
-def build_reviews(raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str], positive_above: int) -> pd.DataFrame:
+def format_rating(rating: float) -> str:
+    """Return a whole rating without decimals.
+
+    >>> format_rating(5.0), format_rating(3.7)
+    ('5', '3.7')
+    """
+    return str(int(rating)) if float(rating).is_integer() else str(rating)
+
+
+def build_reviews(
+    raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str], positive_above: float
+) -> pd.DataFrame:
     """Return id, text, label (1 is positive) and rating of every row, in order, texts possibly empty.
 
     The id is a hash of rating and text: it stays when rows are added, removed or sorted.
     """
-    texts = [join_text(parts) for parts in raw[text_columns].itertuples(index=False, name=None)]
-    keys = [f"{hash64(str(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
+    texts = [join_text(fields) for fields in raw[text_columns].itertuples(index=False, name=None)]
+    ids = [f"{hash64(format_rating(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
     label = (ratings > positive_above).astype("int8")
-    return pd.DataFrame({ID: keys, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)
+    return pd.DataFrame({ID: ids, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)

@@ -1,4 +1,4 @@
-"""Assigns a review to train, val or test by a hash of its own text, and of nothing else."""
+"""The text of a review in; "train", "val" or "test" out, by a hash of that text and the salt."""
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ class SplitParams(StageParams):
 
     Attributes:
         salt: hashed with the text; another salt gives a different split.
-        val, test: share of the reviews in each of the two splits; the rest is for training.
+        val, test: share of the reviews in each of the two splits; the others are for training.
     """
 
     salt: str = Field(min_length=1)
@@ -30,14 +30,16 @@ def text_hash(text: str, salt: str) -> int:
     return hash64(salt, normalize_text(text))
 
 
-def assign_split(value: int, params: SplitParams) -> str:
-    """Return "train", "val" or "test" for a hash: the hash over 2**64 is uniform between 0 and 1.
+def assign_split(hashed: int, params: SplitParams) -> str:
+    """Return "train", "val" or "test" for a hash of `text_hash`.
+
+    u = hash / 2**64 is uniform in [0, 1): test below `test`, val in the next `val`, train above.
 
     >>> params = SplitParams(salt="reviews-v1", val=0.1, test=0.1)
-    >>> [assign_split(value, params) for value in (0, 2**64 // 8, 2**64 - 1)]
+    >>> [assign_split(hashed, params) for hashed in (0, 2**64 // 8, 2**64 - 1)]
     ['test', 'val', 'train']
     """
-    u = value / 2**64
+    u = hashed / 2**64
     if u < params.test:
         return "test"
     return "val" if u < params.test + params.val else "train"

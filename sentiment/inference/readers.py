@@ -11,7 +11,7 @@ from itertools import chain
 from typing import IO, Any
 
 from sentiment.common.errors import InputError
-from sentiment.data.csv_reader import RowError, as_text, find_invalid_text, positions, read_records
+from sentiment.data.csv_reader import RowError, as_text, column_indices, find_invalid_text, read_records
 from sentiment.data.text import join_text
 from sentiment.inference.batches import MAX_ROWS, InputBatch, Source, windows
 
@@ -65,7 +65,7 @@ def _from_objects(name: str, lines: Iterator[str], wanted: InputColumns) -> Sour
     known = _record(first, ())
     if isinstance(known, RowError):
         raise InputError(f"{name}: line 1 {known.reason}, expected a JSON object or a text")
-    positions(name, list(known), list(wanted.text_columns))
+    column_indices(name, list(known), list(wanted.text_columns))
     kept = wanted.kept(name, list(known))
     has_id = ID in known
     columns = {ID: "string" if has_id else "int64", **dict.fromkeys(kept, "string")}
@@ -106,9 +106,9 @@ def _record(line: str, text_columns: Sequence[str]) -> dict[str, Any] | RowError
 def from_csv(name: str, file: IO[bytes], wanted: InputColumns) -> Source:
     """A CSV file with a header row."""
     header, records = read_records(name, file)
-    text_places = positions(name, header, list(wanted.text_columns))
+    text_places = column_indices(name, header, list(wanted.text_columns))
     kept = wanted.kept(name, header)
-    kept_places = dict(zip(kept, positions(name, header, kept), strict=True))
+    kept_places = dict(zip(kept, column_indices(name, header, kept), strict=True))
     id_place = header.index(ID) if ID in header else None
 
     def rows() -> Iterator[InputBatch]:
@@ -136,7 +136,7 @@ def from_parquet(name: str, file: IO[bytes], wanted: InputColumns) -> Source:
     except pa.ArrowInvalid as error:
         raise InputError(f"{name}: not a Parquet file ({str(error).splitlines()[0]})") from None
     schema = parquet.schema_arrow
-    positions(name, schema.names, list(wanted.text_columns))
+    column_indices(name, schema.names, list(wanted.text_columns))
     for column in wanted.text_columns:
         kind = schema.field(column).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, also on a full disk."""
+"""Files appear complete or not at all, also on a full disk."""
 
 import json
 import resource
@@ -17,16 +17,16 @@ from sentiment.features.store import feature_writer, read_features
 SCHEMA = pa.schema([("number", pa.int64())])
 
 
-def numbers(start: int, count: int) -> pa.RecordBatch:
+def make_batch(start: int, count: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"number": range(start, start + count)}, SCHEMA)
 
 
-def test_the_old_file_stays_when_writing_fails(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_partial(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     path.parent.mkdir()
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), atomic(path) as partial:
-        partial.write_text("half") / 0
+        _ = partial.write_text("half") // 0
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
 
@@ -39,10 +39,10 @@ def test_json_keeps_full_precision_and_refuses_nan(tmp_path: Path) -> None:
     assert not (tmp_path / "b.json").exists()
 
 
-def test_tables_are_cut_into_even_row_groups(tmp_path: Path) -> None:
+def test_a_table_has_row_groups_of_equal_size_whatever_the_batches(tmp_path: Path) -> None:
     with table_writer(tmp_path / "t.parquet", SCHEMA) as writer:
         for start in range(0, 40_000, 1000):
-            writer.write(numbers(start, 1000))
+            writer.write(make_batch(start, 1000))
     metadata = open_table(tmp_path / "t.parquet").metadata
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     assert sizes == [ROWS_PER_GROUP, ROWS_PER_GROUP, 40_000 - 2 * ROWS_PER_GROUP]
@@ -51,18 +51,18 @@ def test_tables_are_cut_into_even_row_groups(tmp_path: Path) -> None:
     )
 
 
-def test_reading_a_long_table_holds_a_few_groups_only(tmp_path: Path) -> None:
+def test_reading_a_13_mb_table_allocates_less_than_4_mb(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with table_writer(tmp_path / "t.parquet", SCHEMA) as writer:
         for _ in range(100):  # 13 MB that do not compress
             values = rng.integers(0, 2**62, ROWS_PER_GROUP)
             writer.write(pa.RecordBatch.from_pydict({"number": values}, SCHEMA))
     before = pa.total_allocated_bytes()
-    most = max(pa.total_allocated_bytes() - before for _ in batches(tmp_path / "t.parquet"))
-    assert most < 4_000_000
+    peak = max(pa.total_allocated_bytes() - before for _ in batches(tmp_path / "t.parquet"))
+    assert peak < 4_000_000
 
 
-def test_features_read_back_as_written(tmp_path: Path) -> None:
+def test_features_are_read_as_they_were_written(tmp_path: Path) -> None:
     vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
     with feature_writer(tmp_path / "f.npy", 4, 3) as writer:
         writer.write(vectors[:1])
@@ -102,7 +102,7 @@ run_main(lambda: {call})
         ),
     ],
 )
-def test_a_full_disk_is_one_line_and_no_file(tmp_path: Path, imports: str, call: str, name: str) -> None:
+def test_a_full_disk_gives_one_line_and_no_file(tmp_path: Path, imports: str, call: str, name: str) -> None:
     assert hasattr(resource, "RLIMIT_FSIZE")
     rows = "".join(
         f'"{number} {hash(number * 7919)} unlike the others {number**9}",{1 + number % 5}\n' for number in range(20_000)
@@ -125,6 +125,6 @@ def test_a_full_disk_is_one_line_and_no_file(tmp_path: Path, imports: str, call:
     assert not list((tmp_path / name).iterdir())
 
 
-def test_csv_quotes_commas_and_quotes(tmp_path: Path) -> None:
+def test_csv_fields_with_commas_and_quotes_are_quoted(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", [{"a": 'x,"y"', "b": 1.5}])
     assert (tmp_path / "a.csv").read_bytes() == b'a,b\n"x,""y""",1.5\n'

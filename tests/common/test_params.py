@@ -1,4 +1,4 @@
-"""Keys of params.yaml: what is refused, and how it is named."""
+"""Which values of params.yaml are refused, and with which message."""
 
 from pathlib import Path
 
@@ -19,10 +19,11 @@ TRAIN = {
     "weight_decay": "0.0",
     "epochs": "30",
     "batch_size": "16",
+    "threshold": "0.5",
 }
 
 
-def write(folder: Path, **keys: str | None) -> Path:
+def write_params(folder: Path, **keys: str | None) -> Path:
     lines = [f"  {key}: {value}" for key, value in {**TRAIN, **keys}.items() if value is not None]
     path = folder / "params.yaml"
     path.write_text("\n".join(["train:", *lines]))
@@ -32,8 +33,8 @@ def write(folder: Path, **keys: str | None) -> Path:
 @pytest.mark.parametrize(
     ("written", "value"), [("1e-4", 1e-4), ("1E-4", 1e-4), ("1.e-4", 1e-4), (".5e1", 5.0), ("1", 1.0)]
 )
-def test_numbers_arrive_as_numbers(tmp_path: Path, written: str, value: float) -> None:
-    assert load_params(write(tmp_path, learning_rate=written), "train", TrainParams).learning_rate == value
+def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path, written: str, value: float) -> None:
+    assert load_params(write_params(tmp_path, learning_rate=written), "train", TrainParams).learning_rate == value
 
 
 @pytest.mark.parametrize(
@@ -48,18 +49,20 @@ def test_numbers_arrive_as_numbers(tmp_path: Path, written: str, value: float) -
         ({"learning_rate": "-1"}, "train.learning_rate is -1, expected greater than 0"),
         ({"learning_rate": ".nan"}, "train.learning_rate is nan, expected a finite number"),
         ({"dropout": "1.0"}, "train.dropout is 1.0, expected less than 1"),
+        ({"hidden_size": "1000000000"}, "train.hidden_size is 1000000000, expected less than or equal to 4096"),
+        ({"weight_decay": "1e300"}, "train: expected learning_rate * weight_decay below 1, found 1e+296"),
         ({"seed": "[1]"}, "train.seed is [1], expected a valid integer"),
         ({"seed": "2026-11-23"}, "train.seed is '2026-11-23', expected a valid integer"),
     ],
 )
-def test_wrong_keys_are_named_in_full(tmp_path: Path, keys: dict[str, str | None], message: str) -> None:
+def test_a_wrong_key_is_refused_by_its_full_name(tmp_path: Path, keys: dict[str, str | None], message: str) -> None:
     with pytest.raises(ParamsError) as refused:
-        load_params(write(tmp_path, **keys), "train", TrainParams)
+        load_params(write_params(tmp_path, **keys), "train", TrainParams)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_choice_names_what_can_be_chosen(tmp_path: Path) -> None:
+def test_an_unknown_choice_is_refused_with_the_choices(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(
         "encode: {encoder: e, revision: null, max_length: 20, pooling: sum, precision: auto, device: auto}", "utf-8"
@@ -68,7 +71,7 @@ def test_a_choice_names_what_can_be_chosen(tmp_path: Path) -> None:
         load_params(path, "encode", EncodeParams)
 
 
-def test_a_rule_on_two_keys(tmp_path: Path) -> None:
+def test_val_and_test_that_sum_to_1_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("split: {salt: s, val: 0.5, test: 0.5}")
     with pytest.raises(ParamsError, match=r"split: expected val \+ test below 1"):
@@ -83,13 +86,13 @@ def test_a_rule_on_two_keys(tmp_path: Path) -> None:
         ("train: 3", "section 'train' is missing"),
     ],
 )
-def test_files_that_are_no_settings(tmp_path: Path, content: str, message: str) -> None:
+def test_a_file_without_the_section_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content)
     with pytest.raises(ParamsError, match=message):
         load_params(path, "train", TrainParams)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="no such file"):
         load_params(tmp_path / "params.yaml", "train", TrainParams)

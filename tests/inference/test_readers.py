@@ -93,7 +93,7 @@ def test_an_empty_standard_input_is_no_error(predict: Callable) -> None:
         (None, "no such file"),
         (b"", "is empty, expected a header row"),
         (b"headline,body\na,b\n", "column 'Title' is missing; found 'headline', 'body'"),
-        (b"Title,Title,Review Text\na,b,c\n", "column 'Title' stands 2 times"),
+        (b"Title,Title,Review Text\na,b,c\n", "column 'Title' occurs 2 times"),
         (b'Title,"Review Text\n', "the header has a quoted field that is never closed"),
     ],
 )

@@ -1,14 +1,16 @@
-"""Raw reviews to a clean table, and what bad input gets."""
+"""The stage `prepare`: raw reviews to a clean table, counts, and refusals."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from stages import prepare
+from tests.stages.conftest import Outcome
 
 HEADER = "Title,Review Text,Rating,Department Name\n"
 GOOD = HEADER + 'Nice,"Soft, and warm",5,Tops\n,Too big,2,Tops\n'
@@ -24,30 +26,38 @@ PARAMS = {
 }
 
 
+class PrepareRun(NamedTuple):
+    """How the stage ended, the rows of its table and its counts; empty where it failed."""
+
+    outcome: Outcome
+    rows: list[dict[str, Any]]
+    counts: dict[str, float]
+
+
+RunPrepare = Callable[..., PrepareRun]
+
+
 @pytest.fixture
-def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable) -> Callable:
-    """Run prepare on CSV text or bytes; returns the outcome, the rows and the counts."""
+def run_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> RunPrepare:
+    """Run the stage on CSV text or bytes; with None there is no file."""
     monkeypatch.chdir(tmp_path)
 
-    def call(content: str | bytes | None, **params: object) -> tuple:
+    def call(content: str | bytes | None, **params: object) -> PrepareRun:
         if content is not None:
             Path("reviews.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
         Path("params.yaml").write_text(yaml.safe_dump({"prepare": {**PARAMS, **params}}))
         outcome = command(prepare.main, "--output", "out/reviews.parquet", "--metrics", "out/prepare.json")
         if outcome.status:
-            assert not list(Path("out").glob("**/*")), "a failed run leaves nothing behind"
-            return outcome, None, None
-        return (
-            outcome,
-            pq.read_table("out/reviews.parquet").to_pylist(),
-            json.loads(Path("out/prepare.json").read_text()),
-        )
+            assert not list(Path("out").glob("**/*")), "a failed run leaves no file"
+            return PrepareRun(outcome, [], {})
+        rows = pq.read_table("out/reviews.parquet").to_pylist()
+        return PrepareRun(outcome, rows, json.loads(Path("out/prepare.json").read_text()))
 
     return call
 
 
-def test_text_label_rating_and_slices(prepared: Callable) -> None:
-    _, rows, counts = prepared(GOOD)
+def test_a_row_becomes_text_label_rating_and_slices(run_prepare: RunPrepare) -> None:
+    _, rows, counts = run_prepare(GOOD)
     assert [row["text"] for row in rows] == ["Nice. Soft, and warm", "Too big"]
     assert [row["label"] for row in rows] == [1, 0]
     assert [row["rating"] for row in rows] == [5, 2]
@@ -58,11 +68,11 @@ def test_text_label_rating_and_slices(prepared: Callable) -> None:
     }  # fmt: skip
 
 
-def test_every_row_left_out_is_counted_by_reason(prepared: Callable) -> None:
+def test_every_excluded_row_is_counted_by_reason(run_prepare: RunPrepare) -> None:
     repeated = ",Too big,2,Skirts\n,Too big,2,Tops\n,Too big,1,Tops\n"  # the last has another rating
     empty = 'Only a title,"  ",5,Tops\n,,4,Tops\n'
     dropped = ",So so,3,Tops\n"
-    _, rows, counts = prepared(GOOD + repeated + empty + dropped, drop_ratings=[3])
+    _, rows, counts = run_prepare(GOOD + repeated + empty + dropped, drop_ratings=[3])
     assert [(row["text"], row["rating"]) for row in rows] == [
         ("Nice. Soft, and warm", 5),
         ("Too big", 2),
@@ -72,34 +82,34 @@ def test_every_row_left_out_is_counted_by_reason(prepared: Callable) -> None:
     assert (counts["empty_text"], counts["dropped_rating"], counts["repeated"], counts["kept"]) == (2, 1, 2, 3)
 
 
-def test_ids_do_not_depend_on_other_rows(prepared: Callable) -> None:
-    _, rows, _ = prepared(GOOD)
+def test_ids_do_not_depend_on_other_rows(run_prepare: RunPrepare) -> None:
+    _, rows, _ = run_prepare(GOOD)
     header, first, second, _ = GOOD.split("\n")
-    _, turned, _ = prepared("\n".join([header, "A,new one,4,Tops", second, first, ""]))
+    _, turned, _ = run_prepare("\n".join([header, "A,new one,4,Tops", second, first, ""]))
     ids = {row["text"]: row["id"] for row in turned}
     assert all(ids[row["text"]] == row["id"] for row in rows)
     assert len(set(ids.values())) == 3
 
 
-def test_words_that_pandas_takes_for_missing_stay_text(prepared: Callable) -> None:
-    _, rows, _ = prepared(GOOD + "null,NA,1,None\n")
+def test_null_and_na_stay_text(run_prepare: RunPrepare) -> None:
+    _, rows, _ = run_prepare(GOOD + "null,NA,1,None\n")
     assert rows[-1]["text"] == "null. NA"
     assert rows[-1]["Department Name"] == "None"
 
 
-def test_line_ends_inside_texts_are_kept(prepared: Callable) -> None:
-    _, rows, _ = prepared(GOOD.replace("\n", "\r\n") + '"x","one\rtwo\r\nthree",1,Tops\r\n')
+def test_line_ends_inside_a_text_are_kept(run_prepare: RunPrepare) -> None:
+    _, rows, _ = run_prepare(GOOD.replace("\n", "\r\n") + '"x","one\rtwo\r\nthree",1,Tops\r\n')
     assert rows[-1]["text"] == "x. one\rtwo\r\nthree"
 
 
-def test_a_byte_order_mark_and_whole_ratings_as_decimals(prepared: Callable) -> None:
-    outcome, rows, _ = prepared(b"\xef\xbb\xbf" + GOOD.replace(",5,", ",5.0,").encode())
+def test_a_byte_order_mark_and_ratings_such_as_5_0_are_accepted(run_prepare: RunPrepare) -> None:
+    outcome, rows, _ = run_prepare(b"\xef\xbb\xbf" + GOOD.replace(",5,", ",5.0,").encode())
     assert outcome.status == 0
     assert rows[0]["rating"] == 5
 
 
-def test_columns_come_from_params(prepared: Callable) -> None:
-    outcome, rows, _ = prepared(
+def test_columns_and_rating_range_come_from_params(run_prepare: RunPrepare) -> None:
+    outcome, rows, _ = run_prepare(
         "stars;x,body\n9,bad\n70,good\n".replace(";x", ""),
         text_columns=["body"], rating_column="stars", rating_min=0, rating_max=100, positive_above=50, slice_columns=[],
     )  # fmt: skip
@@ -115,17 +125,24 @@ def test_columns_come_from_params(prepared: Callable) -> None:
         (HEADER, "reviews.csv: has a header and no rows"),
         ("Title,Rating,Department Name\nx,5,Tops\n", "column 'Review Text' is missing; found 'Title', 'Rating'"),
         (HEADER.replace("Title", "Rating") + "1,b,5,Tops\n", "column 'Title' is missing"),
-        ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' stands 2 times"),
-        (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a whole number from 1 to 5"),
+        ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' occurs 2 times"),
+        (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a number from 1 to 5"),
         (GOOD + "a,b,0,Tops\n", "row 3, column 'Rating': found '0', expected"),
         (GOOD + "a,b,6,Tops\n", "row 3, column 'Rating': found '6', expected"),
-        (GOOD + "a,b,3.5,Tops\n", "row 3, column 'Rating': found '3.5', expected"),
+        (GOOD + "a,b,5.01,Tops\n", "row 3, column 'Rating': found '5.01', expected"),
+        (GOOD + "a,b,nan,Tops\n", "row 3, column 'Rating': found 'nan', expected"),
         (GOOD + "a,b,,Tops\n", "row 3, column 'Rating': found '', expected"),
         (GOOD + "a,b,inf,Tops\n", "row 3, column 'Rating': found 'inf', expected"),
         (GOOD.encode() + b"a,caf\xe9,5,Tops\n", "row 3 holds byte 0xe9"),
         (GOOD + 'a,"never closed,5,Tops\n' * 3, "row 3 "),
         (GOOD + 'a,"never closed,5,Tops\nb,c,5,Tops\n', "row 3 has a quoted field that is never closed"),
         (GOOD + 'a,"' + "long " * 40_000, "row 3 has a quoted field that is never closed"),
+        (
+            GOOD + 'a,"' + "x" * 131_073 + '",5,Tops\n',
+            "row 3 has a field of 131,073 characters, expected at most 131,072",
+        ),
+        (GOOD + "a," + "x" * 1_100_000 + ",5,Tops\n", "row 3 has a field of more than 1,048,576 characters"),
+        (GOOD + 'a,"' + "long\n" * 300_000, "row 3 has a quoted field that is not closed within 1,048,576 characters"),
         (GOOD + "a,b\0c,5,Tops\n", "row 3 holds a NUL byte"),
         (GOOD + "a,b,5\n", "row 3 has 3 fields, expected 4"),
         (GOOD + "a,b,5,Tops,more\n", "row 3 has 5 fields, expected 4"),
@@ -134,26 +151,82 @@ def test_columns_come_from_params(prepared: Callable) -> None:
         (HEADER + "a,b,1,Tops\n", "all rows left are negative"),
     ],
 )  # fmt: skip
-def test_bad_input_is_refused_in_one_line(prepared: Callable, content: str | bytes | None, message: str) -> None:
-    outcome, _, _ = prepared(content)
+def test_invalid_input_is_refused_in_one_line(
+    run_prepare: RunPrepare, content: str | bytes | None, message: str
+) -> None:
+    outcome, _, _ = run_prepare(content)
     assert outcome.status == 1
     assert message in outcome.stderr
     assert "\n" not in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_folder_instead_of_a_file(prepared: Callable) -> None:
+def test_a_folder_as_source_is_refused(run_prepare: RunPrepare) -> None:
     Path("reviews.csv").mkdir()
-    outcome, _, _ = prepared(None)
+    outcome, _, _ = run_prepare(None)
     assert outcome.status == 1
     assert "reviews.csv: is a folder" in outcome.stderr
 
 
-def test_settings_that_leave_a_class_empty(prepared: Callable) -> None:
-    outcome, _, _ = prepared(GOOD, positive_above=5)
+def test_params_that_leave_a_class_empty_are_refused(run_prepare: RunPrepare) -> None:
+    outcome, _, _ = run_prepare(GOOD, positive_above=5)
     assert "prepare: expected rating_min <= positive_above < rating_max" in outcome.stderr
 
 
-def test_slice_columns_may_not_hide_columns_of_the_table(prepared: Callable) -> None:
-    outcome, _, _ = prepared(GOOD, slice_columns=["text"])
+def test_slice_columns_named_as_columns_of_the_table_are_refused(run_prepare: RunPrepare) -> None:
+    outcome, _, _ = run_prepare(GOOD, slice_columns=["text"])
     assert "slice_columns without text" in outcome.stderr
+
+
+def test_duplicate_slice_columns_are_refused_by_name(run_prepare: RunPrepare) -> None:
+    outcome, _, _ = run_prepare(GOOD, slice_columns=["Department Name", "Department Name"])
+    assert outcome.status == 1
+    assert "prepare: expected slice_columns without duplicates, found 'Department Name' 2 times" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("ratings", "dtype"),
+    [
+        ([-32_768, 32_767], "int16"),
+        ([40_000, 100_000], "int32"),
+        ([-0.9, 3.7], "double"),
+        ([2, 3.5], "double"),
+        ([5_000_000_000, 1], "double"),
+    ],
+)
+def test_ratings_are_stored_in_the_first_type_that_holds_them_all(
+    run_prepare: RunPrepare, ratings: list[float], dtype: str
+) -> None:
+    rows = "".join(f",text {number},{rating}\n" for number, rating in enumerate(ratings))
+    outcome, table, _ = run_prepare(
+        "Title,Review Text,Rating\n" + rows,
+        rating_min=min(ratings), rating_max=max(ratings), positive_above=min(ratings), slice_columns=[],
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.stderr
+    assert [row["rating"] for row in table] == ratings
+    assert [row["label"] for row in table] == [int(rating > min(ratings)) for rating in ratings]
+    assert str(pq.read_schema("out/reviews.parquet").field("rating").type) == dtype
+
+
+def test_ratings_of_40000_to_100000_above_30000_are_positive(run_prepare: RunPrepare) -> None:
+    rows = "".join(f",text {rating},{rating}\n" for rating in (100, 40_000, 65_000, 100_000))
+    _, table, _ = run_prepare(
+        "Title,Review Text,Rating\n" + rows, rating_max=100_000, positive_above=30_000, slice_columns=[]
+    )
+    assert [row["label"] for row in table] == [0, 1, 1, 1]
+
+
+def test_mean_ratings_between_whole_ones_are_kept_dropped_and_labeled_by_value(run_prepare: RunPrepare) -> None:
+    content = "Title,Review Text,Rating\n,worse,-0.9\n,so so,0.5\n,better,3.7\n,best,5\n"
+    _, rows, counts = run_prepare(
+        content, rating_min=-1.0, rating_max=5, positive_above=0.5, drop_ratings=[0.5], slice_columns=[]
+    )
+    assert [(row["rating"], row["label"]) for row in rows] == [(-0.9, 0), (3.7, 1), (5.0, 1)]
+    assert counts["dropped_rating"] == 1
+
+
+def test_the_id_of_a_whole_rating_is_the_same_beside_fractional_ones(run_prepare: RunPrepare) -> None:
+    _, whole, _ = run_prepare(GOOD)
+    _, mixed, _ = run_prepare(GOOD + ",Ok,3.5,Tops\n")
+    assert [row["id"] for row in mixed[:2]] == [row["id"] for row in whole]
+    assert whole[0]["id"] == "903b3b1f9e769f00"

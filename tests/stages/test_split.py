@@ -1,9 +1,10 @@
-"""Where a review goes depends on its own text and the salt, and on nothing else."""
+"""The stage `split`: the split of a review depends on its own text and the salt, and on nothing else."""
 
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,9 @@ import yaml
 
 from sentiment.common.tables import SPLITS, table_writer
 from sentiment.data.schema import table_schema
+from sentiment.data.splitting import text_hash
 from stages import split
+from tests.stages.conftest import Outcome
 
 SCHEMA = table_schema([], ["body"])
 PARAMS = {"salt": "s", "val": 0.2, "test": 0.2}
@@ -20,8 +23,8 @@ PARAMS = {"salt": "s", "val": 0.2, "test": 0.2}
 
 def rows_of(texts: list[str]) -> list[dict[str, object]]:
     return [
-        {"id": f"{place:016x}", "text": text, "label": place % 2, "rating": 1 + 4 * (place % 2)}
-        for place, text in enumerate(texts)
+        {"id": f"{index:016x}", "text": text, "label": index % 2, "rating": 1 + 4 * (index % 2)}
+        for index, text in enumerate(texts)
     ]
 
 
@@ -29,11 +32,22 @@ def texts(count: int) -> list[str]:
     return [f"Review number {number}" for number in range(count)]
 
 
-@pytest.fixture
-def dealt(tmp_path: Path, command: Callable) -> Callable:
-    """Split rows; returns the outcome, the part of each text, and the metrics."""
+class SplitRun(NamedTuple):
+    """How the stage ended, the split of each text and the metrics; empty where it failed."""
 
-    def call(rows: list[dict[str, object]], **params: object) -> tuple:
+    outcome: Outcome
+    split_of: dict[str, str]
+    metrics: dict[str, dict[str, float]]
+
+
+RunSplit = Callable[..., SplitRun]
+
+
+@pytest.fixture
+def run_split(tmp_path: Path, command: Callable[..., Outcome]) -> RunSplit:
+    """Run the stage on rows of a prepared table."""
+
+    def call(rows: list[dict[str, object]], **params: object) -> SplitRun:
         with table_writer(tmp_path / "reviews.parquet", SCHEMA) as writer:
             writer.write(pa.RecordBatch.from_pylist(rows, SCHEMA))
         (tmp_path / "params.yaml").write_text(yaml.safe_dump({"split": {**PARAMS, **params}}))
@@ -42,52 +56,52 @@ def dealt(tmp_path: Path, command: Callable) -> Callable:
             "--output", tmp_path / "split", "--metrics", tmp_path / "split.json",
         )  # fmt: skip
         if outcome.status:
-            return outcome, None, None
-        parts = {
-            row["text"]: part
-            for part in SPLITS
-            for row in pq.read_table(tmp_path / f"split/{part}.parquet").to_pylist()
+            return SplitRun(outcome, {}, {})
+        split_of = {
+            row["text"]: name
+            for name in SPLITS
+            for row in pq.read_table(tmp_path / f"split/{name}.parquet").to_pylist()
         }
-        return outcome, parts, json.loads((tmp_path / "split.json").read_text())
+        return SplitRun(outcome, split_of, json.loads((tmp_path / "split.json").read_text()))
 
     return call
 
 
-def test_shares_and_balance_are_reported(dealt: Callable) -> None:
-    _, parts, metrics = dealt(rows_of(texts(2000)))
-    assert sum(metrics[part]["rows"] for part in SPLITS) == 2000
-    for part, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
-        assert metrics[part]["rows"] == list(parts.values()).count(part)
-        assert metrics[part]["share"] == pytest.approx(share, abs=0.04)
-        assert metrics[part]["positive_share"] == pytest.approx(0.5, abs=0.06)
+def test_metrics_have_rows_share_and_balance_of_each_split(run_split: RunSplit) -> None:
+    _, split_of, metrics = run_split(rows_of(texts(2000)))
+    assert sum(metrics[name]["rows"] for name in SPLITS) == 2000
+    for name, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
+        assert metrics[name]["rows"] == list(split_of.values()).count(name)
+        assert metrics[name]["share"] == pytest.approx(share, abs=0.04)
+        assert metrics[name]["positive_share"] == pytest.approx(0.5, abs=0.06)
 
 
-def test_appending_rows_and_another_order_move_none(dealt: Callable) -> None:
-    _, before, _ = dealt(rows_of(texts(500)))
+def test_more_rows_in_another_order_change_no_split(run_split: RunSplit) -> None:
+    _, before, _ = run_split(rows_of(texts(500)))
     more = rows_of(texts(800))
     random.Random(0).shuffle(more)
-    _, after, _ = dealt(more)
-    assert all(after[text] == part for text, part in before.items())
+    _, after, _ = run_split(more)
+    assert all(after[text] == name for text, name in before.items())
 
 
-def test_texts_that_read_the_same_stay_together(dealt: Callable) -> None:
+def test_texts_that_differ_in_case_or_white_space_are_in_one_split(run_split: RunSplit) -> None:
     base = texts(300)
     wide = [text.replace(" ", "\u00a0") + "\r\n" for text in base]
-    spelt = [text.upper() for text in base] + wide
-    _, parts, _ = dealt(rows_of(base + spelt))
-    for place, text in enumerate(base):
-        assert parts[text] == parts[spelt[place]] == parts[spelt[place + 300]]
+    upper = [text.upper() for text in base]
+    _, split_of, _ = run_split(rows_of(base + upper + wide))
+    for text, upper_text, wide_text in zip(base, upper, wide, strict=True):
+        assert split_of[text] == split_of[upper_text] == split_of[wide_text]
 
 
-def test_another_salt_deals_anew(dealt: Callable) -> None:
-    _, one, _ = dealt(rows_of(texts(500)))
-    _, other, _ = dealt(rows_of(texts(500)), salt="t")
+def test_another_salt_gives_a_different_split(run_split: RunSplit) -> None:
+    _, one, _ = run_split(rows_of(texts(500)))
+    _, other, _ = run_split(rows_of(texts(500)), salt="t")
     assert sum(one[text] != other[text] for text in one) > 150
 
 
-def test_a_known_hash() -> None:
-    """BLAKE2b of salt, line feed and normalize_text text; anyone can compute it: printf 's\\nlove it' | b2sum -l 64."""
-    assert split.text_hash("  LOVE\u00a0 it ", "s") == 0x1AF63112DB2DD0B7
+def test_the_hash_is_blake2b_of_salt_and_normalized_text() -> None:
+    """Computed independently: printf 's\\nlove it' | b2sum -l 64."""
+    assert text_hash("  LOVE\u00a0 it ", "s") == 0x1AF63112DB2DD0B7
 
 
 @pytest.mark.parametrize(
@@ -106,17 +120,17 @@ def test_a_known_hash() -> None:
         ),
     ],
 )
-def test_an_empty_part_or_one_class_is_refused(
-    dealt: Callable, rows: list[dict[str, object]], shares: dict[str, float], message: str
+def test_a_split_that_is_empty_or_has_one_class_is_refused(
+    run_split: RunSplit, rows: list[dict[str, object]], shares: dict[str, float], message: str
 ) -> None:
-    outcome, _, _ = dealt(rows, **shares)
+    outcome, _, _ = run_split(rows, **shares)
     assert outcome.status == 1
     assert message in outcome.stderr
     assert "expected both classes" in outcome.stderr
     assert "\n" not in outcome.stderr
 
 
-def test_a_missing_table_says_what_to_run(command: Callable, tmp_path: Path) -> None:
+def test_a_missing_table_is_refused_with_the_command_to_run(command: Callable[..., Outcome], tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"split": PARAMS}))
     outcome = command(
         split.main, "--params", tmp_path / "params.yaml", "--reviews", tmp_path / "none.parquet",
@@ -124,3 +138,17 @@ def test_a_missing_table_says_what_to_run(command: Callable, tmp_path: Path) -> 
     )  # fmt: skip
     assert outcome.status == 1
     assert "none.parquet: no such file; run `dvc repro` or `dvc pull`" in outcome.stderr
+
+
+def test_fewer_than_100_training_rows_give_a_warning_with_their_number(run_split: RunSplit) -> None:
+    outcome, _, metrics = run_split(rows_of(texts(2000)), val=0.5, test=0.49)
+    assert outcome.status == 0
+    n_train = metrics["train"]["rows"]
+    assert n_train < 100
+    assert f"warning: only {n_train} rows to train on, expected at least 100" in outcome.stderr
+
+
+def test_100_training_rows_give_no_warning(run_split: RunSplit) -> None:
+    outcome, _, metrics = run_split(rows_of(texts(200)))
+    assert metrics["train"]["rows"] >= 100
+    assert "warning" not in outcome.stderr

@@ -1,1 +1,1 @@
-"""Pretrains the bundled encoder from review texts; no stage imports it."""
+"""Pretrains the bundled encoder from the texts of reviews; no stage imports it."""

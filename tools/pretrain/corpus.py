@@ -1,4 +1,4 @@
-"""The texts that the bundled encoder may learn from: those of the split's `train`, and nothing but text."""
+"""Raw reviews in; the texts of the train split out, without ratings or labels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from sentiment.common.errors import InputError
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
 from sentiment.data.text import SEPARATOR, join_text
 
-MIN_TITLES = 100  # below this there is nothing to count
+MIN_TITLES = 100  # an n-gram must occur in 5 titles; with fewer titles than this hardly any does
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Reviews row by row; `titles[i]` is "" where the review has none.
+    """Reviews, row by row.
 
     Attributes:
-        titles: without the body.
+        titles: without the body; "" where the review has no title.
         bodies: without the title.
-        texts: both, joined as the pipeline joins them.
-        hashes: the 64-bit numbers by which the split dealt the texts into `train`.
+        texts: title and body, joined as the pipeline joins them.
+        hashes: the 64-bit hashes by which the texts were assigned to `train`.
     """
 
     titles: list[str] = field(default_factory=list)
@@ -30,39 +30,39 @@ class Corpus:
     texts: list[str] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
 
-    def titled(self) -> NDArray[np.bool_]:
-        """Tell which reviews have a title."""
+    def has_title(self) -> NDArray[np.bool_]:
+        """Return which reviews have a title. # (n_reviews,)"""
         return np.array([title != "" for title in self.titles])
 
     def sorted_hashes(self) -> NDArray[np.uint64]:
-        """Return the hashes in ascending order, so that their order says nothing about the reviews'."""
+        """Return the hashes in ascending order, which does not reveal the order of the reviews. # (n_reviews,)"""
         return np.sort(np.array(self.hashes, dtype="<u8"))
 
 
-def read_corpus(chunks: Iterable[pd.DataFrame], text_columns: list[str], split: SplitParams) -> Corpus:
-    """Keep the reviews that the split puts into `train`, each text once.
+def read_corpus(chunks: Iterable[pd.DataFrame], text_columns: list[str], params: SplitParams) -> Corpus:
+    """Keep the reviews that the stage `split` assigns to `train`, each text once.
 
     Args:
-        chunks: raw rows as strings; of the columns, only `text_columns` are looked at.
+        chunks: raw rows as strings; only `text_columns` are read.
         text_columns: the last is the body, those before it make up the title.
-        split: its salt and sizes decide, exactly as in the stage `split`.
+        params: of the stage `split`.
 
     Raises:
-        InputError: too few of the reviews have a title to learn from.
+        InputError: fewer than `MIN_TITLES` of the reviews have a title.
     """
     corpus = Corpus()
     seen: set[int] = set()
     for raw in chunks:
-        for parts in raw[text_columns].itertuples(index=False, name=None):
-            text = join_text(parts)
-            value = text_hash(text, split.salt)
-            if not text or value in seen or assign_split(value, split) != "train":
+        for fields in raw[text_columns].itertuples(index=False, name=None):
+            text = join_text(fields)
+            hashed = text_hash(text, params.salt)
+            if not text or hashed in seen or assign_split(hashed, params) != "train":
                 continue
-            seen.add(value)
-            corpus.titles.append(SEPARATOR.join(part.strip() for part in parts[:-1] if part.strip()))
-            corpus.bodies.append(parts[-1].strip())
+            seen.add(hashed)
+            corpus.titles.append(SEPARATOR.join(value.strip() for value in fields[:-1] if value.strip()))
+            corpus.bodies.append(fields[-1].strip())
             corpus.texts.append(text)
-            corpus.hashes.append(value)
-    if (found := int(corpus.titled().sum())) < MIN_TITLES:
-        raise InputError(f"{found} training reviews have a title, expected at least {MIN_TITLES} to learn from")
+            corpus.hashes.append(hashed)
+    if (n_titles := int(corpus.has_title().sum())) < MIN_TITLES:
+        raise InputError(f"{n_titles} training reviews have a title, expected at least {MIN_TITLES}")
     return corpus

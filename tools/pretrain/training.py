@@ -1,4 +1,4 @@
-"""The training loop: AdamW, warm-up and cosine decay of the rate, and a moving average of the weights."""
+"""The pretraining loop: AdamW, warm-up and cosine decay of the learning rate, moving average of the weights."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,101 +11,102 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from sentiment.common.errors import EncoderError
-from tools.pretrain.recipe import Recipe
-from tools.pretrain.student import Objectives, Targets
-from tools.pretrain.views import Batch, Views
+from tools.pretrain.augmentation import Batch, ReviewAugmenter
+from tools.pretrain.config import PretrainingConfig
+from tools.pretrain.model import PretrainingHeads, Targets
 
-LAST_RATE = 0.02  # of the full one, at the end
-LONGEST_GRADIENT = 1.0
-BETAS = (0.9, 0.98)
+MIN_LR_RATIO = 0.02  # of the highest learning rate, at the last step: not 0, so that the last batches still count
+MAX_GRAD_NORM = 1.0  # the usual bound for transformers
+ADAM_BETAS = (0.9, 0.98)  # as RoBERTa, for stability
 
 
 @dataclass(frozen=True)
-class Step:
-    """Losses of one optimisation step, `number` of `total`."""
+class StepMetrics:
+    """Losses of optimization step `number` of `total`."""
 
     number: int
     total: int
-    titles: float
-    texts: float
+    title_loss: float
+    text_loss: float
 
 
-@dataclass(frozen=True)
-class Lessons:
-    """All views and targets; see `Targets` for the shapes."""
-
-    views: Views
-    titles: csr_matrix
-    texts: Tensor
-
-    def targets(self, batch: Batch, device: torch.device) -> Targets:
-        """Return what the reviews of a batch are to be mapped to."""
-        titles = torch.from_numpy(self.titles[batch.reviews].toarray())
-        return Targets(titles.to(device), self.texts[torch.from_numpy(batch.reviews)].to(device))
-
-
-def rate(step: int, total: int, recipe: Recipe) -> float:
+def lr_at(step: int, total: int, config: PretrainingConfig) -> float:
     """Return the learning rate of a step, counted from 0: linear warm-up times cosine decay."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / total))
-    return recipe.learning_rate * min(1.0, (step + 1) / recipe.warmup) * (LAST_RATE + (1 - LAST_RATE) * cosine)
+    warmup = min(1.0, (step + 1) / config.warmup_steps)
+    return config.learning_rate * warmup * (MIN_LR_RATIO + (1 - MIN_LR_RATIO) * cosine)
 
 
-def train_student(
-    student: PreTrainedModel, lessons: Lessons, recipe: Recipe, steps: int | None, on_step: Callable[[Step], object]
+def train_model(
+    model: PreTrainedModel,
+    augmenter: ReviewAugmenter,
+    title_distribution: csr_matrix,
+    text_targets: Tensor,
+    config: PretrainingConfig,
+    steps: int | None,
+    on_step: Callable[[StepMetrics], object],
 ) -> None:
-    """Train `student` in place; it ends up with the moving average of its weights, in evaluation mode.
+    """Train `model` in place; it ends with the moving average of its weights, in evaluation mode.
 
     Args:
-        steps: stop after so many; None is `recipe.epochs` rounds over all reviews.
+        title_distribution: target distributions over title n-grams. # (n_reviews, n_ngrams)
+        text_targets: target vectors. # (n_reviews, svd_dim)
+        steps: stop after so many; None is `config.epochs` epochs.
         on_step: called after every step.
 
     Raises:
-        EncoderError: a loss was not a number.
+        EncoderError: a loss was not finite.
     """
-    device = next(student.parameters()).device
-    objectives = Objectives(2 * recipe.hidden, lessons.titles.shape[1], lessons.texts.shape[1], recipe.dropout)
-    objectives.to(device)
-    parameters = [*student.parameters(), *objectives.parameters()]
-    optimizer = torch.optim.AdamW(_groups(parameters, recipe.weight_decay), betas=BETAS)
-    rng = np.random.default_rng(recipe.seed)
-    total = steps or recipe.epochs * sum(1 for _ in lessons.views.epoch(np.random.default_rng(recipe.seed)))
-    average = {name: value.clone() for name, value in student.state_dict().items()}
-    student.train()
-    for number, batch in zip(range(total), _endless(lessons.views, rng), strict=False):
+    device = next(model.parameters()).device
+    heads = PretrainingHeads(2 * config.hidden_size, title_distribution.shape[1], text_targets.shape[1], config.dropout)
+    heads.to(device)
+    parameters = [*model.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameter_groups(parameters, config.weight_decay), betas=ADAM_BETAS)
+    rng = np.random.default_rng(config.seed)
+    total = steps or config.epochs * sum(1 for _ in augmenter.epoch(np.random.default_rng(config.seed)))
+    ema = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    for step, batch in zip(range(total), cycle(augmenter, rng), strict=False):
         for group in optimizer.param_groups:
-            group["lr"] = rate(number, total, recipe)
-        ids = torch.from_numpy(batch.ids).to(device)
+            group["lr"] = lr_at(step, total, config)
+        input_ids = torch.from_numpy(batch.ids).to(device)
         mask = None if batch.mask is None else torch.from_numpy(batch.mask).to(device)
-        hidden = student(input_ids=ids, attention_mask=mask).last_hidden_state
-        titles, texts = objectives(hidden, mask, lessons.targets(batch, device))
-        loss = titles + recipe.text_weight * texts
+        targets = Targets(
+            torch.from_numpy(title_distribution[batch.indices].toarray()).to(device),
+            text_targets[torch.from_numpy(batch.indices)].to(device),
+        )
+        hidden = model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        title_loss, text_loss = heads(hidden, mask, targets)
+        loss = title_loss + config.text_loss_weight * text_loss
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, LONGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
         optimizer.step()
-        _follow(average, student, min(recipe.decay, (number + 1) / (number + 11)))
+        # a shorter average in the first steps, as in TensorFlow's ExponentialMovingAverage, forgets the initial weights
+        update_ema(ema, model, min(config.ema_decay, (step + 1) / (step + 11)))
         if not math.isfinite(loss.item()):
-            raise EncoderError(f"training diverged at step {number + 1}; try a smaller --learning-rate")
-        on_step(Step(number + 1, total, titles.item(), texts.item()))
-    student.load_state_dict(average)
-    student.train(False)
+            raise EncoderError(f"training diverged at step {step + 1}; try a smaller --learning-rate")
+        on_step(StepMetrics(step + 1, total, title_loss.item(), text_loss.item()))
+    model.load_state_dict(ema)
+    model.train(False)
 
 
-def _groups(parameters: list[nn.Parameter], decay: float) -> list[dict[str, object]]:
-    """Leave biases and norms out of weight decay, as is usual."""
+def parameter_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    """Apply weight decay to matrices only, not to biases and norms, as is usual."""
     matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _endless(views: Views, rng: np.random.Generator) -> Iterator[Batch]:
+def cycle(augmenter: ReviewAugmenter, rng: np.random.Generator) -> Iterator[Batch]:
+    """Yield the batches of one epoch after the other, without end."""
     while True:
-        yield from views.epoch(rng)
+        yield from augmenter.epoch(rng)
 
 
 @torch.no_grad()
-def _follow(average: dict[str, Tensor], student: PreTrainedModel, decay: float) -> None:
-    """Move the average towards the weights; early on faster, so that it forgets the start."""
-    for name, value in student.state_dict().items():
+def update_ema(ema: dict[str, Tensor], model: PreTrainedModel, decay: float) -> None:
+    """Move the average towards the weights: ema = decay * ema + (1 - decay) * weights."""
+    for name, value in model.state_dict().items():
         if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
+            ema[name].lerp_(value, 1 - decay)

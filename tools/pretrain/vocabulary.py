@@ -1,7 +1,7 @@
-"""The student's tokenizer: the teacher's, without the pieces that the training texts hardly use.
+"""A WordPiece tokenizer and texts in; the same tokenizer without the tokens that these texts hardly use out.
 
-Four of five pieces go, and with them four fifths of the embedding table, which is most of a small ALBERT. A word
-that lost its own piece falls apart into shorter ones, for every letter stays.
+For the bundled encoder four of five tokens are removed, and with them four fifths of the embedding table, which is most
+of a small ALBERT. A word whose token was removed is split into shorter ones: every single character stays.
 """
 
 import json
@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sentiment.common.errors import EncoderError
 
-PAD, UNKNOWN, FIRST, LAST, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
-CHARACTERS = {prefix + character for character in string.printable for prefix in ("", "##")}
+PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
+CHARACTER_TOKENS = {prefix + character for character in string.printable for prefix in ("", "##")}
 
 
 @dataclass(frozen=True)
@@ -26,64 +26,72 @@ class Vocabulary:
     """A pruned tokenizer.
 
     Attributes:
-        tokenizer: gives the student's ids, `[CLS]` and `[SEP]` included.
-        teacher_ids: the teacher's id of each of the student's pieces, in order.
+        tokenizer: adds `[CLS]` and `[SEP]`.
+        source_ids: each token's id in the source encoder's tokenizer, in order.
     """
 
     tokenizer: Tokenizer
-    teacher_ids: list[int]
+    source_ids: list[int]
 
     def __len__(self) -> int:
-        return len(self.teacher_ids)
+        return len(self.source_ids)
 
-    def pieces_of(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's ids without the special ones."""
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's token ids without special tokens."""
         return [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def as_pretrained(self, max_length: int) -> PreTrainedTokenizerFast:
         """Return the tokenizer as transformers saves and loads it."""
-        named = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+        names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
         return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_object=self.tokenizer, model_max_length=max_length, **named
+            tokenizer_object=self.tokenizer,
+            model_max_length=max_length,
+            **dict(zip(names, SPECIAL_TOKENS, strict=True)),
         )
 
 
-def prune(teacher: PreTrainedTokenizerBase, texts: Sequence[str], min_count: int) -> Vocabulary:
-    """Keep the special pieces, single characters, and the pieces that occur `min_count` times in `texts`.
+def prune(source: PreTrainedTokenizerBase, texts: Sequence[str], min_count: int) -> Vocabulary:
+    """Keep special tokens, single characters, and the tokens that occur at least `min_count` times in `texts`.
 
     Raises:
-        EncoderError: the teacher's tokenizer is not WordPiece with BERT's special tokens.
+        EncoderError: the tokenizer is not WordPiece with BERT's special tokens.
     """
-    whole = getattr(teacher, "backend_tokenizer", None)
-    if whole is None or not isinstance(whole.model, WordPiece) or any(whole.token_to_id(s) is None for s in SPECIAL):
-        raise EncoderError("the teacher's tokenizer must be WordPiece with [PAD], [UNK], [CLS], [SEP] and [MASK]")
-    whole = Tokenizer.from_str(whole.to_str())  # a copy, so that the teacher's own keeps its settings
-    whole.no_truncation()
-    whole.no_padding()
+    backend = getattr(source, "backend_tokenizer", None)
+    if (
+        backend is None
+        or not isinstance(backend.model, WordPiece)
+        or any(backend.token_to_id(token) is None for token in SPECIAL_TOKENS)
+    ):
+        raise EncoderError(f"the source encoder's tokenizer must be WordPiece with {', '.join(SPECIAL_TOKENS)}")
+    backend = Tokenizer.from_str(backend.to_str())  # a copy: the caller's tokenizer keeps its settings
+    backend.no_truncation()
+    backend.no_padding()
     counts: Counter[str] = Counter()
-    for encoding in whole.encode_batch(list(texts), add_special_tokens=False):
+    for encoding in backend.encode_batch(list(texts), add_special_tokens=False):
         counts.update(encoding.tokens)
-    ids = whole.get_vocab()
-    ordered = sorted(ids.keys() - set(SPECIAL), key=ids.__getitem__)
-    kept = [*SPECIAL, *(piece for piece in ordered if counts[piece] >= min_count or piece in CHARACTERS)]
-    return Vocabulary(_wordpiece(whole, kept), [ids[piece] for piece in kept])
+    ids = backend.get_vocab()
+    by_id = sorted(ids.keys() - set(SPECIAL_TOKENS), key=ids.__getitem__)
+    kept = [*SPECIAL_TOKENS, *(token for token in by_id if counts[token] >= min_count or token in CHARACTER_TOKENS)]
+    return Vocabulary(_build_tokenizer(backend, kept), [ids[token] for token in kept])
 
 
-def _wordpiece(like: Tokenizer, pieces: list[str]) -> Tokenizer:
-    """Build a tokenizer of these pieces that cleans and cuts texts as `like` does."""
-    settings = json.loads(like.to_str())["model"]
+def _build_tokenizer(source: Tokenizer, tokens: list[str]) -> Tokenizer:
+    """Build a WordPiece tokenizer of these tokens that normalizes and splits texts as `source` does."""
+    settings = json.loads(source.to_str())["model"]
     model = WordPiece(
-        {piece: place for place, piece in enumerate(pieces)},
-        unk_token=UNKNOWN,
+        {token: token_id for token_id, token in enumerate(tokens)},
+        unk_token=UNK,
         max_input_chars_per_word=settings["max_input_chars_per_word"],
         continuing_subword_prefix=settings["continuing_subword_prefix"],
     )
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = like.normalizer, like.pre_tokenizer, like.decoder
+    tokenizer.normalizer = source.normalizer
+    tokenizer.pre_tokenizer = source.pre_tokenizer
+    tokenizer.decoder = source.decoder
     tokenizer.post_processor = TemplateProcessing(
-        single=f"{FIRST} $A {LAST}",
-        pair=f"{FIRST} $A {LAST} $B:1 {LAST}:1",
-        special_tokens=[(FIRST, pieces.index(FIRST)), (LAST, pieces.index(LAST))],
+        single=f"{CLS} $A {SEP}",
+        pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
+        special_tokens=[(CLS, tokens.index(CLS)), (SEP, tokens.index(SEP))],
     )
-    tokenizer.add_special_tokens(list(SPECIAL))
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     return tokenizer

@@ -1,0 +1,133 @@
+"""How a command ends: exit status, one line on standard error, and no file left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 60  # seconds
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from sentiment.common.command import run_main
+from sentiment.common.files import atomic, scratch_folder
+
+def main():
+    with scratch_folder(Path("out"), "prepare") as folder, atomic(Path("out/file")) as partial:
+        partial.write_text("half")
+        (folder / "reviews").write_text("text")
+        print("ready", flush=True)
+        time.sleep(60)
+
+run_main(main)
+"""
+
+
+def run_code(code: str, cwd: Path, shell_suffix: str = "") -> subprocess.CompletedProcess[str]:
+    """Run Python code under bash, so that streams can be redirected or closed."""
+    return subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {shell_suffix}', sys.executable, code],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=TIMEOUT,
+    )  # fmt: skip
+
+
+def start_writer(cwd: Path) -> subprocess.Popen[str]:
+    """Start a command that writes, and return when its partial files exist."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "message"),
+    [
+        (signal.SIGTERM, 143, "stopped by SIGTERM"),
+        (signal.SIGHUP, 129, "stopped by SIGHUP"),
+        (signal.SIGINT, 130, "stopped by Ctrl-C"),
+    ],
+)
+def test_a_stopped_command_removes_its_partial_files(
+    tmp_path: Path, number: signal.Signals, status: int, message: str
+) -> None:
+    process = start_writer(tmp_path)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == status
+    assert stderr.strip() == message
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    killed = start_writer(tmp_path)
+    killed.kill()
+    killed.communicate(timeout=TIMEOUT)
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(left) == 2
+    running = start_writer(tmp_path)
+    present = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(present) == 2
+    assert not left & present
+    running.terminate()
+    running.communicate(timeout=TIMEOUT)
+
+
+def test_a_run_keeps_the_partial_files_of_one_that_is_alive(tmp_path: Path) -> None:
+    first, second = start_writer(tmp_path), start_writer(tmp_path)
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    for process in (first, second):
+        process.terminate()
+        process.communicate(timeout=TIMEOUT)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_pipe_that_is_closed_early_ends_the_command_silently(tmp_path: Path) -> None:
+    code = "from sentiment.common.command import run_main\nrun_main(lambda: print('x\\n' * 1_000_000))"
+    outcome = run_code(code, tmp_path, "| head -n 1; exit ${PIPESTATUS[0]}")
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (141, "x\n", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "closed"), [("print('label')", ">&-"), ("print('label')", "> /dev/full"), ("sys.stdin.read()", "<&-")]
+)
+def test_a_stream_that_cannot_be_used_is_one_line(tmp_path: Path, body: str, closed: str) -> None:
+    code = f"import sys\nfrom sentiment.common.command import run_main\nrun_main(lambda: {body})"
+    outcome = run_code(code, tmp_path, closed)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("error: ")
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_closed_standard_streams_do_not_change_a_command_that_uses_none(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom sentiment.common.command import run_main\n"
+        "from sentiment.common.files import write_text\nrun_main(lambda: write_text(Path('file'), 'text'))"
+    )
+    outcome = run_code(code, tmp_path, "<&- >&- 2>&-")
+    assert outcome.returncode == 0
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_too_little_memory_is_one_line(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\nfrom sentiment.common.command import run_main\n"
+        "run_main(lambda: np.zeros((10**9, 10**9)) and None)"
+    )
+    outcome = run_code(code, tmp_path)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("error: not enough memory: Unable to allocate")
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
+    outcome = run_code("from sentiment.common.command import run_main\nrun_main(lambda: 1 // 0)", tmp_path)
+    assert outcome.returncode == 1
+    assert "Traceback" in outcome.stderr
