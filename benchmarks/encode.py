@@ -14,7 +14,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AlbertConfig, AlbertModel, pipeline
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronise
-from sentiment.encoder.albert import Albert
+from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig, Precision
 
@@ -88,7 +88,7 @@ def measure(
             vectors[name] = np.asarray(encode(texts))
             synchronise(device)
             seconds[name] = min(seconds[name], perf_counter() - started)
-    assert isinstance(ours.model, Albert)
+    assert isinstance(ours.model, FloatTransformer)
     work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.config)
     for name in compared:
         yield {

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from sentiment.encoder.albert import AlbertConfig
+from sentiment.encoder.families import TransformerConfig
 
 
 def describe(device: str) -> str:
@@ -36,7 +36,7 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def encoder_flops(lengths: list[int], config: AlbertConfig) -> float:
+def encoder_flops(lengths: list[int], config: TransformerConfig) -> float:
     """Return the multiplications and additions that an ALBERT needs for texts of these lengths, padding left out.
 
     By layer and token: 8 h² for query, key, value and output, 4 h i for the feed-forward, 4 h n for attention to n
@@ -44,5 +44,5 @@ def encoder_flops(lengths: list[int], config: AlbertConfig) -> float:
     """
     hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     by_token = 8 * hidden**2 + 4 * hidden * inner
-    once = 2 * config.embedding_size * hidden
+    once = 2 * (config.embedding_size or 0) * hidden
     return float(sum(n * (layers * (by_token + 4 * hidden * n) + once) for n in lengths))

@@ -19,6 +19,7 @@ from sentiment.common.files import write_text
 from sentiment.common.params import load_params
 from sentiment.common.tables import SPLITS, batches, open_table
 from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.encoder.int8_check import N_TEXTS, int8_min_cosine
 from sentiment.features.config import EncodeParams, FeatureMetadata
 from sentiment.features.store import METADATA, feature_writer
 
@@ -50,8 +51,13 @@ def main() -> None:
         for name, path in tables.items():
             encode(path, encoder, args.output / f"{name}.npy", bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
+    first = next(batches(tables["train"], ["text"], N_TEXTS))
     metadata = FeatureMetadata(
-        config=params.encoder_config(), fingerprint=encoder.fingerprint, dim=encoder.dim, text_columns=tuple(columns)
+        config=params.encoder_config(),
+        fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        text_columns=tuple(columns),
+        int8_min_cosine=int8_min_cosine(encoder, first["text"].to_pylist()),
     )
     write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
     log.info("encode: %d reviews, %d-dimensional features", total, encoder.dim)

@@ -8,60 +8,77 @@ import torch
 from numpy.typing import NDArray
 
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.albert import Albert
 from sentiment.encoder.batching import token_batches
-from sentiment.encoder.loading import Pretrained, albert_config, load_pretrained
+from sentiment.encoder.exact import ExactTransformer
+from sentiment.encoder.families import TransformerConfig
+from sentiment.encoder.floating import FloatTransformer
+from sentiment.encoder.loading import Pretrained, load_pretrained
 from sentiment.encoder.transformers import TransformersEncoder
-from sentiment.features.config import EncoderConfig
+from sentiment.features.config import EncoderConfig, Precision
+
+Model = ExactTransformer | FloatTransformer | TransformersEncoder
+BITS: dict[Precision, int] = {"int8": 8, "int16": 16}  # the precisions in exact arithmetic
 
 # tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
 TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
 
 
-def pick_device(requested: str) -> torch.device:
-    """Return the device for "auto", "cpu", "cuda" or "mps"; "auto" prefers CUDA, then MPS.
+def pick_device(requested: str, exact: bool = False) -> torch.device:
+    """Return the device for "auto", "cpu", "cuda" or "mps"; "auto" prefers CUDA, then MPS unless `exact`.
 
     Raises:
         EncoderError: the requested device is not available.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if requested == "auto":
-        requested = next(name for name, is_available in available.items() if is_available)
+        usable = (name for name, is_available in available.items() if is_available and not (exact and name == "mps"))
+        requested = next(usable)
     if not available[requested]:
         raise EncoderError(f"device '{requested}' is not available; set encode.device to auto or cpu")
     return torch.device(requested)
 
 
-def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the dtype to compute in; "auto" is bfloat16 on a CUDA device that has it and float32 elsewhere."""
+def pick_precision(precision: Precision, transformer: TransformerConfig | None) -> Precision:
+    """Return the precision that "auto" means, whatever the machine: int8 for a BERT or an ALBERT, float32 for others.
+
+    Raises:
+        EncoderError: int8 or int16 is asked of another encoder.
+    """
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
+        return "int8" if transformer else "float32"
+    if precision in BITS and transformer is None:
+        raise EncoderError(f"encode.precision {precision} is for BERT and ALBERT with GELU; set it to auto or float32")
+    return precision
+
+
+def build_model(pretrained: Pretrained, precision: Precision, device: torch.device) -> Model:
+    """Return what computes the vectors of an encoder in a precision that `pick_precision` returned."""
+    transformer = pretrained.transformer
+    if transformer and precision in BITS:
+        return ExactTransformer(transformer, pretrained.weights, BITS[precision], device)
     dtype: torch.dtype = getattr(torch, precision)
-    return dtype
+    if transformer:
+        return FloatTransformer(transformer, pretrained.weights, device, dtype)
+    return TransformersEncoder(pretrained.module, device, dtype)
 
 
 class FrozenEncoder:
     """A Hugging Face encoder without pooling layer, in evaluation mode, without gradients.
 
     Attributes:
-        model: this project's own ALBERT, which computes no padding, or transformers' model for other encoders.
+        model: this project's own BERT and ALBERT, or transformers' model for other encoders.
+        precision: what it computes in, never "auto".
         dim: of a feature vector.
-        fingerprint: SHA-256 of the weights, before any change of precision.
+        fingerprint: SHA-256 of weights, config and tokenizer, before any change of precision.
     """
 
-    def __init__(self, pretrained: Pretrained, config: EncoderConfig, device: torch.device) -> None:
+    def __init__(self, pretrained: Pretrained, config: EncoderConfig, device: str = "auto") -> None:
         self.config = config
-        self.device = device
         self.dim = pretrained.hidden_size * (2 if config.pooling == "mean+max" else 1)
         self.fingerprint = pretrained.fingerprint()
-        dtype = pick_dtype(config.precision, device)
-        albert = albert_config(pretrained.config, pretrained.weights)
-        self.model = (
-            Albert(albert, pretrained.weights, device, dtype)
-            if albert
-            else TransformersEncoder(pretrained.module, device, dtype)
-        )
+        self.precision = pick_precision(config.precision, pretrained.transformer)
+        self.device = pick_device(device, exact=self.precision in BITS)
+        self.model = build_model(pretrained, self.precision, self.device)
         self._tokenize = pretrained.tokenize
 
     @classmethod
@@ -69,7 +86,8 @@ class FrozenEncoder:
         """Load encoder and tokenizer; a local folder never touches the network.
 
         Raises:
-            EncoderError: the encoder is unknown, not pinned, incomplete, damaged, or too short for `max_length`.
+            EncoderError: the encoder is unknown, not pinned, incomplete, damaged, too short for `max_length`, or does
+                not compute in this precision.
         """
         pretrained = load_pretrained(config)
         max_positions = pretrained.config.get("max_position_embeddings", config.max_length)
@@ -77,7 +95,7 @@ class FrozenEncoder:
             raise EncoderError(
                 f"encode.max_length is {config.max_length}, but '{config.encoder}' takes at most {max_positions}"
             )
-        return cls(pretrained, config, pick_device(device))
+        return cls(pretrained, config, device)
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None) -> NDArray[np.float32]:

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.albert import AlbertConfig
+from sentiment.encoder.families import TransformerConfig, param_shapes
+from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
 
-# tokenizer classes that tokenizer.json describes completely
-PLAIN_TOKENIZERS = {"TokenizersBackend", "PreTrainedTokenizerFast"}
 Tokenize = Callable[[list[str]], list[list[int]]]
 
 
@@ -32,13 +29,20 @@ class Pretrained:
         config: what its config.json says.
         weights: float32, by transformers' names.
         tokenize: texts to token ids, special tokens included, cut to `max_length`.
-        module: transformers' model; None where an ALBERT was read without it.
+        tokenizer_json: everything that decides the token ids but `max_length`.
+        module: transformers' model; None where the encoder was read without it.
     """
 
     config: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     tokenize: Tokenize
+    tokenizer_json: str
     module: Any = None
+
+    @property
+    def transformer(self) -> TransformerConfig | None:
+        """The configuration of a BERT or an ALBERT, which this project computes itself; None for any other encoder."""
+        return TransformerConfig.parse(self.config, self.weights)
 
     @property
     def hidden_size(self) -> int:
@@ -46,26 +50,25 @@ class Pretrained:
         return int(self.module.config.hidden_size if self.module else self.config["hidden_size"])
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all weights by name."""
+        """Return the SHA-256 of everything in the encoder that decides a vector: config, tokenizer, weights by name."""
         digest = sha256()
+        transformer = self.transformer
+        digest.update(json.dumps(transformer.model_dump() if transformer else identity(self.config)).encode())
+        digest.update(self.tokenizer_json.encode())
         for name, tensor in sorted(self.weights.items()):
             digest.update(json.dumps([name, list(tensor.shape)]).encode())
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
 
 
-def albert_config(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> AlbertConfig | None:
-    """Return the configuration of an ALBERT that this project computes itself; None for any other encoder."""
-    try:
-        albert = AlbertConfig.model_validate(config)
-    except ValidationError:
-        return None
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    return albert if albert.param_shapes().items() <= shapes.items() else None
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the keys that say where it came from and not what it computes."""
+    origin = ("_name_or_path", "name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")
+    return {key: value for key, value in sorted(config.items()) if key not in origin}
 
 
 def load_pretrained(config: EncoderConfig) -> Pretrained:
-    """Load an encoder. A local folder never uses the network; an ALBERT in one does not import transformers.
+    """Load an encoder. A local folder never uses the network; a BERT or an ALBERT in one does not import transformers.
 
     Raises:
         EncoderError: the encoder is unknown, not pinned, incomplete or damaged.
@@ -79,7 +82,7 @@ def load_pretrained(config: EncoderConfig) -> Pretrained:
             "to its commit"
         )
     try:
-        return load_local_albert(folder, config.max_length) or load_with_transformers(config)
+        return load_local_transformer(folder, config.max_length) or load_with_transformers(config)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise EncoderError(f"encode.encoder '{config.encoder}' could not be loaded: {reason}") from None
@@ -93,30 +96,26 @@ def check_weights(folder: Path) -> None:
         raise EncoderError(f"{folder}: no safetensors weights; `git checkout {folder}` or save them as safetensors")
 
 
-def load_local_albert(folder: Path, max_length: int) -> Pretrained | None:
-    """Read an ALBERT from its folder; None where only transformers can load it."""
-    weights_file, tokenizer_file = folder / "model.safetensors", folder / "tokenizer.json"
-    settings_file = folder / "tokenizer_config.json"
-    if not (weights_file.is_file() and tokenizer_file.is_file() and settings_file.is_file()):
-        return None
-    if json.loads(settings_file.read_text(encoding="utf-8")).get("tokenizer_class") not in PLAIN_TOKENIZERS:
+def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:
+    """Read a BERT or an ALBERT from its folder; None where only transformers can load it."""
+    weights_file = folder / "model.safetensors"
+    tokenizer = load_local_tokenizer(folder)
+    if tokenizer is None or not weights_file.is_file():
         return None
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    weights = {name.removeprefix("albert."): weight.float() for name, weight in load_file(weights_file).items()}
-    albert = albert_config(config, weights)
-    if albert is None:
+    prefix = f"{config.get('model_type')}."  # of the names in a file that holds a head, too
+    weights = {name.removeprefix(prefix): weight.float() for name, weight in load_file(weights_file).items()}
+    transformer = TransformerConfig.parse(config, weights)
+    if transformer is None:
         return None
-    try:
-        tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    except Exception as error:  # tokenizers raises no narrower class
-        raise EncoderError(f"{tokenizer_file}: not a tokenizer ({error})") from None
+    tokenizer_json = canonical_json(tokenizer)
     tokenizer.enable_truncation(max_length)
     tokenizer.no_padding()
 
     def tokenize(texts: list[str]) -> list[list[int]]:
         return [tokens.ids for tokens in tokenizer.encode_batch_fast(texts)]
 
-    return Pretrained(config, {name: weights[name] for name in albert.param_shapes()}, tokenize)
+    return Pretrained(config, {name: weights[name] for name in param_shapes(transformer)}, tokenize, tokenizer_json)
 
 
 def load_with_transformers(config: EncoderConfig) -> Pretrained:
@@ -152,4 +151,8 @@ def load_with_transformers(config: EncoderConfig) -> Pretrained:
         ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=config.max_length, **only_ids)["input_ids"]
         return ids
 
-    return Pretrained(hf_config.to_dict(), model.state_dict(), tokenize, model)
+    if not tokenizer.is_fast:
+        raise EncoderError(f"encode.encoder '{config.encoder}': its tokenizer has no tokenizer.json")
+    return Pretrained(
+        hf_config.to_dict(), model.state_dict(), tokenize, canonical_json(tokenizer.backend_tokenizer), model
+    )

@@ -7,7 +7,7 @@ from pydantic import Field
 from sentiment.common.params import StageParams
 
 Pooling = Literal["cls", "mean", "max", "mean+max"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Precision = Literal["auto", "int8", "int16", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -19,7 +19,9 @@ class EncoderConfig(StageParams):
         revision: the commit of a Hugging Face id; null for a folder.
         max_length: tokens kept of each text, special tokens included.
         pooling: how token vectors become one vector.
-        precision: "auto" is bfloat16 on CUDA and float32 elsewhere.
+        precision: "int8" and "int16" compute a BERT or an ALBERT in integers, with the same bits on every processor;
+            the others in floats, whose last digits depend on it. "auto" is int8 for a BERT or an ALBERT and float32 for
+            any other encoder.
     """
 
     encoder: str = Field(min_length=1)
@@ -34,15 +36,18 @@ class FeatureMetadata(StageParams):
 
     Attributes:
         config: the encoder's settings.
-        fingerprint: SHA-256 of the encoder's weights.
+        fingerprint: SHA-256 of the encoder's weights, config and tokenizer.
         dim: of a feature vector.
         text_columns: the columns joined into a text.
+        int8_min_cosine: the least cosine between the int8 and the int16 vector of a text, among the first 256 texts of
+            train; null in another precision.
     """
 
     config: EncoderConfig
     fingerprint: str
     dim: int = Field(ge=1)
     text_columns: tuple[str, ...]
+    int8_min_cosine: float | None = None
 
 
 class EncodeParams(EncoderConfig):

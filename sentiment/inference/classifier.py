@@ -60,7 +60,7 @@ class SentimentClassifier:
             )
         if encoder.fingerprint != trained_on.fingerprint:
             found, expected = encoder.fingerprint[:12], trained_on.fingerprint[:12]
-            raise ClassifierError(f"{name} has weights {found}, but the head was trained on {expected}; {RETRAIN}")
+            raise ClassifierError(f"{name} has fingerprint {found}, but the head was trained on {expected}; {RETRAIN}")
         return cls(classifier, encoder)
 
     def predict_proba(

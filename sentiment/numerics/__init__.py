@@ -1,1 +1,1 @@
-"""Arithmetic with the same result on every processor: exact sums and products, exp, log and their like."""
+"""Arithmetic with the same result on every processor: exact integer products, fixed sums, elementwise functions."""

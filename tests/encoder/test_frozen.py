@@ -1,7 +1,9 @@
 """FrozenEncoder on small models made here, ALBERT and the other classes that people use."""
 
+import json
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -19,7 +21,6 @@ from transformers import (
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder, pick_device
-from sentiment.encoder.loading import Pretrained
 from sentiment.encoder.pooling import pool
 from sentiment.encoder.transformers import TransformersEncoder
 from sentiment.features.config import EncoderConfig
@@ -70,17 +71,18 @@ def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(BertModel(BertConfig(**SMALL, intermediate_size=64)), tmp_path_factory)
+    """A BERT that only transformers computes, for its activation."""
+    return made(BertModel(BertConfig(**SMALL, intermediate_size=64, hidden_act="relu")), tmp_path_factory)
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        BertModel(BertConfig(**SMALL, intermediate_size=64)),
+        BertModel(BertConfig(**SMALL, intermediate_size=64, hidden_act="relu")),
         DistilBertModel(DistilBertConfig(vocab_size=30_000, dim=32, n_layers=2, n_heads=2, hidden_dim=64)),
         AlbertModel(AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64, hidden_act="relu")),
     ],
-    ids=["bert", "distilbert-without-a-pooler", "albert-of-another-activation"],
+    ids=["bert-of-another-activation", "distilbert-without-a-pooler", "albert-of-another-activation"],
 )
 def test_other_encoders(model: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = made(model, tmp_path_factory)
@@ -93,12 +95,35 @@ def test_other_encoders(model: torch.nn.Module, tmp_path_factory: pytest.TempPat
         np.testing.assert_allclose(vector, hidden[0].mean(0), atol=1e-5)
 
 
-def test_the_fingerprint_is_of_the_weights(albert: Path) -> None:
-    model = AlbertModel.from_pretrained(albert, add_pooling_layer=False)
-    fingerprint = FrozenEncoder.load(spec(albert), "cpu").fingerprint
-    assert Pretrained({}, model.state_dict(), list).fingerprint() == fingerprint
-    model.embeddings.word_embeddings.weight.data[0, 0] += 1
-    assert Pretrained({}, model.state_dict(), list).fingerprint() != fingerprint
+def change_weight(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embeddings.LayerNorm.bias"][0] += 1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def change_layers(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+
+
+def change_tokenizer(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | {"normalizer": None}))
+
+
+@pytest.mark.parametrize("change", [change_weight, change_layers, change_tokenizer])
+def test_fingerprint_changes_with_everything_that_decides_a_vector(
+    albert: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    before = FrozenEncoder.load(spec(albert), "cpu")
+    folder = Path(shutil.copytree(albert, tmp_path / "changed"))
+    assert FrozenEncoder.load(spec(folder), "cpu").fingerprint == before.fingerprint
+    change(folder)
+    after = FrozenEncoder.load(spec(folder), "cpu")
+    assert not np.array_equal(after.encode(["Soft AND warm"]), before.encode(["Soft AND warm"]))
+    assert after.fingerprint != before.fingerprint
 
 
 def test_low_precision_stays_close(albert: Path) -> None:
@@ -177,6 +202,16 @@ def test_a_hub_encoder_must_be_pinned() -> None:
 
 def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:
     assert "encode.max_length is 513, but" in refusal(albert, max_length=513)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16"])
+def test_exact_precision_of_another_encoder_is_refused(bert: Path, precision: str) -> None:
+    assert f"encode.precision {precision} is for BERT and ALBERT with GELU" in refusal(bert, precision=precision)
+
+
+def test_auto_is_int8_for_an_albert_and_float32_for_other_encoders(albert: Path, bert: Path) -> None:
+    assert FrozenEncoder.load(spec(albert, precision="auto"), "cpu").precision == "int8"
+    assert FrozenEncoder.load(spec(bert, precision="auto"), "cpu").precision == "float32"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -101,7 +101,7 @@ def test_an_encoder_of_another_revision(copied: Path) -> None:
     tensors = load_file(weights)
     name = min(tensors)
     save_file({**tensors, name: tensors[name] + 1}, weights, {"format": "pt"})
-    with pytest.raises(ClassifierError, match=r"has weights \w{12}, but the head was trained on \w{12}"):
+    with pytest.raises(ClassifierError, match=r"has fingerprint \w{12}, but the head was trained on \w{12}"):
         SentimentClassifier.load(copied)
 
 

@@ -1,4 +1,4 @@
-"""This project's ALBERT against transformers' own, the reference."""
+"""This project's BERT and ALBERT in floats against transformers' own, the reference."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer
 
-from sentiment.encoder.albert import ROWS, Albert
+from sentiment.encoder.floating import ROW_MULTIPLE, FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
 from sentiment.features.config import EncoderConfig, Precision
@@ -67,7 +67,7 @@ def test_vectors_are_those_of_transformers(tmp_path: Path, changes: dict[str, ob
     torch.manual_seed(0)
     folder = saved(AlbertModel(AlbertConfig(**{**SMALL, **changes})), tmp_path)
     encoder = FrozenEncoder.load(spec(folder, pooling), "cpu")
-    assert isinstance(encoder.model, Albert)
+    assert isinstance(encoder.model, FloatTransformer)
     np.testing.assert_allclose(encoder.encode(TEXTS), by_transformers(folder, pooling), rtol=1e-4, atol=1e-4)
 
 
@@ -102,8 +102,8 @@ def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
 def test_an_albert_that_came_through_transformers_gives_the_same_vectors() -> None:
     """As one from the Hub does."""
     direct = FrozenEncoder.load(spec(BUNDLED), "cpu")
-    through = FrozenEncoder(load_with_transformers(spec(BUNDLED)), spec(BUNDLED), torch.device("cpu"))
-    assert isinstance(through.model, Albert)
+    through = FrozenEncoder(load_with_transformers(spec(BUNDLED)), spec(BUNDLED), "cpu")
+    assert isinstance(through.model, FloatTransformer)
     assert through.fingerprint == direct.fingerprint
     np.testing.assert_array_equal(through.encode(TEXTS), direct.encode(TEXTS))
 
@@ -133,10 +133,10 @@ def test_neighbours_take_no_part(precision: Precision, tolerance: float) -> None
     """Nor do the rows that bfloat16 is filled up with."""
     encoder = FrozenEncoder.load(spec(BUNDLED, precision=precision), "cpu")
     ids = encoder.tokenize(TEXTS)
-    assert sum(map(len, ids)) % ROWS, "else nothing is filled up"
+    assert sum(map(len, ids)) % ROW_MULTIPLE, "else nothing is filled up"
     with torch.inference_mode():
-        together = encoder.model.pooled(ids, "mean")
-        alone = torch.cat([encoder.model.pooled([one], "mean") for one in ids])
+        together = encoder.model.encode(ids, "mean")
+        alone = torch.cat([encoder.model.encode([one], "mean") for one in ids])
     np.testing.assert_allclose(together, alone, atol=tolerance)
 
 

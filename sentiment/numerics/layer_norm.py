@@ -1,0 +1,26 @@
+"""Layer norm from fixed sums and elementwise operations.
+
+Ba, Kiros and Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450.
+"""
+
+import torch
+from torch import Tensor
+
+from sentiment.numerics.buffers import Buffers
+from sentiment.numerics.square_root import sqrt
+from sentiment.numerics.sums import row_sums
+
+
+def layer_norm_(x: Tensor, weight: Tensor, bias: Tensor, eps: float, buffers: Buffers) -> Tensor:
+    """Replace each row of x, shape (n_rows, dim), by (row - mean) / sqrt(variance + eps) * weight + bias.
+
+    Args:
+        weight, bias: shape (dim,); where the bias holds no negative zero, neither does the result.
+        eps: added to the variance, which divides by dim as in torch.
+    """
+    n_rows, dim = x.shape
+    squares, scratch = buffers.get("squares", (n_rows, dim)), buffers.get("row_sums", (n_rows, (dim + 1) // 2))
+    x.sub_(row_sums(x, scratch).mul(1 / dim))
+    variance = row_sums(torch.mul(x, x, out=squares), scratch).mul(1 / dim).add_(eps)
+    root = sqrt(variance)
+    return x.mul_(torch.ones_like(root).div_(root)).mul_(weight).add_(bias)

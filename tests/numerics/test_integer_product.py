@@ -1,0 +1,102 @@
+"""Integer products against Python's integers, at the extremes and in between."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentiment.common.errors import EncoderError
+from sentiment.numerics.buffers import Buffers
+from sentiment.numerics.integer_product import _float32, _float64, _native8, _native16, backend, split_bytes
+from tests.conftest import ROOT
+
+CPU = torch.device("cpu")
+LEVELS = {8: 127, 16: 32_639}
+MAKERS = {8: [_float32], 16: [_float64]}
+if backend(CPU) == "native":
+    MAKERS = {8: [_float32, _native8], 16: [_float64, _native16]}
+
+
+def by_python(x: torch.Tensor, weight: torch.Tensor) -> list[list[int]]:
+    columns = [[int(value) for value in row] for row in weight.tolist()]
+    return [[sum(int(a) * b for a, b in zip(row, column, strict=True)) for column in columns] for row in x.tolist()]
+
+
+@st.composite
+def operands(draw: st.DrawFn, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """x of shape (64, n_inputs) and a weight of shape (8, n_inputs), often at the largest integers."""
+    n_inputs = draw(st.sampled_from([8, 64, 1_024, 1_032, 3_072]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    level = LEVELS[bits]
+    tensors = []
+    for n_rows in (64, 8):
+        tensor = torch.randint(-level, level + 1, (n_rows, n_inputs), generator=generator)
+        kind = draw(st.sampled_from(["any", "largest", "smallest", "signs"]))
+        if kind == "signs":
+            tensor = tensor.sign().clamp(min=0).mul(2).sub(1) * level
+        elif kind != "any":
+            tensor.fill_(level if kind == "largest" else -level)
+        tensors.append(tensor.float())
+    return tensors[0], tensors[1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data(), st.sampled_from([8, 16]))
+def test_product_is_that_of_python_integers(data: st.DataObject, bits: int) -> None:
+    x, weight = data.draw(operands(bits))
+    expected = torch.tensor(by_python(x[:4], weight))
+    for make in MAKERS[bits]:
+        product = make(weight)(x, Buffers(CPU))
+        assert torch.equal(product[:4], expected.to(product.dtype)), make.__name__
+
+
+@pytest.mark.skipif(len(MAKERS[8]) == 1, reason="this processor has no exact int8 product")
+@pytest.mark.parametrize("bits", [8, 16])
+def test_native_and_float_products_are_equal(bits: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    level = LEVELS[bits]
+    x, weight = (
+        torch.randint(-level, level + 1, (n, 3_072), generator=generator).float() for n in (192, 256)
+    )  # fmt: skip
+    by_float, native = (make(weight)(x, Buffers(CPU)) for make in MAKERS[bits])
+    assert torch.equal(by_float, native)
+
+
+@given(st.lists(st.integers(-32_639, 32_639), min_size=1))
+def test_bytes_are_in_range_and_give_the_integer(values: list[int]) -> None:
+    x = torch.tensor([values], dtype=torch.float32)
+    high, low = split_bytes(x, Buffers(CPU))
+    assert torch.equal(256 * high + low, x)
+    assert max(high.abs().max(), low.abs().max()) <= 128
+    assert max(high.max(), low.max()) <= 127
+
+
+def backend_in_subprocess(**environment: str) -> subprocess.CompletedProcess[str]:
+    program = (
+        "import torch; from sentiment.numerics.integer_product import backend; print(backend(torch.device('cpu')))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
+        check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_native_products_can_be_refused() -> None:
+    assert backend_in_subprocess(SENTIMENT_INT8="float32").stdout == "float32\n"
+
+
+def test_saturating_int8_products_are_not_taken() -> None:
+    """As on a processor with AVX2 and no int8 instructions."""
+    assert backend_in_subprocess(ONEDNN_MAX_CPU_ISA="AVX2").stdout == "float32\n"
+
+
+def test_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend.cache_clear()
+    monkeypatch.setenv("SENTIMENT_INT8", "fast")
+    with pytest.raises(EncoderError, match="SENTIMENT_INT8 is 'fast'; expected one of auto, native, float32"):
+        backend(CPU)
+    backend.cache_clear()
