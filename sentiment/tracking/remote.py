@@ -1,5 +1,12 @@
-"""The S3 remotes as DVC's own settings describe them, and a boto3 client that signs in as DVC does."""
+"""The S3 remotes of DVC's configuration, and boto3 clients that sign in as DVC does.
 
+    client_for("my-bucket")                 a client for a bucket that a DVC remote names, else the usual AWS chain
+    Remote.read("storage").client()         a client for one remote
+
+This is the one module that resolves endpoint and credentials of S3; every command uses it.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +22,8 @@ from sentiment.common.errors import ParamsError
 DVC_FOLDER = Path(".dvc")
 STORAGE = "storage"
 REVIEWS_SOURCE = "reviews-source"
+# seconds; a server that is up answers a small request in milliseconds, and botocore's 60 s with 5 attempts look hung
+CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 30, 2
 
 
 @dataclass(frozen=True)
@@ -42,18 +51,15 @@ class Remote:
         """
         if not DVC_FOLDER.is_dir():
             raise ParamsError(".dvc: no such folder; run from the root of the project")
-        try:
-            remotes = DvcConfig(str(DVC_FOLDER))["remote"]
-        except ConfigError as error:
-            raise ParamsError(f".dvc/config: {' '.join(str(error).split())}") from None
-        url = str(remotes.get(name, {}).get("url", ""))
+        settings = _dvc_remotes().get(name, {})
+        url = str(settings.get("url", ""))
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not url.startswith("s3://") or not bucket:
             raise ParamsError(
                 f"DVC remote '{name}' is '{url}', expected s3://BUCKET/PREFIX; "
                 f"`dvc remote modify {name} url s3://BUCKET/PREFIX`"
             )
-        return cls(name, bucket, prefix.strip("/"), dict(remotes[name]))
+        return cls(name, bucket, prefix.strip("/"), dict(settings))
 
     @property
     def url(self) -> str:
@@ -62,18 +68,18 @@ class Remote:
 
     @property
     def endpoint(self) -> str:
-        """Return the server's URL, or the words for AWS itself."""
+        """Return the server's URL, or "AWS"."""
         return str(self.settings.get("endpointurl") or "AWS")
 
-    def key(self, *parts: str) -> str:
+    def key(self, *names: str) -> str:
         """Return the key of an object below the prefix."""
-        return "/".join(filter(None, [self.prefix, *parts]))
+        return "/".join(filter(None, [self.prefix, *names]))
 
     def session(self) -> boto3.Session:
         """Return a boto3 session with this remote's keys or profile, or else the usual AWS chain.
 
         Raises:
-            botocore.exceptions.ProfileNotFound: the remote names a profile that this machine has not.
+            botocore.exceptions.ProfileNotFound: this machine does not have the profile that the remote names.
         """
         return boto3.Session(
             aws_access_key_id=self.settings.get("access_key_id"),
@@ -84,15 +90,59 @@ class Remote:
         )
 
     def client(self) -> Any:
-        """Return an S3 client that gives up in seconds, so that a check does not hang."""
+        """Return an S3 client that fails after seconds when the server does not answer."""
         anonymous = {"signature_version": UNSIGNED} if self.settings.get("allow_anonymous_login") else {}
         return self.session().client(
             "s3",
             endpoint_url=self.settings.get("endpointurl"),
             use_ssl=self.settings.get("use_ssl", True),
             verify=self.settings.get("ssl_verify"),
-            config=BotoConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2}, **anonymous),
+            config=BotoConfig(
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                retries={"total_max_attempts": MAX_ATTEMPTS},
+                **anonymous,
+            ),
         )
+
+
+def client_for(bucket: str) -> Any:
+    """Return an S3 client for a bucket.
+
+    A bucket of a DVC remote is reached as DVC reaches it: with the endpoint and credentials in `.dvc/config` and
+    `.dvc/config.local`, which `make s3` writes. The default remote is asked before the others. Any other bucket, and
+    any bucket outside a DVC project, is reached by the usual AWS chain (`AWS_ENDPOINT_URL_S3` names another server).
+
+    Raises:
+        ParamsError: DVC's configuration is not readable.
+    """
+    for remote in s3_remotes():
+        if remote.bucket == bucket:
+            return remote.client()
+    return boto3.Session().client("s3")
+
+
+def s3_remotes() -> Iterator[Remote]:
+    """Yield the `s3://` remotes of the project in this folder, the default one first; none outside a project."""
+    if not DVC_FOLDER.is_dir():
+        return
+    remotes = _dvc_remotes()
+    for name in sorted(remotes, key=lambda name: name != STORAGE):
+        if str(remotes[name].get("url", "")).startswith("s3://"):
+            yield Remote.read(name)
+
+
+def _dvc_remotes() -> dict[str, dict[str, Any]]:
+    """Return the settings of every remote by its name."""
+    try:
+        return dict(DvcConfig(str(DVC_FOLDER))["remote"])
+    except ConfigError as error:
+        raise ParamsError(f".dvc/config: {' '.join(str(error).split())}") from None
+
+
+def local_settings(name: str) -> dict[str, Any]:
+    """Return what `.dvc/config.local` alone says about a remote."""
+    return dict(DvcConfig(str(DVC_FOLDER)).read("local").get("remote", {}).get(name, {}))
 
 
 def write_local_settings(settings: dict[str, dict[str, str]]) -> Path:
