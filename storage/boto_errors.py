@@ -1,4 +1,4 @@
-"""What an error of boto3 means for a person: one sentence that says what to do."""
+"""Turns an error of boto3 into one line that says what it means and what to do."""
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -14,13 +14,13 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-# codes of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 BY_CODE = {
     "InvalidAccessKeyId": "the server does not know this access key id; look at the keys (docs/s3.md)",
     "SignatureDoesNotMatch": "the secret key is wrong for this access key id; look at the keys (docs/s3.md)",
     "ExpiredToken": "the session has expired; `aws sso login`, or fresh keys",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it (NTP)",
-    "NoSuchBucket": "no such bucket; make it, or `dvc remote modify storage url s3://BUCKET/PREFIX`",
+    "NoSuchBucket": "no such bucket; create it, or `dvc remote modify storage url s3://BUCKET/PREFIX`",
     "AccessDenied": "not permitted; these keys need the policy of docs/s3.md",
     "403": "not permitted; these keys need the policy of docs/s3.md",
     "404": "no such object or bucket",
@@ -31,8 +31,8 @@ BY_CODE = {
 }
 NO_CREDENTIALS = "no credentials; `make s3` for a local server, `aws configure` or `aws sso login` for AWS (docs/s3.md)"
 UNREACHABLE = "does not answer; start the local server with `make s3`, or look at endpointurl and the network"
-# the first kind that fits counts
-BY_KIND: tuple[tuple[type[BotoCoreError] | tuple[type[BotoCoreError], ...], str], ...] = (
+# by class; the first that matches is used
+BY_CLASS: tuple[tuple[type[BotoCoreError] | tuple[type[BotoCoreError], ...], str], ...] = (
     (NoCredentialsError, NO_CREDENTIALS),
     (PartialCredentialsError, "half of the credentials is missing; set key and secret (docs/s3.md)"),
     (ProfileNotFound, "no such AWS profile; `aws configure list-profiles` shows them (docs/s3.md)"),
@@ -47,7 +47,7 @@ def explain(error: BotoCoreError | ClientError) -> str:
     if isinstance(error, ClientError):
         code = str(error.response["Error"]["Code"])
         return BY_CODE.get(code, f"{code}: {' '.join(str(error.response['Error'].get('Message', '')).split())}")
-    for kind, meaning in BY_KIND:
-        if isinstance(error, kind):
+    for error_class, meaning in BY_CLASS:
+        if isinstance(error, error_class):
             return meaning
     return " ".join(str(error).split())

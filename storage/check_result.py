@@ -1,4 +1,4 @@
-"""One line a check: ok, a note, or what is broken and what to do."""
+"""The result of one check of `make doctor`, as one line: ok, a note, or what is broken and what to do."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from typing import Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import PipelineError
-from storage.faults import explain
+from storage.boto_errors import explain
 
 Status = Literal["ok", "note", "FAIL"]
+Check = Callable[[], tuple[Status, str]]
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckResult:
     """What one check found.
 
     Attributes:
-        status: "FAIL" when the pipeline cannot work so, "note" when it can.
+        status: "FAIL" when the pipeline cannot work like this, "note" when it can.
         check: the name of the check.
         text: what was found, and for a failure what to do.
     """
@@ -30,23 +31,23 @@ class Line:
         return f"{self.status:<4}  {self.check:<8}  {self.text}"
 
 
-def attempt(check: str, work: Callable[[], tuple[Status, str]]) -> Line:
-    """Do one check; an error that a person can mend becomes its line."""
+def run_check(name: str, check: Check) -> CheckResult:
+    """Run one check; an error that a person can fix becomes its line."""
     try:
-        status, text = work()
+        status, text = check()
     except (BotoCoreError, ClientError) as error:
-        return Line("FAIL", check, explain(error))
+        return CheckResult("FAIL", name, explain(error))
     except PipelineError as error:
-        return Line("FAIL", check, str(error))
+        return CheckResult("FAIL", name, str(error))
     except OSError as error:
-        return Line("FAIL", check, f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-    return Line(status, check, text)
+        return CheckResult("FAIL", name, f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
+    return CheckResult(status, name, text)
 
 
-def until_failure(checks: list[tuple[str, Callable[[], tuple[Status, str]]]]) -> Iterator[Line]:
-    """Yield the lines of checks that build on each other; after a failure the rest would only repeat it."""
-    for name, work in checks:
-        line = attempt(name, work)
-        yield line
-        if line.status == "FAIL":
+def run_until_failure(checks: list[tuple[str, Check]]) -> Iterator[CheckResult]:
+    """Yield the results of checks that build on each other; after a failure the rest would only repeat it."""
+    for name, check in checks:
+        result = run_check(name, check)
+        yield result
+        if result.status == "FAIL":
             return

@@ -1,4 +1,4 @@
-"""The outputs of dvc.lock, the stage that makes each, and the objects that hold them in the remote."""
+"""The outputs in dvc.lock, the stage that makes each, and the objects that hold them in cache and remote."""
 
 import hashlib
 import json
@@ -9,9 +9,12 @@ from typing import Any
 
 import yaml
 from botocore.exceptions import ClientError
+from dvc.config import Config as DvcConfig
 
 from sentiment.common.errors import InputError
-from storage.remote import Remote
+from sentiment.tracking.remote import DVC_FOLDER, Remote
+
+READ_SIZE = 1024**2  # bytes; memory stays small, and hashing is far slower than the calls
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Output:
 
     Attributes:
         stage: the stage's name.
-        path: where it stands in the workspace.
+        path: its path in the workspace.
         md5: its hash; ends in ".dir" for a folder, whose object lists the hashes of its files.
     """
 
@@ -30,19 +33,20 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """An object that the remote lacks, or that holds other bytes than its name says."""
+class DamagedObject:
+    """An object that the remote lacks, or whose bytes do not have the hash in its name."""
 
     output: Output
     url: str
-    found: str
+    missing: bool
 
     def __str__(self) -> str:
-        return f"{self.output.path} (stage {self.output.stage}): {self.url} {self.found}"
+        problem = "is missing" if self.missing else "holds other bytes"
+        return f"{self.output.path} (stage {self.output.stage}): {self.url} {problem}"
 
 
 def read_outputs(lock: Path) -> list[Output]:
-    """Return the outputs that dvc.lock knows by hash.
+    """Return the outputs whose hash dvc.lock records.
 
     Raises:
         InputError: there is no dvc.lock, or it is not readable.
@@ -61,28 +65,41 @@ def read_outputs(lock: Path) -> list[Output]:
         raise InputError(f"{lock}: not readable; `git checkout {lock}`") from None
 
 
-def faults(remote: Remote, client: Any, output: Output) -> Iterator[Fault]:
-    """Read every object of an output from the remote and yield those that are missing or wrong.
+def dvc_cache() -> Path:
+    """Return the folder of DVC's cache."""
+    return Path(DvcConfig(str(DVC_FOLDER))["cache"].get("dir") or DVC_FOLDER / "cache")
 
-    Memory holds one folder's list of files and one chunk of one file.
+
+def is_cached(cache: Path, md5: str) -> bool:
+    """Return whether DVC's cache holds an output, a folder with all of its files."""
+    file = cache / "files" / "md5" / md5[:2] / md5[2:]
+    if not file.is_file():
+        return False
+    if not md5.endswith(".dir"):
+        return True
+    entries = json.loads(file.read_text(encoding="utf-8"))
+    return all(is_cached(cache, entry["md5"]) for entry in entries)
+
+
+def damaged_objects(remote: Remote, client: Any, output: Output) -> Iterator[DamagedObject]:
+    """Read every object of an output from the remote and yield those that are missing or have other bytes.
+
+    Memory holds one folder's list of files and `READ_SIZE` bytes of one file.
     """
-    content = _object_md5(remote, client, output.md5)
-    yield from _judge(remote, output, output.md5, content)
-    if output.md5.endswith(".dir") and content == output.md5.removesuffix(".dir"):
-        key = _key(remote, output.md5)
-        listed = json.loads(client.get_object(Bucket=remote.bucket, Key=key)["Body"].read())
-        for entry in listed:
-            part = Output(output.stage, f"{output.path}/{entry['relpath']}", entry["md5"])
-            yield from _judge(remote, part, part.md5, _object_md5(remote, client, part.md5))
+    actual = _object_md5(remote, client, output.md5)
+    yield from _compare(remote, output, actual)
+    if output.md5.endswith(".dir") and actual == output.md5.removesuffix(".dir"):
+        listing = client.get_object(Bucket=remote.bucket, Key=_key(remote, output.md5))["Body"].read()
+        for entry in json.loads(listing):
+            file = Output(output.stage, f"{output.path}/{entry['relpath']}", entry["md5"])
+            yield from _compare(remote, file, _object_md5(remote, client, file.md5))
 
 
-def _judge(remote: Remote, output: Output, name: str, content: str | None) -> Iterator[Fault]:
-    """Yield a fault when an object's content does not bear out its name."""
-    url = f"s3://{remote.bucket}/{_key(remote, name)}"
-    if content is None:
-        yield Fault(output, url, "is missing")
-    elif content != name.removesuffix(".dir"):
-        yield Fault(output, url, "holds other bytes")
+def _compare(remote: Remote, output: Output, actual: str | None) -> Iterator[DamagedObject]:
+    """Yield a damaged object unless the hash of its bytes is the one in its name."""
+    if actual != output.md5.removesuffix(".dir"):
+        url = f"s3://{remote.bucket}/{_key(remote, output.md5)}"
+        yield DamagedObject(output, url, missing=actual is None)
 
 
 def _key(remote: Remote, md5: str) -> str:
@@ -99,6 +116,6 @@ def _object_md5(remote: Remote, client: Any, md5: str) -> str | None:
             return None
         raise
     digest = hashlib.md5(usedforsecurity=False)  # the hash that DVC names objects by
-    for chunk in body.iter_chunks(1024**2):
-        digest.update(chunk)
+    for data in body.iter_chunks(READ_SIZE):
+        digest.update(data)
     return digest.hexdigest()

@@ -1,10 +1,10 @@
-"""`dvc pull`, and where it fails: which object is at fault, which stage makes it, and how to mend it.
+"""`dvc pull`, and where it fails: the cause, which stage makes the output, and how to repair it.
 
     python -m storage.pull          what `make pull` does
-    python -m storage.pull -j 2     arguments go to `dvc pull`
+    python -m storage.pull -j 2     arguments are passed to `dvc pull`
 
-DVC itself hashes what comes back (`verify true`), drops wrong bytes and names the output that it cannot give; it does
-not say why, nor which stage makes the output. This asks the remote about exactly the outputs that are not here.
+DVC itself hashes what it downloads (`verify true`), drops wrong bytes and names the output that is missing; it does
+not say why, nor which stage makes the output. This asks the remote about exactly the outputs that DVC's cache lacks.
 """
 
 import argparse
@@ -15,37 +15,45 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.command import run_main
-from storage.faults import explain
-from storage.outputs import Fault, faults, read_outputs
-from storage.remote import STORAGE, Remote
+from sentiment.tracking.remote import STORAGE, Remote
+from storage.boto_errors import explain
+from storage.outputs import DamagedObject, damaged_objects, dvc_cache, is_cached, read_outputs
 
 log = logging.getLogger(__name__)
 
 
-def advice(fault: Fault) -> str:
-    """Return the commands that mend a fault; DVC never overwrites an object, so wrong bytes are deleted first."""
-    again = f"`dvc repro {fault.output.stage}`, then `dvc push`"
-    return again if fault.found == "is missing" else f"`aws s3 rm {fault.url}`, {again}"
+def repair(damaged: DamagedObject) -> str:
+    """Return the commands that repair an object; DVC never overwrites one, so wrong bytes are deleted first."""
+    commands = f"`dvc repro {damaged.output.stage}`, then `dvc push`"
+    return commands if damaged.missing else f"`aws s3 rm {damaged.url}`, {commands}"
+
+
+def log_causes(remote: Remote) -> None:
+    """Log why `dvc pull` failed, at least one line."""
+    n_damaged = 0
+    try:
+        client = remote.client()
+        client.list_objects_v2(Bucket=remote.bucket, Prefix=remote.key(""), MaxKeys=1)
+        for output in read_outputs(Path("dvc.lock")):
+            if not is_cached(dvc_cache(), output.md5):
+                for damaged in damaged_objects(remote, client, output):
+                    n_damaged += 1
+                    log.error("pull: %s; %s", damaged, repair(damaged))
+    except (BotoCoreError, ClientError) as error:
+        log.error("pull: %s at %s: %s", remote.url, remote.endpoint, explain(error))
+        return
+    if not n_damaged:
+        log.error("pull: %s holds every output of dvc.lock; DVC's message above names the cause", remote.url)
 
 
 def main() -> int:
-    """Run `dvc pull`; where it fails, log one line for each object at fault. Returns DVC's exit status."""
+    """Run `dvc pull`; where it fails, log the causes. Returns DVC's exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    _, rest = parser.parse_known_args()
+    _, dvc_arguments = parser.parse_known_args()
 
-    status = subprocess.run(["dvc", "pull", *rest]).returncode
-    if not status:
-        return 0
-    remote = Remote.read(STORAGE)
-    # a folder or file that could not be pulled is not in the workspace: DVC checks out whole outputs only
-    absent = [output for output in read_outputs(Path("dvc.lock")) if not Path(output.path).exists()]
-    try:
-        client = remote.client()
-        for output in absent:
-            for fault in faults(remote, client, output):
-                log.error("pull: %s; %s", fault, advice(fault))
-    except (BotoCoreError, ClientError) as error:
-        log.error("pull: %s: %s", remote.url, explain(error))
+    status = subprocess.run(["dvc", "pull", *dvc_arguments]).returncode
+    if status:
+        log_causes(Remote.read(STORAGE))
     return status
 
 

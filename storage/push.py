@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def earlier_runs(cache: Path) -> list[tuple[str, str]]:
-    """Return key and value of every run in the run cache, which lie in runs/KK/KEY/VALUE."""
+    """Return key and value of every run in the run cache, whose files are runs/KK/KEY/VALUE."""
     return sorted((path.parent.name, path.name) for path in cache.glob("runs/*/*/*") if path.is_file())
 
 
 def push_runs() -> tuple[int, int]:
-    """Push what the run cache names and this cache holds; return how many objects were pushed, and how many failed."""
-    # takes seconds to import, so --help does without
+    """Push the outputs of earlier runs in this cache; return how many objects were pushed and how many failed."""
+    # takes seconds to import, so --help does not wait for it
     from dvc.repo import Repo
 
     pushed = failed = 0

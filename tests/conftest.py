@@ -4,14 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from filelock import FileLock
 
 from sentiment.common.files import write_text
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parent.parent
 
@@ -152,3 +157,12 @@ def reviews_csv() -> Path:
     if not path:
         pytest.skip("REVIEWS_CSV names no file of real reviews")
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def s3_server(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Server]":
+    """A local S3 server for all tests of a session; every test writes below a prefix or into a bucket of its own."""
+    from tests.s3_server import running_server  # it imports this module
+
+    with running_server(project_template.clone(tmp_path_factory.mktemp("s3_server") / "project")) as server:
+        yield server

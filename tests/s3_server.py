@@ -1,9 +1,10 @@
-"""A local S3 server as the tests use it, and what they need to watch it."""
+"""The local S3 server as the tests use it: started as a person starts it, from a project of its own."""
 
 import random
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,18 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from dvc.config import Config as DvcConfig
 
-from storage.identities import Identities, Keys
+from storage.credentials import AccessKey, Credentials
 from storage.process import ServerError, check_ports, find
 from tests.conftest import Project
 
 BUCKET = "sentiment-dvc"
-PUBLIC = "dlai-practical-data-science"
+PUBLIC_BUCKET = "dlai-practical-data-science"
+REGION = "us-east-1"
 
 
-@dataclass
-class Server:
-    """A local S3 server started as people start it, from a project of its own."""
+@dataclass(frozen=True)
+class S3Server:
+    """A local S3 server, started by `python -m storage.server` in a project of its own."""
 
     project: Project
     port: int
@@ -34,74 +36,104 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def identities(self) -> Identities:
-        return Identities.load_or_create(self.project.root / ".s3" / "identities.json", PUBLIC)
+    def folder(self) -> Path:
+        return self.project.root / ".s3"
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials.load(self.folder / "identities.json")
 
     @property
     def process(self) -> psutil.Process | None:
-        return find(self.project.root / ".s3" / "data")
+        return find(self.folder / "data")
 
-    def call(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.project.run("python", "-m", "storage.server", *words, check=check)
+    def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.project.run("python", "-m", "storage.server", *arguments, check=check)
 
     def start(self) -> subprocess.CompletedProcess[str]:
         return self.call("start", "--port", str(self.port))
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Stop it as a power cut would."""
         process = self.process
         assert process
         process.kill()
         process.wait(10)
 
-    def client(self, keys: Keys | None = None) -> Any:
-        keys = keys or self.identities.developer
-        return self._client(
-            aws_access_key_id=keys.access_key_id, aws_secret_access_key=keys.secret_access_key, region_name="us-east-1"
+    def environment(self, key: AccessKey | None = None) -> dict[str, str]:
+        """Return the AWS variables that name this server."""
+        key = key or self.credentials.developer
+        return {
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+        }
+
+    def client(self, key: AccessKey | None = None) -> Any:
+        key = key or self.credentials.developer
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
         )
 
-    def stranger(self) -> Any:
-        return self._client(config=Config(signature_version=UNSIGNED), region_name="us-east-1")
-
-    def _client(self, **how: Any) -> Any:
-        return boto3.client("s3", endpoint_url=self.endpoint, **how)
+    def anonymous_client(self) -> Any:
+        unsigned = Config(signature_version=UNSIGNED)
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name=REGION, config=unsigned)
 
     def connect(self, project: Project, prefix: str, **settings: str) -> None:
         """Point a project's DVC at this server, below a prefix of its own; a setting of "" is left out."""
-        keys = self.identities.developer
-        own = {
+        key = self.credentials.developer
+        defaults = {
             "url": f"s3://{BUCKET}/{prefix}",
             "endpointurl": self.endpoint,
-            "region": "us-east-1",
-            "access_key_id": keys.access_key_id,
-            "secret_access_key": keys.secret_access_key,
-        } | settings
+            "region": REGION,
+            "access_key_id": key.access_key_id,
+            "secret_access_key": key.secret_access_key,
+        }
         with DvcConfig(str(project.root / ".dvc")).edit("local") as local:
-            local["remote"] = {"storage": {name: value for name, value in own.items() if value}}
+            local["remote"] = {"storage": {name: value for name, value in (defaults | settings).items() if value}}
 
-    def keys_below(self, prefix: str) -> set[str]:
+    def object_keys(self, prefix: str) -> set[str]:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
         return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
 
     def copy(self, source: str, prefix: str) -> None:
         """Copy every object below one prefix to another, inside the server."""
-        for key in self.keys_below(source):
+        for key in self.object_keys(source):
             target = prefix + key.removeprefix(source)
             self.client().copy_object(Bucket=BUCKET, Key=target, CopySource={"Bucket": BUCKET, "Key": key})
 
 
+@contextmanager
+def running_server(project: Project) -> Iterator[S3Server]:
+    """Start a server in a project, and stop it when the block ends."""
+    server = S3Server(project, free_port())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.call("stop")
+        assert server.process is None
+
+
 def free_port() -> int:
-    """Return a port that, with its neighbours and their twins, is free."""
-    while True:
+    """Return a port that is free, and with it all others that a server on it needs."""
+    for _ in range(100):
         port = random.randrange(20_000, 40_000)
         try:
             check_ports(port)
         except ServerError:
             continue
         return port
+    raise AssertionError("no free port in 100 tries")
 
 
-def begin(project: Project, *command: str) -> "subprocess.Popen[str]":
+def start_command(project: Project, *command: str) -> "subprocess.Popen[str]":
     """Start a command in a project and do not wait for it."""
     return subprocess.Popen(
         command,
@@ -113,15 +145,15 @@ def begin(project: Project, *command: str) -> "subprocess.Popen[str]":
     )
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Return when a condition holds; fail when it does not hold in time."""
-    end = time.monotonic() + seconds
+def wait_for(condition: Callable[[], object], timeout: float = 60) -> None:
+    """Return when a condition holds; fail when it does not hold within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < deadline, f"did not happen within {timeout} s"
         time.sleep(0.02)
 
 
-def size_of(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
     """Return the bytes below a folder; files may come and go meanwhile."""
     total = 0
     for path in folder.rglob("*"):

@@ -1,4 +1,4 @@
-"""A real S3 server for the tests, and projects whose DVC remote is on it."""
+"""Projects whose DVC remote is on the local S3 server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,19 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
-from tests.storage.local_server import Server, free_port
-
-
-def make_server(project: Project) -> Iterator[Server]:
-    server = Server(project, free_port())
-    server.start()
-    yield server
-    server.call("stop")
-    assert server.process is None
+from tests.s3_server import S3Server, running_server
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_aws_of_this_machine() -> Iterator[None]:
+def _without_aws_settings() -> Iterator[None]:
     """Hide the user's own AWS settings, and do not look for an instance role."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
@@ -29,28 +21,25 @@ def _no_aws_of_this_machine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def server(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the session; every test has a prefix of its own."""
-    yield from make_server(project_template.clone(tmp_path_factory.mktemp("server") / "project"))
-
-
 @pytest.fixture
-def server_to_kill(project_template: Project, tmp_path: Path) -> Iterator[Server]:
-    """A server that a test may kill."""
-    yield from make_server(project_template.clone(tmp_path / "server"))
+def own_s3_server(project_template: Project, tmp_path: Path) -> Iterator[S3Server]:
+    """A server of the test's own, which it may stop, kill and restart."""
+    with running_server(project_template.clone(tmp_path / "server")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def pushed(completed_template: Project, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def pushed_project(
+    completed_template: Project, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
     """A project run with threshold 0.6 after 0.5, pushed with its run cache below the prefix "pushed".
 
-    Leave it as it is: clone it, and copy its objects to change them.
+    Only to be read: clone it, and copy its objects to change them.
     """
     project = completed_template.clone(tmp_path_factory.mktemp("pushed") / "project")
     (project.root / ".dvc" / "cache").parent.mkdir(exist_ok=True)
     project.run("cp", "-r", str(completed_template.root / ".dvc" / "cache"), ".dvc/cache")
-    server.connect(project, "pushed")
+    s3_server.connect(project, "pushed")
     project.run("dvc", "checkout")
     project.set_params(train={"threshold": 0.6})
     project.run("dvc", "repro")
