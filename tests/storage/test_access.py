@@ -1,47 +1,46 @@
 """What `make doctor` and DVC say when the remote cannot be used, and who may read the bucket."""
 
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from storage.identities import Keys
-from storage.remote import STORAGE, Remote
-from storage.remote_checks import remote_lines
-from tests.storage.local_server import BUCKET, PUBLIC, free_port, size_of
+from sentiment.tracking.remote import STORAGE, Remote
+from storage.credentials import AccessKey
+from storage.remote_checks import remote_checks
+from tests.conftest import Project
+from tests.s3_server import BUCKET, PUBLIC_BUCKET, S3Server, folder_size, free_port
 
 
-def lines_of(doctor: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
+def results_of(doctor: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
     """Return status and text by check."""
-    parts = [line.split(maxsplit=2) for line in doctor.stdout.splitlines()]
-    return {check: (status, text) for status, check, text in parts}
+    rows = [line.split(maxsplit=2) for line in doctor.stdout.splitlines()]
+    return {check: (status, text) for status, check, text in rows}
 
 
-def cases(server):
-    """The settings that spoil a remote, the check that must fail, and what its line must say."""
-    reader = server.identities.reader
+def broken_remotes(server: S3Server) -> dict[str, tuple[dict[str, str], str, str]]:
+    """Return the settings that break a remote, the check that must fail, and words of its line."""
     no_keys = {"access_key_id": "", "secret_access_key": ""}
     return {
         "wrong secret": ({"secret_access_key": "wrong"}, "bucket", "secret key is wrong"),
         "unknown key": ({"access_key_id": "nobody"}, "bucket", "does not know this access key id"),
         "no credentials": (no_keys, "identity", "no credentials; `make s3`"),
         "no bucket": ({"url": "s3://no-such-bucket/x"}, "bucket", "no such bucket"),
-        "no write": (
-            {"access_key_id": reader.access_key_id, "secret_access_key": reader.secret_access_key},
-            "write",
-            "not permitted",
-        ),
-        "unreachable": ({"endpointurl": f"http://127.0.0.1:{free_port()}"}, "clock", "does not answer"),
+        "unreachable": ({"endpointurl": f"http://127.0.0.1:{free_port()}"}, "server", "does not answer"),
     }
 
 
-CASES = ("wrong secret", "unknown key", "no credentials", "no bucket", "no write", "unreachable")
+CASES = ("wrong secret", "unknown key", "no credentials", "no bucket", "unreachable")
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_remote_that_cannot_be_used(case, server, bare_project, monkeypatch):
-    settings, check, says = cases(server)[case]
-    server.connect(bare_project, "access", **settings)
+def test_remote_with_broken_settings_fails_one_check_in_one_line(
+    case: str, s3_server: S3Server, bare_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, check, words = broken_remotes(s3_server)[case]
+    s3_server.connect(bare_project, "access", **settings)
     (bare_project.root / "data.txt").write_text(case)
     bare_project.run("dvc", "add", "data.txt")
     cache = bare_project.root / ".dvc" / "cache"
@@ -54,64 +53,94 @@ def test_a_remote_that_cannot_be_used(case, server, bare_project, monkeypatch):
     assert before
 
     monkeypatch.chdir(bare_project.root)
-    lines = list(remote_lines(Remote.read(STORAGE)))  # the command's own checks of the remote, without importing torch
-    assert [line.check for line in lines if line.status == "FAIL"] == [check]
-    assert says in lines[-1].text
-    assert not [line for line in lines if server.identities.developer.secret_access_key in str(line)]
-    assert len(str(lines[-1]).splitlines()) == 1
+    results = list(
+        remote_checks(Remote.read(STORAGE))
+    )  # the command's own checks of the remote, without importing torch
+    assert [result.check for result in results if result.status == "FAIL"] == [check]
+    assert words in results[-1].text
+    assert not [result for result in results if s3_server.credentials.developer.secret_access_key in str(result)]
+    assert len(str(results[-1]).splitlines()) == 1
 
 
-def test_the_doctor_exits_with_1_when_something_is_broken(server, project):
-    server.connect(project, "broken", endpointurl=f"http://127.0.0.1:{free_port()}")
+def test_doctor_with_a_stopped_server_and_no_weights_names_both_and_exits_with_1(
+    s3_server: S3Server, project: Project
+) -> None:
+    s3_server.connect(project, "broken", endpointurl=f"http://127.0.0.1:{free_port()}")
     (project.root / "models/encoder/model.safetensors").unlink()
     doctor = project.run("python", "-m", "storage.doctor", check=False)
     assert doctor.returncode == 1
-    found = lines_of(doctor)
-    assert (found["clock"][0], found["cache"][0], found["encoder"][0]) == ("FAIL", "ok", "FAIL")
-    assert "no safetensors weights" in found["encoder"][1]
+    results = results_of(doctor)
+    assert (results["server"][0], results["cache"][0], results["encoder"][0]) == ("FAIL", "ok", "FAIL")
+    assert "no safetensors weights" in results["encoder"][1]
     assert doctor.stderr == ""
 
 
-def test_a_healthy_remote(server, pushed, tmp_path):
-    clone = pushed.clone(tmp_path / "clone")
-    server.connect(clone, "healthy")
+def test_doctor_with_a_working_remote_passes_every_check(
+    s3_server: S3Server, pushed_project: Project, tmp_path: Path
+) -> None:
+    clone = pushed_project.clone(tmp_path / "clone")
+    s3_server.connect(clone, "healthy")
     doctor = clone.run("python", "-m", "storage.doctor")
-    found = lines_of(doctor)
-    assert [found[check][0] for check in ("identity", "clock", "bucket", "write", "read", "delete")] == ["ok"] * 6
-    assert found["cache"][0] == found["encoder"][0] == "ok"
-    assert found["gpu"][0] in ("ok", "note")
-    assert server.identities.developer.access_key_id in found["identity"][1]
-    assert server.identities.developer.secret_access_key not in doctor.stdout + doctor.stderr
-    assert server.keys_below("healthy") == set()
+    results = results_of(doctor)
+    assert [results[check][0] for check in ("identity", "server", "clock", "bucket", "write", "read", "delete")] == [
+        "ok"
+    ] * 7
+    assert results["cache"][0] == results["encoder"][0] == "ok"
+    assert results["gpu"][0] in ("ok", "note")
+    assert s3_server.credentials.developer.access_key_id in results["identity"][1]
+    assert s3_server.credentials.developer.secret_access_key not in doctor.stdout + doctor.stderr
+    assert s3_server.object_keys("healthy") == set()
 
 
-def test_reading_without_keys_is_refused(server, pushed):
-    key = min(server.keys_below("pushed"))
-    for ask in (
-        lambda: server.stranger().get_object(Bucket=BUCKET, Key=key),
-        lambda: server.stranger().list_objects_v2(Bucket=BUCKET),
-        lambda: server.stranger().put_object(Bucket=PUBLIC, Key="x", Body=b""),
-        lambda: server.client(Keys("developer", "guess")).get_object(Bucket=BUCKET, Key=key),
-    ):
+@pytest.mark.usefixtures("pushed_project")
+def test_requests_without_keys_are_refused(s3_server: S3Server) -> None:
+    key = min(s3_server.object_keys("pushed"))
+    requests: tuple[Callable[[], object], ...] = (
+        lambda: s3_server.anonymous_client().get_object(Bucket=BUCKET, Key=key),
+        lambda: s3_server.anonymous_client().list_objects_v2(Bucket=BUCKET),
+        lambda: s3_server.anonymous_client().put_object(Bucket=PUBLIC_BUCKET, Key="x", Body=b""),
+        lambda: s3_server.client(AccessKey("developer", "guess")).get_object(Bucket=BUCKET, Key=key),
+    )
+    for request in requests:
         with pytest.raises(ClientError) as refused:
-            ask()
+            request()
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert size_of(server.project.root / ".s3") > 0
+    assert folder_size(s3_server.project.root / ".s3") > 0
 
 
-def test_no_port_listens_beyond_loopback(server):
-    listening = [found.laddr.ip for found in server.process.net_connections("tcp") if found.status == "LISTEN"]
+def test_every_port_listens_on_loopback_only(s3_server: S3Server) -> None:
+    assert s3_server.process
+    listening = [found.laddr.ip for found in s3_server.process.net_connections("tcp") if found.status == "LISTEN"]
     assert len(listening) >= 10
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_no_secret_in_git(pushed, server):
-    keys = [server.identities.developer, server.identities.reader]
-    tracked = pushed.run("git", "ls-files", "-z").stdout.split("\0")
+def test_git_history_holds_no_key(pushed_project: Project, s3_server: S3Server) -> None:
+    keys = [s3_server.credentials.developer, s3_server.credentials.reader]
+    tracked = pushed_project.run("git", "ls-files", "-z").stdout.split("\0")
     assert {"dvc.lock", ".dvc/config", "metrics/evaluate.json"} <= set(tracked)
     assert not {".dvc/config.local", ".s3/identities.json"} & set(tracked)
-    history = pushed.run("git", "log", "-p", "--all").stdout
+    history = pushed_project.run("git", "log", "-p", "--all").stdout
     for pair in keys:
         for secret in (pair.secret_access_key, pair.access_key_id):
             assert secret not in history
-            assert not [name for name in filter(None, tracked) if secret.encode() in (pushed.root / name).read_bytes()]
+            assert not [
+                name for name in filter(None, tracked) if secret.encode() in (pushed_project.root / name).read_bytes()
+            ]
+
+
+def test_doctor_with_keys_that_may_only_read_ends_in_a_note_and_exits_with_0(
+    s3_server: S3Server, pushed_project: Project, tmp_path: Path
+) -> None:
+    clone = pushed_project.clone(tmp_path / "clone")
+    key = s3_server.credentials.reader
+    s3_server.connect(clone, "pushed", access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
+    doctor = clone.run("python", "-m", "storage.doctor")
+    results = results_of(doctor)
+    assert results["write"] == (
+        "note",
+        "not permitted: these keys can pull but not push (docs/s3.md has the policy for push)",
+    )
+    assert "read" not in results
+    assert results["cache"][0] == "ok"
+    clone.run("dvc", "pull")

@@ -1,83 +1,91 @@
-"""Objects in the bucket that are gone or hold other bytes: never handed on, named with the stage that makes them."""
+"""Objects in the bucket that are missing or hold other bytes: never checked out, and named with their stage."""
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.storage.local_server import BUCKET
+from tests.conftest import Project
+from tests.s3_server import BUCKET, S3Server, free_port
 
 
-def object_of(project, stage, place=0):
-    """Return path and hash of an output."""
-    out = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"][stage]["outs"][place]
+def first_output(project: Project, stage: str) -> tuple[str, str]:
+    """Return path and hash of a stage's first output."""
+    out = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"][stage]["outs"][0]
     return out["path"], out["md5"]
 
 
-def key_of(prefix, md5):
+def key_of(prefix: str, md5: str) -> str:
     return f"{prefix}/files/md5/{md5[:2]}/{md5[2:]}"
 
 
 @pytest.fixture
-def clone(pushed, server, tmp_path, request):
+def clone(pushed_project: Project, s3_server: S3Server, tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     """A fresh clone whose remote is a copy of its own."""
     prefix = request.node.name
-    server.copy("pushed/files", f"{prefix}/files")
-    clone = pushed.clone(tmp_path / "clone")
-    server.connect(clone, prefix)
+    s3_server.copy("pushed/files", f"{prefix}/files")
+    clone = pushed_project.clone(tmp_path / "clone")
+    s3_server.connect(clone, prefix)
     return clone
 
 
-def test_wrong_bytes_are_not_handed_on(clone, server, request):
-    path, md5 = object_of(clone, "prepare")
+def test_pull_of_an_object_with_other_bytes_names_it_and_checks_nothing_out(
+    clone: Project, s3_server: S3Server, request: pytest.FixtureRequest
+) -> None:
+    path, md5 = first_output(clone, "prepare")
     key = key_of(request.node.name, md5)
-    right = server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    wrong = bytes(len(right))  # the size that was expected
-    server.client().put_object(Bucket=BUCKET, Key=key, Body=wrong)
+    content = s3_server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    wrong = bytes(len(content))  # the size that was expected
+    s3_server.client().put_object(Bucket=BUCKET, Key=key, Body=wrong)
 
     pull = clone.run("dvc", "pull", check=False)
     assert pull.returncode != 0
     assert path in pull.stderr
     assert not (clone.root / path).exists()
-    held = {hashlib.md5(file.read_bytes()).hexdigest() for file in clone.root.rglob("*") if file.is_file()}
-    assert hashlib.md5(wrong).hexdigest() not in held
+    hashes_on_disk = {hashlib.md5(file.read_bytes()).hexdigest() for file in clone.root.rglob("*") if file.is_file()}
+    assert hashlib.md5(wrong).hexdigest() not in hashes_on_disk
 
-    told = clone.run("python", "-m", "storage.pull", check=False)
-    assert told.returncode != 0
+    pull = clone.run("python", "-m", "storage.pull", check=False)
+    assert pull.returncode != 0
     assert (
-        f"{path} (stage prepare): s3://{BUCKET}/{key} holds other bytes; `aws s3 rm s3://{BUCKET}/{key}`" in told.stderr
+        f"{path} (stage prepare): s3://{BUCKET}/{key} holds other bytes; `aws s3 rm s3://{BUCKET}/{key}`" in pull.stderr
     )
 
-    # the advice that it gives mends the remote
-    server.client().delete_object(Bucket=BUCKET, Key=key)
+    # the commands in that line repair the remote
+    s3_server.client().delete_object(Bucket=BUCKET, Key=key)
     clone.run("dvc", "repro", "prepare")
     clone.run("dvc", "push")
-    assert server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read() == right
+    assert s3_server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read() == content
 
 
-def test_a_wrong_file_in_a_folder_is_named(clone, server, request):
-    path, md5 = object_of(clone, "encode")
-    listed = server.client().get_object(Bucket=BUCKET, Key=key_of(request.node.name, md5))["Body"].read()
-    part = next(entry for entry in json.loads(listed) if entry["relpath"] == "test.npy")
-    key = key_of(request.node.name, part["md5"])
-    server.client().put_object(Bucket=BUCKET, Key=key, Body=b"other")
+def test_pull_of_a_folder_names_the_file_with_other_bytes(
+    clone: Project, s3_server: S3Server, request: pytest.FixtureRequest
+) -> None:
+    path, md5 = first_output(clone, "encode")
+    listed = s3_server.client().get_object(Bucket=BUCKET, Key=key_of(request.node.name, md5))["Body"].read()
+    file = next(entry for entry in json.loads(listed) if entry["relpath"] == "test.npy")
+    key = key_of(request.node.name, file["md5"])
+    s3_server.client().put_object(Bucket=BUCKET, Key=key, Body=b"other")
 
-    told = clone.run("python", "-m", "storage.pull", check=False)
-    assert told.returncode != 0
-    assert f"{path}/test.npy (stage encode): s3://{BUCKET}/{key} holds other bytes" in told.stderr
+    pull = clone.run("python", "-m", "storage.pull", check=False)
+    assert pull.returncode != 0
+    assert f"{path}/test.npy (stage encode): s3://{BUCKET}/{key} holds other bytes" in pull.stderr
     assert not (clone.root / path).exists()
 
 
-def test_a_missing_object_names_its_stage_and_is_made_again(clone, server, request):
-    path, md5 = object_of(clone, "prepare")
+def test_pull_of_a_missing_object_names_the_stage_that_makes_it(
+    clone: Project, s3_server: S3Server, request: pytest.FixtureRequest
+) -> None:
+    path, md5 = first_output(clone, "prepare")
     key = key_of(request.node.name, md5)
-    server.client().delete_object(Bucket=BUCKET, Key=key)
+    s3_server.client().delete_object(Bucket=BUCKET, Key=key)
 
-    told = clone.run("python", "-m", "storage.pull", check=False)
-    assert told.returncode != 0
-    assert path in told.stderr
-    lines = [line for line in told.stderr.splitlines() if line.startswith("pull: ")]
+    pull = clone.run("python", "-m", "storage.pull", check=False)
+    assert pull.returncode != 0
+    assert path in pull.stderr
+    lines = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
     assert lines == [
         f"pull: {path} (stage prepare): s3://{BUCKET}/{key} is missing; `dvc repro prepare`, then `dvc push`"
     ]
@@ -86,4 +94,25 @@ def test_a_missing_object_names_its_stage_and_is_made_again(clone, server, reque
     assert "Running stage 'prepare'" in repro.stdout
     assert hashlib.md5((clone.root / path).read_bytes()).hexdigest() == md5
     clone.run("dvc", "push")
-    assert key in server.keys_below(request.node.name)
+    assert key in s3_server.object_keys(request.node.name)
+
+
+def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    clone.run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint)
+    pull = clone.run("python", "-m", "storage.pull", check=False)
+    assert pull.returncode != 0
+    lines = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
+    assert len(lines) == 1
+    assert f"at {endpoint}: does not answer; start the local server with `make s3`" in lines[0]
+
+
+def test_pull_that_fails_with_every_output_cached_still_says_something(
+    pushed_project: Project, s3_server: S3Server, tmp_path: Path
+) -> None:
+    clone = pushed_project.clone(tmp_path / "clone")
+    s3_server.connect(clone, "pushed")
+    clone.run("dvc", "pull")
+    pull = clone.run("python", "-m", "storage.pull", "--no-such-option", check=False)
+    assert pull.returncode != 0
+    assert "holds every output of dvc.lock; DVC's message above names the cause" in pull.stderr

@@ -1,4 +1,4 @@
-"""`make s3` and `make s3-stop`: safe to call twice, clear about what is in the way, exact about what they end."""
+"""`make s3` and `make s3-stop`: safe to call twice, clear about what is in the way, exact about what they terminate."""
 
 import shutil
 import socket
@@ -10,20 +10,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from storage.machine_checks import MachineError, room
-from storage.process import ServerError, end, find
-from storage.remote_checks import skew
-from storage.server import check_room
-from tests.storage.local_server import BUCKET, Server, free_port
+from storage.check_result import Status
+from storage.machine_checks import MachineError, judge_free_space
+from storage.process import ServerError, find, terminate
+from storage.remote_checks import judge_skew
+from storage.server import check_free_space
+from tests.conftest import Project
+from tests.s3_server import BUCKET, S3Server, free_port
 
 
-def test_twice_and_restarted(server_to_kill):
-    server = server_to_kill
+def test_start_twice_and_after_a_kill_serves_the_same_data_with_the_same_keys(own_s3_server: S3Server) -> None:
+    server = own_s3_server
+    assert server.process
     pid = server.process.pid
     assert "runs already" in server.start().stderr
     assert "runs already" in server.call("start").stderr
     assert server.process.pid == pid
-    secret = server.identities.developer.secret_access_key
+    secret = server.credentials.developer.secret_access_key
     server.client().put_object(Bucket=BUCKET, Key="kept", Body=b"kept")
     assert (server.project.root / ".dvc" / "config.local").stat().st_mode & 0o077 == 0
     assert (server.project.root / ".s3" / "identities.json").stat().st_mode & 0o077 == 0
@@ -36,7 +39,7 @@ def test_twice_and_restarted(server_to_kill):
     assert not psutil.pid_exists(pid)
     assert "not running" in server.call("stop").stderr
     server.start()
-    assert server.identities.developer.secret_access_key == secret
+    assert server.credentials.developer.secret_access_key == secret
     assert server.client().get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"kept"
 
     server.kill()
@@ -46,43 +49,47 @@ def test_twice_and_restarted(server_to_kill):
     assert server.project.run("git", "status", "--short").stdout == ""
 
 
-@pytest.mark.parametrize("place", [0, 2, 10_000])
-def test_a_taken_port(place, project_template, tmp_path):
-    server = Server(project_template.clone(tmp_path / "project"), free_port())
-    with socket.create_server(("127.0.0.1", server.port + place)):
+@pytest.mark.parametrize("offset", [0, 2, 10_000])
+def test_start_on_a_port_in_use_names_it(offset: int, project_template: Project, tmp_path: Path) -> None:
+    server = S3Server(project_template.clone(tmp_path / "project"), free_port())
+    with socket.create_server(("127.0.0.1", server.port + offset)):
         refused = server.call("start", "--port", str(server.port), check=False)
     assert refused.returncode == 1
     assert refused.stderr.splitlines() == [
-        f"error: port {server.port + place} is taken by another program; choose other ports with "
+        f"error: port {server.port + offset} is taken by another program; choose other ports with "
         f"`make s3 PORT={server.port + 100}` (the server needs PORT to PORT+4, and the same + 10000)"
     ]
     assert server.process is None
 
 
-def test_another_process_is_never_taken_for_the_server(tmp_path):
+def test_find_ignores_processes_that_are_not_the_server(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    for line in (
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent))
+    assert weed
+    for command in (
         [sys.executable, "-c", "input()", "mini", f"-dir={data}"],  # not weed
-        [shutil.which("weed", path=str(Path(sys.executable).parent)), "version"],
+        [weed, "version"],
     ):
-        with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as other:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as other:
             assert find(data) is None
             other.communicate(b"\n")
             assert other.returncode == 0
 
 
-def test_a_process_that_will_not_end_is_killed():
+def test_terminate_kills_a_process_that_ignores_sigterm() -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
         assert process.stdout.readline()
-        end(psutil.Process(process.pid), patience=0.5)
+        terminate(psutil.Process(process.pid), timeout=0.5)
         assert not psutil.pid_exists(process.pid)
 
 
-def test_reviews_are_served_for_the_import(server):
+def test_start_with_source_serves_the_file_that_make_reviews_imports(s3_server: S3Server) -> None:
+    server = s3_server
     csv = server.project.root / "data" / "raw" / "sample.csv"
-    told = server.call("start", "--source", str(csv)).stderr
-    assert "`make reviews` brings it" in told
+    stderr = server.call("start", "--source", str(csv)).stderr
+    assert "`make reviews` downloads it" in stderr
     source = "remote://reviews-source/womens_clothing_ecommerce_reviews.csv"
     server.project.run("dvc", "import-url", "--force", source, "data/raw/reviews.csv")
     assert (server.project.root / "data" / "raw" / "reviews.csv").read_bytes() == csv.read_bytes()
@@ -92,21 +99,21 @@ def test_reviews_are_served_for_the_import(server):
     assert "error: absent.csv: no such file" in absent.stderr
 
 
-def test_a_full_disk(tmp_path, monkeypatch):
-    full = shutil._ntuple_diskusage(10**12, 10**12 - 1000, 1000)
+def test_full_disk_is_refused_with_the_space_that_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     with pytest.raises(ServerError, match=r"0 MiB free, at least 512 MiB are needed"):
-        check_room(tmp_path)
-    with pytest.raises(MachineError, match=r"0 MiB free; make room"):
-        room(tmp_path, 1000)
+        check_free_space(tmp_path)
+    with pytest.raises(MachineError, match=r"0 MiB free, at least 1024 MiB"):
+        judge_free_space(tmp_path, 1000)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status", "says"),
+    ("seconds", "status", "words"),
     [(0, "ok", "within 60 s"), (-300, "note", "300 s behind"), (2000, "FAIL", "2000 s ahead of")],
 )
-def test_the_clock(seconds, status, says):
+def test_clock_skew_is_judged_by_its_size(seconds: int, status: Status, words: str) -> None:
     server = datetime(2026, 1, 1, tzinfo=UTC)
-    found, text = skew(server, server + timedelta(seconds=seconds))
-    assert found == status
-    assert says in text
+    judged, text = judge_skew(server, server + timedelta(seconds=seconds))
+    assert judged == status
+    assert words in text

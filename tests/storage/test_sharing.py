@@ -1,4 +1,4 @@
-"""What one person pushed, another has: every byte, earlier runs, and experiments."""
+"""What one person pushes, another pulls: every byte, earlier runs, and experiments."""
 
 import hashlib
 from pathlib import Path
@@ -6,27 +6,29 @@ from pathlib import Path
 import yaml
 
 from tests.conftest import Project
-from tests.storage.local_server import begin
+from tests.s3_server import S3Server, start_command
 
 
 def hashes(root: Path) -> dict[str, str]:
     """Hash every file of every DVC output."""
     lock = yaml.safe_load((root / "dvc.lock").read_text())
-    found = {}
+    hashes_by_path = {}
     for stage in lock["stages"].values():
         for out in stage["outs"]:
             path = root / out["path"]
             for file in [path] if path.is_file() else sorted(path.rglob("*")):
                 if file.is_file():
-                    found[str(file.relative_to(root))] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return found
+                    hashes_by_path[str(file.relative_to(root))] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashes_by_path
 
 
-def test_a_fresh_clone_gets_every_byte_and_computes_nothing(pushed, server, tmp_path):
-    clone = pushed.clone(tmp_path / "clone")
-    server.connect(clone, "pushed")
+def test_a_fresh_clone_gets_every_byte_and_computes_nothing(
+    pushed_project: Project, s3_server: S3Server, tmp_path: Path
+) -> None:
+    clone = pushed_project.clone(tmp_path / "clone")
+    s3_server.connect(clone, "pushed")
     clone.run("dvc", "pull")
-    expected = hashes(pushed.root)
+    expected = hashes(pushed_project.root)
     assert len(expected) > 15
     assert hashes(clone.root) == expected
     repro = clone.run("dvc", "repro")
@@ -36,9 +38,11 @@ def test_a_fresh_clone_gets_every_byte_and_computes_nothing(pushed, server, tmp_
     assert "in sync" in clone.run("dvc", "status", "-c").stdout
 
 
-def test_an_earlier_run_comes_back_from_the_run_cache(pushed, server, tmp_path):
-    clone = pushed.clone(tmp_path / "clone")
-    server.connect(clone, "pushed")
+def test_an_earlier_run_comes_back_from_the_run_cache(
+    pushed_project: Project, s3_server: S3Server, tmp_path: Path
+) -> None:
+    clone = pushed_project.clone(tmp_path / "clone")
+    s3_server.connect(clone, "pushed")
     clone.run("dvc", "pull")
     clone.set_params(train={"threshold": 0.5})
     repro = clone.run("dvc", "repro", "--pull")
@@ -48,25 +52,29 @@ def test_an_earlier_run_comes_back_from_the_run_cache(pushed, server, tmp_path):
     assert '"threshold": 0.5' in (clone.root / "models/classifier/config.json").read_text()
 
 
-def test_two_clones_push_experiments_at_the_same_time(pushed, server, tmp_path):
+def test_two_clones_push_experiments_at_the_same_time(
+    pushed_project: Project, s3_server: S3Server, tmp_path: Path
+) -> None:
     origin = tmp_path / "origin.git"
-    pushed.run("git", "clone", "-q", "--bare", str(pushed.root), str(origin))
+    pushed_project.run("git", "clone", "-q", "--bare", str(pushed_project.root), str(origin))
     clones = {}
     for name, threshold in (("lower", 0.4), ("higher", 0.7)):
         clones[name] = Project(tmp_path / name)
-        pushed.run("git", "clone", "-q", str(origin), str(tmp_path / name))
-        server.connect(clones[name], "experiments")
-        pushed.run("cp", "-r", str(pushed.root / ".dvc" / "cache"), str(tmp_path / name / ".dvc" / "cache"))
+        pushed_project.run("git", "clone", "-q", str(origin), str(tmp_path / name))
+        s3_server.connect(clones[name], "experiments")
+        pushed_project.run(
+            "cp", "-r", str(pushed_project.root / ".dvc" / "cache"), str(tmp_path / name / ".dvc" / "cache")
+        )
         clones[name].run("dvc", "checkout")
         clones[name].run("dvc", "exp", "run", "-n", name, "-S", f"train.threshold={threshold}")
-    pushes = [begin(clone, "dvc", "exp", "push", "origin", name) for name, clone in clones.items()]
+    pushes = [start_command(clone, "dvc", "exp", "push", "origin", name) for name, clone in clones.items()]
     for push in pushes:
         output, _ = push.communicate(timeout=120)
         assert push.returncode == 0, output
 
     reader = Project(tmp_path / "reader")
-    pushed.run("git", "clone", "-q", str(origin), str(reader.root))
-    server.connect(reader, "experiments")
+    pushed_project.run("git", "clone", "-q", str(origin), str(reader.root))
+    s3_server.connect(reader, "experiments")
     reader.run("dvc", "exp", "pull", "origin", "lower", "higher")
     for name, clone in clones.items():
         reader.run("dvc", "exp", "apply", name)

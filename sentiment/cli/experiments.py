@@ -1,0 +1,22 @@
+"""The workspace, the current commit and its experiments: accuracy, AUC and the params that differ.
+
+    sentiment experiments                what `make experiments` does; no line is longer than 160 characters
+    sentiment experiments | sort -k2     sorted by accuracy
+
+`dvc exp show` has every param and every metric.
+"""
+
+import argparse
+import sys
+
+from sentiment.report.experiments import experiments
+from sentiment.report.experiments_table import experiments_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sentiment experiments`: there are none."""
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the table."""
+    sys.stdout.write(experiments_table(experiments()) + "\n")

@@ -1,0 +1,92 @@
+"""Another local user reads neither keys nor objects through the server's inner ports, sockets or files."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.process import GRPC_PORT_OFFSET, N_PORTS
+from tests.s3_server import BUCKET, S3Server
+
+NOBODY = 65_534
+CONTENT = b"an object that only its owner may read"
+KEY = "private/object"
+
+
+@pytest.fixture(scope="module")
+def weed() -> Iterator[str]:
+    """SeaweedFS' command where every user can run it."""
+    source = shutil.which("weed", path=str(Path(sys.executable).parent))
+    assert source
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield shutil.copy(source, folder)
+
+
+@pytest.fixture
+def server_with_object(s3_server: S3Server) -> S3Server:
+    s3_server.client().put_object(Bucket=BUCKET, Key=KEY, Body=CONTENT)
+    return s3_server
+
+
+def run_as_other_user(command: list[str], timeout: int = 20, stdin: str = "") -> str:
+    """Run a command as the user nobody (as this user without this server's files, unless root); return its output."""
+    other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.getuid() == 0 else []
+    limited = ["timeout", str(timeout), *other, *command]
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    done = subprocess.run(limited, cwd="/", env=environment, input=stdin.encode(), capture_output=True, timeout=60)
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+def shell_command(weed: str, port: int) -> list[str]:
+    return [weed, "shell", f"-master=127.0.0.1:{port + 1}", f"-filer=127.0.0.1:{port + 3}"]
+
+
+def test_weed_shell_of_another_user_gets_no_key_and_the_owner_gets_them(
+    weed: str, server_with_object: S3Server
+) -> None:
+    server = server_with_object
+    keys = [server.credentials.developer, server.credentials.reader]
+    script = f"s3.configure\nfs.cat /buckets/{BUCKET}/{KEY}\n"
+    # with the certificates in its working folder the same command works: so the attack itself is sound
+    own = subprocess.run(
+        shell_command(weed, server.port), cwd=server.folder, input=script.encode(), capture_output=True, timeout=60
+    )
+    assert all(key.secret_access_key in own.stdout.decode() for key in keys)
+
+    output = run_as_other_user(shell_command(weed, server.port), stdin=script)
+    for key in keys:
+        assert key.secret_access_key not in output
+        assert key.access_key_id not in output
+    assert CONTENT.decode() not in output
+
+
+def test_http_ports_give_no_object_to_another_user(server_with_object: S3Server) -> None:
+    paths = ["", f"buckets/{BUCKET}/{KEY}", f"{BUCKET}/{KEY}", "etc/iam/identity.json", "dir/assign", "vol/list"]
+    paths += [f"{volume},{file:02x}00000000" for volume in range(1, 4) for file in range(1, 4)]
+    first = server_with_object.port
+    urls = [f"http://127.0.0.1:{port}/{path}" for port in range(first, first + N_PORTS) for path in paths]
+    show = "-w\\n%{url} %{http_code}\\n"
+    output = run_as_other_user(["curl", "-s", "-m", "5", show, *urls], timeout=50)
+    assert CONTENT.decode() not in output
+    codes = [line.rsplit(" ", 1)[1] for line in output.splitlines() if line.startswith("http://127.0.0.1")]
+    assert len(codes) == len(urls)
+    assert not {code for code in codes if code.startswith("2")}
+
+
+def test_unix_sockets_and_files_belong_to_the_owner_alone(server_with_object: S3Server) -> None:
+    server = server_with_object
+    http = range(server.port, server.port + N_PORTS)
+    ports = [*http, *(port + GRPC_PORT_OFFSET for port in http)]
+    sockets = [path for path in Path("/tmp").glob("seaweedfs-*.sock") if int(path.stem.rsplit("-")[-1]) in ports]
+    assert sockets
+    for path in [*sockets, server.folder, server.folder / "data", server.folder / "tls"]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    secrets = [server.folder / "identities.json", server.folder / "security.toml", *(server.folder / "tls").iterdir()]
+    for path in secrets:
+        assert path.stat().st_mode & 0o077 == 0, path
