@@ -73,11 +73,20 @@ def share(folder: Path) -> None:
     )
 
 
-def other_server_hint(data: Path) -> str:
-    """Return how to use a server that runs for another checkout of this user; empty where there is none."""
-    for folder, process in servers():
-        # data folders of other users cannot be read, so that their servers cannot be used like this
-        if folder != data.resolve() and (folder.parent / "identities.json").is_file():
-            checkout = folder.parent.parent
-            return f'the server of {checkout} runs on port {port_of(process)}; `make s3 USE="{checkout}"` uses it here'
-    return ""
+def other_server_hint(data: Path, port: int) -> str:
+    """Return how to use a server that runs for another checkout of this user; empty where there is none.
+
+    Args:
+        data: the data folder of this checkout's server.
+        port: of several servers, the one on this port is named.
+    """
+    # data folders of other users cannot be read, so that their servers cannot be used like this
+    candidates = [
+        (port_of(process), folder.parent.parent)
+        for folder, process in servers()
+        if folder != data.resolve() and (folder.parent / "identities.json").is_file()
+    ]
+    if not candidates:
+        return ""
+    other_port, checkout = min(candidates, key=lambda candidate: candidate[0] != port)
+    return f'the server of {checkout} runs on port {other_port}; `make s3 USE="{checkout}"` uses it here'

@@ -60,7 +60,7 @@ def start(folder: Path, requested_port: int | None) -> None:
     log.info("s3: endpoint and keys are in %s; `dvc push` and `dvc pull` now go to this server", written)
     if not (folder / CONFIG_NAME).exists():
         log.warning("s3: its inner ports are open to every local user; `make s3-stop`, then `make s3` closes them")
-    if hint := other_server_hint(folder / "data"):
+    if hint := other_server_hint(folder / "data", port):
         log.info("s3: %s", hint)
 
 
@@ -69,7 +69,7 @@ def _launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
     try:
         check_ports(port)
     except ServerError as error:
-        hint = other_server_hint(folder / "data")
+        hint = other_server_hint(folder / "data", port)
         raise ServerError(f"{error}; {hint}" if hint else str(error)) from None
     write_security_config(folder)
     return launch(command(folder / "data", folder / "identities.json", port), folder / "log")
