@@ -5,8 +5,8 @@ any local user could read the S3 keys with `weed shell`, or objects from the vol
 certificate (mutual TLS), and HTTP for a signed token (JWT). Certificates and signing keys are created at every start;
 the key that signed the certificates is kept nowhere, so nobody can make another client.
 
-What stays open to local users: `/cluster/status` of the master and `/status` of the volume server, which show ports,
-versions and disk usage, but neither keys nor objects.
+What this version of SeaweedFS leaves open to local users: the status pages `/` and `/cluster/status` of the master and
+`/status` of the volume server. They show ports, versions, bucket names and disk usage, but neither keys nor objects.
 """
 
 import datetime

@@ -58,7 +58,9 @@ def start(folder: Path, requested_port: int | None) -> None:
     log.info("s3: %s on %s, data in %s", "runs already" if running else "started", remote.endpoint, folder)
     log.info("s3: bucket %s, access key id %s", storage.bucket, credentials.developer.access_key_id)
     log.info("s3: endpoint and keys are in %s; `dvc push` and `dvc pull` now go to this server", written)
-    if not (folder / CONFIG_NAME).exists():
+    if (folder / CONFIG_NAME).exists():
+        log.info("s3: other users of this machine can see its status pages (bucket names, sizes), not keys or objects")
+    else:
         log.warning("s3: its inner ports are open to every local user; `make s3-stop`, then `make s3` closes them")
     if hint := other_server_hint(folder / "data", port):
         log.info("s3: %s", hint)
