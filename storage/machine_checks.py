@@ -1,7 +1,5 @@
 """Checks of this machine: DVC's cache, the disk, the device that encodes, its integer product, and the encoder."""
 
-import importlib
-import importlib.util
 import os
 import shutil
 import tempfile
@@ -73,14 +71,12 @@ def device(params: Path) -> tuple[Status, str]:
 
 def integer_product(params: Path) -> tuple[Status, str]:
     """Say which integer product the exact encoder uses on the device that `encode` picks; both give equal bytes."""
-    if importlib.util.find_spec("sentiment.numerics") is None:
-        return "note", "this version encodes in floating point"
     from sentiment.encoder.frozen import pick_device
     from sentiment.features.config import EncodeParams
+    from sentiment.numerics.integer_product import backend
 
     picked = pick_device(load_params(params, "encode", EncodeParams).device)
-    backend = importlib.import_module("sentiment.numerics.integer_product").backend(picked)
-    if backend == "native":
+    if backend(picked) == "native":
         return "ok", "native int8 products"
     return "note", "float32 products of integers: the same bytes, about half as fast as native int8"
 
