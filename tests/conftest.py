@@ -1,4 +1,8 @@
-"""Fixtures that more than one test file needs: a real project in a temporary folder, and the real reviews."""
+"""Fixtures that more than one test file needs: a real project in a temporary folder, and the real reviews.
+
+A project is made of this checkout's code and of `tests/defaults`, never of what its user has made of params.yaml,
+dvc.lock, .dvc/config, metrics and data.
+"""
 
 import os
 import shutil
@@ -19,15 +23,17 @@ if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parent.parent
+DEFAULTS = Path(__file__).parent / "defaults"
+SAMPLE = "data/raw/sample.csv"
 
-IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one of several processes that share the tests
+IS_WORKER = bool(os.environ.get("PYTEST_XDIST_WORKER"))  # one of several processes that share the tests
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no test asks the Hub
 if IS_WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process wants all cores, and all of them wait
 
 # the real settings, shrunk: every stage runs, none for long
-SHRUNK = {
+SHRUNK: dict[str, dict[str, object]] = {
     "encode": {"max_length": 24},
     "train": {"epochs": 4, "learning_rate": 0.001, "batch_size": 64},
     "evaluate": {"n_resamples": 200},
@@ -89,25 +95,42 @@ class Project:
         return Project(to)
 
 
-@pytest.fixture(scope="session")
-def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The files of this checkout, committed in a fresh repository, nothing run yet, settings shrunk."""
-    project = Project(tmp_path_factory.mktemp("template"))
+def code_files() -> list[str]:
+    """Return the files of this checkout that its user does not change by using it, relative to its root."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         check=True,
     )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        source, target = ROOT / name, project.root / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+    names = [name for name in listed.stdout.decode().split("\0") if (ROOT / name).is_file()]
+    return [name for name in names if name == SAMPLE or not _belongs_to_the_user(Path(name))]
+
+
+def _belongs_to_the_user(path: Path) -> bool:
+    own_files = {"params.yaml", "dvc.lock", ".dvc/config"}
+    return path.as_posix() in own_files or path.parts[0] in {"data", "metrics"} or path.suffix == ".dvc"
+
+
+def make_project(root: Path, params: dict[str, dict[str, object]]) -> Project:
+    """Return this checkout's code with the default parameters, some of them changed, in one commit below `root`."""
+    for name in code_files():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    shutil.copy(DEFAULTS / "params.yaml", root / "params.yaml")
+    shutil.copy(DEFAULTS / "dvc_config", root / ".dvc" / "config")
+    project = Project(root)
     project.run("git", "init", "-q", "-b", "main")
-    project.set_params(**SHRUNK)
-    project.commit("The project, with shrunk settings")
+    project.set_params(**params)
+    project.commit("The project")
     return project
+
+
+@pytest.fixture(scope="session")
+def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The code of this checkout, committed in a fresh repository, nothing run yet, settings shrunk."""
+    return make_project(tmp_path_factory.mktemp("template"), SHRUNK)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,48 @@
+"""The tests' own parameters: they name the keys of params.yaml, and no change of a checkout reaches a test's project."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import DEFAULTS, ROOT, Project, code_files
+
+
+def keys(path: Path) -> dict[str, list[str]]:
+    return {section: sorted(values) for section, values in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+
+
+def test_the_default_params_name_every_key_of_params_yaml() -> None:
+    assert keys(DEFAULTS / "params.yaml") == keys(ROOT / "params.yaml")
+
+
+def test_no_file_that_a_user_changes_is_copied_to_a_tests_project() -> None:
+    names = set(code_files())
+    assert names.isdisjoint({"params.yaml", "dvc.lock", ".dvc/config"})
+    assert [name for name in names if name.startswith(("data/", "metrics/"))] == ["data/raw/sample.csv"]
+
+
+@pytest.mark.slow
+def test_the_tests_pass_in_a_checkout_with_own_data_columns_and_a_trained_classifier(
+    completed_project: Project, tmp_path: Path
+) -> None:
+    """A project that was used: its own CSV with other columns, committed; one file of its tests runs a whole pipeline."""
+    used = completed_project
+    sample = (used.root / "data/raw/sample.csv").read_text(encoding="utf-8")
+    (used.root / "data/raw/mine.csv").write_text(sample.replace("Review Text", "body", 1), encoding="utf-8")
+    used.run("dvc", "add", "data/raw/mine.csv")
+    used.set_params(prepare={"source": "data/raw/mine.csv", "text_columns": ["body"]}, train={"threshold": 0.6})
+    used.run("dvc", "repro")
+    used.run("dvc", "remote", "modify", "storage", "url", "s3://our-bucket/store")
+    used.commit("Our own reviews")
+    clone = used.clone(tmp_path / "clone")
+    shutil.copytree(used.root / "models/classifier", clone.root / "models/classifier")
+    tests = [
+        "tests/pipeline/test_commands.py::test_the_threshold_does_not_run_the_encoder",
+        "tests/test_defaults.py::test_no_file_that_a_user_changes_is_copied_to_a_tests_project",
+    ]
+    pytest_command = ["python", "-m", "pytest", "-p", "no:cacheprovider", *tests]
+    done = clone.run(*pytest_command, PYTEST_XDIST_WORKER="", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
