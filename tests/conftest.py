@@ -40,6 +40,19 @@ SHRUNK: dict[str, dict[str, object]] = {
 }
 
 
+# a test that uses one of these fixtures carries the marker
+MARKERS_OF_FIXTURES = {"s3": {"server", "server_to_kill", "pushed"}, "browser": {"browser"}}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start an S3 server or a browser by the fixtures that do it."""
+    for item in items:
+        for marker, fixtures in MARKERS_OF_FIXTURES.items():
+            if fixtures.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
+
+
 @dataclass(frozen=True)
 class Project:
     """A git and DVC repository of its own, with this project's files in it."""

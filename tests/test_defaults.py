@@ -1,4 +1,4 @@
-"""The tests' own parameters: they name the keys of params.yaml, and no change of a checkout reaches a test's project."""
+"""The tests' own parameters name the keys of params.yaml, and no change of a checkout reaches a test's project."""
 
 import shutil
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_no_file_that_a_user_changes_is_copied_to_a_tests_project() -> None:
 def test_the_tests_pass_in_a_checkout_with_own_data_columns_and_a_trained_classifier(
     completed_project: Project, tmp_path: Path
 ) -> None:
-    """A project that was used: its own CSV with other columns, committed; one file of its tests runs a whole pipeline."""
+    """Two tests, one of which runs a whole pipeline, in a clone of a project that was used and committed."""
     used = completed_project
     sample = (used.root / "data/raw/sample.csv").read_text(encoding="utf-8")
     (used.root / "data/raw/mine.csv").write_text(sample.replace("Review Text", "body", 1), encoding="utf-8")
