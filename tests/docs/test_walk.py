@@ -1,0 +1,117 @@
+"""README and docs, command by command and in order, in a fresh clone: what a newcomer sees.
+
+On the sample always; with REVIEWS_CSV on the real reviews too, which a local S3 server gives out in the stead of the
+public bucket. Each page must leave a clean `git status`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import DEFAULTS, ROOT, Project, make_project
+from tests.docs.blocks import RUNNABLE, Block, missing_lines, read_blocks
+from tests.storage.local_server import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.s3]
+
+REVIEWS_CSV = os.environ.get("REVIEWS_CSV")
+NETWORK = os.environ.get("DOCS_NETWORK") == "1"
+FIRST = [ROOT / "README.md", ROOT / "docs" / "experiments.md"]
+PAGES = [
+    *FIRST,
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST),
+    ROOT / "CONTRIBUTING.md",
+]
+BLOCK_SECONDS = 900
+END = "\x1e"  # printed after each command, with its exit status
+AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+
+
+def runs(block: Block) -> bool:
+    if block.language not in RUNNABLE or block.when.startswith("no"):
+        return False
+    return {"real": bool(REVIEWS_CSV), "network": NETWORK}.get(block.when, True)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A fresh clone with its virtual environment, as `make setup` would leave it."""
+    origin = make_project(tmp_path_factory.mktemp("origin"), {})
+    if read_params(ROOT) == read_params(DEFAULTS):
+        for name in ("params.yaml", "dvc.lock"):
+            shutil.copy(ROOT / name, origin.root / name)
+        shutil.copytree(ROOT / "metrics", origin.root / "metrics", dirs_exist_ok=True)
+    else:
+        origin.run("dvc", "repro")
+    origin.commit("Results")
+    origin.run("git", "config", "receive.denyCurrentBranch", "ignore")
+    cloned = origin.clone(tmp_path_factory.mktemp("walk") / "frozen-albert-sentiment")
+    _install(cloned.root)
+    yield cloned
+    shell(cloned, "make s3-stop")
+
+
+def read_params(folder: Path) -> object:
+    return yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+
+
+def _install(root: Path) -> None:
+    """Link this environment to .venv: an installation takes minutes and the network."""
+    (root / ".venv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != ".installed":
+            (root / ".venv" / entry.name).symlink_to(entry)
+    (root / ".venv" / ".installed").touch()
+
+
+def shell(project: Project, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in the clone as in an activated environment; both streams come as stdout."""
+    own = {
+        "PATH": os.pathsep.join([str(project.root / ".venv" / "bin"), os.environ["PATH"]]),
+        "PYTHONPATH": str(project.root),  # the environment's own editable install is that of another checkout
+        "PORT": os.environ.setdefault("DOCS_PORT", str(free_port())),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **({"SOURCE": str(Path(REVIEWS_CSV).resolve())} if REVIEWS_CSV else {}),
+    }
+    environment = {**project.environment(), **own}
+    environment = {name: value for name, value in environment.items() if name not in AWS_VARIABLES}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"exec 2>&1\n{script}"],
+        cwd=project.root, env=environment, text=True, capture_output=True, stdin=subprocess.DEVNULL,
+        timeout=BLOCK_SECONDS,
+    )  # fmt: skip
+
+
+def run_console(project: Project, block: Block) -> None:
+    """Run the commands of a block in one shell; check their exit and what the page shows of their output."""
+    commands = block.commands()
+    script = "\n".join(f"{command.text}\nprintf '{END}%d{END}' $?" for command in commands)
+    printed = shell(project, script).stdout.split(END)
+    for number, command in enumerate(commands):
+        where = f"{block.page.name}:{block.line}: {command.text}"
+        output, status = printed[2 * number], int(printed[2 * number + 1])
+        fails = block.when == "fails" and command is commands[-1]
+        assert (status != 0) == fails, f"{where}\nexited with {status}\n{output[-3000:]}"
+        assert "Traceback" not in output, f"{where}\n{output[-3000:]}"
+        missing = missing_lines(command.output, output)
+        assert not missing, f"{where}\nThe page shows {missing}, which was not printed:\n{output[-3000:]}"
+
+
+def run_python(project: Project, block: Block) -> None:
+    done = shell(project, f"python - <<'PYTHON'\n{block.text}\nPYTHON")
+    assert done.returncode == 0, f"{block.page.name}:{block.line}\n{done.stdout[-3000:]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_of_a_page_works_and_the_page_leaves_nothing_behind(clone: Project, page: Path) -> None:
+    if REVIEWS_CSV and page == PAGES[0]:
+        shell(clone, "make s3")  # gives out the reviews in the stead of the public bucket
+    for block in filter(runs, read_blocks(page)):
+        run_console(clone, block) if block.language == "console" else run_python(clone, block)
+    assert clone.run("git", "status", "--porcelain").stdout == "", f"after {page.name}"
