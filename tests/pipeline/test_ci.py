@@ -1,0 +1,90 @@
+"""What CI calls: each script says what is missing, and the workflow pins what it runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, Project
+
+
+def test_data_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: Path) -> None:
+    (project.root / "data/raw/sample.csv").rename(project.root / "data/raw/mine.csv")
+    project.run("dvc", "add", "data/raw/mine.csv")
+    project.run("dvc", "remote", "add", "--local", "here", str(tmp_path / "remote"))
+    project.run("dvc", "push", "-q", "-r", "here")
+    project.set_params(prepare={"source": "data/raw/mine.csv"})
+    project.commit("Our own reviews")
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "remote", "add", "--local", "-d", "here", str(tmp_path / "remote"))
+    clone.run(".ci/data")
+    assert (clone.root / "data/raw/mine.csv").is_file()
+
+
+def test_data_that_is_nowhere_is_named(project: Project, tmp_path: Path) -> None:
+    project.set_params(prepare={"source": "data/raw/mine.csv"})
+    project.commit("A source that only one machine has")
+    missing = project.run(".ci/data", check=False)
+    assert missing.returncode == 1
+    assert "data/raw/mine.csv of commit" in missing.stderr
+    assert "neither in git nor tracked by DVC" in missing.stderr
+    (project.root / "data/raw/mine.csv").write_text("Title,Review Text,Rating\n")
+    project.run("dvc", "add", "data/raw/mine.csv")
+    project.commit("Track it")
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "remote", "add", "--local", "-d", "here", str(tmp_path / "empty"))
+    not_pushed = clone.run(".ci/data", check=False)
+    assert not_pushed.returncode == 1
+    assert "could not be pulled; run dvc push" in not_pushed.stderr
+
+
+@pytest.mark.parametrize("script", ["data", "summary", "run"])
+def test_scripts_are_executable(script: str) -> None:
+    assert (ROOT / ".ci" / script).stat().st_mode & 0o100
+
+
+def test_summary_names_what_is_missing_and_comes_back(completed_project: Project) -> None:
+    """The commit below has a source that no one can get."""
+    completed_project.set_params(prepare={"source": "data/raw/mine.csv"})
+    completed_project.commit("A source that only one machine has")
+    completed_project.run("git", "checkout", "-q", "HEAD~1", "--", "params.yaml")
+    completed_project.commit("Back to the sample")
+    failed = completed_project.run(".ci/summary", "HEAD~1", "HEAD", check=False)
+    assert failed.returncode == 1
+    assert "data/raw/mine.csv of commit" in failed.stderr
+    assert completed_project.run("git", "rev-parse", "--abbrev-ref", "HEAD").stdout.strip() == "main"
+    assert completed_project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_summary_refuses_what_it_would_lose(completed_project: Project) -> None:
+    completed_project.set_params(train={"epochs": 2})
+    before = (completed_project.root / "params.yaml").read_text()
+    refused = completed_project.run(".ci/summary", "HEAD", "HEAD", check=False)
+    assert (refused.returncode, "uncommitted changes would be lost" in refused.stderr) == (1, True)
+    unknown = completed_project.run(".ci/summary", "none", "HEAD", check=False)
+    assert (unknown.returncode, "none is not a commit of this clone" in unknown.stderr) == (1, True)
+    assert (completed_project.root / "params.yaml").read_text() == before
+
+
+@pytest.mark.slow
+def test_summary_shows_the_metrics_of_both_commits_and_their_comparison(completed_project: Project) -> None:
+    completed_project.set_params(train={"threshold": 0.9})
+    completed_project.commit("A threshold that few reviews reach")
+    summary = completed_project.run(".ci/summary", "HEAD~1", "HEAD").stdout
+    assert re.search(r"\| metrics/evaluate.json \| accuracy +\|", summary)
+    assert "A = ci-base, B = ci-proposed" in summary
+    assert completed_project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_every_action_is_pinned_by_a_commit_and_names_its_version() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    uses = re.findall(r"uses: (.+)", workflow)
+    assert uses
+    assert [action for action in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v[\d.]+", action)] == []
+
+
+def test_results_are_verified_on_each_python_and_system() -> None:
+    matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["verify"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert matrix["os"] == ["ubuntu-latest", "ubuntu-24.04-arm", "macos-latest"]
