@@ -16,7 +16,7 @@ import yaml
 
 from tests.conftest import DEFAULTS, ROOT, Project, make_project
 from tests.docs.blocks import RUNNABLE, Block, missing_lines, read_blocks
-from tests.storage.local_server import free_port
+from tests.s3_server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
