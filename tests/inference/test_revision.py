@@ -2,12 +2,21 @@
 
 import csv
 import io
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sentiment.inference.classifier import TEMPORARY_PREFIX, SentimentClassifier, temporary_folder
 from tests.conftest import Project
+from tests.inference.conftest import Predict
+
+TEXT = "Lovely, soft and warm"
 
 
 @pytest.fixture
@@ -27,16 +36,16 @@ def retrained(completed_project: Project, monkeypatch: pytest.MonkeyPatch) -> Pr
 
 
 @pytest.fixture
-def probability(predict: Callable) -> Callable[..., float]:
+def probability(predict: Predict) -> Callable[..., float]:
     def ask(*arguments: str) -> float:
-        outcome = predict("Lovely, soft and warm", "--classifier", "models/classifier", *arguments)
+        outcome = predict(TEXT, "--classifier", "models/classifier", *arguments)
         assert outcome.status == 0, outcome.stderr
         return float(next(csv.DictReader(io.StringIO(outcome.out)))["probability"])
 
     return ask
 
 
-def test_commits_tags_and_experiments(retrained: Project, predict: Callable, probability: Callable) -> None:
+def test_commits_tags_and_experiments(retrained: Project, predict: Predict, probability: Callable) -> None:
     now, before = probability(), probability("--rev", "v1")
     assert abs(now - before) > 1e-3
     assert probability("--rev", "HEAD") == now
@@ -45,20 +54,36 @@ def test_commits_tags_and_experiments(retrained: Project, predict: Callable, pro
     assert probability() == now
     assert retrained.run("git", "status", "--porcelain").stdout == ""
 
+    assert SentimentClassifier.load("v1").predict_proba([TEXT])[0] == pytest.approx(before, abs=1e-6)
+
     # the encoder comes from the revision too
     shutil.rmtree(retrained.root / "models" / "encoder")
+    shutil.rmtree(retrained.root / "models" / "classifier" / "encoder")
     assert "is missing" in predict("Lovely", "--classifier", "models/classifier").stderr
     assert probability("--rev", "v1") == before
+    assert list(Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}{os.getpid()}-*")) == []
 
-    # and what a revision does not have is said in one line
+    # what a revision does not have is one line
     first = retrained.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     shutil.rmtree(retrained.root / ".dvc" / "cache")
     for rev, message in (
-        ("nosuch", "unknown Git revision 'nosuch'"),
-        (first, "is in neither DVC's cache nor the remote"),
-        ("v1", "is in neither DVC's cache nor the remote"),
+        ("nosuch", "nosuch: no such commit, branch, tag or experiment"),
+        (first, f"not available for {first}"),
+        ("v1", "not available for v1"),
     ):
         outcome = predict("Lovely", "--classifier", "models/classifier", "--rev", rev)
         assert outcome.status == 1
         assert message in outcome.stderr
         assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_folder_of_a_killed_process_is_deleted_and_that_of_a_live_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], stdout=subprocess.PIPE, check=True)
+    for pid in (int(ended.stdout), os.getpid()):
+        (tmp_path / f"{TEMPORARY_PREFIX}{pid}-x").mkdir()
+    with temporary_folder() as folder:
+        assert folder.parent == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == [f"{TEMPORARY_PREFIX}{os.getpid()}-x"]
