@@ -1,8 +1,8 @@
 """The `sentiment` command: imports the module of one sub-command and runs it.
 
-    sentiment predict "Soft, warm, and the color is lovely"
-    sentiment compare main workspace
-    sentiment COMMAND --help
+sentiment predict "Soft, warm, and the color is lovely"
+sentiment compare main workspace
+sentiment COMMAND --help
 """
 
 import argparse
