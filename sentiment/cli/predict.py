@@ -21,7 +21,6 @@ From Python:
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -51,7 +50,7 @@ def predict(
 
 def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     """Label the inputs, and write predictions as they are made."""
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    on_terminal = sys.stdout.isatty()
     kind = output_format(args.format, args.output, on_terminal)
     name = input_file(args.inputs)
     reader = reader_of(name) if name else None
@@ -115,9 +114,6 @@ def main(args: argparse.Namespace) -> int:
         outcome = "written" if args.output == STANDARD else f"labeled, {args.output} not written"
         log.error("stopped by Ctrl-C: %s %s", plural(summary.rows, "row"), outcome)
         return 130
-    except BrokenPipeError:  # the reader of standard output has ended: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again when it exits
-        return 128 + 13  # the status that a shell reports for SIGPIPE
     for line in summary.report():
         log.info("predict: %s", line)
     return 0

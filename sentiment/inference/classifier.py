@@ -4,11 +4,8 @@ from sentiment import SentimentClassifier
 SentimentClassifier.load("models/classifier").predict(["Soft, warm, and the color is lovely"])
 """
 
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, EncoderError, InputError
+from sentiment.common.files import scratch_folder
 from sentiment.data.text import join_text
 from sentiment.features.config import Device, EncoderConfig
 from sentiment.head.classifier import ENCODER, Classifier
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
 
 CLASSIFIER = Path("models/classifier")  # where the pipeline writes it
-TEMPORARY_PREFIX = "sentiment-classifier-"
+SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's classifier is copied
 
 
 class SentimentClassifier:
@@ -78,7 +76,7 @@ class SentimentClassifier:
         from sentiment.tracking.revisions import fetch_classifier  # DVC, 1-2 s
 
         try:
-            with temporary_folder() as to:
+            with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
                 return cls._load_folder(fetch_classifier(rev, classifier, to), device)
         except InputError as error:
             raise ClassifierError(f"no classifier: {error}") from None
@@ -188,25 +186,3 @@ def retrain_advice(folder: Path, encoder: Path | None) -> str:
         return f"`dvc checkout --force {folder}` or `dvc pull --force {folder}` restores it"
     restore = f"restore the encoder (`git checkout {encoder}`), or " if encoder else ""
     return f"{restore}train on this one: `dvc repro --force encode`, then `dvc repro`"
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Yield a temporary folder; those that killed processes left behind are deleted first."""
-    parent = Path(tempfile.gettempdir())
-    for path in parent.glob(f"{TEMPORARY_PREFIX}*"):
-        pid = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)  # of another user: stays
-    with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-") as folder:
-        yield Path(folder)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import IO, Any
 
 from sentiment.common.errors import InputError
-from sentiment.data.csv_reader import RowError, as_text, find_invalid_text, column_indices
+from sentiment.data.csv_reader import RowError, as_text, column_indices, find_invalid_text
 from sentiment.data.text import join_text
 from sentiment.inference.batches import InputBatch, InputTable, growing_batches
 from sentiment.inference.readers import ID, InputColumns, from_text_lines

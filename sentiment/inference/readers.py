@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from sentiment.common.errors import InputError
-from sentiment.data.csv_reader import RowError, as_text, find_invalid_text, column_indices, read_records
+from sentiment.data.csv_reader import RowError, as_text, column_indices, find_invalid_text, read_records
 from sentiment.data.text import join_text
 from sentiment.inference.batches import InputBatch, InputTable, growing_batches
 

@@ -3,6 +3,7 @@
 Region, endpoint and credentials of S3 are those of `sentiment.tracking.remote`.
 """
 
+import errno
 import gzip
 import logging
 import os
@@ -59,9 +60,12 @@ def reading(name: str) -> Iterator[InputFile]:
 @contextmanager
 def _raw(name: str) -> Iterator[IO[bytes]]:
     if name == STANDARD:
-        if sys.stdin is None:
-            raise InputError("-: standard input is closed")
-        yield sys.stdin.buffer
+        try:
+            yield sys.stdin.buffer
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            raise InputError("-: standard input is closed") from None
     elif name.startswith("s3://"):
         with _s3(name, "rb") as file:
             yield file
@@ -75,9 +79,7 @@ def _raw(name: str) -> Iterator[IO[bytes]]:
 
 
 def check_output(name: str) -> None:
-    """Raise ParamsError where `writing` cannot open an output: a folder has its name, or it is closed."""
-    if name == STANDARD and sys.stdout is None:
-        raise ParamsError("-: standard output is closed; use --output")
+    """Raise ParamsError where a folder has the name of an output."""
     if not name.startswith("s3://") and Path(name).is_dir():
         raise ParamsError(f"{name}: is a folder; expected the name of a file to write")
 
@@ -91,7 +93,7 @@ def writing(name: str) -> Iterator[IO[bytes]]:
     file (a device, a pipe) is written to directly.
 
     Raises:
-        ParamsError: a folder has this name, or standard output is closed.
+        ParamsError: a folder has this name.
         StorageError: S3 refuses.
     """
     with _destination(name) as file:

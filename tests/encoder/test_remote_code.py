@@ -29,7 +29,12 @@ except EncoderError as error:
 print(repr(sys.stdin.readline()))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(encoder)], input="y\n" * 5, capture_output=True, text=True, timeout=120, cwd=ROOT
+        [sys.executable, "-c", program, str(encoder)],
+        input="y\n" * 5,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
     )
     message, first_line = done.stdout.splitlines()
     assert "could not be loaded" in message
