@@ -2,9 +2,11 @@
 
 python -m stages.evaluate --table data/split/test.parquet --features data/encode/test.npy
 --classifier models/classifier --predictions data/evaluate/predictions.parquet --metrics metrics
+--split-metrics metrics/split.json --card models/README.md
 """
 
 import argparse
+import json
 import logging
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +20,13 @@ from pydantic import Field
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
-from sentiment.common.files import atomic, write_csv, write_json
+from sentiment.common.files import atomic, write_csv, write_json, write_text
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
 from sentiment.evaluation.confusion import classification_report, confusion_counts
 from sentiment.evaluation.curves import confusion_points, curve_points
 from sentiment.evaluation.metrics import accuracy_by_slice, calibration_curve, compute_metrics
+from sentiment.evaluation.model_card import render_model_card
 from sentiment.features.store import check_finite, read_features
 from sentiment.head.classifier import Classifier, ClassifierConfig
 
@@ -107,6 +110,8 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, required=True, help="the folder of the trained classifier")
     parser.add_argument("--predictions", type=Path, required=True, help="the Parquet file of predictions to write")
     parser.add_argument("--metrics", type=Path, required=True, help="the folder of metrics to write")
+    parser.add_argument("--split-metrics", type=Path, required=True, help="the number of reviews by split (JSON)")
+    parser.add_argument("--card", type=Path, required=True, help="the model card to write")
     args = parser.parse_args()
 
     params = load_params(args.params, "evaluate", Params)
@@ -115,6 +120,9 @@ def main() -> None:
     probabilities = score_features(classifier, args.features, len(table))
     results = evaluate(table, probabilities, classifier.config, params)
 
+    split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
+    n_reviews = {name: values["rows"] for name, values in split.items()}
+    write_text(args.card, render_model_card(classifier.config, n_reviews, results["metrics"], results["slices"]))
     write_json(args.metrics / "evaluate.json", results.pop("metrics"))
     write_json(args.metrics / "report.json", results.pop("report"))
     write_csv(args.metrics / "slices.csv", results.pop("slices"))

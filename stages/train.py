@@ -22,7 +22,7 @@ from sentiment.common.errors import ClassifierError
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import read_column
 from sentiment.features.store import check_finite, read_features, read_metadata
-from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.mlp import Head
 from sentiment.head.standardization import mean_and_std
 from sentiment.head.training import EpochMetrics, LabeledFeatures, train_head
@@ -129,6 +129,7 @@ def main() -> None:
     with epoch_log(args.log, params.epochs) as record:
         classifier = train(train_split, val_split, params, config, record)
     classifier.save(args.output)
+    copy_encoder(config.features.config.encoder, args.output)
 
 
 if __name__ == "__main__":

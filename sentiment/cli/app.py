@@ -1,7 +1,8 @@
-"""The `sentiment` command: finds the sub-command, imports that module alone, and runs it.
+"""The `sentiment` command: imports the module of one sub-command and runs it.
 
-sentiment predict "Lovely dress, fits perfectly"
+sentiment predict "Soft, warm, and the color is lovely"
 sentiment compare main workspace
+sentiment COMMAND --help
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from sentiment.common.command import run_main
+from sentiment.common.errors import ParamsError
 
 # name: (module, summary); a module is imported when its sub-command is called, because some take seconds
 COMMANDS = {
@@ -51,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def dispatch(arguments: Sequence[str]) -> int | None:
     """Run one sub-command and return its exit status."""
     requested = arguments[0] if arguments else ""
+    if requested and not requested.startswith("-") and requested not in COMMANDS:
+        raise ParamsError(f"'{requested}' is not a command; expected {', '.join(COMMANDS)} (see sentiment --help)")
     completes = requested.startswith("--print-completion")
     parser = build_parser(list(COMMANDS) if completes else [requested])
     args = parser.parse_args(arguments)

@@ -1,12 +1,12 @@
-"""Is experiment B better than A on the test reviews, or is the difference chance?
+"""Tests whether experiment B is better than A on the test reviews, or the difference may be chance.
 
     sentiment compare                        HEAD and the workspace
     sentiment compare main                   a branch and the workspace
     sentiment compare dusty-kale loamy-fits  two experiments; commits and tags work as well
     sentiment compare main workspace --fail-if-worse
 
-Both sets of test predictions come from the DVC cache, or else the remote, and are paired by review. Intervals are
-those of a paired bootstrap; better or worse is decided by McNemar's exact test on accuracy, at the 5% level.
+Test predictions are read from the workspace, the DVC cache or the remote, and paired by review. Intervals are 95%, from
+a paired bootstrap; better or worse is decided by McNemar's exact test on accuracy, at the 5% level.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from sentiment.tracking.revisions import WORKSPACE, Revision
 
 def as_text(a: str, b: str, comparison: Comparison) -> str:
     """Return the comparison as a table and one sentence."""
-    lines = [f"A = {a}, B = {b}: {comparison.rows:,} test reviews", ""]
+    lines = [f"A = {a}, B = {b}: {comparison.rows:,} test {'review' if comparison.rows == 1 else 'reviews'}", ""]
     lines.append(f"{'':<10}{'A':>8}{'B':>9}{'B - A':>10}   95% interval of B - A")
     for name, metric in comparison.metrics.items():
         bounds = f"{metric.low:+.4f} to {metric.high:+.4f}"
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Compare, and write the result to standard output; 1 if B is worse and that was asked for."""
+    """Compare, and write the result to standard output; 1 if B is significantly worse and --fail-if-worse is given."""
     comparison = compare(Revision(args.a), Revision(args.b), args.predictions, args.resamples, args.seed)
     result = {"a": args.a, "b": args.b, **comparison.as_dict(), "sentence": sentence(args.a, args.b, comparison)}
     text = json.dumps(result, indent=2) if args.json else as_text(args.a, args.b, comparison)

@@ -1,4 +1,4 @@
-"""The workspace, the current commit and its experiments: accuracy, AUC and the params that differ.
+"""Lists the workspace, the current commit and its experiments: accuracy, AUC and the params that differ.
 
     sentiment experiments                what `make experiments` does; no line is longer than 160 characters
     sentiment experiments | sort -k2     sorted by accuracy

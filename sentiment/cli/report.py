@@ -1,10 +1,10 @@
-"""One self-contained page about an experiment, or about two side by side: report.html.
+"""Writes report.html, one self-contained page about one revision or about two that are compared.
 
     sentiment report               the workspace
-    sentiment report main          a branch beside the workspace
+    sentiment report main          a branch and the workspace
     sentiment report main lr-3     two revisions: commits, branches, tags or experiments
 
-It opens without a network. Texts of reviews stand in it where the workspace has them: pass it on as you would them.
+It opens without a network. It contains review text where the workspace has it: share it as you would share the data.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Collect what the report shows, and write the page."""
+    """Collect what the report shows, and write the page as one HTML file."""
     names = list(dict.fromkeys([args.a or args.b, args.b]))
     write_text(args.output, render(collect(names), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
     log.info("report: %s", args.output)

@@ -42,7 +42,9 @@ def find_invalid_text(text: str) -> RowError | None:
     return None
 
 
-def read_records(source: str, file: IO[bytes]) -> tuple[list[str], Iterator[list[str] | RowError]]:
+def read_records(
+    source: str, file: IO[bytes], delimiter: str = ","
+) -> tuple[list[str], Iterator[list[str] | RowError]]:
     """Return the header, and an iterator over the records below it without blank lines.
 
     A broken record yields one `RowError` in its position; after it, reading continues at the next line.
@@ -50,11 +52,12 @@ def read_records(source: str, file: IO[bytes]) -> tuple[list[str], Iterator[list
     Args:
         source: the file's name, for the message.
         file: opened for reading bytes.
+        delimiter: between fields.
 
     Raises:
         InputError: there is no header, or it is broken.
     """
-    records = _parse(ReplayableLines(as_text(file, newline="")))
+    records = _parse(ReplayableLines(as_text(file, newline="")), delimiter)
     header = next(records, None)
     if header is None:
         raise InputError(f"{source}: is empty, expected a header row and reviews")
@@ -100,9 +103,9 @@ class ReplayableLines:
         self._replay += reversed(self.current[1:])
 
 
-def _parse(lines: ReplayableLines) -> Iterator[list[str] | RowError]:
+def _parse(lines: ReplayableLines, delimiter: str) -> Iterator[list[str] | RowError]:
     csv.field_size_limit(MAX_LENGTH_READ)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.current = []
         try:
@@ -111,7 +114,7 @@ def _parse(lines: ReplayableLines) -> Iterator[list[str] | RowError]:
             return
         except csv.Error as error:
             lines.rewind_to_second_line()
-            reader = csv.reader(lines, strict=True)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             yield RowError(_parse_error_reason(error, len(lines.current)))
             continue
         invalid = (find_invalid_text(line) for line in lines.current)

@@ -124,7 +124,11 @@ def load_with_transformers(config: EncoderConfig) -> Pretrained:
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
     from transformers.utils import logging
 
-    revision: dict[str, Any] = {"revision": config.revision, "local_files_only": Path(config.encoder).is_dir()}
+    revision: dict[str, Any] = {
+        "revision": config.revision,
+        "local_files_only": Path(config.encoder).is_dir(),
+        "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
+    }
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     hf_config = AutoConfig.from_pretrained(config.encoder, **revision)
     tokenizer = AutoTokenizer.from_pretrained(config.encoder, **revision)

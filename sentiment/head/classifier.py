@@ -1,5 +1,6 @@
 """The trained head as an artifact: a folder with head.safetensors and config.json, nothing pickled."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -19,6 +20,11 @@ from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.array_functions import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
+ENCODER = "encoder"  # folder in the classifier's with a copy of a local encoder
+ENCODER_FILES = (  # config, weights and tokenizer of any encoder that transformers loads
+    *("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "special_tokens_map.json"),
+    *("vocab*", "merges.txt", "spiece.model", "*.spm"),
+)
 
 
 class ClassifierConfig(StageParams):
@@ -94,3 +100,17 @@ class Classifier:
         except (SafetensorError, KeyError, ValidationError) as error:
             reason = " ".join(str(error).split())
             raise ClassifierError(f"{folder}: damaged classifier ({reason}); run `dvc repro --force train`") from None
+
+
+def copy_encoder(encoder: str, classifier: Path) -> None:
+    """Copy a local encoder's config, weights and tokenizer into the classifier's folder, so that it works elsewhere.
+
+    An encoder on the Hugging Face Hub is not copied: its id and commit are in the classifier's config.
+    """
+    target = classifier / ENCODER
+    shutil.rmtree(target, ignore_errors=True)
+    source = Path(encoder)
+    if source.is_dir():
+        for path in sorted({path for pattern in ENCODER_FILES for path in source.glob(pattern)}):
+            with atomic(target / path.name) as partial:
+                shutil.copyfile(path, partial)

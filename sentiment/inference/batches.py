@@ -1,4 +1,4 @@
-"""InputBatch on their way from a source to a sink, some thousands at a time."""
+"""The rows that go through `sentiment predict`: InputBatch in, PredictionBatch out, thousands of rows at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_ROWS = 8_192  # held at once: enough to sort by length, few enough for memory
-FIRST_ROWS = 64
+MAX_ROWS = 8_192  # of a batch: enough to sort by length, few enough for memory
+FIRST_ROWS = 64  # of the first batch, so that the first labels come soon
+GROWTH = 4  # how much larger than the one before a batch may be
 
 Item = TypeVar("Item")
 
@@ -19,53 +20,62 @@ class InputBatch:
     """Some rows of the input, in its order.
 
     Attributes:
-        first: the number of the first row; the input's first row is 1.
-        ids: of each row.
-        texts: of each row; "" where it has none.
-        flaws: what is wrong with a row, by its place in `texts`; such a row's text is "".
-        kept: the input's columns to pass on, by name.
+        first: number of the first row; the input's first row is 1.
+        ids: one per row.
+        texts: one per row; "" where a row has none.
+        errors: what is wrong with a row, by its index in `texts`; the text of such a row is "".
+        passthrough: the input's columns to write to the output, by name.
     """
 
     first: int
     ids: Sequence[Any]
     texts: Sequence[str]
-    flaws: dict[int, str] = field(default_factory=dict)
-    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
+    passthrough: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is read: its name, the Arrow types of id and kept columns by name, and its rows."""
+class InputTable:
+    """An input that is read batch by batch.
+
+    Attributes:
+        name: of the file, for messages.
+        types: Arrow types of the id and of the passthrough columns, by name.
+        batches: the rows, in order.
+    """
 
     name: str
-    columns: dict[str, Any]
-    rows: Iterator[InputBatch]
+    types: dict[str, Any]
+    batches: Iterator[InputBatch]
 
 
 @dataclass(frozen=True)
 class PredictionBatch:
-    """InputBatch with their answers: probabilities of shape (rows,), NaN where there is no text."""
+    """An InputBatch with its predictions.
 
-    rows: InputBatch
+    Attributes:
+        probabilities: of "positive", shape (n_rows,); NaN where there is no text.
+        labels: the label of each row; None where there is no text.
+    """
+
+    inputs: InputBatch
     probabilities: NDArray[np.float32]
-    positive: NDArray[np.bool_]
+    labels: Sequence[str | None]
 
-    def table(self) -> dict[str, Sequence[Any]]:
-        """Return the output's columns; probability and sentiment are None where there is no text."""
-        found = ~np.isnan(self.probabilities)
-        answers = zip(self.probabilities.tolist(), self.positive, found, strict=True)
-        pairs = [(round(p, 6), "positive" if up else "negative") if ok else (None, None) for p, up, ok in answers]
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Return the output's columns; probability (6 decimals) and sentiment are None where there is no text."""
+        probabilities = self.probabilities.tolist()
         return {
-            "id": self.rows.ids,
-            "probability": [probability for probability, _ in pairs],
-            "sentiment": [sentiment for _, sentiment in pairs],
-            **self.rows.kept,
+            "id": self.inputs.ids,
+            "probability": [None if np.isnan(p) else round(p, 6) for p in probabilities],
+            "sentiment": self.labels,
+            **self.inputs.passthrough,
         }
 
 
-def windows(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield the items in lists: short ones first, so that answers come soon, then of `MAX_ROWS`."""
+def growing_batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield the items in lists of `FIRST_ROWS`, then `GROWTH` times as many as before, up to `MAX_ROWS`."""
     iterator, size = iter(items), FIRST_ROWS
-    while window := list(islice(iterator, size)):
-        yield window
-        size = min(MAX_ROWS, size * 4)
+    while batch := list(islice(iterator, size)):
+        yield batch
+        size = min(MAX_ROWS, size * GROWTH)

@@ -1,5 +1,10 @@
-"""SentimentClassifier: texts to probabilities and labels, by a saved classifier and its encoder."""
+"""SentimentClassifier: texts to probabilities and labels, by a saved classifier and its encoder.
 
+from sentiment import SentimentClassifier
+SentimentClassifier.load("models/classifier").predict(["Soft, warm, and the color is lovely"])
+"""
+
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -7,13 +12,17 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.common.errors import ClassifierError, EncoderError
+from sentiment.common.errors import ClassifierError, EncoderError, InputError
+from sentiment.common.files import scratch_folder
 from sentiment.data.text import join_text
 from sentiment.features.config import Device, EncoderConfig
-from sentiment.head.classifier import Classifier
+from sentiment.head.classifier import ENCODER, Classifier
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
+
+CLASSIFIER = Path("models/classifier")  # where the pipeline writes it
+SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's classifier is copied
 
 
 class SentimentClassifier:
@@ -22,6 +31,10 @@ class SentimentClassifier:
     >>> classifier = SentimentClassifier.load("models/classifier")
     >>> classifier.predict(["Soft, warm, and the color is lovely", "The seams came loose after one wash"])
     ['positive', 'negative']
+    >>> classifier.labels
+    ('negative', 'positive')
+    >>> classifier.threshold
+    0.5
     """
 
     def __init__(self, classifier: Classifier, encoder: "FrozenEncoder") -> None:
@@ -39,28 +52,52 @@ class SentimentClassifier:
         return self.classifier.config.labels
 
     @classmethod
-    def load(cls, folder: str | Path, device: Device = "auto") -> Self:
-        """Load the classifier in `folder`, and the encoder that its config.json names.
+    def load(cls, folder_or_revision: str | Path, device: Device = "auto") -> Self:
+        """Load a classifier and its encoder.
 
-        A local encoder is searched for beside the classifier, in each folder above it, and in the current folder.
+        Args:
+            folder_or_revision: a classifier's folder; or, as a string, a commit, branch, tag or experiment of the
+                project in this folder, whose `models/classifier` is taken from the DVC cache or else the remote.
+            device: where the encoder computes; "auto" prefers CUDA, then MPS.
 
         Raises:
-            ClassifierError: the classifier is missing or damaged; or its encoder is missing, damaged, has other
-                weights than in training, or gives features of another dimension than the head takes.
+            ClassifierError: the classifier is missing or damaged; or its encoder is missing, damaged, differs from the
+                one in training, or gives features of another dimension than the head takes.
+            InputError: the revision's classifier is not available.
         """
-        classifier = Classifier.load(Path(folder))
+        folder = Path(folder_or_revision)
+        if isinstance(folder_or_revision, Path) or folder.is_dir():
+            return cls._load_folder(folder, device)
+        return cls.load_revision(folder_or_revision, device=device)
+
+    @classmethod
+    def load_revision(cls, rev: str, classifier: Path = CLASSIFIER, device: Device = "auto") -> Self:
+        """Load the classifier at path `classifier` of a commit, branch, tag or experiment; raises as `load` does."""
+        from sentiment.tracking.revisions import fetch_classifier  # DVC, 1-2 s
+
+        try:
+            with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
+                return cls._load_folder(fetch_classifier(rev, classifier, to), device)
+        except InputError as error:
+            raise ClassifierError(f"no classifier: {error}") from None
+
+    @classmethod
+    def _load_folder(cls, folder: Path, device: Device) -> Self:
+        classifier = Classifier.load(folder)
         trained_on = classifier.config.features
-        encoder = load_encoder(Path(folder), trained_on.config, device)
-        name = f"{folder}: its encoder '{trained_on.config.encoder}'"
+        encoder_path = find_encoder(folder, trained_on.config)
+        encoder = load_encoder(folder, encoder_path, trained_on.config, device)
+        name = f"{folder}: its encoder '{encoder_path or trained_on.config.encoder}'"
+        advice = retrain_advice(folder, encoder_path)
         dims = {trained_on.dim, len(classifier.mean), classifier.layers[0][0].shape[1]}
         if dims != {encoder.dim}:
-            takes = " or ".join(str(dim) for dim in sorted(dims - {encoder.dim}))
+            expected = " or ".join(str(dim) for dim in sorted(dims - {encoder.dim}))
             raise ClassifierError(
-                f"{name} gives {encoder.dim}-dimensional features, but the head takes {takes}; {RETRAIN}"
+                f"{name} gives {encoder.dim}-dimensional features, but the head takes {expected}; {advice}"
             )
         if encoder.fingerprint != trained_on.fingerprint:
             found, expected = encoder.fingerprint[:12], trained_on.fingerprint[:12]
-            raise ClassifierError(f"{name} has fingerprint {found}, but the head was trained on {expected}; {RETRAIN}")
+            raise ClassifierError(f"{name} has fingerprint {found}, but the head was trained on {expected}; {advice}")
         return cls(classifier, encoder)
 
     def predict_proba(
@@ -92,39 +129,60 @@ class SentimentClassifier:
             raise ClassifierError("the encoder's features are not finite; train with encode.precision=float32")
         return probabilities
 
-    def predict(self, texts: Sequence[str]) -> list[str | None]:
+    def predict(self, texts: Sequence[str], threshold: float | None = None) -> list[str | None]:
         """Return the label of each text; None for a text of white space only.
 
         >>> SentimentClassifier.load("models/classifier").predict(["", "Soft, warm, and the color is lovely"])
         [None, 'positive']
+
+        Args:
+            texts: as for `predict_proba`.
+            threshold: positive from this probability on; None for the classifier's.
         """
-        positive, negative = self.labels[1], self.labels[0]
-        probabilities = self.predict_proba(texts)
-        is_positive = probabilities >= np.float32(self.threshold)
+        return self.label(self.predict_proba(texts), threshold)
+
+    def label(self, probabilities: NDArray[np.float32], threshold: float | None = None) -> list[str | None]:
+        """Return the label of each probability; None for NaN."""
+        negative, positive = self.labels
+        # compared in float32 as in stages.evaluate, so that a probability on the threshold gets the same label
+        is_positive = probabilities >= np.float32(self.threshold if threshold is None else threshold)
         pairs = zip(probabilities, is_positive, strict=True)
-        return [None if np.isnan(p) else positive if up else negative for p, up in pairs]
+        return [None if np.isnan(p) else positive if above else negative for p, above in pairs]
 
 
-RETRAIN = "check out the encoder it was trained on, or run `dvc repro`"
+def load_encoder(folder: Path, encoder: Path | None, config: EncoderConfig, device: Device) -> "FrozenEncoder":
+    """Load the encoder of the classifier in `folder`: a local one, or where `encoder` is None one from the Hub.
 
-
-def load_encoder(classifier: Path, config: EncoderConfig, device: Device) -> "FrozenEncoder":
-    """Load the encoder of a classifier's config; raises ClassifierError where that fails."""
+    Raises:
+        ClassifierError: the encoder is missing or damaged.
+    """
     from sentiment.encoder.frozen import FrozenEncoder  # torch, most of the start: not before it is needed
 
-    folder = encoder_folder(classifier, config.encoder)
-    if folder is None and config.revision is None:
+    if encoder is None and config.revision is None:
         raise ClassifierError(
-            f"{classifier}: its encoder '{config.encoder}' is missing; check it out (git or `dvc pull`), or run "
-            "where that folder is"
+            f"{folder}: its encoder '{config.encoder}' is missing; expected {folder / ENCODER}, which training writes "
+            "(`dvc repro`, `dvc pull` or `dvc artifacts get`)"
         )
     try:
-        return FrozenEncoder.load(config.model_copy(update={"encoder": str(folder or config.encoder)}), device)
+        return FrozenEncoder.load(config.model_copy(update={"encoder": str(encoder or config.encoder)}), device)
     except EncoderError as error:
-        raise ClassifierError(f"{classifier}: its encoder: {error}") from None
+        raise ClassifierError(f"{folder}: its encoder: {error}") from None
 
 
-def encoder_folder(classifier: Path, encoder: str) -> Path | None:
-    """Return the local folder of an encoder, or None where `encoder` is a Hugging Face id."""
-    roots = [*classifier.resolve().parents, Path()]
-    return next((root / encoder for root in roots if (root / encoder).is_dir()), None)
+def find_encoder(folder: Path, config: EncoderConfig) -> Path | None:
+    """Return the local encoder of the classifier in `folder`, or None where there is none.
+
+    That is the copy in the classifier's folder; for an older classifier the folder that its config names, beside the
+    classifier, in a folder above it, or in the current folder.
+    """
+    roots = [*folder.resolve().parents, Path()]
+    candidates = [folder / ENCODER, *(root / config.encoder for root in roots)]
+    return next((path for path in candidates if path.is_dir()), None)
+
+
+def retrain_advice(folder: Path, encoder: Path | None) -> str:
+    """Return what to do where an encoder is not the one that the head was trained on."""
+    if encoder == folder / ENCODER:
+        return f"`dvc checkout --force {folder}` or `dvc pull --force {folder}` restores it"
+    restore = f"restore the encoder (`git checkout {encoder}`), or " if encoder else ""
+    return f"{restore}train on this one: `dvc repro --force encode`, then `dvc repro`"

@@ -1,59 +1,88 @@
-"""Which source or sink a name or a choice stands for."""
+"""Selects the reader of an input and the format of an output, by their names and the options given."""
 
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sentiment.common.errors import ParamsError
-from sentiment.inference.batches import Source
-from sentiment.inference.readers import InputColumns, from_csv, from_lines, from_parquet
-from sentiment.inference.streams import STANDARD
+from sentiment.inference.batches import InputTable
+from sentiment.inference.json_reader import from_json, from_lines_or_json
+from sentiment.inference.parquet_reader import from_parquet
+from sentiment.inference.readers import InputColumns, from_csv
+from sentiment.inference.streams import GZIP, STANDARD
 from sentiment.inference.writers import WRITERS
 
-READERS: dict[str, Callable[[str, IO[bytes], InputColumns], Source]] = {
+Reader = Callable[[str, IO[bytes], InputColumns], InputTable]
+
+READERS: dict[str, Reader] = {
     ".csv": from_csv,
+    ".tsv": partial(from_csv, delimiter="\t"),
+    ".jsonl": from_json,
+    ".json": from_json,
     ".parquet": from_parquet,
-    ".jsonl": from_lines,
-    ".txt": from_lines,
+    ".txt": from_lines_or_json,
 }
 OUTPUT_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "text"}
+SUPPORTED = f"{', '.join(READERS)}; all but .parquet also with {GZIP}"
 
 
-def names_a_file(text: str) -> bool:
-    """Tell whether an argument names an input, and is no text to label: `-`, s3://, or a known ending and no blank."""
-    known = PurePosixPath(text).suffix.lower() in READERS and not any(map(str.isspace, text))
-    return text == STANDARD or text.startswith("s3://") or known
+def is_input_name(argument: str) -> bool:
+    """Return whether an argument names an input and is not a text to label.
+
+    That is `-`, s3://…, a path that exists, or a supported ending without white space before it. A folder counts where
+    the argument has a slash, because one word may be both a review and a folder.
+    """
+    if argument == STANDARD or argument.startswith("s3://"):
+        return True
+    if suffix(argument) in READERS and not any(map(str.isspace, argument)):
+        return True
+    try:
+        return Path(argument).exists() and ("/" in argument or not Path(argument).is_dir())
+    except (OSError, ValueError):  # too long for a path, or a NUL byte
+        return False
+
+
+def suffix(name: str) -> str:
+    """Return the ending of a name in lower case, without `.gz`."""
+    return PurePosixPath(name.lower().removesuffix(GZIP)).suffix
 
 
 def input_file(inputs: Sequence[str]) -> str | None:
     """Return the input that names a file, or None where all are texts; raises ParamsError where it is not alone."""
-    files = list(filter(names_a_file, inputs))
+    files = list(filter(is_input_name, inputs))
     if files and len(inputs) > 1:
-        raise ParamsError(f"{files[0]}: one file at a time, without texts beside it")
+        raise ParamsError(f"{files[0]}: one file at a time, and no texts beside it")
     return files[0] if files else None
 
 
-def reader_of(name: str) -> Callable[[str, IO[bytes], InputColumns], Source]:
-    """Return what reads `name`; raises ParamsError for an unknown ending."""
-    if name == STANDARD:
-        return from_lines
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix not in READERS:
-        raise ParamsError(f"{name}: unknown kind of file; expected one that ends in {', '.join(READERS)}")
-    return READERS[suffix]
+def reader_of(name: str) -> Reader:
+    """Return the reader of file `name`; raises ParamsError where its format is not supported."""
+    path = Path(name)
+    is_pipe = name != STANDARD and not name.startswith("s3://") and path.exists() and not path.is_file()
+    if name == STANDARD or (is_pipe and not path.is_dir()):
+        return from_lines_or_json
+    reader = READERS.get(suffix(name))
+    if reader is None or (name.lower().endswith(GZIP) and reader is from_parquet):
+        raise ParamsError(f"{name}: format is not supported; expected a name that ends in {SUPPORTED}")
+    return reader
 
 
-def output_format(chosen: str | None, output: str, on_terminal: bool) -> str:
-    """Return a key of `WRITERS`: the chosen one, else by the output's ending, else text for a terminal and CSV.
+def output_format(requested: str | None, output: str, on_terminal: bool) -> str:
+    """Return a key of `WRITERS`: the requested one, else by the output's ending, else text on a terminal, else CSV.
 
     Raises:
-        ParamsError: the output's ending is unknown, or Parquet was asked for on standard output.
+        ParamsError: the output's ending is not supported, or Parquet is requested on standard output or with .gz.
     """
     if output == STANDARD:
-        if chosen == "parquet":
-            raise ParamsError("--format parquet needs a file: say --output labels.parquet")
-        return chosen or ("text" if on_terminal else "csv")
-    suffix = PurePosixPath(output).suffix.lower()
-    if not chosen and suffix not in OUTPUT_FORMATS:
-        raise ParamsError(f"{output}: unknown kind of file; say --format {'|'.join(WRITERS)}")
-    return chosen or OUTPUT_FORMATS[suffix]
+        if requested == "parquet":
+            raise ParamsError("--format parquet needs a file: use --output labels.parquet")
+        return requested or ("text" if on_terminal else "csv")
+    chosen = requested or OUTPUT_FORMATS.get(suffix(output))
+    if chosen is None and Path(output).exists() and not Path(output).is_file():
+        return "csv"  # a device or a pipe; streams.writing refuses a folder
+    if chosen is None:
+        raise ParamsError(f"{output}: format is not known by the ending; use --format {'|'.join(WRITERS)}")
+    if chosen == "parquet" and output.lower().endswith(GZIP):
+        raise ParamsError(f"{output}: Parquet is compressed already; use a name that ends in .parquet")
+    return chosen

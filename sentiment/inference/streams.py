@@ -1,73 +1,142 @@
-"""Opens what is read and written: local files, s3:// objects, standard input and output.
+"""Opens inputs and outputs as bytes: local files, s3:// objects, standard input and output; `.gz` is (de)compressed.
 
-Credentials, region and endpoint of S3 come from the usual AWS chain (AWS_ENDPOINT_URL_S3 names another server).
+Region, endpoint and credentials of S3 are those of `sentiment.tracking.remote`.
 """
 
+import errno
+import gzip
+import logging
+import os
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sentiment.common.errors import InputError, StorageError
+from sentiment.common.errors import InputError, ParamsError, StorageError, one_line
 from sentiment.common.files import atomic
 
 STANDARD = "-"
+GZIP = ".gz"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """An open input.
+
+    Attributes:
+        content: its bytes, decompressed.
+        raw: its bytes as stored; `raw.tell()` is how many have been read.
+        size: of what is stored, in bytes; None where it is not known.
+    """
+
+    content: IO[bytes]
+    raw: IO[bytes]
+    size: int | None
 
 
 @contextmanager
-def reading(name: str) -> Iterator[IO[bytes]]:
-    """Open a local file, an s3:// object, or standard input (`-`), as bytes.
+def reading(name: str) -> Iterator[InputFile]:
+    """Open a local file, an s3:// object, or standard input (`-`).
 
     Raises:
-        InputError: there is no such local file.
-        StorageError: S3 does not hand it out.
+        InputError: no such local file, or damaged gzip data.
+        StorageError: S3 refuses.
     """
+    with _raw(name) as raw:
+        size = os.fstat(raw.fileno()).st_size if name != STANDARD and Path(name).is_file() else None
+        if not name.lower().endswith(GZIP):
+            yield InputFile(raw, raw, size)
+            return
+        try:
+            with gzip.open(raw) as content:
+                yield InputFile(content, raw, size)  # type: ignore[arg-type]  # GzipFile is no IO[bytes] to mypy
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None
+
+
+@contextmanager
+def _raw(name: str) -> Iterator[IO[bytes]]:
     if name == STANDARD:
-        yield sys.stdin.buffer
+        try:
+            yield sys.stdin.buffer
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            raise InputError("-: standard input is closed") from None
     elif name.startswith("s3://"):
         with _s3(name, "rb") as file:
             yield file
     else:
         path = Path(name)
-        if not path.is_file():
+        if path.is_dir() or not path.exists():
             found = "is a folder" if path.is_dir() else "no such file"
-            raise InputError(f"{name}: {found}; expected a CSV, Parquet, JSON lines or text file")
+            raise InputError(f"{name}: {found}; expected a CSV, TSV, JSON, Parquet or text file")
         with path.open("rb") as file:
             yield file
 
 
+def check_output(name: str) -> None:
+    """Raise ParamsError where a folder has the name of an output."""
+    if not name.startswith("s3://") and Path(name).is_dir():
+        raise ParamsError(f"{name}: is a folder; expected the name of a file to write")
+
+
 @contextmanager
 def writing(name: str) -> Iterator[IO[bytes]]:
-    """Open a local file, an s3:// object, or standard output (`-`), as bytes.
+    """Open a local file, an s3:// object, or standard output (`-`).
 
-    A file or object appears under its name only when the block ends well. On S3 that is a multipart upload,
-    completed at the end or else aborted.
+    A file or object appears under its name only when the block ends without an error. On S3 that is a multipart
+    upload, completed at the end or else aborted. A symbolic link stays, its target is replaced. What is not a regular
+    file (a device, a pipe) is written to directly.
 
     Raises:
-        StorageError: S3 does not take it.
+        ParamsError: a folder has this name.
+        StorageError: S3 refuses.
     """
+    with _destination(name) as file:
+        if name.lower().endswith(GZIP):
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
+                yield compressed  # type: ignore[misc]  # GzipFile is no IO[bytes] to mypy
+        else:
+            yield file
+
+
+@contextmanager
+def _destination(name: str) -> Iterator[IO[bytes]]:
+    check_output(name)
+    path = Path(name)
     if name == STANDARD:
         yield sys.stdout.buffer
     elif name.startswith("s3://"):
         with _s3(name, "wb") as file:
             yield file
+    elif name.startswith("/dev/") or (path.exists() and not path.is_file()):
+        with path.open("wb") as file:
+            yield file
     else:
-        with atomic(Path(name)) as partial, partial.open("wb") as file:
+        with atomic(path.resolve()) as partial, partial.open("wb") as file:
             yield file
 
 
 @contextmanager
 def _s3(name: str, mode: str) -> Iterator[IO[bytes]]:
-    import smart_open  # with boto3 a second or two, which only those pay who ask for s3://
+    import smart_open  # 1-2 s with boto3, needed for s3:// only
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from sentiment.tracking.remote import client_for
+
+    logging.getLogger("smart_open").setLevel(logging.WARNING)  # it logs each part of an upload
+    bucket = name.removeprefix("s3://").partition("/")[0]
     try:
-        file = smart_open.open(name, mode, compression="disable")
+        parameters = {"client": client_for(bucket)}
+        file = smart_open.open(name, mode, compression="disable", transport_params=parameters)
     except (BotoCoreError, ClientError, OSError, ValueError) as error:
-        raise StorageError(f"{name}: {' '.join(str(error).split())}") from None
+        raise StorageError(f"{name}: {one_line(error)}") from None
     try:
         with file:
             yield file
     except (BotoCoreError, ClientError) as error:
-        raise StorageError(f"{name}: {' '.join(str(error).split())}") from None
+        raise StorageError(f"{name}: {one_line(error)}") from None

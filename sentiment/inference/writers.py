@@ -1,69 +1,81 @@
-"""Writes labelled rows: readable lines, CSV, JSON lines or Parquet, some thousands at a time."""
+"""Write labeled rows batch by batch: readable lines, CSV, JSON lines or Parquet."""
 
 import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO, Any
 
 from sentiment.inference.batches import PredictionBatch
 
 Write = Callable[[PredictionBatch], None]
+Writer = Callable[[IO[bytes], Mapping[str, Any]], AbstractContextManager[Write]]
+
+MIN_TEXT_WIDTH = 20  # columns of the terminal that the text gets, however narrow the terminal is
 
 
 @contextmanager
-def readable_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
-    """SentimentClassifier, probability and the start of the text, a line each."""
-    room = max(20, shutil.get_terminal_size().columns - len("positive  0.000  "))
+def text_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
+    """A line per row: label, probability and the start of the text."""
+    width = max(MIN_TEXT_WIDTH, shutil.get_terminal_size().columns - len("positive  0.000  "))
 
-    def write(labelled: PredictionBatch) -> None:
-        table = labelled.table()
+    def write(predictions: PredictionBatch) -> None:
+        columns = predictions.columns()
         lines = []
-        for sentiment, probability, text in zip(
-            table["sentiment"], table["probability"], labelled.rows.texts, strict=True
+        for label, probability, text in zip(
+            columns["sentiment"], columns["probability"], predictions.inputs.texts, strict=True
         ):
-            answer = f"{sentiment}  {probability:.3f}" if sentiment else "-                -"
-            shown = "".join(character if character.isprintable() else " " for character in text) or "(no text)"
-            lines.append(f"{answer}  {shown if len(shown) <= room else shown[: room - 1] + '…'}\n")
+            prediction = f"{label}  {probability:.3f}" if label else "-                -"
+            printable = "".join(character if character.isprintable() else " " for character in text) or "(no text)"
+            lines.append(f"{prediction}  {shorten(printable, width)}\n")
         file.write("".join(lines).encode("utf-8", "replace"))
         file.flush()
 
     yield write
 
 
-@contextmanager
-def csv_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
-    """CSV with a header; None is an empty field."""
-    _write_csv(file, [list(output_columns(columns))])
+def shorten(text: str, width: int) -> str:
+    """Return at most `width` characters of the text, cut between words where it is longer."""
+    if len(text) <= width:
+        return text
+    start = text[: width - 1]
+    words = start.rpartition(" ")[0].rstrip()
+    return f"{words if len(words) > width // 2 else start}…"
 
-    def write(labelled: PredictionBatch) -> None:
-        rows = zip(*labelled.table().values(), strict=True)
-        _write_csv(file, ([_as_field(value) for value in row] for row in rows))
+
+@contextmanager
+def csv_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
+    """CSV with a header; None is an empty field."""
+    _write_csv(file, [list(output_types(types))])
+
+    def write(predictions: PredictionBatch) -> None:
+        rows = zip(*predictions.columns().values(), strict=True)
+        _write_csv(file, ([_csv_field(value) for value in row] for row in rows))
 
     yield write
 
 
-def _write_csv(file: IO[bytes], rows: Any) -> None:
-    # encoded here: a text wrapper would close the file when it is thrown away, and so complete a broken upload
+def _write_csv(file: IO[bytes], rows: Iterable[Sequence[Any]]) -> None:
+    # encoded here: a text wrapper closes the file when it is garbage collected, which would complete a broken upload
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     file.write(text.getvalue().encode())
     file.flush()
 
 
-def _as_field(value: Any) -> Any:
+def _csv_field(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list | bool) else value
 
 
 @contextmanager
-def json_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
-    """A JSON object a row; dates and the like are written as text."""
+def jsonl_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
+    """A JSON object per row; dates and the like are written as text."""
 
-    def write(labelled: PredictionBatch) -> None:
-        table = labelled.table()
-        rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
+    def write(predictions: PredictionBatch) -> None:
+        columns = predictions.columns()
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         lines = [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows]
         file.write("".join(lines).encode())
         file.flush()
@@ -72,21 +84,21 @@ def json_lines(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
 
 
 @contextmanager
-def parquet(file: IO[bytes], columns: Mapping[str, Any]) -> Iterator[Write]:
-    """Parquet; what came as JSON and is no text is written as JSON."""
-    import pyarrow as pa  # half a second that the other formats do without
+def parquet_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
+    """Parquet; JSON values that are not text are written as JSON text."""
+    import pyarrow as pa  # 0.5 s that the other formats do not need
     import pyarrow.parquet as pq
 
-    schema = pa.schema(list(output_columns(columns).items()))
+    schema = pa.schema(list(output_types(types).items()))
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
 
-        def write(labelled: PredictionBatch) -> None:
-            table = labelled.table()
+        def write(predictions: PredictionBatch) -> None:
+            columns = predictions.columns()
             arrays = [
                 pa.array(
-                    [_as_text(value) for value in table[field.name]]
+                    [_as_text(value) for value in columns[field.name]]
                     if field.type == pa.string()
-                    else table[field.name],
+                    else columns[field.name],
                     field.type,
                 )
                 for field in schema
@@ -103,10 +115,15 @@ def _as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def output_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Arrow types of the output's columns, given those of id and kept columns."""
-    kept = {name: kind for name, kind in columns.items() if name != "id"}
-    return {"id": columns["id"], "probability": "float32", "sentiment": "string", **kept}
+def output_types(types: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Arrow types of the output's columns, given those of id and passthrough columns."""
+    passthrough = {name: kind for name, kind in types.items() if name != "id"}
+    return {"id": types["id"], "probability": "float32", "sentiment": "string", **passthrough}
 
 
-WRITERS = {"text": readable_lines, "csv": csv_lines, "jsonl": json_lines, "parquet": parquet}
+WRITERS: dict[str, Writer] = {
+    "text": text_writer,
+    "csv": csv_writer,
+    "jsonl": jsonl_writer,
+    "parquet": parquet_writer,
+}

@@ -1,4 +1,4 @@
-"""Everything that the report shows of one or two revisions."""
+"""Collects what the report shows of one or two revisions: ReportData."""
 
 import csv
 import io
@@ -6,91 +6,162 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
 
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
+from sentiment.report.charts import probability_histogram, threshold_curve
 from sentiment.report.experiments import METRICS_FILE, Experiment, changed_params, experiments
-from sentiment.report.mistakes import Mistake, confident_mistakes, local_texts
-from sentiment.report.plots import Picture, pictures
+from sentiment.report.misclassified import (
+    LocalReview,
+    Misclassified,
+    confident_errors,
+    label_names,
+    local_reviews,
+    newly_wrong,
+)
+from sentiment.report.plots import Plot, plots
 from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.tracking.revisions import Revision
 
-SLICES_FILE = "metrics/slices.csv"
+SLICES_FILE, SPLIT_FILE, TRAINING_FILE = "metrics/slices.csv", "metrics/split.json", "metrics/train/metrics.json"
+PARAMS_FILE = "params.yaml"
 TEST_TABLE = Path("data/split/test.parquet")
-MAX_MISTAKES = 10  # of each revision
-DRAWS, SEED = 10_000, 0  # of the paired bootstrap, as `python -m sentiment.cli.compare` has them
+MAX_REVIEWS = 10  # per table of misclassified reviews
+N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
 
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
+Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class State:
-    """One revision: its test metrics, its slices by (slice, value), and its surest mistakes."""
+class RevisionResults:
+    """One revision.
+
+    Attributes:
+        metrics: of the test reviews, with their intervals.
+        slices: rows, accuracy and interval by (slice, value).
+        n_reviews: by split.
+        kept_epoch: number of the epoch that was kept, from 0; its validation loss is `val_loss`.
+        params: every value by its full name (`train.epochs`).
+    """
 
     name: str
     metrics: Mapping[str, float]
     slices: Slices
-    mistakes: Sequence[Mistake]
+    n_reviews: Mapping[str, int]
+    kept_epoch: int
+    val_loss: float
+    params: Params
 
 
 @dataclass(frozen=True)
-class Content:
-    """What the page shows; `comparison` is None for one revision, or for two that cannot be compared."""
+class ReportData:
+    """What the page shows.
 
-    states: Sequence[State]
+    Attributes:
+        comparison: None for one revision, or for two that cannot be compared.
+        changed: names of the params that differ between the experiments.
+        misclassified: tables of reviews by title.
+    """
+
+    revisions: Sequence[RevisionResults]
     comparison: Comparison | None
     verdict: str
     experiments: Sequence[Experiment]
     changed: Sequence[str]
-    pictures: Sequence[Picture]
-    texts: Mapping[str, str]
+    plots: Sequence[Plot]
+    misclassified: Mapping[str, Sequence[Misclassified]]
+    reviews: Mapping[str, LocalReview]
+
+    @property
+    def different_params(self) -> list[str]:
+        """Names of the params that are not the same in all shown revisions."""
+        names = dict.fromkeys(name for results in self.revisions for name in results.params)
+        return [name for name in names if len({repr(results.params.get(name)) for results in self.revisions}) > 1]
 
 
-def collect(names: Sequence[str]) -> Content:
-    """Read everything that the report shows of one or two revisions.
+def collect(names: Sequence[str]) -> ReportData:
+    """Read what the report shows of one or two revisions.
 
     Raises:
-        InputError: a revision, or one of its files, is not to be had.
+        InputError: a revision, or one of its files, is not available.
     """
     revisions = [Revision(name) for name in names]
-    states = [_state(revision) for revision in revisions]
+    results = [_results(revision) for revision in revisions]
+    predictions = {revision.name: read_predictions(revision, PREDICTIONS) for revision in revisions}
     comparison, verdict = _comparison(revisions)
     rows = experiments()
-    return Content(
-        states=states,
+    misclassified = _misclassified(predictions, paired=comparison is not None)
+    labels = label_names(predictions[names[0]], f"{PREDICTIONS} of {names[0]}")
+    thresholds = {one.name: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
+    return ReportData(
+        revisions=results,
         comparison=comparison,
         verdict=verdict,
         experiments=rows,
         changed=changed_params(rows),
-        pictures=pictures(names),
-        texts=local_texts(TEST_TABLE, {mistake.id for state in states for mistake in state.mistakes}),
+        plots=[
+            *plots(names, {one.name: one.kept_epoch for one in results}),
+            probability_histogram(predictions, labels),
+            threshold_curve(predictions, thresholds),
+        ],
+        misclassified=misclassified,
+        reviews=local_reviews(TEST_TABLE, {row.id for table in misclassified.values() for row in table}),
     )
 
 
-def _state(revision: Revision) -> State:
-    return State(
+def _results(revision: Revision) -> RevisionResults:
+    split = json.loads(revision.read(SPLIT_FILE))
+    best = json.loads(revision.read(TRAINING_FILE))["best"]
+    return RevisionResults(
         name=revision.name,
         metrics=json.loads(revision.read(METRICS_FILE)),
         slices=_slices(revision.read(SLICES_FILE).decode()),
-        mistakes=confident_mistakes(read_predictions(revision, PREDICTIONS), MAX_MISTAKES),
+        n_reviews={name: int(values["rows"]) for name, values in split.items()},
+        kept_epoch=int(best["epoch"]),
+        val_loss=float(best["val_loss"]),
+        params=flat_params(yaml.safe_load(revision.read(PARAMS_FILE))),
     )
 
 
+def flat_params(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of params.yaml by full name (`train.epochs`)."""
+    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in (keys or {}).items()}
+
+
 def _slices(table: str) -> Slices:
-    numbers = ("rows", "accuracy", "accuracy_low", "accuracy_high")
+    columns = ("rows", "accuracy", "accuracy_low", "accuracy_high")
     return {
-        (row["slice"], row["value"]): {name: float(row[name]) for name in numbers}
+        (row["slice"], row["value"]): {name: float(row[name]) for name in columns}
         for row in csv.DictReader(io.StringIO(table))
     }
 
 
+def _misclassified(predictions: Mapping[str, pa.Table], paired: bool) -> dict[str, list[Misclassified]]:
+    labels = {name: label_names(table, f"{PREDICTIONS} of {name}") for name, table in predictions.items()}
+    if not paired:
+        return {
+            f"Most confident errors of {name}": confident_errors(table, labels[name], MAX_REVIEWS)
+            for name, table in predictions.items()
+        }
+    (a, table_a), (b, table_b) = predictions.items()
+    return {
+        f"Wrong in {b}, correct in {a}": newly_wrong(table_a, table_b, labels[b], MAX_REVIEWS),
+        f"Wrong in {a}, correct in {b}": newly_wrong(table_b, table_a, labels[a], MAX_REVIEWS),
+    }
+
+
 def _comparison(revisions: Sequence[Revision]) -> tuple[Comparison | None, str]:
-    """Return the comparison and its sentence, or why there is none: different reviews can stand side by side."""
+    """Return the comparison and its sentence, or None and the reason why two revisions cannot be compared."""
     if len(revisions) == 1:
         return None, ""
     a, b = revisions
     try:
-        comparison = compare(a, b, PREDICTIONS, DRAWS, SEED)
-    except InputError as refusal:
-        return None, f"Not compared: {refusal}."
+        comparison = compare(a, b, PREDICTIONS, N_RESAMPLES, SEED)
+    except InputError as error:
+        return None, f"Not compared: {error}."
     return comparison, sentence(a.name, b.name, comparison)

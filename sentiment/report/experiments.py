@@ -1,4 +1,4 @@
-"""The table of experiments: what each changed, and what it reached."""
+"""The table of experiments: params and metrics of each row of `dvc exp show`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
-"""The report as one HTML file that needs nothing from elsewhere."""
+"""ReportData in, one self-contained HTML page out."""
 
 import base64
 import hashlib
 import json
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -10,19 +11,19 @@ import vl_convert
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from sentiment.report.collect import Content
+from sentiment.report.collect import ReportData
 
 
-def render(content: Content, made_on: str) -> str:
-    """Return the page. Whatever comes from data is escaped, and only the page's own two scripts may run."""
-    # StrictUndefined: a missing figure is an error and not an empty cell
+def render(data: ReportData, created: str) -> str:
+    """Return the page. Values are escaped, and its Content-Security-Policy admits its own two scripts only."""
+    # StrictUndefined: a missing value is an error and not an empty cell
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"json_block": _json_block}
-    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets the default
+    environment.filters |= {"json_block": _json_block, "without_zeros": _without_zeros}
+    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
     scripts = [vega, _file("page.js")]
     return environment.from_string(_file("page.html.j2")).render(
-        content=content,
-        made_on=made_on,
+        data=data,
+        created=created,
         style=Markup(_file("page.css")),  # noqa: S704 - our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
         hashes=[_content_hash(script) for script in scripts],
@@ -37,6 +38,11 @@ def _json_block(value: Any) -> Markup:
     """Return JSON that cannot end the script element in which it stands."""
     text = json.dumps(value, allow_nan=False).replace("<", "\\u003c")
     return Markup(text)  # noqa: S704 - no "<" is left
+
+
+def _without_zeros(text: str) -> str:
+    """Return "1-20 words" for "001-020 words", which is padded so that it sorts as text."""
+    return re.sub(r"\b0+(?=\d)", "", text)
 
 
 def _content_hash(script: str) -> str:

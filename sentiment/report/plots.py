@@ -1,6 +1,6 @@
-"""The pictures of dvc.yaml as Vega-Lite, drawn by DVC's own templates."""
+"""The plots of dvc.yaml as Vega-Lite, drawn by DVC's own templates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,11 @@ from sentiment.tracking.revisions import WORKSPACE
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture.
+class Plot:
+    """One chart.
 
     Attributes:
-        spec: Vega-Lite, with a description for those who cannot see it.
+        spec: Vega-Lite, with a description for readers who cannot see it.
     """
 
     title: str
@@ -22,31 +22,38 @@ class Picture:
 
     @property
     def by_slice(self) -> bool:
-        """Whether it belongs to the slices, which have a section of their own."""
+        """Whether it is the chart of slices, which have a section of their own."""
         return bool(self.spec.get("facet", {}).get("row"))
 
 
-def pictures(revisions: Sequence[str]) -> list[Picture]:
+def plots(revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> list[Plot]:
     """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for two revisions.
 
+    Args:
+        revisions: names of one or two revisions.
+        kept_epochs: by revision; marked in charts by epoch.
+
     Raises:
-        InputError: DVC refuses, or a picture lacks the data of a revision.
+        InputError: DVC fails, or a plot lacks the data of a revision.
     """
-    told = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
-    for error in told.get("errors", ()):
+    output = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
+    for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
     # a name with a slash is a file of points, which DVC draws once more by itself
-    defined = (views for name, views in told["data"].items() if views and "/" not in name)
-    return [_picture(views[0]["content"], revisions) for views in defined]
+    defined = (views for name, views in output["data"].items() if views and "/" not in name)
+    return [_plot(views[0]["content"], revisions, kept_epochs) for views in defined]
 
 
-def _picture(spec: dict[str, Any], revisions: Sequence[str]) -> Picture:
-    """Put the title outside of the drawing, where the page can wrap it, and the revisions in the order asked for."""
+def _plot(spec: dict[str, Any], revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> Plot:
+    """Move the title out of the chart, where the page can wrap it, and sort the points by revision."""
     title = spec.pop("title")["text"]
     spec["data"]["values"].sort(key=lambda point: revisions.index(point["rev"]))
     axes = [_axis(spec, axis) for axis in ("y", "x")]
+    if axes[1] == "epoch":
+        _mark_epochs(spec, kept_epochs)
+        title = f"{title} (dashed: the epoch that is kept)"
     description = f"Chart of {' by '.join(filter(None, axes))}, for {' and '.join(revisions)}"
-    return Picture(title, spec | {"description": f"{title}. {description}"})
+    return Plot(title, spec | {"description": f"{title}. {description}"})
 
 
 def _axis(spec: dict[str, Any], axis: str) -> str | None:
@@ -55,3 +62,21 @@ def _axis(spec: dict[str, Any], axis: str) -> str | None:
         return str(title)
     inner = [spec["spec"]] if "spec" in spec else spec.get("layer", [])
     return next((title for view in inner if (title := _axis(view, axis))), None)
+
+
+def _mark_epochs(spec: dict[str, Any], kept_epochs: Mapping[str, int]) -> None:
+    """Add a vertical line at the kept epoch of each revision."""
+    shared = spec.pop("encoding", {})  # moved into the layers, because the new layer has no y
+    for layer in spec["layer"]:
+        layer["encoding"] = shared | layer.get("encoding", {})
+    spec["layer"].append(
+        {
+            "data": {"values": [{"rev": name, "epoch": epoch} for name, epoch in kept_epochs.items()]},
+            "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": 0.7},
+            "encoding": {
+                "x": {"field": "epoch", "type": "quantitative"},
+                "color": shared.get("color", {"value": "grey"}),
+                "tooltip": [{"field": "rev"}, {"field": "epoch"}],
+            },
+        }
+    )

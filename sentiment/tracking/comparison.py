@@ -1,4 +1,7 @@
-"""Compares the test predictions of two revisions: commits, branches, tags, experiments or the workspace."""
+"""Compares the test predictions of two revisions: commits, branches, tags, experiments or the workspace.
+
+compare(Revision("HEAD"), Revision("workspace"), PREDICTIONS, n_resamples=10_000, seed=0)
+"""
 
 import io
 
@@ -8,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, one_line
 from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired
 from sentiment.tracking.revisions import Revision
 
@@ -31,8 +34,8 @@ def read_predictions(revision: Revision, path: str) -> pa.Table:
     """Return a revision's test predictions, sorted by review id."""
     try:
         table = pq.read_table(io.BytesIO(revision.read(path)))
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} of {revision.name}: not a Parquet file ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:
         raise InputError(
             f"{path} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"

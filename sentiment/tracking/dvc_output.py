@@ -1,4 +1,4 @@
-"""What DVC's own commands say, as JSON in full precision."""
+"""Output of DVC commands as JSON, in full precision."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from sentiment.common.errors import InputError
 
 
 def dvc_json(*arguments: str) -> Any:
-    """Run `dvc ARGUMENTS --json` and return what it says; raises InputError with DVC's last line where it fails."""
+    """Run `dvc ARGUMENTS --json` and return its output; raises InputError with DVC's last line where it fails."""
     command = [sys.executable, "-m", "dvc", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if done.returncode:

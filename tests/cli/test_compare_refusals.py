@@ -1,4 +1,7 @@
-"""What cannot be compared is refused, with a line that says why."""
+"""What cannot be compared is refused with one line that names the reason."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +12,7 @@ from sentiment.tracking.comparison import compare, paired_labels, read_predictio
 from sentiment.tracking.revisions import Revision
 
 
-def table(ids, labels):
+def table(ids: Sequence[str], labels: Sequence[int]) -> pa.Table:
     return pa.table(
         {
             "id": ids,
@@ -20,18 +23,18 @@ def table(ids, labels):
     )
 
 
-def test_other_reviews_are_counted():
+def test_different_reviews_are_counted() -> None:
     with pytest.raises(InputError, match="old and new were tested on different reviews") as refusal:
         paired_labels("old", table(["a", "b", "c"], [1, 0, 1]), "new", table(["b", "c"], [0, 1]))
-    assert "old has 3, 1 of them its own; new has 2, 0 its own" in str(refusal.value)
+    assert "old has 3, 1 of them only there; new has 2, 0 only there" in str(refusal.value)
 
 
-def test_other_labels_are_counted():
+def test_different_labels_are_counted() -> None:
     with pytest.raises(InputError, match="label 1 of the 2 test reviews differently"):
         paired_labels("old", table(["a", "b"], [1, 0]), "new", table(["a", "b"], [1, 1]))
 
 
-def test_the_order_of_rows_does_not_matter(tmp_path):
+def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     pq.write_table(table(["b", "a"], [0, 1]), tmp_path / "p.parquet")
     read = read_predictions(Revision("workspace", tmp_path), "p.parquet")
     assert read["id"].to_pylist() == ["a", "b"]
@@ -42,15 +45,15 @@ def test_the_order_of_rows_does_not_matter(tmp_path):
     ("content", "message"),
     [
         (None, "p.parquet: not in the workspace; run `dvc repro`"),
-        (b"no table", "p.parquet: of workspace, not a Parquet file"),
-        (pa.table({"id": ["a"], "label": [1]}), "without probability, predicted"),
+        (b"no table", "p.parquet of workspace: not a Parquet file"),
+        (pa.table({"id": ["a"], "label": [1]}), "column 'probability' is missing"),
     ],
 )
-def test_predictions_that_cannot_be_read(tmp_path, content, message):
+def test_unreadable_predictions_are_named(tmp_path: Path, content: bytes | pa.Table | None, message: str) -> None:
     if isinstance(content, bytes):
         (tmp_path / "p.parquet").write_bytes(content)
     elif content is not None:
         pq.write_table(content, tmp_path / "p.parquet")
-    here = Revision("workspace", tmp_path)
+    workspace = Revision("workspace", tmp_path)
     with pytest.raises(InputError, match=message):
-        compare(here, here, "p.parquet", draws=100, seed=0)
+        compare(workspace, workspace, "p.parquet", n_resamples=100, seed=0)

@@ -1,4 +1,4 @@
-"""The command as people call it, without the seconds of a new process, and a client of the S3 server."""
+"""`sentiment predict` called in this process, which saves the seconds of a new one, and a client of an S3 server."""
 
 import io
 import logging
@@ -26,6 +26,9 @@ class Outcome:
     stderr: str
 
 
+Predict = Callable[..., Outcome]
+
+
 @pytest.fixture(scope="session")
 def classifier(completed_template: Project) -> Path:
     return completed_template.root / "models" / "classifier"
@@ -37,9 +40,7 @@ def sentiment(classifier: Path) -> SentimentClassifier:
 
 
 @pytest.fixture
-def predict(
-    classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> Callable[..., Outcome]:
+def predict(classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Predict:
     """Call `sentiment predict` with arguments and bytes on standard input."""
 
     def call(*arguments: object, stdin: bytes = b"") -> Outcome:
@@ -48,9 +49,9 @@ def predict(
         caplog.clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdout", out)
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exited:
             main(["predict", "--classifier", str(classifier), *map(str, arguments)])
-        return Outcome(int(ended.value.code or 0), out.buffer.getvalue().decode(), "\n".join(caplog.messages))
+        return Outcome(int(exited.value.code or 0), out.buffer.getvalue().decode(), "\n".join(caplog.messages))
 
     return call
 

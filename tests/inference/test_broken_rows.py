@@ -1,13 +1,13 @@
-"""InputBatch that cannot be read keep their place, get no answer, and are counted and named at the end."""
+"""Broken rows keep their position, get no prediction, and are counted and listed at the end."""
 
 import csv
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sentiment.data.csv_reader import RowError, read_records
+from tests.inference.conftest import Predict
 
 HEADER = "Title,Review Text\n"
 
@@ -16,8 +16,8 @@ def records(tmp_path: Path, content: bytes) -> list[list[str] | str]:
     path = tmp_path / "rows.csv"
     path.write_bytes(content)
     with path.open("rb") as file:
-        _, found = read_records("rows.csv", file)
-        return [record.reason if isinstance(record, RowError) else record for record in found]
+        _, rows = read_records("rows.csv", file)
+        return [record.reason if isinstance(record, RowError) else record for record in rows]
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_a_broken_row_does_not_shift_the_others(tmp_path: Path, broken: bytes, r
     assert records(tmp_path, content) == [["x", "y"], reason, ["p, q", 'says "r"'], ["s", "t"]]
 
 
-def test_a_quote_that_nothing_closes_costs_one_row(tmp_path: Path) -> None:
+def test_an_unclosed_quote_costs_one_row(tmp_path: Path) -> None:
     content = HEADER + 'a,"never closed\n' + "b,c\n" * 50_000
-    found = records(tmp_path, content.encode())
-    assert found[0] == "has a quoted field that is never closed"
-    assert found[1:] == [["b", "c"]] * 50_000
+    rows = records(tmp_path, content.encode())
+    assert rows[0] == "has a quoted field that is never closed"
+    assert rows[1:] == [["b", "c"]] * 50_000
 
 
-def test_a_100_mb_csv_with_100_broken_rows(predict: Callable, tmp_path: Path) -> None:
+def test_a_100_mb_csv_with_100_broken_rows(predict: Predict, tmp_path: Path) -> None:
     rows, rng = 2_000, random.Random(4)
     broken = set(rng.sample(range(1, rows + 1), 100))
     ways = ["too few", "a,b,c,d\n", 'a,"open quote,x\n', "a,nul\0,x\n"]
@@ -70,7 +70,7 @@ def test_a_100_mb_csv_with_100_broken_rows(predict: Callable, tmp_path: Path) ->
     assert broken <= numbers
 
 
-def test_broken_json_lines(predict: Callable) -> None:
+def test_broken_json_lines(predict: Predict) -> None:
     lines = [
         b'{"Title": "a", "Review Text": "good"}',
         b'{"Title": "a", "Review Text"',
@@ -81,15 +81,15 @@ def test_broken_json_lines(predict: Callable) -> None:
         b'{"Title": "a", "Review Text": "good"}',
     ]
     outcome = predict("-", stdin=b"\n".join(lines))
-    answers = [line.split(",") for line in outcome.out.splitlines()[1:]]
-    assert [bool(answer[1]) for answer in answers] == [True, False, False, False, False, False, True]
-    assert answers[0][1] == answers[6][1]
-    for reason in ("row 2 is not JSON", "row 3 is no JSON object", "row 4 has 'Review Text' that is no string"):
+    predictions = [line.split(",") for line in outcome.out.splitlines()[1:]]
+    assert [bool(row[1]) for row in predictions] == [True, False, False, False, False, False, True]
+    assert predictions[0][1] == predictions[6][1]
+    for reason in ("row 2 is not JSON", "row 3 is not a JSON object", "row 4 has 'Review Text' that is not a string"):
         assert reason in outcome.stderr
-    assert "row 5 holds half a character" in outcome.stderr
+    assert "row 5 contains a lone surrogate" in outcome.stderr
 
 
-def test_many_broken_rows_are_counted_and_the_first_named(predict: Callable) -> None:
+def test_many_broken_rows_are_counted_and_the_first_named(predict: Predict) -> None:
     outcome = predict("-", stdin=b"bad \xff\n" * 300 + b"good\n")
     assert "301 rows: " in outcome.stderr
     assert "300 broken" in outcome.stderr

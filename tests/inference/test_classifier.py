@@ -1,8 +1,7 @@
-"""The Python call, and what it says of a classifier that cannot be used."""
+"""SentimentClassifier from Python, and its messages for a classifier that cannot be used."""
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from sentiment.common.errors import ClassifierError
 from sentiment.inference.classifier import SentimentClassifier
 from tests.conftest import Project
+from tests.inference.conftest import Predict
 
 
 @pytest.fixture
@@ -23,6 +23,34 @@ def copied(classifier: Path, tmp_path: Path) -> Path:
     return tmp_path / "models" / "classifier"
 
 
+def test_a_copied_classifier_folder_is_complete(
+    classifier: Path, sentiment: SentimentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `dvc artifacts get` brings it: no encoder beside it, and none in the current folder."""
+    shutil.copytree(classifier, tmp_path / "artifact")
+    monkeypatch.chdir(tmp_path)
+    assert SentimentClassifier.load("artifact").predict_proba(["Soft"]) == sentiment.predict_proba(["Soft"])
+    assert {path.name for path in (tmp_path / "artifact" / "encoder").iterdir()} == {
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    }
+
+
+def test_labels_and_threshold_come_from_the_config(sentiment: SentimentClassifier) -> None:
+    assert sentiment.labels == ("negative", "positive")
+    assert sentiment.threshold == 0.5
+    probabilities = np.array([0.2, 0.5, np.nan, 0.9], np.float32)
+    assert sentiment.label(probabilities) == ["negative", "positive", None, "positive"]
+    assert sentiment.label(probabilities, threshold=0.6) == ["negative", "negative", None, "positive"]
+
+
+def test_a_name_that_is_neither_folder_nor_revision(
+    monkeypatch: pytest.MonkeyPatch, completed_template: Project
+) -> None:
+    monkeypatch.chdir(completed_template.root)
+    with pytest.raises(ClassifierError, match=r"nowhere: no such commit, branch, tag or experiment"):
+        SentimentClassifier.load("nowhere")
+
+
 def change_config(classifier: Path, **spec: object) -> None:
     config = json.loads((classifier / "config.json").read_text())
     config["features"]["config"] |= spec
@@ -30,22 +58,24 @@ def change_config(classifier: Path, **spec: object) -> None:
 
 
 def test_probabilities_of_texts(sentiment: SentimentClassifier) -> None:
-    found = sentiment.predict_proba(["Lovely, soft and warm", " \n", "Fell apart, returned it"])
-    assert found.dtype == np.float32
-    assert found.shape == (3,)
-    assert np.isnan(found).tolist() == [False, True, False]
-    assert found[0] > found[2]
+    probabilities = sentiment.predict_proba(["Lovely, soft and warm", " \n", "Fell apart, returned it"])
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (3,)
+    assert np.isnan(probabilities).tolist() == [False, True, False]
+    assert probabilities[0] > probabilities[2]
     assert sentiment.predict_proba([]).shape == (0,)
     assert np.isnan(sentiment.predict_proba([""])).all()
 
 
 @pytest.mark.parametrize("wrong", ["one text", [None], ["a", 1.5]])
-def test_what_is_no_sequence_of_texts_is_refused(sentiment: SentimentClassifier, wrong: object) -> None:
+def test_an_argument_that_is_not_a_sequence_of_texts_is_refused(sentiment: SentimentClassifier, wrong: object) -> None:
     with pytest.raises(TypeError, match="sequence of strings"):
-        sentiment.predict_proba(wrong)
+        sentiment.predict_proba(wrong)  # type: ignore[arg-type]
 
 
-def test_the_answer_is_the_one_that_evaluate_wrote(completed_template: Project, sentiment: SentimentClassifier) -> None:
+def test_probabilities_equal_those_that_evaluate_wrote(
+    completed_template: Project, sentiment: SentimentClassifier
+) -> None:
     """For every test review: alone, in batches of mixed lengths, and backwards."""
     written = pq.read_table(completed_template.root / "data/evaluate/predictions.parquet")
     table = pq.read_table(completed_template.root / "data/split/test.parquet")
@@ -57,13 +87,15 @@ def test_the_answer_is_the_one_that_evaluate_wrote(completed_template: Project, 
     assert np.abs(alone - expected[:20]).max() < 1e-4
 
 
-def test_the_command_agrees_too_from_the_raw_csv(predict: Callable, completed_template: Project) -> None:
+def test_the_command_gives_the_probabilities_of_evaluate_for_the_raw_csv(
+    predict: Predict, completed_template: Project
+) -> None:
     """The columns of the raw file are joined as in prepare, so each test text has the probability of evaluate."""
     root = completed_template.root
     outcome = predict(root / "data/raw/sample.csv", "--format", "jsonl")
-    labelled = {round(json.loads(line)["probability"] or 0, 4) for line in outcome.out.splitlines()}
+    labeled = {round(json.loads(line)["probability"] or 0, 4) for line in outcome.out.splitlines()}
     written = pq.read_table(root / "data/evaluate/predictions.parquet")["probability"].to_pylist()
-    near = labelled | {round(value + step, 4) for value in labelled for step in (-1e-4, 1e-4)}
+    near = labeled | {round(value + step, 4) for value in labeled for step in (-1e-4, 1e-4)}
     assert all(round(value, 4) in near for value in written)
     test = predict(root / "data/split/test.parquet", "--text-column", "text", "--format", "jsonl")
     assert [json.loads(line)["probability"] for line in test.out.splitlines()] == pytest.approx(written, abs=1e-4)
@@ -82,36 +114,42 @@ def test_a_missing_or_damaged_classifier(copied: Path, broken: str) -> None:
         SentimentClassifier.load(copied)
 
 
-def test_a_missing_classifier_from_the_command(predict: Callable, tmp_path: Path) -> None:
+def test_a_missing_classifier_from_the_command(predict: Predict, tmp_path: Path) -> None:
     outcome = predict("Lovely", "--classifier", tmp_path / "none")
     assert outcome.status == 1
     assert "no classifier; run `dvc repro` or `dvc pull`" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
 
 
-def test_an_encoder_that_is_not_there(copied: Path) -> None:
+def test_a_missing_encoder_is_named(copied: Path) -> None:
+    shutil.rmtree(copied / "encoder")
     shutil.rmtree(copied.parent / "encoder")
     change_config(copied, encoder="models/no-such-encoder")
     with pytest.raises(ClassifierError, match="its encoder 'models/no-such-encoder' is missing"):
         SentimentClassifier.load(copied)
 
 
-def test_an_encoder_of_another_revision(copied: Path) -> None:
-    weights = copied.parent / "encoder" / "model.safetensors"
+def test_changed_weights_of_the_encoder_are_refused_with_advice_that_helps(copied: Path) -> None:
+    weights = copied / "encoder" / "model.safetensors"
     tensors = load_file(weights)
     name = min(tensors)
     save_file({**tensors, name: tensors[name] + 1}, weights, {"format": "pt"})
-    with pytest.raises(ClassifierError, match=r"has fingerprint \w{12}, but the head was trained on \w{12}"):
+    with pytest.raises(ClassifierError, match=r"has fingerprint \w{12}, .* trained on \w{12}; `dvc checkout --force"):
+        SentimentClassifier.load(copied)
+    copied.joinpath("encoder").rename(copied.parent / "other")
+    change_config(copied, encoder="models/other")
+    advice = "`git checkout .*models/other`.*, or train on this one: `dvc repro --force encode`"
+    with pytest.raises(ClassifierError, match=advice):
         SentimentClassifier.load(copied)
 
 
-def test_an_encoder_of_another_width(copied: Path) -> None:
+def test_an_encoder_of_another_dimension_is_refused(copied: Path) -> None:
     change_config(copied, pooling="mean")
-    with pytest.raises(ClassifierError, match="gives 256 numbers a text, but the head takes 512"):
+    with pytest.raises(ClassifierError, match="gives 256-dimensional features, but the head takes 512"):
         SentimentClassifier.load(copied)
 
 
 def test_a_damaged_encoder(copied: Path) -> None:
-    (copied.parent / "encoder" / "model.safetensors").write_bytes(b"no weights")
+    (copied / "encoder" / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ClassifierError, match=r"its encoder: .* could not be loaded"):
         SentimentClassifier.load(copied)

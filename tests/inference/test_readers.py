@@ -1,9 +1,8 @@
-"""Texts from arguments, CSV, Parquet, lines and JSON lines get the same answers, and bad input one clear line."""
+"""Texts from arguments and from every input format get the same predictions; unusable input gets one line."""
 
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,58 +10,59 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.inference.classifier import SentimentClassifier
+from tests.inference.conftest import Predict
 
 ROWS = [("Lovely", "Soft and warm, fits well"), ("", "Fell apart in a week"), ("No body", ""), ("Fine", 'Says "yes"')]
 JOINED = ["Lovely. Soft and warm, fits well", "Fell apart in a week", "", 'Fine. Says "yes"']
 
 
-def answers(out: str) -> list[dict[str, str]]:
+def rows_of(out: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(out)))
 
 
 def probabilities(out: str) -> list[float | None]:
-    return [float(row["probability"]) if row["probability"] else None for row in answers(out)]
+    return [float(row["probability"]) if row["probability"] else None for row in rows_of(out)]
 
 
 @pytest.fixture
 def expected(sentiment: SentimentClassifier) -> list[float | None]:
-    found = [float(p) for p in sentiment.predict_proba(JOINED)]
-    return [pytest.approx(p, abs=1e-4) if text else None for p, text in zip(found, JOINED, strict=True)]
+    values = [float(p) for p in sentiment.predict_proba(JOINED)]
+    return [pytest.approx(p, abs=1e-4) if text else None for p, text in zip(values, JOINED, strict=True)]
 
 
 def as_csv(path: Path, names: tuple[str, str] = ("Title", "Review Text")) -> Path:
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
-        writer.writerows([("id", "Age", *names), *((f"r{place}", 30, *row) for place, row in enumerate(ROWS))])
+        writer.writerows([("id", "Age", *names), *((f"r{index}", 30, *row) for index, row in enumerate(ROWS))])
     return path
 
 
-def test_texts_as_arguments(predict: Callable, expected: list[float | None]) -> None:
+def test_texts_as_arguments(predict: Predict, expected: list[float | None]) -> None:
     outcome = predict(*JOINED)
     assert probabilities(outcome.out) == expected
-    assert [row["id"] for row in answers(outcome.out)] == ["1", "2", "3", "4"]
+    assert [row["id"] for row in rows_of(outcome.out)] == ["1", "2", "3", "4"]
     assert "1 without text" in outcome.stderr
 
 
-def test_csv(predict: Callable, expected: list[float | None], tmp_path: Path) -> None:
+def test_csv(predict: Predict, expected: list[float | None], tmp_path: Path) -> None:
     outcome = predict(as_csv(tmp_path / "new.csv"))
     assert probabilities(outcome.out) == expected
-    assert [row["id"] for row in answers(outcome.out)] == ["r0", "r1", "r2", "r3"]
-    assert [row["sentiment"] for row in answers(outcome.out)][2] == ""
+    assert [row["id"] for row in rows_of(outcome.out)] == ["r0", "r1", "r2", "r3"]
+    assert [row["sentiment"] for row in rows_of(outcome.out)][2] == ""
 
 
-def test_parquet(predict: Callable, expected: list[float | None], tmp_path: Path) -> None:
+def test_parquet(predict: Predict, expected: list[float | None], tmp_path: Path) -> None:
     titles, bodies = zip(*ROWS, strict=True)
     pq.write_table(pa.table({"Title": [t or None for t in titles], "Review Text": bodies}), tmp_path / "new.parquet")
     assert probabilities(predict(tmp_path / "new.parquet").out) == expected
 
 
-def test_lines_on_standard_input(predict: Callable, expected: list[float | None]) -> None:
+def test_lines_on_standard_input(predict: Predict, expected: list[float | None]) -> None:
     lines = "\ufeff" + "".join(f"{text}\r\n" for text in JOINED)
     assert probabilities(predict("-", stdin=lines.encode()).out) == expected
 
 
-def test_json_lines_on_standard_input(predict: Callable, expected: list[float | None]) -> None:
+def test_json_lines_on_standard_input(predict: Predict, expected: list[float | None]) -> None:
     rows = [{"Title": title, "Review Text": body, "n": 1} for title, body in ROWS]
     del rows[1]["Title"]  # absent, null and empty are the same
     rows[2]["Review Text"] = None
@@ -70,21 +70,21 @@ def test_json_lines_on_standard_input(predict: Callable, expected: list[float | 
     assert probabilities(predict("-", stdin=lines.encode()).out) == expected
 
 
-def test_other_text_columns(predict: Callable, expected: list[float | None], tmp_path: Path) -> None:
+def test_other_text_columns(predict: Predict, expected: list[float | None], tmp_path: Path) -> None:
     path = as_csv(tmp_path / "new.csv", ("headline", "body"))
     assert probabilities(predict(path, "--text-column", "headline", "--text-column", "body").out) == expected
 
 
-def test_threshold_decides_between_the_words(predict: Callable, sentiment: SentimentClassifier) -> None:
-    found = float(sentiment.predict_proba(["Lovely"])[0])
-    for threshold, word in ((found - 0.01, "positive"), (found + 0.01, "negative")):
-        assert answers(predict("Lovely", "--threshold", threshold).out)[0]["sentiment"] == word
+def test_the_threshold_decides_the_label(predict: Predict, sentiment: SentimentClassifier) -> None:
+    probability = float(sentiment.predict_proba(["Lovely"])[0])
+    for threshold, label in ((probability - 0.01, "positive"), (probability + 0.01, "negative")):
+        assert rows_of(predict("Lovely", "--threshold", threshold).out)[0]["sentiment"] == label
 
 
-def test_an_empty_standard_input_is_no_error(predict: Callable) -> None:
+def test_an_empty_standard_input_is_no_error(predict: Predict) -> None:
     outcome = predict("-")
     assert outcome.status == 0
-    assert answers(outcome.out) == []
+    assert rows_of(outcome.out) == []
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_empty_standard_input_is_no_error(predict: Callable) -> None:
         (b'Title,"Review Text\n', "the header has a quoted field that is never closed"),
     ],
 )
-def test_a_csv_that_cannot_be_used(predict: Callable, tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_a_csv_that_cannot_be_used(predict: Predict, tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "new.csv"
     if content is not None:
         path.write_bytes(content)
@@ -107,27 +107,27 @@ def test_a_csv_that_cannot_be_used(predict: Callable, tmp_path: Path, content: b
     assert not (tmp_path / "labels.csv").exists()
 
 
-def test_parquet_that_cannot_be_used(predict: Callable, tmp_path: Path) -> None:
+def test_parquet_that_cannot_be_used(predict: Predict, tmp_path: Path) -> None:
     path = tmp_path / "new.parquet"
     path.write_bytes(b"no table")
     assert "not a Parquet file" in predict(path).stderr
     pq.write_table(pa.table({"Title": [1], "Review Text": ["a"]}), path)
-    assert "column 'Title' holds int64, expected text" in predict(path).stderr
+    assert "column 'Title' has type int64, expected text" in predict(path).stderr
 
 
-def test_json_lines_without_the_text_columns(predict: Callable) -> None:
+def test_json_lines_without_the_text_columns(predict: Predict) -> None:
     outcome = predict("-", stdin=b'{"body": "a"}\n')
     assert outcome.status == 1
     assert "column 'Title' is missing; found 'body'" in outcome.stderr
 
 
-def test_an_unknown_kind_of_file(predict: Callable) -> None:
+def test_an_unsupported_ending_on_s3_is_refused(predict: Predict) -> None:
     outcome = predict("s3://reviews/new.xlsx")
     assert outcome.status == 1
-    assert "expected one that ends in .csv, .parquet" in outcome.stderr
+    assert "expected a name that ends in .csv, .tsv" in outcome.stderr
 
 
-def test_a_file_among_texts_is_refused(predict: Callable, tmp_path: Path) -> None:
+def test_a_file_among_texts_is_refused(predict: Predict, tmp_path: Path) -> None:
     outcome = predict(as_csv(tmp_path / "a.csv"), "Lovely")
     assert outcome.status == 1
     assert "one file at a time" in outcome.stderr

@@ -1,41 +1,44 @@
-"""s3:// in and out against a real server: whole objects or none."""
+"""s3:// inputs and outputs on a real server: an object is complete or absent."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from sentiment.head.classifier import Classifier
+from tests.inference.conftest import Predict
 
 CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"
 
 
-def body(s3, key: str) -> bytes:
+def body(s3: Any, key: str) -> bytes:
     return s3.get_object(Bucket="reviews", Key=key)["Body"].read()
 
 
-def keys(s3, prefix: str) -> list[str]:
-    return [found["Key"] for found in s3.list_objects_v2(Bucket="reviews", Prefix=prefix).get("Contents", [])]
+def keys(s3: Any, prefix: str) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket="reviews", Prefix=prefix).get("Contents", [])]
 
 
-def uploads_begun(s3) -> list[object]:
+def uploads_begun(s3: Any) -> list[object]:
     return s3.list_multipart_uploads(Bucket="reviews").get("Uploads", [])
 
 
-def test_csv_in_and_out(predict: Callable, s3, tmp_path: Path) -> None:
+def test_csv_in_and_out(predict: Predict, s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="reviews", Key="in/new.csv", Body=CSV)
     (tmp_path / "new.csv").write_bytes(CSV)
-    assert predict("s3://reviews/in/new.csv", "--output", "s3://reviews/out/labels.csv", "--keep").status == 0
-    assert body(s3, "out/labels.csv").decode() == predict(tmp_path / "new.csv", "--keep").out
+    assert predict("s3://reviews/in/new.csv", "--output", "s3://reviews/out/labels.csv", "--keep-columns").status == 0
+    assert body(s3, "out/labels.csv").decode() == predict(tmp_path / "new.csv", "--keep-columns").out
     assert uploads_begun(s3) == []
 
 
-def test_parquet_in_and_out(predict: Callable, s3) -> None:
+def test_parquet_in_and_out(predict: Predict, s3: Any) -> None:
     table = io.BytesIO()
     pq.write_table(pa.table({"Title": ["Lovely", ""], "Review Text": ["Soft", "Fell apart"]}), table)
     s3.put_object(Bucket="reviews", Key="in/new.parquet", Body=table.getvalue())
@@ -48,18 +51,18 @@ def test_parquet_in_and_out(predict: Callable, s3) -> None:
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "Input/output error")])
 def test_an_upload_that_fails_is_aborted(
-    predict: Callable, s3, monkeypatch: pytest.MonkeyPatch, kind: str, error: BaseException
+    predict: Predict, s3: Any, monkeypatch: pytest.MonkeyPatch, kind: str, error: BaseException
 ) -> None:
-    right = Classifier.probabilities
+    predict_proba = Classifier.predict_proba
     calls = []
 
-    def fail_late(self: Classifier, features):
+    def fail_late(self: Classifier, features: NDArray[np.float32]) -> NDArray[np.float32]:
         calls.append(len(features))
         if len(calls) > 1:
             raise error
-        return right(self, features)
+        return predict_proba(self, features)
 
-    monkeypatch.setattr(Classifier, "probabilities", fail_late)
+    monkeypatch.setattr(Classifier, "predict_proba", fail_late)
     outcome = predict("-", "--output", f"s3://reviews/half/labels.{kind}", stdin=b"good\n" * 100)
     assert outcome.status == (130 if error is KeyboardInterrupt else 1)
     assert calls == [64, 36]
@@ -68,14 +71,14 @@ def test_an_upload_that_fails_is_aborted(
 
 
 @pytest.mark.parametrize("name", ["s3://reviews/in/absent.csv", "s3://no-such-bucket/new.csv"])
-def test_what_is_not_there_is_said_in_one_line(predict: Callable, s3, name: str) -> None:
+def test_a_missing_object_or_bucket_is_one_line(predict: Predict, s3: Any, name: str) -> None:
     outcome = predict(name)
     assert outcome.status == 1
     assert outcome.stderr.startswith(f"error: {name}: ")
     assert len(outcome.stderr.splitlines()) == 1
 
 
-def test_wrong_keys_are_refused_in_one_line(predict: Callable, s3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_keys_are_refused_in_one_line(predict: Predict, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put_object(Bucket="reviews", Key="in/new.csv", Body=CSV)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the keys of the tests before

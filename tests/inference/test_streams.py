@@ -1,4 +1,4 @@
-"""The command as a process among others: memory, pipes that close, Ctrl-C."""
+"""`sentiment predict` as a process: memory, closed pipes, Ctrl-C."""
 
 import os
 import signal
@@ -43,11 +43,11 @@ def test_200_000_short_texts_within_1_2_gb(completed_template: Project, tmp_path
         streams = {"stdin": lines, "stdout": labels, "stderr": subprocess.PIPE}
         process = stack.enter_context(started(completed_template, *COMMAND, "-", **streams))
         assert process.stderr is not None
-        said = process.stderr.read().decode()
+        stderr = process.stderr.read().decode()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said
-    assert "200,000 rows" in said
+    assert process.returncode == 0, stderr
+    assert "200,000 rows" in stderr
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     assert peak < 1.2e9
     with (tmp_path / "labels.csv").open() as file:
@@ -61,7 +61,7 @@ def test_a_closed_pipe_ends_quietly(completed_template: Project) -> None:
     assert done.stderr == ""
 
 
-def test_answers_come_before_the_input_ends(completed_template: Project) -> None:
+def test_predictions_come_before_the_input_ends(completed_template: Project) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with started(completed_template, *COMMAND, "-", **pipes) as process:
         assert process.stdin is not None
@@ -75,28 +75,28 @@ def test_answers_come_before_the_input_ends(completed_template: Project) -> None
 
 
 @pytest.mark.parametrize("output", ["labels.csv", "labels.parquet", "-"])
-def test_ctrl_c_leaves_no_half_file_and_says_how_far_it_came(
+def test_ctrl_c_leaves_no_partial_file_and_reports_the_rows(
     completed_template: Project, tmp_path: Path, output: str
 ) -> None:
-    place = output if output == "-" else str(tmp_path / output)
+    target = output if output == "-" else str(tmp_path / output)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with started(completed_template, *COMMAND, "-", "--output", place, **pipes) as process:
+    with started(completed_template, *COMMAND, "-", "--output", target, **pipes) as process:
         assert process.stdin is not None
-        process.stdin.write(b"good\n" * 320)  # the first two windows; then it waits for more
+        process.stdin.write(b"good\n" * 320)  # the first two batches; then it waits for more
         process.stdin.flush()
         if output == "-":
             assert process.stdout is not None
             for _ in range(321):
                 process.stdout.readline()
-            time.sleep(0.5)  # rows are counted right after they are out: counted too early would be a lie
+            time.sleep(0.5)  # rows are counted right after they are written
         else:
             wait_for_rows(tmp_path)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    fate = "rows written" if output == "-" else f"rows labelled, {place} not written"
-    assert said.decode().strip().splitlines()[-1] == f"stopped by Ctrl-C: 320 {fate}"
-    assert "Traceback" not in said.decode()
+    outcome = "rows written" if output == "-" else f"rows labeled, {target} not written"
+    assert stderr.decode().strip().splitlines()[-1] == f"stopped by Ctrl-C: 320 {outcome}"
+    assert "Traceback" not in stderr.decode()
     assert list(tmp_path.iterdir()) == []
 
 

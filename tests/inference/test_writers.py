@@ -1,8 +1,7 @@
-"""Every output format says the same, keeps the input's columns on request, and appears only when complete."""
+"""Every output format has the same predictions, the input's columns on request, and appears only when complete."""
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pytest
 
 from sentiment.head.classifier import Classifier
 from sentiment.inference.classifier import SentimentClassifier
+from tests.inference.conftest import Predict
 
 
 @pytest.fixture
@@ -29,39 +29,38 @@ def reviews(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_formats_agree(
-    predict: Callable, reviews: Path, tmp_path: Path, sentiment: SentimentClassifier, kind: str
+    predict: Predict, reviews: Path, tmp_path: Path, sentiment: SentimentClassifier, kind: str
 ) -> None:
     output = tmp_path / f"labels.{kind}"
-    assert predict(reviews, "--keep", "--output", output).status == 0
+    assert predict(reviews, "--keep-columns", "--output", output).status == 0
     read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}
     labels = read[kind](output)
     assert list(labels) == ["id", "probability", "sentiment", "Age", "Title", "Review Text"]
     assert list(labels["id"]) == ["a", "b", "c"]
     expected = sentiment.predict_proba(["Lovely. Soft, warm", "", "Über. Says “yes”\nand more"])
     assert list(labels["probability"]) == pytest.approx(list(expected), abs=1e-4, nan_ok=True)
-    words = ["positive" if p >= 0.5 else "negative" for p in labels["probability"]]
-    assert labels["sentiment"][0] == words[0]
+    assert labels["sentiment"][0] == ("positive" if labels["probability"][0] >= 0.5 else "negative")
     assert pd.isna(labels["sentiment"][1])
     assert labels["Review Text"][2] == "Says “yes”\nand more"
     assert labels["Age"][0] == 31
 
 
-def test_parquet_keeps_the_types_of_its_input(predict: Callable, reviews: Path, tmp_path: Path) -> None:
-    predict(reviews, "--keep", "--output", tmp_path / "labels.parquet")
+def test_parquet_keeps_the_types_of_its_input(predict: Predict, reviews: Path, tmp_path: Path) -> None:
+    predict(reviews, "--keep-columns", "--output", tmp_path / "labels.parquet")
     schema = pq.read_schema(tmp_path / "labels.parquet")
     assert schema.field("Age").type == pa.int16()
     assert schema.field("probability").type == pa.float32()
 
 
-def test_format_wins_over_the_name(predict: Callable, tmp_path: Path) -> None:
+def test_the_option_format_overrides_the_ending(predict: Predict, tmp_path: Path) -> None:
     predict("Lovely", "--output", tmp_path / "labels.out", "--format", "jsonl")
     assert json.loads((tmp_path / "labels.out").read_text())["id"] == 1
     refused = predict("Lovely", "--output", tmp_path / "labels.xlsx")
-    assert "say --format text|csv|jsonl|parquet" in refused.stderr
+    assert "use --format text|csv|jsonl|parquet" in refused.stderr
     assert "needs a file" in predict("Lovely", "--format", "parquet").stderr
 
 
-def test_readable_lines(predict: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readable_lines(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     outcome = predict("Lovely\x1b[31m dress", "so " * 100, " ", "--format", "text")
     lines = outcome.out.splitlines()
@@ -71,24 +70,24 @@ def test_readable_lines(predict: Callable, monkeypatch: pytest.MonkeyPatch) -> N
     assert lines[2] == "-                -  (no text)"
 
 
-def test_json_values_pass_through(predict: Callable, tmp_path: Path) -> None:
+def test_json_values_pass_through(predict: Predict, tmp_path: Path) -> None:
     row = {"Title": "Lovely", "Review Text": "Soft", "tags": ["a"], "score": 1.5, "none": None}
-    predict("-", "--keep", "--output", tmp_path / "labels.jsonl", stdin=json.dumps(row).encode())
+    predict("-", "--keep-columns", "--output", tmp_path / "labels.jsonl", stdin=json.dumps(row).encode())
     kept = json.loads((tmp_path / "labels.jsonl").read_text())
     assert {key: kept[key] for key in row} == row
-    predict("-", "--keep", "--output", tmp_path / "labels.parquet", stdin=json.dumps(row).encode())
+    predict("-", "--keep-columns", "--output", tmp_path / "labels.parquet", stdin=json.dumps(row).encode())
     assert pq.read_table(tmp_path / "labels.parquet")["tags"].to_pylist() == ['["a"]']
 
 
-def test_a_column_named_like_an_answer_is_refused(predict: Callable, tmp_path: Path) -> None:
-    path = tmp_path / "labelled.csv"
+def test_an_input_column_named_like_an_output_column_is_refused(predict: Predict, tmp_path: Path) -> None:
+    path = tmp_path / "labeled.csv"
     path.write_text("Title,Review Text,sentiment\na,b,positive\n")
-    assert "has a column 'sentiment' already" in predict(path, "--keep").stderr
+    assert "has a column 'sentiment' already" in predict(path, "--keep-columns").stderr
     assert predict(path).status == 0
 
 
 def test_a_failure_leaves_the_last_good_output(
-    predict: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "labels.csv"
     output.write_text("the last good one")
@@ -98,7 +97,7 @@ def test_a_failure_leaves_the_last_good_output(
         calls.append(features)
         raise OSError(28, "No space left on device", str(output))
 
-    monkeypatch.setattr(Classifier, "probabilities", full_disk)
+    monkeypatch.setattr(Classifier, "predict_proba", full_disk)
     outcome = predict("Lovely", "--output", output)
     assert (outcome.status, len(calls)) == (1, 1)
     assert "No space left on device" in outcome.stderr
@@ -106,18 +105,18 @@ def test_a_failure_leaves_the_last_good_output(
     assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
 
 
-def test_rows_come_out_in_the_order_in_which_they_came_in(predict: Callable, tmp_path: Path) -> None:
-    """Over several windows, of texts whose lengths are mixed."""
-    texts = [f"number {place} " + "dress " * (place * 7 % 20) for place in range(1_000)]
+def test_rows_keep_their_order(predict: Predict, tmp_path: Path) -> None:
+    """Over several batches, of texts whose lengths are mixed."""
+    texts = [f"number {index} " + "dress " * (index * 7 % 20) for index in range(1_000)]
     path = tmp_path / "many.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("Title", "Review Text"), *(("", text) for text in texts)])
-    predict(path, "--keep", "--output", tmp_path / "labels.csv")
+    predict(path, "--keep-columns", "--output", tmp_path / "labels.csv")
     labels = pd.read_csv(tmp_path / "labels.csv")
     assert list(labels["id"]) == list(range(1, 1_001))
     assert list(labels["Review Text"]) == texts
     assert labels["probability"][999] == pytest.approx(labels_of(predict, texts[999]), abs=1e-4)
 
 
-def labels_of(predict: Callable, text: str) -> float:
+def labels_of(predict: Predict, text: str) -> float:
     return float(predict(text).out.splitlines()[1].split(",")[1])

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -22,7 +24,7 @@ def browser_path() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser() -> Iterator[Browser]:
     path = browser_path()
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     with sync_playwright() as playwright:
@@ -33,22 +35,24 @@ def browser():
 
 @dataclass
 class Opened:
-    """A page, what went wrong on it, and what it asked the network for."""
+    """A page, its errors and warnings, and the addresses that it requested."""
 
     page: Page
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
 
-def open_page(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Opened:
-    """Open a page offline and wait until its pictures are drawn."""
+def open_page(browser: Browser, path: Path, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> Opened:
+    """Open a page offline and wait until its charts are drawn."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
     opened = Opened(context.new_page())
     opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
-    opened.page.on("console", lambda said: opened.errors.append(said.text) if said.type == "error" else None)
+    opened.page.on(
+        "console", lambda line: opened.errors.append(line.text) if line.type in ("error", "warning") else None
+    )
     opened.page.on("request", lambda request: opened.requests.append(request.url))
     opened.page.goto(path.resolve().as_uri())
     opened.page.wait_for_function(
-        "[...document.querySelectorAll('.picture')].every((box) => box.querySelector('svg'))", timeout=60_000
+        "[...document.querySelectorAll('.plot')].every((box) => box.querySelector('svg'))", timeout=60_000
     )
     return opened

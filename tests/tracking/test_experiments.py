@@ -1,4 +1,4 @@
-"""Sweeps: only what a parameter touches runs, and a run gives the same hashes wherever it happens."""
+"""Experiments: only what a parameter changes runs, and a run gives the same hashes in workspace, temp and queue."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import yaml
 
 from tests.conftest import Project
 
-TRIED = "train.learning_rate=0.01"
+OVERRIDE = "train.learning_rate=0.01"
 
 
 def run_hashes(project: Project, name: str) -> dict[str, str]:
@@ -20,20 +20,20 @@ def run_hashes(project: Project, name: str) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
 
-def forget_runs(project: Project) -> None:
-    """Empty the run cache, so that the same run happens again and is not looked up."""
+def clear_run_cache(project: Project) -> None:
+    """Empty the run cache, so that the same run computes again."""
     shutil.rmtree(project.root / ".dvc" / "cache" / "runs", ignore_errors=True)  # a temporary run leaves none
 
 
 def start_queue(project: Project) -> None:
     """Start two workers; they inherit the output, so with a pipe one would wait for them too."""
     command = ["dvc", "queue", "start", "-j", "2"]
-    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command, cwd=project.root, env=project.environment(), check=True, timeout=120, **nowhere)
+    discard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, cwd=project.root, env=project.environment(), check=True, timeout=120, **discard)
 
 
 def end_workers(project: Project) -> None:
-    """End the workers that are still there: now and then one says that it shuts down, and stays (DVC 3.67.1)."""
+    """Kill workers that are still running: some log that they shut down, and do not (DVC 3.67.1)."""
     for state in (project.root / ".dvc" / "tmp" / "exps" / "celery").glob("dvc-exp-worker-*.json"):
         with suppress(psutil.NoSuchProcess):  # most have gone, or go while this looks
             worker = psutil.Process(json.loads(state.read_text())["pid"])
@@ -42,48 +42,48 @@ def end_workers(project: Project) -> None:
 
 
 def finish_queue(project: Project) -> None:
-    """Wait until the queue is done and no worker answers any more."""
+    """Wait until the queue is done and no worker is active."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        said = project.run("dvc", "queue", "status").stdout
-        if "Queued" not in said and "Running" not in said and "0 active, 0 idle" in said:
+        status = project.run("dvc", "queue", "status").stdout
+        if "Queued" not in status and "Running" not in status and "0 active, 0 idle" in status:
             return
         time.sleep(1)
-    raise AssertionError(f"the queue did not end:\n{said}")
+    raise AssertionError(f"the queue did not finish:\n{status}")
 
 
-def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(completed_project):
+def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(completed_project: Project) -> None:
     (completed_project.root / "notes.txt").write_text("untracked\n")
     (completed_project.root / "report.html").write_text("ignored\n")
 
-    said = completed_project.run("dvc", "exp", "run", "-n", "here", "-S", TRIED).stdout
-    assert [line for line in said.splitlines() if line.startswith("Running stage")] == [
+    status = completed_project.run("dvc", "exp", "run", "-n", "in-workspace", "-S", OVERRIDE).stdout
+    assert [line for line in status.splitlines() if line.startswith("Running stage")] == [
         "Running stage 'train':",
         "Running stage 'evaluate':",
     ]
-    here = run_hashes(completed_project, "here")
+    expected = run_hashes(completed_project, "in-workspace")
     baseline = yaml.safe_load(completed_project.run("git", "show", "HEAD:dvc.lock").stdout)["stages"]
-    assert here["data/encode"] == baseline["encode"]["outs"][0]["md5"]
-    assert here["models/classifier"] != baseline["train"]["outs"][0]["md5"]
+    assert expected["data/encode"] == baseline["encode"]["outs"][0]["md5"]
+    assert expected["models/classifier"] != baseline["train"]["outs"][0]["md5"]
 
     completed_project.run("git", "checkout", "-q", "--", ".")
     completed_project.run("dvc", "checkout", "-q")
-    forget_runs(completed_project)
-    completed_project.run("dvc", "exp", "run", "--temp", "-n", "apart", "-S", TRIED)
-    assert run_hashes(completed_project, "apart") == here
+    clear_run_cache(completed_project)
+    completed_project.run("dvc", "exp", "run", "--temp", "-n", "in-temp", "-S", OVERRIDE)
+    assert run_hashes(completed_project, "in-temp") == expected
 
-    forget_runs(completed_project)
-    completed_project.run("dvc", "exp", "run", "--queue", "-n", "grid", "-S", TRIED + ",0.02")
+    clear_run_cache(completed_project)
+    completed_project.run("dvc", "exp", "run", "--queue", "-n", "grid", "-S", OVERRIDE + ",0.02")
     start_queue(completed_project)
     try:
         finish_queue(completed_project)
     finally:
         end_workers(completed_project)
-    assert run_hashes(completed_project, "grid-1") == here
-    assert run_hashes(completed_project, "grid-2")["models/classifier"] != here["models/classifier"]
+    assert run_hashes(completed_project, "grid-1") == expected
+    assert run_hashes(completed_project, "grid-2")["models/classifier"] != expected["models/classifier"]
 
 
-def test_an_untracked_source_is_named_or_brought_along(completed_project):
+def test_an_untracked_source_fails_by_name_and_runs_when_copied(completed_project: Project) -> None:
     rows = (completed_project.root / "data" / "raw" / "sample.csv").read_bytes()
     (completed_project.root / "data" / "raw" / "mine.csv").write_bytes(rows)
     command = ["dvc", "exp", "run", "--temp", "-n", "mine", "-S", "prepare.source=data/raw/mine.csv"]

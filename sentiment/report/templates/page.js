@@ -1,17 +1,21 @@
-// Draws every specification of the page into the box before it, as wide as the box, in the reader's colours.
+// Draws every chart of the page into the element before its specification, as wide as that, in the reader's colors.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 function fitted({ $schema, ...spec }, width) {
   if (!spec.facet) return { ...spec, width: "container" };
   const values = spec.data.values;
   const columns = spec.facet.column ? new Set(values.map((point) => point[spec.facet.column.field])).size : 1;
-  const besides = 110; // axis labels and titles
-  const each = Math.max(90, (width - besides) / columns - 20);
+  const labels = 110; // axis labels and titles
+  const each = Math.max(90, (width - labels) / columns - 20);
   const height = spec.spec.height.step ? spec.spec.height : Math.min(260, each);
   return { ...spec, spec: { ...spec.spec, width: each, height } };
 }
 
 const legend = { orient: "bottom", symbolBaseFillColor: "grey", symbolBaseStrokeColor: "grey" };
+
+// Errors only: Vega-Lite's warnings are about layout, which the tests measure.
+const ignore = () => logger;
+const logger = { level: ignore, warn: ignore, info: ignore, debug: ignore, error: (...lines) => (console.error(...lines), logger) };
 
 function draw() {
   const axis = { labelOverlap: true, ...(dark.matches && { gridColor: "#3d444d", domainColor: "#6e7681" }) };
@@ -20,6 +24,7 @@ function draw() {
     window.vegaEmbed(box, fitted(JSON.parse(source.textContent), box.clientWidth), {
       mode: "vega-lite", // of the version in this page, whatever version the specification names
       actions: false,
+      logger,
       renderer: "svg",
       theme: dark.matches ? "dark" : undefined,
       config: { background: "transparent", legend, axis },

@@ -1,0 +1,47 @@
+"""Metrics, slices and settings of a classifier in, its model card out: Markdown with the fields of Hugging Face.
+
+The card is written beside the classifier by `python -m stages.evaluate`.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from sentiment.head.classifier import ClassifierConfig
+
+TEMPLATE = "model_card.md.j2"
+N_WEAKEST_SLICES = 3  # listed under limitations
+MIN_SLICE_ROWS = 20  # a slice with fewer reviews has an interval too wide to name it as weak
+
+
+def render_model_card(
+    config: ClassifierConfig,
+    n_reviews: Mapping[str, int],
+    metrics: Mapping[str, float],
+    slices: Sequence[Mapping[str, Any]],
+) -> str:
+    """Return the model card; equal arguments give equal bytes.
+
+    Args:
+        config: of the classifier.
+        n_reviews: number of reviews by split (train, val, test).
+        metrics: of the test reviews; accuracy, f1_macro and roc_auc with `_low` and `_high`, their 95% interval.
+        slices: rows of metrics/slices.csv: slice, value, rows, accuracy, accuracy_low, accuracy_high.
+    """
+    large = [row for row in slices if row["rows"] >= MIN_SLICE_ROWS]
+    weakest = sorted(large, key=lambda row: (row["accuracy"], row["slice"], row["value"]))[:N_WEAKEST_SLICES]
+    # StrictUndefined: a missing value is an error and not an empty cell
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 - Markdown, not HTML
+    environment.filters |= {"code": _code}
+    template = (files("sentiment.evaluation") / TEMPLATE).read_text(encoding="utf-8")
+    text = environment.from_string(template).render(
+        config=config, n_reviews=n_reviews, metrics=metrics, weakest=weakest
+    )
+    return text.rstrip("\n") + "\n"
+
+
+def _code(value: object) -> str:
+    """Return a value from data as inline code in one line, so that it cannot be markup."""
+    return "`" + " ".join(str(value).replace("`", "'").split()) + "`"

@@ -1,0 +1,73 @@
+"""The `sentiment` command itself: help, version, completion, unknown commands."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from sentiment.cli.app import COMMANDS
+from tests.conftest import ROOT
+
+MODULE = [sys.executable, "-m", "sentiment"]
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_shows_two_examples(command: str) -> None:
+    done = run(*MODULE, command, "--help")
+    assert done.returncode == 0, done.stderr
+    examples = [line for line in done.stdout.splitlines() if line.startswith(f"    sentiment {command}")]
+    assert len(examples) >= 2, done.stdout
+
+
+def test_the_help_lists_every_command() -> None:
+    for arguments, status in ((["--help"], 0), ([], 2)):
+        done = run(*MODULE, *arguments)
+        assert done.returncode == status
+        listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("    ")}
+        assert set(COMMANDS) <= listed
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run(*MODULE, "--version").stdout == f"sentiment {version('frozen-albert-sentiment')}\n"
+
+
+def test_the_installed_command_is_the_module() -> None:
+    command = Path(sys.executable).parent / "sentiment"
+    assert run(str(command), "--version").stdout == run(*MODULE, "--version").stdout
+
+
+def test_an_unknown_command_is_one_line_with_the_list() -> None:
+    done = run(*MODULE, "predcit", "Soft")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: 'predcit' is not a command; expected predict, compare, report")
+    assert done.stderr.count("\n") == 1
+
+
+def test_pretrain_outside_a_checkout_is_one_line(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*MODULE, "pretrain", "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: tools/pretrain: no such folder; run from the root of a checkout")
+    assert done.stderr.count("\n") == 1
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    script = run(*MODULE, "--print-completion", "bash")
+    assert script.returncode == 0, script.stderr
+    (tmp_path / "completion.bash").write_text(script.stdout)
+    probe = """
+source "$1"; COMP_WORDS=(sentiment "${@:2}"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+"$(complete -p sentiment | sed -E 's/.*-F ([^ ]+).*/\\1/')"; printf '%s\\n' "${COMPREPLY[@]}"
+"""
+    for words, expected in ((["pre"], "predict"), (["predict", "--keep"], "--keep-columns")):
+        done = run("bash", "-c", probe, "bash", str(tmp_path / "completion.bash"), *words)
+        assert expected in done.stdout.split(), done.stderr

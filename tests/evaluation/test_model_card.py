@@ -1,0 +1,61 @@
+"""The model card: the fields of Hugging Face, metrics with intervals, limitations; the pipeline writes it."""
+
+import csv
+import json
+import re
+from typing import Any
+
+import yaml
+
+from sentiment.evaluation.model_card import render_model_card
+from sentiment.head.classifier import ClassifierConfig
+from tests.conftest import Project
+
+
+def card_of(project: Project, **changes: Any) -> str:
+    root = project.root
+    config = ClassifierConfig.model_validate_json((root / "models/classifier/config.json").read_bytes())
+    split = json.loads((root / "metrics/split.json").read_text())
+    with (root / "metrics/slices.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    slices = [
+        row | {name: float(row[name]) for name in row if name.startswith("accuracy")} | {"rows": int(row["rows"])}
+        for row in rows
+    ]
+    arguments = {
+        "config": config,
+        "n_reviews": {name: values["rows"] for name, values in split.items()},
+        "metrics": json.loads((root / "metrics/evaluate.json").read_text()),
+        "slices": slices,
+    }
+    return render_model_card(**arguments | changes)
+
+
+def test_the_card_has_the_fields_of_hugging_face_and_metrics_with_intervals(completed_template: Project) -> None:
+    card = card_of(completed_template)
+    _, front, text = card.split("---\n", 2)
+    fields = yaml.safe_load(front)
+    assert {"pipeline_tag", "tags", "metrics", "model-index"} <= set(fields)
+    assert fields["pipeline_tag"] == "text-classification"
+    results = fields["model-index"][0]["results"][0]
+    assert {"task", "dataset", "metrics"} == set(results)
+    metrics = json.loads((completed_template.root / "metrics/evaluate.json").read_text())
+    assert {one["name"]: one["value"] for one in results["metrics"]} == {
+        name: round(metrics[name], 4) for name in ("accuracy", "f1_macro", "roc_auc")
+    }
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["Model", "Training data", "Evaluation", "Limitations"]
+    for title in ("accuracy", "F1, macro", "ROC AUC"):
+        assert re.search(rf"^\| {title} \| 0\.\d{{4}} \| 0\.\d{{4}} to [01]\.\d{{4}} \|$", text, re.MULTILINE), title
+    assert len(re.findall(r"^- ", text.split("## Limitations")[1], re.MULTILINE)) >= 5
+
+
+def test_names_from_data_are_not_markup(completed_template: Project) -> None:
+    row = {"slice": "a`b", "value": "x](http://evil)\n# heading", "rows": 50, "accuracy": 0.5}
+    card = card_of(completed_template, slices=[row | {"accuracy_low": 0.4, "accuracy_high": 0.6}])
+    assert "Accuracy for `a'b` `x](http://evil) # heading` is 0.5000 (0.4000 to 0.6000, 50 reviews)." in card
+
+
+def test_the_pipeline_writes_the_card_beside_the_classifier(completed_template: Project) -> None:
+    written = (completed_template.root / "models/README.md").read_text()
+    assert written == card_of(completed_template)

@@ -1,0 +1,181 @@
+"""Which arguments are files, which formats are read, and what else is refused before anything is labeled."""
+
+import gzip
+import io
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.inference.batches import InputBatch
+from sentiment.inference.progress import progress
+from sentiment.inference.streams import reading
+from tests.conftest import Project
+from tests.inference.conftest import Predict
+
+TEXTS = ["Soft and warm", "Came apart, sadly"]
+RECORDS = [{"Title": "", "Review Text": text} for text in TEXTS]
+CSV = "Title,Review Text\n" + "".join(f',"{text}"\n' for text in TEXTS)
+TSV = CSV.replace("Title,", "Title\t").replace("\n,", "\n\t")
+JSON_LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv.gz", gzip.compress(CSV.encode())),
+        ("a.tsv", TSV.encode()),
+        ("A.TSV.GZ", gzip.compress(TSV.encode())),
+        ("a.jsonl.gz", gzip.compress(JSON_LINES.encode())),
+        ("a.json", json.dumps(RECORDS, indent=2).encode()),
+        ("a.json", JSON_LINES.encode()),
+        ("a.jsonl", json.dumps(RECORDS).encode()),
+        ("a.jsonl", b"\n \n" + JSON_LINES.replace("\n", "\n\n").encode()),
+        ("a.txt.gz", gzip.compress("\n".join(TEXTS).encode())),
+        ("two words.csv", CSV.encode()),
+    ],
+)
+def test_every_format_gives_the_same_predictions(predict: Predict, tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    outcome = predict(tmp_path / name)
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.out == predict(*TEXTS).out
+
+
+@pytest.mark.parametrize("stdin", [json.dumps(RECORDS), json.dumps(RECORDS, indent=1), "\n\n" + JSON_LINES])
+def test_json_on_standard_input_is_recognized(predict: Predict, stdin: str) -> None:
+    assert predict("-", stdin=stdin.encode()).out == predict(*TEXTS).out
+
+
+def test_lines_that_start_with_a_bracket_or_are_blank_are_texts(predict: Predict) -> None:
+    texts = ["", "[Edited] Soft and warm", "[]"]
+    assert predict("-", stdin="\n".join(texts).encode()).out == predict(*texts).out
+
+
+def test_a_long_array_is_read_in_chunks(predict: Predict, tmp_path: Path) -> None:
+    records = [{"Title": "", "Review Text": f"number {index}", "pad": "x" * 90_000} for index in range(30)]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    assert predict(tmp_path / "a.json").out == predict(*(record["Review Text"] for record in records)).out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xlsx", b"PK", "a.xlsx: format is not supported; expected a name that ends in .csv, .tsv"),
+        ("reviews", b"Soft", "reviews: format is not supported"),
+        ("a.parquet.gz", b"", "a.parquet.gz: format is not supported"),
+        ("a.csv.gz", b"Title,Review Text\na,b\n", "a.csv.gz: damaged gzip file"),
+        ("a.csv.gz", gzip.compress(CSV.encode())[:-9], "a.csv.gz: damaged gzip file"),
+        ("a.json", b'[{"Title": "", "Review Text": "a"}, {"Title"', "element 2 of the array is not JSON"),
+        ("a.json", b'[{"Title": "", "Review Text": "a"}] more', "text after the end of the array"),
+        ("a.json", b'["Soft"]', "row 1 is not a JSON object"),
+        ("a.jsonl", b"Soft and warm", "row 1 is not JSON"),
+    ],
+)
+def test_an_unsupported_or_damaged_file_is_one_line(
+    predict: Predict, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    outcome = predict(tmp_path / name, "--output", tmp_path / "labels.csv")
+    assert outcome.status == 1
+    assert message in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_damaged_parquet_page_is_one_line_with_the_name_of_the_file(predict: Predict, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    bodies = [f"text {index} of many" for index in range(5_000)]
+    pq.write_table(pa.table({"Title": bodies, "Review Text": bodies}), path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[200:4_000] = os.urandom(3_800)
+    path.write_bytes(content)
+    outcome = predict(path, "--output", tmp_path / "labels.csv")
+    assert outcome.status == 1
+    assert outcome.stderr.startswith(f"error: {path}: damaged Parquet file (")
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_threshold_out_of_range_names_the_range(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict("Soft", "--threshold", "2").status == 2
+    assert "2 is not a number above 0 and below 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"), [("<&-", "input is closed"), (">&- <<< good", "Bad file descriptor")]
+)
+def test_a_closed_stream_is_one_line(completed_template: Project, redirection: str, message: str) -> None:
+    command = f"{sys.executable} -m sentiment predict - {redirection}"
+    done = completed_template.run("bash", "-c", command, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_as_output_is_refused_before_the_classifier_is_loaded(predict: Predict, tmp_path: Path) -> None:
+    outcome = predict("Soft", "--output", tmp_path, "--format", "csv", "--classifier", tmp_path / "none")
+    assert outcome.stderr == f"error: {tmp_path}: is a folder; expected the name of a file to write"
+
+
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("data/labels.csv")
+    assert predict("Soft", "--output", tmp_path / "link.csv").status == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "data" / "labels.csv").read_text() == predict("Soft").out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "link.csv"]
+
+
+def test_a_pipe_as_output_is_written_to_and_stays(predict: Predict, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append((tmp_path / "pipe").read_bytes()), daemon=True)
+    reader.start()
+    assert predict("Soft", "--output", tmp_path / "pipe").status == 0
+    reader.join(10)
+    assert received == [predict("Soft").out.encode()]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_devices_are_written_to_and_stay(completed_template: Project) -> None:
+    command = [sys.executable, "-m", "sentiment", "predict", "Soft", "--output"]
+    standard = completed_template.run(*command, "/dev/stdout", "--format", "csv")
+    assert standard.stdout.startswith("id,probability,sentiment\n1,")
+    completed_template.run(*command, "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_process_substitution_is_read_as_lines(completed_template: Project) -> None:
+    command = f"{sys.executable} -m sentiment predict <(printf 'Soft\\nCame apart\\n')"
+    assert len(completed_template.run("bash", "-c", command).stdout.splitlines()) == 3
+
+
+def test_gzip_output_is_compressed(predict: Predict, tmp_path: Path) -> None:
+    predict("Soft", "--output", tmp_path / "labels.csv.gz")
+    assert gzip.decompress((tmp_path / "labels.csv.gz").read_bytes()).decode() == predict("Soft").out
+
+
+def test_progress_counts_bytes_to_the_size_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("good\n" * 100)
+    screen = io.StringIO()
+    with reading(str(path)) as source, progress(source, disable=False, file=screen) as shown:
+        source.content.read(250)
+        shown.start(InputBatch(1, range(50), ["good"] * 50))
+        shown.update(25)
+        assert shown.bar.n == 125
+        shown.update(25)
+        assert shown.bar.n == 250
+    assert "100%" in screen.getvalue()
+    assert "500/500" in screen.getvalue()
+    assert "50 reviews" in screen.getvalue()
+
+
+def test_one_row_is_singular(predict: Predict) -> None:
+    assert predict("Soft").stderr.startswith("predict: 1 row: ")
