@@ -25,7 +25,7 @@ from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
 from sentiment.evaluation.confusion import classification_report, confusion_counts
 from sentiment.evaluation.curves import confusion_points, curve_points
-from sentiment.evaluation.metrics import accuracy_by_slice, calibration_curve, compute_metrics
+from sentiment.evaluation.metrics import SLICE_COLUMNS, accuracy_by_slice, calibration_curve, compute_metrics
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.features.store import check_finite, read_features
 from sentiment.head.classifier import Classifier, ClassifierConfig
@@ -79,11 +79,16 @@ def slice_values(table: pa.Table, params: Params) -> dict[str, NDArray[Any]]:
             words = np.array([len(text.split()) for text in table["text"].to_pylist()])
             values[name] = _length_bins(words, params.length_edges)
         elif name in table.column_names:
-            values[name] = np.array([value or "(none)" for value in table[name].to_pylist()], dtype=str)
+            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
         else:
             available = [column for column in table.column_names if column not in ("id", "text", "label")]
             raise ParamsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(available)}")
     return values
+
+
+def _slice_name(value: object) -> str:
+    """Return the name of a value; a rating of 0 is a value, an empty or missing text is none."""
+    return "(none)" if value is None or value == "" else str(value)
 
 
 def _length_bins(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
@@ -123,9 +128,10 @@ def main() -> None:
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
     n_reviews = {name: values["rows"] for name, values in split.items()}
     write_text(args.card, render_model_card(classifier.config, n_reviews, results["metrics"], results["slices"]))
-    write_json(args.metrics / "evaluate.json", results.pop("metrics"))
+    metrics = results.pop("metrics")
+    write_json(args.metrics / "evaluate.json", metrics)
     write_json(args.metrics / "report.json", results.pop("report"))
-    write_csv(args.metrics / "slices.csv", results.pop("slices"))
+    write_csv(args.metrics / "slices.csv", results.pop("slices"), columns=SLICE_COLUMNS)
     for name, rows in results.items():
         write_csv(args.metrics / "plots" / f"{name}.csv", rows)
     predicted = (probabilities >= classifier.config.threshold).astype(np.int8)
@@ -133,6 +139,11 @@ def main() -> None:
     predictions = pa.table(columns, metadata={"labels": "\n".join(classifier.config.labels)})
     with atomic(args.predictions) as partial:
         pq.write_table(predictions, partial, compression="zstd")
+    log.info(
+        "evaluate: %(rows)d test reviews, accuracy %(accuracy).4f (%(accuracy_low).4f to %(accuracy_high).4f), "
+        "ROC AUC %(roc_auc).4f (%(roc_auc_low).4f to %(roc_auc_high).4f)",
+        metrics,
+    )
 
 
 if __name__ == "__main__":

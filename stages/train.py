@@ -73,14 +73,19 @@ def train(
     mean, std = mean_and_std(train_split.features)
     settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "epochs", "batch_size"})
     best: Classifier | None = None
+    kept: EpochMetrics | None = None
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is named below
         for epoch in train_head(head, mean, std, train_split, val_split, rng, **settings):
             if epoch.improved:
                 layers = tuple((weight.copy(), bias.copy()) for weight, bias in head.layers)
-                best = Classifier(config, mean, std, layers)
+                best, kept = Classifier(config, mean, std, layers), epoch
             on_epoch(epoch)
-    if best is None:
+    if best is None or kept is None:
         raise ClassifierError(f"training diverged at train.learning_rate {params.learning_rate:g}; try a smaller one")
+    log.info(
+        "train: kept epoch %d of %d: val loss %.4f, val accuracy %.4f",
+        kept.number + 1, params.epochs, kept.val_loss, kept.val_accuracy,
+    )  # fmt: skip
     return best
 
 

@@ -58,7 +58,7 @@ def run(folder: Path, *command: str, quiet: bool = True) -> str:
 def clone_inputs(root: Path, clone: Path) -> None:
     """Clone the commit HEAD of `root`, and bring inputs that DVC tracks from its cache, else from the remote."""
     run(root, "git", "clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(clone))
-    imports = run(clone, "git", "ls-files", "*.dvc").split()
+    imports = [name for name in run(clone, "git", "ls-files", "-z", "*.dvc").split("\0") if name]
     if not imports:
         return
     config = root / ".dvc" / "config.local"

@@ -71,10 +71,10 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    r"""Write rows as CSV with a header and `\n` line ends; the keys of the first row are the columns."""
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
+    r"""Write rows as CSV with a header and `\n` line ends; the columns are by default the keys of the first row."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0] if columns is None else columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

@@ -85,6 +85,9 @@ def expected_calibration_error(labels: Labels, probabilities: Probabilities, bin
     return math.fsum(gaps) / len(labels)
 
 
+SLICE_COLUMNS = ("slice", "value", "rows", "accuracy", "accuracy_low", "accuracy_high")
+
+
 def accuracy_by_slice(
     correct: NDArray[np.bool_], slices: Mapping[str, NDArray[np.object_]]
 ) -> Iterator[dict[str, object]]:

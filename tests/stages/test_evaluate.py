@@ -4,10 +4,13 @@ import csv
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
+from sentiment.evaluation.metrics import SLICE_COLUMNS
+from stages.evaluate import Params, slice_values
 from tests.conftest import Project
 
 
@@ -58,3 +61,16 @@ def test_predictions_name_every_test_review(written: tuple) -> None:
     assert predictions["id"].to_pylist() == test["id"].to_pylist()
     assert predictions["label"].to_pylist() == test["label"].to_pylist() == labels.tolist()
     assert len(set(predictions["id"].to_pylist())) == len(labels)
+
+
+def test_a_rating_of_zero_is_a_slice_and_a_missing_value_is_none() -> None:
+    params = Params(slices=("rating", "Department Name"), length_edges=(), calibration_bins=1, n_resamples=100, seed=0)
+    values = slice_values(pa.table({"rating": [0, 5], "Department Name": ["", "Tops"]}), params)
+    assert [list(names) for names in values.values()] == [["0", "5"], ["(none)", "Tops"]]
+
+
+def test_no_slices_write_a_header_alone(completed_project: Project) -> None:
+    completed_project.set_params(evaluate={"slices": []})
+    outcome = completed_project.run("dvc", "repro", "-q")
+    assert (completed_project.root / "metrics/slices.csv").read_text() == ",".join(SLICE_COLUMNS) + "\n"
+    assert "evaluate: 196 test reviews, accuracy 0." in outcome.stderr
