@@ -8,7 +8,7 @@ optimizer object for it takes 30 times that (`make bench` shows both). Tested ag
 The bits are the same on every processor: both operands of every matrix product are rounded to grids on which float64
 sums are exact (`numerics.array_grid`), and all else is element-wise. A standardized feature has `X_BITS` bits, a hidden
 activation `HIDDEN_BITS`; a weight or a gradient gets what these leave of float64's 53. With 512 features, a weight is
-rounded by at most 2**-28 of the layer's largest.
+rounded by at most 2**-29 of the layer's largest.
 """
 
 import math
@@ -71,6 +71,7 @@ class Head:
         self.layers = _views(self.flat_params, shapes)
         self._grads = _views(self.grad, shapes)
         self._rounded = _views(np.empty_like(self.flat_params), shapes)
+        self._weight_bits = [weight_bits(depth, weight) for depth, (weight, _) in enumerate(self.layers)]
 
     def backward(self, x: Float64s, labels: Float64s, dropout: float, rng: np.random.Generator) -> None:
         """Set `grad` to that of the mean binary cross-entropy of one batch.
@@ -81,8 +82,8 @@ class Head:
             dropout: the share of hidden units set to 0; the others are scaled up.
         """
         weights = [
-            round_to_bits(weight, weight_bits(depth, weight), out=self._rounded[depth][0])
-            for depth, (weight, _) in enumerate(self.layers)
+            round_to_bits(weight, bits, out=rounded)
+            for (weight, _), bits, (rounded, _) in zip(self.layers, self._weight_bits, self._rounded, strict=True)
         ]
         inputs, relu_masks = [x], []  # inputs of each layer, (batch, inputs); masks of the hidden layers
         for weight, (_, bias) in zip(weights[:-1], self.layers, strict=False):
@@ -95,7 +96,7 @@ class Head:
         logits = inputs[-1] @ weights[-1].T + self.layers[-1][1]  # (batch, 1)
         grad_output = approximate_sigmoid(logits) - labels[:, None]  # of the summed loss by the layer's outputs
         for depth in reversed(range(len(weights))):
-            grad_output = round_to_bits(grad_output, _grad_bits(depth, weights[depth], len(x)))
+            grad_output = round_to_bits(grad_output, self._grad_bits(depth, len(x)))
             weight_grad, bias_grad = self._grads[depth]
             np.matmul(grad_output.T, inputs[depth], out=weight_grad)
             np.add.reduce(grad_output, axis=0, out=bias_grad)
@@ -103,11 +104,13 @@ class Head:
                 grad_output = (grad_output @ weights[depth]) * relu_masks[depth - 1]
         self.grad /= len(x)
 
-
-def _grad_bits(depth: int, weight: Float64s, batch_size: int) -> int:
-    """Return the bits of the gradient by a layer's outputs, for exact sums over the batch and over the outputs."""
-    of_batch = bits_left(input_bits(depth), batch_size)
-    return min(of_batch, bits_left(weight_bits(depth, weight), weight.shape[0])) if depth else of_batch
+    def _grad_bits(self, depth: int, batch_size: int) -> int:
+        """Return the bits of the gradient by a layer's outputs, for exact sums over the batch and over the outputs."""
+        of_batch = bits_left(input_bits(depth), batch_size)
+        if not depth:
+            return of_batch
+        n_outputs = self.layers[depth][0].shape[0]
+        return min(of_batch, bits_left(self._weight_bits[depth], n_outputs))
 
 
 def _views(flat_params: Float64s, shapes: list[tuple[int, int]]) -> Layers:

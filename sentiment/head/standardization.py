@@ -17,11 +17,11 @@ Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]
 
 MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
-MAX_ABS = 64.0  # standard deviations; farther ones are clipped
-STEP_BITS = 10  # a step is 2**-10 standard deviations
-MAX_CACHED_ELEMENTS = 2**26  # 256 MB as float32; features beyond that are standardized again whenever they are needed
-X_BITS = 16  # of a standardized feature, see `numerics.array_grid`: 64 * 2**10 steps on each side
-ROUND_OFFSET = np.float32(1.5 * 2 ** (23 - STEP_BITS))  # added and subtracted again, it rounds to whole steps
+MAX_CACHED_ELEMENTS = 2**27  # 256 MB as int16; features beyond that are standardized again whenever they are needed
+STEPS = 2**10  # per standard deviation
+X_BITS = 15  # of a standardized feature, see `numerics.array_grid`; its number of steps is an int16
+MAX_ABS = (2**X_BITS - 1) / STEPS  # standard deviations, almost 32; farther ones are clipped
+ROUND_OFFSET = np.float32(1.5 * 2**23 / STEPS)  # added and subtracted again, it rounds to whole steps
 
 
 def mean_and_std(features: Float32s) -> tuple[Float32s, Float32s]:
@@ -37,15 +37,14 @@ def mean_and_std(features: Float32s) -> tuple[Float32s, Float32s]:
     return np.asarray(mean, np.float32), std.astype(np.float32)
 
 
-def standardize(features: Float32s, mean: Float32s, std: Float32s, out: Float32s | None = None) -> Float32s:
-    """Return (features - mean) / std, clipped to +-64 and rounded to multiples of 2**-10: numbers of `X_BITS` bits.
+def standardize(features: Float32s, mean: Float32s, std: Float32s) -> Float32s:
+    """Return (features - mean) / std, clipped to +-32 and rounded to multiples of 2**-10: numbers of `X_BITS` bits.
 
     Args:
         features: shape (n_samples, dim).
         mean, std: shape (dim,).
-        out: where to write the result, of its shape.
     """
-    x = np.subtract(features, mean, out=np.empty(features.shape, np.float32) if out is None else out)
+    x = np.subtract(features, mean, dtype=np.float32)
     x /= std
     np.maximum(np.minimum(x, MAX_ABS, out=x), -MAX_ABS, out=x)
     x += ROUND_OFFSET
@@ -58,15 +57,18 @@ class StandardizedFeatures:
 
     def __init__(self, features: Float32s, mean: Float32s, std: Float32s) -> None:
         self._features, self._mean, self._std = features, mean, std
-        self._cached = np.empty(features.shape, np.float32) if features.size <= MAX_CACHED_ELEMENTS else None
-        if self._cached is not None:
-            for chunk, cached in zip(chunks(features), chunks(self._cached), strict=True):
-                standardize(chunk, mean, std, out=cached)
+        self._steps = np.empty(features.shape, np.int16) if features.size <= MAX_CACHED_ELEMENTS else None
+        if self._steps is not None:
+            size = rows_per_chunk(len(mean))
+            for number, chunk in enumerate(chunks(features)):
+                self._steps[number * size : (number + 1) * size] = standardize(chunk, mean, std) * STEPS
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Float64s:
         """Return the rows of a slice or of an array of indices, shape (n_rows, dim)."""
-        if self._cached is not None:
-            return self._cached[rows].astype(np.float64)
+        if self._steps is not None:
+            x = self._steps[rows].astype(np.float64)
+            x *= 1 / STEPS
+            return x
         return standardize(self._features[rows], self._mean, self._std).astype(np.float64)
 
 

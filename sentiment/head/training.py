@@ -51,7 +51,7 @@ class AdamW:
         self._exp_avg, self._exp_avg_sq = np.zeros_like(params), np.zeros_like(params)
         self._buffer = np.empty_like(params)
         self._learning_rate, self._decay_factor = learning_rate, 1 - learning_rate * weight_decay
-        self._beta_powers = [1.0, 1.0]
+        self._beta_power, self._beta_sq_power = 1.0, 1.0
 
     def step(self, grad: Float64s) -> None:
         """Update the parameters in place."""
@@ -63,13 +63,13 @@ class AdamW:
         buffer *= 1 - BETAS[1]
         self._exp_avg_sq += buffer
         # running products: `**` is the C library's, which differs between systems
-        self._beta_powers = [product * beta for product, beta in zip(self._beta_powers, BETAS, strict=True)]
-        bias_correction, bias_correction_sq = (1 - product for product in self._beta_powers)
+        self._beta_power *= BETAS[0]
+        self._beta_sq_power *= BETAS[1]
         np.sqrt(self._exp_avg_sq, out=buffer)
-        buffer /= math.sqrt(bias_correction_sq)
+        buffer /= math.sqrt(1 - self._beta_sq_power)
         buffer += EPSILON
         np.divide(self._exp_avg, buffer, out=buffer)
-        buffer *= self._learning_rate / bias_correction
+        buffer *= self._learning_rate / (1 - self._beta_power)
         if self._decay_factor != 1:
             self._params *= self._decay_factor
         self._params -= buffer

@@ -9,6 +9,7 @@ order, with any number of threads, with fused multiply-adds or without.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ MAX_VALUE = 2.0**64  # larger numbers become NaN: training has diverged, and pro
 MIN_EXPONENT = -400  # the step grows no finer, for products could underflow
 
 
+@cache
 def bits_left(bits: int, n_terms: int) -> int:
     """Return the bits that one operand of an exact product may have, where the other has `bits`.
 

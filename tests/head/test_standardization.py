@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sentiment.head import standardization
-from sentiment.head.standardization import StandardizedFeatures, mean_and_std, standardize
+from sentiment.head.standardization import MAX_ABS, StandardizedFeatures, mean_and_std, standardize
 
 
 def test_mean_and_std_in_chunks_and_constant_columns() -> None:
@@ -19,7 +19,7 @@ def test_mean_and_std_in_chunks_and_constant_columns() -> None:
 def test_standardized_features_are_clipped_multiples_of_the_step() -> None:
     features = np.array([[3.0], [1.0004], [-1000.0], [1e30], [np.nan]], np.float32)
     x = standardize(features, np.array([1], np.float32), np.array([2], np.float32))[:, 0]
-    assert x[:4].tolist() == [1.0, 0.0, -64.0, 64.0]
+    assert x[:4].tolist() == [1.0, 0.0, -MAX_ABS, MAX_ABS]
     assert np.isnan(x[4])
     normal = np.random.default_rng(0).standard_normal((100, 5)).astype(np.float32)
     x = standardize(normal, np.zeros(5, np.float32), np.ones(5, np.float32))

@@ -22,7 +22,7 @@ SETTINGS = {
 }  # fmt: skip
 INFO = {
     "config": {"encoder": "e", "revision": None, "max_length": 20, "pooling": "mean", "precision": "auto"},
-    "fingerprint": "f", "dim": 4, "text_columns": ["body"],
+    "fingerprint": "f", "dim": 4, "text_columns": ["body"], "int8_min_cosine": None,
 }  # fmt: skip
 
 
