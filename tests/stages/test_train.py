@@ -80,7 +80,7 @@ def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
     assert kept == pytest.approx(min(losses), abs=1e-5)
 
 
-def test_the_artefact_says_how_to_feed_it(trained: Callable) -> None:
+def test_the_classifier_says_how_to_encode_a_text(trained: Callable) -> None:
     trained()
     config = Classifier.load(Path("classifier")).config
     assert config.features.model_dump(mode="json") == INFO
