@@ -13,13 +13,14 @@ from torch import Tensor
 
 from sentiment.numerics.buffers import Buffers
 
-Product = Callable[[Tensor, Buffers], Tensor]  # integers in float32 (n_rows, n_inputs) to (n_rows, n_outputs)
+# from integers in float32 (n_rows, n_inputs) to sums (n_rows, n_outputs), for a weight of shape (n_outputs, n_inputs)
+Product = Callable[[Tensor, Buffers], Tensor]
 
 MAX_INPUTS = 1_024  # 1,024 * 127 * 127 < 2^24
 
 
 def native8_product(weight: Tensor) -> Product:
-    """Return the product with a weight of shape (n_outputs, n_inputs) by int8 products: the sums as float32, rounded once where they exceed 2^24."""
+    """Return the product by int8 products: the sums as float32, rounded once where they exceed 2^24."""
     columns = weight.to(torch.int8).t()
 
     def product(x: Tensor, buffers: Buffers) -> Tensor:
@@ -32,7 +33,7 @@ def native8_product(weight: Tensor) -> Product:
 
 
 def float32_product(weight: Tensor) -> Product:
-    """Return the product with a weight of shape (n_outputs, n_inputs) by float32 products: the same values as `native8_product`."""
+    """Return the product by float32 products: the same values as those of `native8_product`."""
     starts = range(0, weight.shape[1], MAX_INPUTS)
     pieces = [weight[:, start : start + MAX_INPUTS].t() for start in starts]
 
@@ -51,7 +52,7 @@ def float32_product(weight: Tensor) -> Product:
 
 
 def native16_product(weight: Tensor) -> Product:
-    """Return the product with a weight of shape (n_outputs, n_inputs) by four int8 products: the exact sums as float64."""
+    """Return the product by four int8 products: the exact sums as float64."""
     high, low = (byte.to(torch.int8).t() for byte in split_bytes(weight, Buffers(weight.device)))
 
     def product(x: Tensor, buffers: Buffers) -> Tensor:
@@ -71,7 +72,7 @@ def native16_product(weight: Tensor) -> Product:
 
 
 def float64_product(weight: Tensor) -> Product:
-    """Return the product with a weight of shape (n_outputs, n_inputs) by a float64 product: the same values as `native16_product`."""
+    """Return the product by a float64 product: the same values as those of `native16_product`."""
     columns = weight.double().t()
 
     def product(x: Tensor, buffers: Buffers) -> Tensor:
