@@ -10,8 +10,9 @@ of its own text only: scales are by token, or by text and head, and padding adds
 Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805; Lan et al., ALBERT, 2020, https://arxiv.org/abs/1909.11942.
 """
 
-from collections.abc import Mapping, Sequence
-from threading import Lock
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from threading import local
 from typing import NamedTuple
 
 import torch
@@ -30,20 +31,25 @@ from sentiment.encoder.families import (
 from sentiment.encoder.layout import Layout
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.elementwise import gelu_
-from sentiment.numerics.integer_product import Product, integer_product
+from sentiment.numerics.integer_product import integer_product, outlier_product, product_of_12_bits
 from sentiment.numerics.layer_norm import layer_norm_
-from sentiment.numerics.quantization import quantize_rows, quantize_weight
+from sentiment.numerics.products import Product
+from sentiment.numerics.quantization import MAX_DIM_BY_NORM, quantize_rows, quantize_rows_by_norm, quantize_weight
 from sentiment.numerics.sums import row_sums
 
 Weights = Mapping[str, Tensor]
 
 
 class Linear(NamedTuple):
-    """A quantized linear layer: its integers as a product, their scale by output, and its bias or None."""
+    """A quantized linear layer: its integers as a product, their scale by output, and its bias or None.
+
+    `quantize` makes integers and scales by row of its input.
+    """
 
     product: Product
     scales: Tensor
     bias: Tensor | None
+    quantize: Callable[[Tensor, Buffers], tuple[Tensor, Tensor]]
 
 
 class Norm(NamedTuple):
@@ -78,20 +84,23 @@ class ExactTransformer:
         self.config = config
         self.bits = bits
         self.device = device
-        self._lock = Lock()
-        self._buffers = Buffers(device)
+        self._scratch = local()  # a thread computes in memory of its own
         self._heads = config.num_attention_heads
 
         def on_device(name: str) -> Tensor:
             # + 0.0: no negative zero, so that none gets into a feature, where a maximum could take either zero
             return weights[name].to(device, torch.float32) + 0.0
 
-        def linear(weight: Tensor, bias: Tensor | None) -> Linear:
+        def linear(weight: Tensor, bias: Tensor | None, has_outliers: bool = False, fine: bool = False) -> Linear:
             integers, scales = quantize_weight(weight, bits)
-            return Linear(integer_product(integers, bits), scales, bias)
+            if bits == 8 and has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM:
+                return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm)
+            if bits == 8 and fine:
+                return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12))
+            return Linear(integer_product(integers, bits), scales, bias, partial(quantize_rows, bits))
 
-        def named(name: str) -> Linear:
-            return linear(on_device(f"{name}.weight"), on_device(f"{name}.bias"))
+        def named(name: str, has_outliers: bool = False, fine: bool = False) -> Linear:
+            return linear(on_device(f"{name}.weight"), on_device(f"{name}.bias"), has_outliers, fine)
 
         def norm(name: str) -> Norm:
             return Norm(on_device(f"{name}.weight"), on_device(f"{name}.bias"))
@@ -104,12 +113,12 @@ class ExactTransformer:
             # when a number is added to all scores of a query, which is what a bias of the keys does.
             value_bias = matrix_vector(output, on_device(f"{keys.value}.bias"))
             return Layer(
-                linear(torch.cat(inputs), None),
+                linear(torch.cat(inputs), None, has_outliers=True),
                 on_device(f"{keys.query}.bias"),
                 linear(output, on_device(f"{keys.attention_output}.bias").add_(value_bias)),
                 norm(keys.attention_norm),
-                named(keys.intermediate),
-                named(keys.output),
+                named(keys.intermediate, has_outliers=True),
+                named(keys.output, fine=config.model_type == "bert"),
                 norm(keys.output_norm),
             )
 
@@ -117,7 +126,7 @@ class ExactTransformer:
         # a text is one segment, of type 0
         self._positions = on_device(EMBEDDINGS["position"]) + on_device(EMBEDDINGS["token_type"])[0]
         self._embedding_norm = norm(EMBEDDING_NORM)
-        self._projection = named(PROJECTION) if config.model_type == "albert" else None
+        self._projection = named(PROJECTION, has_outliers=True) if config.model_type == "albert" else None
         prefixes = layer_prefixes(config)
         layers = {prefix: layer(prefix) for prefix in dict.fromkeys(prefixes)}
         self._layers = [layers[prefix] for prefix in prefixes]
@@ -125,9 +134,16 @@ class ExactTransformer:
     @torch.inference_mode()
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
         """Return one vector a text, float32, shape (n_texts, dim); texts of similar length are quickest."""
-        with self._lock:  # the buffers serve one batch at a time
-            layout = Layout(token_ids, self.device)
-            return pool(self._hidden(layout), layout, pooling, self._buffers)
+        layout = Layout(token_ids, self.device)
+        return pool(self._hidden(layout), layout, pooling, self._buffers)
+
+    @property
+    def _buffers(self) -> Buffers:
+        """The scratch memory of the calling thread."""
+        if not hasattr(self._scratch, "buffers"):
+            self._scratch.buffers = Buffers(self.device)
+        buffers: Buffers = self._scratch.buffers
+        return buffers
 
     def _hidden(self, layout: Layout) -> Tensor:
         """Return the last hidden state of each token, shape (n_rows, hidden_size)."""
@@ -161,7 +177,7 @@ class ExactTransformer:
 
     def _linear(self, x: Tensor, linear: Linear, out: Tensor) -> Tensor:
         """Return x times the weight, plus the bias, in `out`, float32 of shape (n_rows, n_outputs)."""
-        integers, scales = quantize_rows(x, self.bits, self._buffers)
+        integers, scales = linear.quantize(x, self._buffers)
         product = linear.product(integers, self._buffers)
         out.copy_(product.mul_(scales).mul_(linear.scales))
         return out if linear.bias is None else out.add_(linear.bias)

@@ -4,7 +4,7 @@ The largest integers are chosen so that no sum can exceed 2^24 (float32) or 2^53
 whatever its order, and a padded key, whose weight is the integer 0, changes nothing.
 """
 
-from math import isqrt
+from math import isqrt, sqrt
 
 import torch
 from torch import Tensor
@@ -13,9 +13,6 @@ from sentiment.encoder.layout import Layout
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.quantization import MIN_MAX
 from sentiment.numerics.softmax import softmax_integers_
-from sentiment.numerics.sums import integer_sums
-
-EXACT = {torch.float32: 2**24, torch.float64: 2**53}
 
 
 def attention(
@@ -50,23 +47,27 @@ def attention(
 
     products = buffers.get("attention_products", (n_texts * n_heads, seq_len, seq_len), dtype)
     torch.bmm(query, key.transpose(1, 2), out=products)
-    products.mul_((scales[0] * scales[1]).mul_(head_dim**-0.5).view(-1, 1, 1))
+    products.mul_((scales[0] * scales[1]).mul_(1 / sqrt(head_dim)).view(-1, 1, 1))
     scores = products if dtype == torch.float32 else buffers.get("scores", tuple(products.shape)).copy_(products)
     if layout.key_mask is not None:
         scores.view(n_texts, n_heads, seq_len, seq_len).add_(layout.key_mask.unsqueeze(1))
-    softmax_integers_(scores, weight_levels, bits, buffers)
-    totals = integer_sums(scores)  # (n_texts * n_heads, seq_len, 1)
+    softmax_integers_(scores, weight_levels, max_len, bits, buffers)
     weights = scores if dtype == torch.float32 else products.copy_(scores)
 
     context = torch.bmm(weights, value, out=buffers.get("context", tuple(value.shape), dtype))
-    context.mul_(scales[2].reshape(-1, 1, 1) / totals)
+    context.mul_(scales[2].mul(1 / weight_levels).view(-1, 1, 1))
     by_text = buffers.get("context_by_text", (n_texts, seq_len, n_heads, head_dim))
     by_text.copy_(context.view(n_texts, n_heads, seq_len, head_dim).transpose(1, 2))
     return layout.unpad(by_text.view(n_texts * seq_len, width // 3), buffers.get("context_rows", (n_rows, width // 3)))
 
 
 def attention_levels(head_dim: int, max_len: int, bits: int) -> tuple[int, int, int]:
-    """Return the largest integers of queries and keys, of softmax weights, and of values."""
+    """Return the largest integers of queries and keys, the integer of the softmax weight 1, and that of values.
+
+    head_dim * levels^2 and (weight_levels + max_len / 2) * value_levels are the largest sums: within 2^24 for 8 bits
+    and 2^53 for 16.
+    """
     if bits == 16:
-        return 32_639, 2**24 // max_len // 2, 32_639
-    return isqrt(2**24 // head_dim), 2**24 // (max_len * 127), 127
+        return 32_639, 2**24, 32_639
+    weight_levels = 2**13
+    return isqrt(2**24 // head_dim), weight_levels, 2**24 // (weight_levels + max_len)

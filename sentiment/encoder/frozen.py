@@ -13,6 +13,7 @@ from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.loading import Pretrained, load_pretrained
+from sentiment.encoder.parallel import map_batches
 from sentiment.encoder.transformers import TransformersEncoder
 from sentiment.features.config import EncoderConfig, Precision
 
@@ -107,11 +108,17 @@ class FrozenEncoder:
         """
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         token_ids = self.tokenize(texts)
-        for indices in token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]):
+
+        def encode_batch(indices: list[int]) -> int:
             batch = [token_ids[index] for index in indices]
             vectors[indices] = self.model.encode(batch, self.config.pooling).cpu().numpy()
+            return len(indices)
+
+        batches = token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type])
+        run_all = map_batches if isinstance(self.model, ExactTransformer) and self.device.type == "cpu" else map
+        for n_done in run_all(encode_batch, batches):
             if on_batch:
-                on_batch(len(indices))
+                on_batch(n_done)
         return vectors
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:

@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 from sentiment.numerics.buffers import Buffers
+from sentiment.numerics.square_root import sqrt
+from sentiment.numerics.sums import row_sums
 
-# the largest integers: of 8 bits, and of 16 bits such that both bytes lie in [-128, 127]
-LEVELS = {8: 127.0, 16: 32_639.0}
-MIN_MAX = 1e-30  # a row of zeros gets the scale of this maximum
+# the largest integers: of 8 bits, of 12 bits as 16 * 127, and of 16 bits such that both bytes lie in [-128, 127]
+LEVELS = {8: 127.0, 12: 2_032.0, 16: 32_639.0}
+MIN_MAX = 1e-30  # a row of zeros gets the scale of this maximum, or of this mean square
+MAX_DIM_BY_NORM = 6_096
+RMS_PER_LEVELS = 6.0  # `quantize_rows_by_norm` makes 127 of so many times the root mean square
 
 
-def quantize_rows(x: Tensor, bits: int, buffers: Buffers) -> tuple[Tensor, Tensor]:
+def quantize_rows(bits: int, x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
     """Return integers of shape (n_rows, dim) and scales of shape (n_rows, 1); integers * scale is about x.
 
     Args:
+        bits: 8, 12 or 16.
         x: float32, shape (n_rows, dim).
-        bits: 8 or 16.
         buffers: holds the integers until the next call.
     """
     integers = buffers.get("quantized", tuple(x.shape))
@@ -29,7 +33,22 @@ def quantize_rows(x: Tensor, bits: int, buffers: Buffers) -> tuple[Tensor, Tenso
     return integers, largest.mul_(1 / LEVELS[bits])
 
 
+def quantize_rows_by_norm(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
+    """Return integers and scales as `quantize_rows` does for 8 bits, the scale from the root mean square of the row.
+
+    The few activations that are much larger than the others then do not decide the scale: their integers exceed 127,
+    which `integer_product.OutlierProduct` allows. By the Cauchy-Schwarz inequality the absolute integers of a row add
+    up to at most dim * (127 / 6 + 1 / 2), so 127 times that is below 2^24 up to a dim of 6,096.
+    """
+    shape = tuple(x.shape)
+    integers, scratch = buffers.get("quantized", shape), buffers.get("row_sums", (shape[0], (shape[1] + 1) // 2))
+    squares = row_sums(torch.mul(x, x, out=integers), scratch).mul(1 / shape[1])
+    scale = sqrt(squares.clamp_(min=MIN_MAX)).mul_(RMS_PER_LEVELS / LEVELS[8])
+    torch.mul(x, torch.ones_like(scale).div_(scale), out=integers).round_()
+    return integers, scale
+
+
 def quantize_weight(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Return integers of shape (n_outputs, n_inputs) and scales of shape (n_outputs,) of a linear layer's weight."""
-    integers, scales = quantize_rows(weight, bits, Buffers(weight.device))
+    integers, scales = quantize_rows(bits, weight, Buffers(weight.device))
     return integers, scales.squeeze(1)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
@@ -23,6 +23,7 @@ def check_exp(values: list[float]) -> None:
     assert (np.abs(exp_(x, BUFFERS).double().numpy() - expected) <= 2 * unit).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-87, 88, width=32), min_size=1, max_size=50))
 def test_exp_is_within_two_units_in_the_last_place(values: list[float]) -> None:
     check_exp(values)
@@ -44,6 +45,7 @@ def check_gelu(kind: Gelu, values: list[float]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["erf", "tanh"])
+@settings(deadline=None)
 @given(values=st.lists(st.floats(-16, 16, width=32), min_size=1, max_size=50))
 def test_gelu_is_within_a_millionth(kind: Gelu, values: list[float]) -> None:
     check_gelu(kind, values)
@@ -54,6 +56,7 @@ def test_gelu_on_a_dense_grid(kind: Gelu) -> None:
     check_gelu(kind, np.linspace(-16, 16, 1_000_001).tolist())
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 2.0**100, width=32), min_size=1, max_size=50))
 def test_root_is_correctly_rounded(values: list[float]) -> None:
     x = torch.tensor(values, dtype=torch.float32)

@@ -10,15 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.common.errors import EncoderError
+from sentiment.numerics.backend import backend
 from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.integer_product import _float32, _float64, _native8, _native16, backend, split_bytes
+from sentiment.numerics.integer_product import outlier_product, product_of_12_bits
+from sentiment.numerics.products import (
+    float32_product,
+    float64_product,
+    native8_product,
+    native16_product,
+    split_bytes,
+)  # fmt: skip
+from sentiment.numerics.quantization import quantize_rows_by_norm
 from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 LEVELS = {8: 127, 16: 32_639}
-MAKERS = {8: [_float32], 16: [_float64]}
+MAKERS = {8: [float32_product], 16: [float64_product]}
 if backend(CPU) == "native":
-    MAKERS = {8: [_float32, _native8], 16: [_float64, _native16]}
+    MAKERS = {8: [float32_product, native8_product], 16: [float64_product, native16_product]}
 
 
 def by_python(x: torch.Tensor, weight: torch.Tensor) -> list[list[int]]:
@@ -66,6 +75,32 @@ def test_native_and_float_products_are_equal(bits: int) -> None:
     assert torch.equal(by_float, native)
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([64, 768, 6_096]), st.integers(0, 20))
+def test_product_with_outliers_is_that_of_python_integers(seed: int, dim: int, n_outliers: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn((64, dim), generator=generator)
+    for _ in range(n_outliers):
+        row, column = (int(torch.randint(0, size, (1,), generator=generator)) for size in x.shape)
+        x[row, column] = 10.0 * dim**0.5
+    weight = torch.randint(0, 2, (8, dim), generator=generator).mul(2).sub(1).mul(127).float()
+    integers, _ = quantize_rows_by_norm(x, Buffers(CPU))
+    assert integers.abs().sum(1).max() * 127 < 2**24
+    expected = torch.tensor(by_python(integers[:4], weight)).float()
+    assert torch.equal(outlier_product(weight)(integers, Buffers(CPU))[:4], expected)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31))
+def test_product_of_12_bits_is_that_of_python_integers(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-2_032, 2_033, (64, 32), generator=generator).float()  # no sum exceeds 2^24
+    weight = torch.randint(-127, 128, (8, 32), generator=generator).float()
+    expected = torch.tensor(by_python(x[:4], weight)).float()
+    assert torch.equal(product_of_12_bits(weight)(x, Buffers(CPU))[:4], expected)
+
+
+@settings(deadline=None)
 @given(st.lists(st.integers(-32_639, 32_639), min_size=1))
 def test_bytes_are_in_range_and_give_the_integer(values: list[int]) -> None:
     x = torch.tensor([values], dtype=torch.float32)
@@ -76,9 +111,7 @@ def test_bytes_are_in_range_and_give_the_integer(values: list[int]) -> None:
 
 
 def backend_in_subprocess(**environment: str) -> subprocess.CompletedProcess[str]:
-    program = (
-        "import torch; from sentiment.numerics.integer_product import backend; print(backend(torch.device('cpu')))"
-    )
+    program = "import torch; from sentiment.numerics.backend import backend; print(backend(torch.device('cpu')))"
     return subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
         check=False, timeout=120,

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.numerics.buffers import Buffers
@@ -19,6 +19,7 @@ def bound(values: list[float]) -> float:
     return 1.001 * depth * 2**-24 * math.fsum(map(abs, values))
 
 
+@settings(deadline=None)
 @given(ROW)
 def test_row_sum_is_within_its_bound(values: list[float]) -> None:
     x = torch.tensor([values, values])
@@ -28,6 +29,7 @@ def test_row_sum_is_within_its_bound(values: list[float]) -> None:
     assert x[0].tolist() == values
 
 
+@settings(deadline=None)
 @given(ROW, st.integers(0, 70))
 def test_adjacent_sum_is_within_its_bound_and_ignores_zeros_behind(values: list[float], n_zeros: int) -> None:
     total = adjacent_sums(torch.tensor(values).view(1, -1, 1))
@@ -36,6 +38,7 @@ def test_adjacent_sum_is_within_its_bound_and_ignores_zeros_behind(values: list[
     assert total.numpy().tobytes() == padded.numpy().tobytes()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**15), 2**15), min_size=1, max_size=512))
 def test_integer_sum_is_that_of_python(values: list[int]) -> None:
     assert integer_sums(torch.tensor([values], dtype=torch.float32)).item() == sum(values)

@@ -1,0 +1,82 @@
+"""Chooses how a device multiplies 8-bit integers: natively where that is right and fast, else by float32 products.
+
+    python -c "import torch; from sentiment.numerics.backend import backend; print(backend(torch.device('cpu')))"
+
+Decided once by a worst-case test and by speed, never by the processor's name: without native int8, `torch._int_mm`
+saturates on some processors and is silently wrong, and is slow on others. The result does not depend on the choice.
+SENTIMENT_INT8=native, float32 or auto overrides the choice by speed; "native" is refused where the test fails.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from time import perf_counter
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sentiment.common.errors import EncoderError
+from sentiment.numerics.buffers import Buffers
+from sentiment.numerics.products import Product, float32_product, native8_product
+
+Backend = Literal["native", "float32"]
+
+VARIABLE = "SENTIMENT_INT8"
+CHOICES = ("auto", "native", "float32")
+
+
+@cache
+def backend(device: torch.device) -> Backend:
+    """Return how this device multiplies 8-bit integers; the first call for a device takes some milliseconds.
+
+    Raises:
+        EncoderError: float products of integers are not exact on the device, or the environment variable
+            SENTIMENT_INT8 is unknown or asks for a native product that is wrong here.
+    """
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice not in CHOICES:
+        raise EncoderError(f"{VARIABLE} is '{choice}'; expected one of {', '.join(CHOICES)}")
+    if device.type == "mps":
+        raise EncoderError("precision int8 and int16 need exact float operations, which Apple's GPU does not promise")
+    if not _is_exact(float32_product, device):
+        raise EncoderError(f"float32 products of integers are not exact on {device}; unset what makes them imprecise")
+    if choice == "float32":
+        return "float32"
+    exact = _is_exact(native8_product, device)
+    if choice == "native" and not exact:
+        raise EncoderError(f"{VARIABLE} is 'native', but this processor's int8 products are not exact")
+    if exact and (choice == "native" or _seconds(native8_product, device) < _seconds(float32_product, device)):
+        return "native"
+    return "float32"
+
+
+def _is_exact(make: Callable[[Tensor], Product], device: torch.device) -> bool:
+    """Compare a product with exact sums at the extremes: all signs alike, mixed, alternating, and -128 in x."""
+    n_rows, n_inputs, n_outputs = 64, 1_024, 128
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (n_rows, n_inputs), generator=generator).mul(2).sub(1)
+    x = signs * 127
+    x[0], x[1], x[2, ::2], x[3] = 127, -127, 127, -128
+    weight = torch.randint(0, 2, (n_outputs, n_inputs), generator=generator).mul(2).sub(1) * 127
+    weight[0], weight[1], weight[2, ::2] = 127, -127, -127
+    expected = (x.double() @ weight.double().t()).long()  # exact in any order: far below 2^53
+    if make is float32_product:
+        x, expected = x[4:], expected[4:]  # without -128, which a float product never gets
+    try:
+        product = make(weight.float().to(device))(x.float().to(device), Buffers(device))
+    except RuntimeError:  # not implemented for this device
+        return False
+    return bool(torch.equal(product.cpu().long(), expected))
+
+
+def _seconds(make: Callable[[Tensor], Product], device: torch.device) -> float:
+    """Return the least time of a product in three tries."""
+    buffers = Buffers(device)
+    x, product = torch.ones((256, 512), device=device), make(torch.ones((256, 512), device=device))
+    best = float("inf")
+    for _ in range(4):
+        started = perf_counter()
+        product(x, buffers)[0, 0].item()  # waits for a GPU
+        best = min(best, perf_counter() - started)
+    return best

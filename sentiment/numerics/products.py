@@ -1,0 +1,91 @@
+"""Products of integers by int8 instructions or by floats: the same integers either way, as long as no sum is rounded.
+
+`torch._int_mm` adds int8 products as int32. A float32 product adds integers exactly while every partial sum stays
+within 2^24, which holds for 1,024 products of 8-bit integers; longer sums are made in pieces and added as int32. 16-bit
+integers are split into two bytes, x = 256 * high + low, so that one product becomes four of int8; or they are
+multiplied in float64, exact within 2^53. A sum of integers does not depend on its order.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sentiment.numerics.buffers import Buffers
+
+# from integers in float32 (n_rows, n_inputs) to sums (n_rows, n_outputs), for a weight of shape (n_outputs, n_inputs)
+Product = Callable[[Tensor, Buffers], Tensor]
+
+MAX_INPUTS = 1_024  # 1,024 * 127 * 127 < 2^24
+
+
+def native8_product(weight: Tensor) -> Product:
+    """Return the product by int8 products: the sums as float32, rounded once where they exceed 2^24."""
+    columns = weight.to(torch.int8).t()
+
+    def product(x: Tensor, buffers: Buffers) -> Tensor:
+        shape = (len(x), columns.shape[1])
+        operand = buffers.get("operand", tuple(x.shape), torch.int8).copy_(x)
+        sums = torch._int_mm(operand, columns, out=buffers.get("sums", shape, torch.int32))
+        return buffers.get("product", shape).copy_(sums)
+
+    return product
+
+
+def float32_product(weight: Tensor) -> Product:
+    """Return the product by float32 products: the same values as those of `native8_product`."""
+    starts = range(0, weight.shape[1], MAX_INPUTS)
+    pieces = [weight[:, start : start + MAX_INPUTS].t() for start in starts]
+
+    def product(x: Tensor, buffers: Buffers) -> Tensor:
+        shape = (len(x), len(weight))
+        out = buffers.get("product", shape)
+        if len(pieces) == 1:
+            return torch.mm(x, pieces[0], out=out)
+        sums = buffers.get("sums", shape, torch.int32).zero_()
+        summand = buffers.get("piece", shape, torch.int32)
+        for start, piece in zip(starts, pieces, strict=True):
+            sums.add_(summand.copy_(torch.mm(x[:, start : start + MAX_INPUTS], piece, out=out)))
+        return out.copy_(sums)
+
+    return product
+
+
+def native16_product(weight: Tensor) -> Product:
+    """Return the product by four int8 products: the exact sums as float64."""
+    high, low = (byte.to(torch.int8).t() for byte in split_bytes(weight, Buffers(weight.device)))
+
+    def product(x: Tensor, buffers: Buffers) -> Tensor:
+        shape = (len(x), high.shape[1])
+        x_high, x_low = (
+            buffers.get(f"operand_{name}", tuple(x.shape), torch.int8).copy_(byte)
+            for name, byte in zip(("high", "low"), split_bytes(x, buffers), strict=True)
+        )
+        sums, cross = buffers.get("sums", shape, torch.int32), buffers.get("cross", shape, torch.int32)
+        out, term = buffers.get("product", shape, torch.float64), buffers.get("term", shape, torch.float64)
+        out.copy_(torch._int_mm(x_high, high, out=sums)).mul_(256.0)
+        torch._int_mm(x_high, low, out=cross).add_(torch._int_mm(x_low, high, out=sums))
+        out.add_(term.copy_(cross)).mul_(256.0)
+        return out.add_(term.copy_(torch._int_mm(x_low, low, out=sums)))
+
+    return product
+
+
+def float64_product(weight: Tensor) -> Product:
+    """Return the product by a float64 product: the same values as those of `native16_product`."""
+    columns = weight.double().t()
+
+    def product(x: Tensor, buffers: Buffers) -> Tensor:
+        operand = buffers.get("operand", tuple(x.shape), torch.float64).copy_(x)
+        return torch.mm(operand, columns, out=buffers.get("product", (len(x), columns.shape[1]), torch.float64))
+
+    return product
+
+
+def split_bytes(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
+    """Return high and low, integers in float32 with x = 256 * high + low, both within [-128, 127]."""
+    shape = tuple(x.shape)
+    high, low = buffers.get("byte_high", shape), buffers.get("byte_low", shape)
+    torch.mul(x, 1 / 256, out=high).add_(0.5).floor_()
+    torch.sub(x, torch.mul(high, 256.0, out=low), out=low)
+    return high, low
