@@ -28,15 +28,15 @@ JSON_LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.csv.gz", gzip.compress(CSV.encode())),
+        ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0)),
         ("a.tsv", TSV.encode()),
-        ("A.TSV.GZ", gzip.compress(TSV.encode())),
-        ("a.jsonl.gz", gzip.compress(JSON_LINES.encode())),
+        ("A.TSV.GZ", gzip.compress(TSV.encode(), mtime=0)),
+        ("a.jsonl.gz", gzip.compress(JSON_LINES.encode(), mtime=0)),
         ("a.json", json.dumps(RECORDS, indent=2).encode()),
         ("a.json", JSON_LINES.encode()),
         ("a.jsonl", json.dumps(RECORDS).encode()),
         ("a.jsonl", b"\n \n" + JSON_LINES.replace("\n", "\n\n").encode()),
-        ("a.txt.gz", gzip.compress("\n".join(TEXTS).encode())),
+        ("a.txt.gz", gzip.compress("\n".join(TEXTS).encode(), mtime=0)),
         ("two words.csv", CSV.encode()),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_long_array_is_read_in_chunks(predict: Predict, tmp_path: Path) -> Non
         ("reviews", b"Soft", "reviews: format is not supported"),
         ("a.parquet.gz", b"", "a.parquet.gz: format is not supported"),
         ("a.csv.gz", b"Title,Review Text\na,b\n", "a.csv.gz: damaged gzip file"),
-        ("a.csv.gz", gzip.compress(CSV.encode())[:-9], "a.csv.gz: damaged gzip file"),
+        ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0)[:-9], "a.csv.gz: damaged gzip file"),
         ("a.json", b'[{"Title": "", "Review Text": "a"}, {"Title"', "element 2 of the array is not JSON"),
         ("a.json", b'[{"Title": "", "Review Text": "a"}] more', "text after the end of the array"),
         ("a.json", b'["Soft"]', "row 1 is not a JSON object"),
