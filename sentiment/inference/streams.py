@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +60,9 @@ def reading(name: str) -> Iterator[InputFile]:
 @contextmanager
 def _raw(name: str) -> Iterator[IO[bytes]]:
     if name == STANDARD:
-        try:
-            yield sys.stdin.buffer
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                raise
-            raise InputError("-: standard input is closed") from None
+        if not _is_open(sys.stdin, lambda descriptor: os.read(descriptor, 0)):
+            raise InputError("-: standard input is closed")
+        yield sys.stdin.buffer
     elif name.startswith("s3://"):
         with _s3(name, "rb") as file:
             yield file
@@ -79,9 +76,24 @@ def _raw(name: str) -> Iterator[IO[bytes]]:
 
 
 def check_output(name: str) -> None:
-    """Raise ParamsError where a folder has the name of an output."""
+    """Raise ParamsError where standard output is closed, or a folder has the name of an output."""
+    if name == STANDARD and not _is_open(sys.stdout, lambda descriptor: os.write(descriptor, b"")):
+        raise ParamsError("-: standard output is closed; use --output FILE")
     if not name.startswith("s3://") and Path(name).is_dir():
         raise ParamsError(f"{name}: is a folder; expected the name of a file to write")
+
+
+def _is_open(stream: IO[str], use: Callable[[int], object]) -> bool:
+    """Return whether reading or writing nothing works; a closed stream has a descriptor for which it does not."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # not a file, as under a test runner
+        return True
+    try:
+        use(descriptor)
+    except OSError as error:
+        return error.errno != errno.EBADF
+    return True
 
 
 @contextmanager
@@ -93,7 +105,7 @@ def writing(name: str) -> Iterator[IO[bytes]]:
     file (a device, a pipe) is written to directly.
 
     Raises:
-        ParamsError: a folder has this name.
+        ParamsError: standard output is closed, or a folder has this name.
         StorageError: S3 refuses.
     """
     with _destination(name) as file:

@@ -107,7 +107,7 @@ def test_a_threshold_out_of_range_names_the_range(predict: Predict, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("redirection", "message"), [("<&-", "input is closed"), (">&- <<< good", "Bad file descriptor")]
+    ("redirection", "message"), [("<&-", "input is closed"), (">&- <<< good", "output is closed")]
 )
 def test_a_closed_stream_is_one_line(completed_template: Project, redirection: str, message: str) -> None:
     command = f"{sys.executable} -m sentiment predict - {redirection}"

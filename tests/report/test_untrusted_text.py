@@ -24,6 +24,7 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
         "data": {"values": [{"value": EVIL, "x": 1}]},
         "description": EVIL,
         "mark": "bar",
+        "height": 100,
         "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "value", "type": "nominal"}},
     }
     data = ReportData(
