@@ -73,7 +73,7 @@ def integer_product(params: Path) -> tuple[Status, str]:
     """Say which integer product the exact encoder uses on the device that `encode` picks; both give equal bytes."""
     from sentiment.encoder.frozen import pick_device
     from sentiment.features.config import EncodeParams
-    from sentiment.numerics.integer_product import backend
+    from sentiment.numerics.backend import backend
 
     picked = pick_device(load_params(params, "encode", EncodeParams).device)
     if backend(picked) == "native":
