@@ -106,9 +106,7 @@ def test_a_threshold_out_of_range_names_the_range(predict: Predict, capsys: pyte
     assert "2 is not a number above 0 and below 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("redirection", "message"), [("<&-", "input is closed"), (">&- <<< good", "output is closed")]
-)
+@pytest.mark.parametrize(("redirection", "message"), [("<&-", "input is closed"), (">&- <<< good", "output is closed")])
 def test_a_closed_stream_is_one_line(completed_template: Project, redirection: str, message: str) -> None:
     command = f"{sys.executable} -m sentiment predict - {redirection}"
     done = completed_template.run("bash", "-c", command, check=False)
