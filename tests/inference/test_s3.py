@@ -1,6 +1,8 @@
 """s3:// inputs and outputs on a real server: an object is complete or absent."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sentiment.head.classifier import Classifier
+from storage.readiness import make_bucket
+from tests.conftest import Project
 from tests.inference.conftest import Predict
+from tests.s3_server import BUCKET, S3Server
 
 CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"
 
@@ -89,3 +94,34 @@ def test_wrong_keys_are_refused_in_one_line(predict: Predict, s3: Any, monkeypat
         assert "SignatureDoesNotMatch" in outcome.stderr
         assert outcome.out == ""
     assert keys(s3, "out/refused.csv") == []
+
+
+def test_the_keys_and_endpoint_of_dvc_are_used_without_any_aws_variable(
+    completed_project: Project, s3_server: S3Server
+) -> None:
+    """As after `make s3`: they are in .dvc/config.local alone; the log has no line of the upload's own."""
+    client = s3_server.client()
+    make_bucket(client, BUCKET)
+    client.put_object(Bucket=BUCKET, Key="in/new.csv", Body=CSV)
+    key = s3_server.credentials.developer
+    for name, value in (
+        ("endpointurl", s3_server.endpoint),
+        ("access_key_id", key.access_key_id),
+        ("secret_access_key", key.secret_access_key),
+    ):
+        completed_project.run("dvc", "remote", "modify", "--local", "storage", name, value)
+    environment = completed_project.environment(AWS_EC2_METADATA_DISABLED="true")
+    environment = {name: value for name, value in environment.items() if not name.startswith("AWS_") or "EC2" in name}
+    command = [sys.executable, "-m", "sentiment", "predict", f"s3://{BUCKET}/in/new.csv"]
+    done = subprocess.run(
+        [*command, "--output", f"s3://{BUCKET}/out/labels.csv"],
+        cwd=completed_project.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["predict", "predict"]
+    labels = client.get_object(Bucket=BUCKET, Key="out/labels.csv")["Body"].read()
+    assert labels.startswith(b"id,probability,sentiment\n1,0.")
