@@ -98,7 +98,7 @@ def test_training_changes_no_weight_of_the_encoder(completed_project: Project) -
 def test_the_artifact_is_known_to_dvc(completed_project: Project, tmp_path: Path) -> None:
     completed_project.run("git", "tag", "-a", "-m", "First", "sentiment@v1.0.0")  # how the registry names a version
     completed_project.run("dvc", "artifacts", "get", ".", "sentiment", "-o", str(tmp_path / "got"))
-    assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "head.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "encoder", "head.safetensors"]
 
 
 def test_real_reviews(project: Project, reviews_csv: Path) -> None:
