@@ -80,3 +80,4 @@ push: $(INSTALLED)  ## dvc push --run-cache, and the outputs of earlier runs, so
 
 reviews: $(INSTALLED)  ## download the public reviews to data/raw/reviews.csv; offline: first make s3 SOURCE=file.csv
 	dvc import-url --force remote://reviews-source/womens_clothing_ecommerce_reviews.csv data/raw/reviews.csv
+	@rm data/raw/reviews.csv.dvc && dvc add --quiet data/raw/reviews.csv  # as an import, each dvc exp run would ask S3

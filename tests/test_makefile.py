@@ -60,4 +60,5 @@ def test_repro_experiment_server_push_and_pull_in_a_path_with_a_blank(
     project.run("dvc", "exp", "run", "-n", "strict", "-S", "train.threshold=0.97")
     assert "strict" in make(project, "experiments")
     make(project, "report")
-    assert "positive" in project.run(sys.executable, "-m", "sentiment", "predict", "Soft and warm").stdout
+    labeled = project.run(sys.executable, "-m", "sentiment", "predict", "I love this dress, it fits perfectly")
+    assert labeled.stdout.endswith(",positive\n")
