@@ -1,1 +1,1 @@
-"""What is measured, each beside its rival in the same run: `make bench`."""
+"""What is measured, each beside its baseline in the same run: `make bench`."""

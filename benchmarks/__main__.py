@@ -1,9 +1,9 @@
-"""Measures this project beside its rivals and writes benchmarks/results.json.
+"""Measures this project beside its baselines and writes benchmarks/results.json.
 
     python -m benchmarks --reviews reviews.csv          # everything, 10 to 25 minutes on 2 cores
     python -m benchmarks --only train                   # seconds
 
-Machines are noisy: rivals take turns within one run, the best round of each counts, and ratios are what to read.
+Machines are noisy: baselines take turns within one run, the best round of each counts, and ratios are what to read.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> None:
         results["train"] = show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure())
     if "pipeline" in chosen:
         rows = pipeline.measure(args.reviews, encode.BUNDLED, 128, texts)
-        results["pipeline"] = show("dvc repro against the usual script, bundled encoder, 128 tokens, 30 epochs", rows)
+        results["pipeline"] = show("dvc repro against the naive loop, bundled encoder, 128 tokens, 30 epochs", rows)
     if "scale" in chosen:
         title = f"time and memory by rows; encode at {scale.TOKENS} tokens"
         results["scale"] = show(title, scale.measure(args.reviews, encode.BUNDLED))

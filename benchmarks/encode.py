@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import AlbertConfig, AlbertModel, pipeline
 
-from benchmarks.machine import encoder_flops, matmul_rate, synchronise
+from benchmarks.machine import encoder_flops, matmul_rate, synchronize
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig, Precision
@@ -42,7 +42,7 @@ def load(folder: Path, max_length: int, device: str, precision: Precision = "flo
     return FrozenEncoder.load(config, device)
 
 
-def rivals(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
+def baselines(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
     """Return what is compared with this project, by name; each maps texts to mean-pooled vectors.
 
     The feature-extraction pipeline gives vectors of padding too, so its means are a little off.
@@ -66,7 +66,7 @@ def rivals(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
 def measure(
     folder: Path, max_length: int, texts: Sequence[str], device: str, rounds: int
 ) -> Iterator[dict[str, object]]:
-    """Yield a row by rival: texts a second (best of `rounds`, in turn), the limit's share, cosine to this project.
+    """Yield a row by baseline: texts a second (best of `rounds`, in turn), the limit's share, cosine to this project.
 
     The limit is the rate of a matrix product in the same precision.
     """
@@ -75,7 +75,7 @@ def measure(
     compared: dict[str, Encode] = {
         "this project": ours.encode,
         "this project, bfloat16": rough.encode,
-        **rivals(folder, max_length, device),
+        **baselines(folder, max_length, device),
     }
     seconds = dict.fromkeys(compared, float("inf"))
     dtypes = {name: torch.bfloat16 if "bfloat16" in name else torch.float32 for name in compared}
@@ -86,7 +86,7 @@ def measure(
         for name, encode in compared.items():
             started = perf_counter()
             vectors[name] = np.asarray(encode(texts))
-            synchronise(device)
+            synchronize(device)
             seconds[name] = min(seconds[name], perf_counter() - started)
     assert isinstance(ours.model, FloatTransformer)
     work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.config)
@@ -94,7 +94,7 @@ def measure(
         yield {
             "encoder": folder.name,
             "tokens": max_length,
-            "rival": name,
+            "baseline": name,
             "texts_per_second": len(texts) / seconds[name],
             "times_sentence_transformers": seconds["sentence-transformers"] / seconds[name],
             "share_of_matmul": work / seconds[name] / limits[dtypes[name]],

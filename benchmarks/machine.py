@@ -25,12 +25,12 @@ def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int =
     for _ in range(rounds + 1):
         started = perf_counter()
         torch.mm(square, square)
-        synchronise(device)
+        synchronize(device)
         best = min(best, perf_counter() - started)
     return 2 * size**3 / best
 
 
-def synchronise(device: str) -> None:
+def synchronize(device: str) -> None:
     """Wait for the GPU, which answers before it has finished."""
     if device == "cuda":
         torch.cuda.synchronize()

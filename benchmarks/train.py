@@ -31,7 +31,7 @@ def measure() -> Iterator[dict[str, object]]:
         loop()  # once, so that libraries are loaded and memory is there
         started = perf_counter()
         loop()
-        yield {"rival": name, "seconds_30_epochs": (perf_counter() - started) * EPOCHS / epochs}
+        yield {"baseline": name, "seconds_30_epochs": (perf_counter() - started) * EPOCHS / epochs}
 
 
 def _ours(split: LabeledFeatures) -> None:

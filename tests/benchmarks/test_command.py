@@ -1,4 +1,4 @@
-"""The benchmark runs, and its rivals compute the same; how fast is not for tests."""
+"""The benchmark runs, and its baselines compute the same; how fast is not for tests."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ def test_the_bundled_encoder_beside_its_rivals(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     command = ["-m", "benchmarks", "--only", "bundled", "--texts", "2", "--rounds", "1", "--output", str(output)]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = {row["rival"]: row for row in json.loads(output.read_text())["bundled"]}
+    rows = {row["baseline"]: row for row in json.loads(output.read_text())["bundled"]}
     assert rows["sentence-transformers"]["least_cosine"] > 0.9999
     assert rows["this project, bfloat16"]["least_cosine"] > 0.999
     assert all(0 < row["share_of_matmul"] < 1.5 for row in rows.values())

@@ -10,13 +10,13 @@ LENGTHS = np.random.default_rng(0).integers(3, 129, 3000).tolist()
 
 def test_every_text_once_and_within_the_budget() -> None:
     groups = list(token_batches(LENGTHS, 2048))
-    assert sorted(place for group in groups for place in group) == list(range(3000))
-    assert all(len(group) * max(LENGTHS[place] for place in group) <= 2048 for group in groups)
-    assert max(LENGTHS[place] for place in groups[0]) == max(LENGTHS), "longest first"
+    assert sorted(index for group in groups for index in group) == list(range(3000))
+    assert all(len(group) * max(LENGTHS[index] for index in group) <= 2048 for group in groups)
+    assert max(LENGTHS[index] for index in groups[0]) == max(LENGTHS), "longest first"
 
 
 def test_padding_is_rare() -> None:
-    computed = sum(len(group) * max(LENGTHS[place] for place in group) for group in token_batches(LENGTHS, 2048))
+    computed = sum(len(group) * max(LENGTHS[index] for index in group) for group in token_batches(LENGTHS, 2048))
     assert computed < 1.05 * sum(LENGTHS)
     in_order = sum(32 * max(LENGTHS[start : start + 32]) for start in range(0, 3000, 32))
     assert in_order > 1.5 * sum(LENGTHS), "what batches in file order would compute"

@@ -55,9 +55,9 @@ def test_one_text_gives_one_vector_whatever_its_batch(albert: Path) -> None:
     together = encoder.encode(TEXTS * 20)
     assert together.shape == (100, 32)
     assert together.dtype == np.float32
-    for place, text in enumerate(TEXTS):
-        np.testing.assert_allclose(encoder.encode([text])[0], together[place], atol=1e-5)
-        np.testing.assert_allclose(together[place + 95], together[place], atol=1e-5)
+    for index, text in enumerate(TEXTS):
+        np.testing.assert_allclose(encoder.encode([text])[0], together[index], atol=1e-5)
+        np.testing.assert_allclose(together[index + 95], together[index], atol=1e-5)
 
 
 def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:

@@ -20,11 +20,11 @@ PREDICTED = (PROBABILITIES >= 0.5).astype(np.int8)
 
 
 def test_resampled_metrics_are_those_of_sklearn_on_the_resampled_rows() -> None:
-    places = RNG.integers(0, 500, (20, 500))
-    counts = np.stack([np.bincount(row, minlength=500) for row in places]).astype(np.float32)
+    indices = RNG.integers(0, 500, (20, 500))
+    counts = np.stack([np.bincount(row, minlength=500) for row in indices]).astype(np.float32)
     accuracy, f1_macro = accuracy_and_f1(counts, LABELS, PREDICTED)
     area = roc_auc(counts, LABELS, PROBABILITIES)
-    for draw, rows in enumerate(places):
+    for draw, rows in enumerate(indices):
         assert accuracy[draw] == pytest.approx(metrics.accuracy_score(LABELS[rows], PREDICTED[rows]))
         assert f1_macro[draw] == pytest.approx(metrics.f1_score(LABELS[rows], PREDICTED[rows], average="macro"))
         assert area[draw] == pytest.approx(metrics.roc_auc_score(LABELS[rows], PROBABILITIES[rows]), abs=1e-6)
