@@ -81,10 +81,10 @@ def test_probabilities_equal_those_that_evaluate_wrote(
     table = pq.read_table(completed_template.root / "data/split/test.parquet")
     assert table["id"].equals(written["id"])
     texts, expected = table["text"].to_pylist(), written["probability"].to_numpy()
-    assert np.abs(sentiment.predict_proba(texts) - expected).max() < 1e-4
-    assert np.abs(sentiment.predict_proba(texts[::-1])[::-1] - expected).max() < 1e-4
+    assert np.array_equal(sentiment.predict_proba(texts), expected)
+    assert np.array_equal(sentiment.predict_proba(texts[::-1])[::-1], expected)
     alone = np.concatenate([sentiment.predict_proba([text]) for text in texts[:20]])
-    assert np.abs(alone - expected[:20]).max() < 1e-4
+    assert np.array_equal(alone, expected[:20])
 
 
 def test_the_command_gives_the_probabilities_of_evaluate_for_the_raw_csv(

