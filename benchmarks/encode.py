@@ -1,5 +1,6 @@
 """FrozenEncoder against sentence-transformers and the feature-extraction pipeline: same weights, texts and tokens."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from benchmarks.machine import encoder_flops, matmul_rate, synchronize
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig, Precision
+from sentiment.numerics.backend import VARIABLE, backend
 
 BUNDLED = Path("models/encoder")
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -40,6 +42,21 @@ def load(folder: Path, max_length: int, device: str, precision: Precision = "flo
         encoder=str(folder), revision=None, max_length=max_length, pooling="mean", precision=precision
     )
     return FrozenEncoder.load(config, device)
+
+
+def load_without_native_int8(folder: Path, max_length: int, device: str) -> FrozenEncoder:
+    """Load the encoder in int8 as on a processor that does not multiply int8 natively."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = "float32"
+    backend.cache_clear()
+    try:
+        return load(folder, max_length, device, "int8")
+    finally:
+        backend.cache_clear()
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def baselines(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
@@ -71,14 +88,15 @@ def measure(
     The limit is the rate of a matrix product in the same precision.
     """
     ours = load(folder, max_length, device)
-    rough = load(folder, max_length, device, "bfloat16")
-    compared: dict[str, Encode] = {
-        "this project": ours.encode,
-        "this project, bfloat16": rough.encode,
-        **baselines(folder, max_length, device),
-    }
+    compared: dict[str, Encode] = {"this project": ours.encode}
+    for precision in ("bfloat16", "int8", "int16"):
+        compared[f"this project, {precision}"] = load(folder, max_length, device, precision).encode
+    compared["this project, int8 by float32 products"] = load_without_native_int8(folder, max_length, device).encode
+    compared |= baselines(folder, max_length, device)
     seconds = dict.fromkeys(compared, float("inf"))
-    dtypes = {name: torch.bfloat16 if "bfloat16" in name else torch.float32 for name in compared}
+    dtypes = dict.fromkeys(compared, torch.float32)
+    dtypes |= {"this project, bfloat16": torch.bfloat16}
+    dtypes |= dict.fromkeys(("this project, int8", "this project, int16"), torch.int8)
     limits = dict.fromkeys(dtypes.values(), 0.0)
     vectors = {}
     for _ in range(rounds):
