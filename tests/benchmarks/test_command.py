@@ -14,7 +14,12 @@ def test_every_precision_is_measured_and_close_to_float32(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True)
     rows = {row["baseline"]: row for row in json.loads(output.read_text())["bundled"]}
     assert rows["sentence-transformers"]["least_cosine"] > 0.9999
-    for precision, least in (("bfloat16", 0.999), ("int8", 0.999), ("int8 by float32 products", 0.999), ("int16", 0.9999)):
+    for precision, least in (
+        ("bfloat16", 0.999),
+        ("int8", 0.999),
+        ("int8 by float32 products", 0.999),
+        ("int16", 0.9999),
+    ):
         assert rows[f"this project, {precision}"]["least_cosine"] > least
     assert all(0 < row["share_of_matmul"] < 1.5 for row in rows.values())
     assert "| encoder | 128 | this project |" in done.stdout

@@ -69,12 +69,16 @@ def test_the_committed_lock_is_that_of_this_machine(native_project: Project) -> 
     assert (native_project.root / LOCK).read_bytes() == expected
 
 
+def assert_same_lock(project: Project, processor: str) -> None:
+    lock = project.root / LOCK
+    expected = lock.read_bytes()
+    project.run("dvc", "repro", "--force", "-q", **PROCESSORS[processor])
+    assert lock.read_bytes() == expected
+
+
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_the_lock_is_the_same_bytes(native_project: Project, processor: str) -> None:
-    lock = native_project.root / LOCK
-    expected = lock.read_bytes()
-    native_project.run("dvc", "repro", "--force", "-q", **PROCESSORS[processor])
-    assert lock.read_bytes() == expected
+    assert_same_lock(native_project, processor)
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +96,7 @@ def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_the_lock_of_real_reviews_is_the_same_bytes(real_project: Project, processor: str) -> None:
-    lock = real_project.root / LOCK
-    expected = lock.read_bytes()
-    real_project.run("dvc", "repro", "--force", "-q", **PROCESSORS[processor])
-    assert lock.read_bytes() == expected
+    assert_same_lock(real_project, processor)
 
 
 def test_the_variables_change_the_features_of_float32(native_project: Project) -> None:
