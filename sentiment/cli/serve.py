@@ -10,16 +10,17 @@ docs/serving.md.
 """
 
 import argparse
-import ipaddress
 import json
 import os
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from sentiment.common.errors import InputError, ParamsError
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving.address import bind, is_loopback
+from sentiment.serving.limits import Limits
 from sentiment.tracking.fetch import fetch_classifier
 from sentiment.tracking.revisions import WORKSPACE, Revision
 
@@ -62,8 +63,10 @@ def positive(text: str) -> int:
 def main(args: argparse.Namespace) -> int:
     """Load the classifier and serve it until SIGTERM or Ctrl-C."""
     api_key = checked_key(args.host, args.no_auth)
+    listener = bind(args.host, args.port)
     try:
-        from sentiment.serving.server import Limits, Options, SentimentClassifier, run  # torch and fastapi: seconds
+        from sentiment.serving.app import Options  # torch and fastapi: seconds, which a wrong argument does not take
+        from sentiment.serving.server import run
     except ModuleNotFoundError as error:
         raise ParamsError(
             f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serving]'"
@@ -72,8 +75,7 @@ def main(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="serve-") as folder:
         path = fetch_classifier(args.rev, args.classifier, Path(folder)) if args.rev else args.classifier
         classifier = SentimentClassifier.load(path, args.device)
-    options = Options(limits, args.batch_tokens, api_key, about(args.rev))
-    run(classifier, options, args.host, args.port)
+    run(classifier, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
     return 0
 
 
@@ -95,15 +97,6 @@ def checked_key(host: str, no_auth: bool) -> str | None:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ParamsError(f"{ENV_KEY} must be printable ASCII without spaces, and not empty")
     return key
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches an address."""
-    try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
-    return all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in addresses)
 
 
 def about(rev: str | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from sentiment.serving.errors import (
@@ -14,6 +15,7 @@ from sentiment.serving.errors import (
     TooLargeError,
     UnsupportedMediaTypeError,
 )  # fmt: skip
+from sentiment.serving.limits import Limits
 from sentiment.serving.service import service_of
 
 JSON = "application/json"
@@ -70,13 +72,25 @@ async def read_json(request: Request, model: type[Model]) -> Model:
     Raises:
         ServingError: as `read_body`, or InvalidRequestError for what is not JSON or not what the model describes.
     """
-    return parse_json(await read_body(request, JSON), model)
+    return parse_json(await read_body(request, JSON), model, service_of(request).limits)
 
 
-def parse_json(body: bytes | str, model: type[Model]) -> Model:
-    """Return JSON as `model`; raises InvalidRequestError with the first thing that is wrong."""
+def parse_json(body: bytes, model: type[Model], limits: Limits) -> Model:
+    """Return JSON as `model`.
+
+    Raises:
+        InvalidRequestError: what is wrong first.
+        TooLargeError: a list of more texts than the limit, which is not looked at further.
+    """
     try:
-        return model.model_validate_json(body)
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequestError(f"not JSON: {error}"[:MAX_REASON]) from None
+    if isinstance(content, dict):
+        for value in content.values():
+            limits.check_count(len(value) if isinstance(value, list) else 0)
+    try:
+        return model.model_validate(content)
     except ValidationError as error:
         raise InvalidRequestError(first_reason(error)) from None
 

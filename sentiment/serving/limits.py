@@ -27,9 +27,13 @@ class Limits:
 
     def check(self, texts: Sequence[str]) -> None:
         """Raise TooLargeError for too many texts, or one that is too long."""
-        if len(texts) > self.max_texts:
-            raise TooLargeError(f"{len(texts):,} texts in one request; the limit is {self.max_texts:,}")
+        self.check_count(len(texts))
         longest = max(map(len, texts), default=0)
         if longest > self.max_chars:
             index = next(index for index, text in enumerate(texts) if len(text) > self.max_chars)
             raise TooLargeError(f"text {index} has {len(texts[index]):,} characters; the limit is {self.max_chars:,}")
+
+    def check_count(self, n_texts: int) -> None:
+        """Raise TooLargeError for too many texts; before they are looked at one by one."""
+        if n_texts > self.max_texts:
+            raise TooLargeError(f"{n_texts:,} texts in one request; the limit is {self.max_texts:,}")

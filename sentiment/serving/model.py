@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.data.text import join_text
-from sentiment.encoder.frozen import TOKEN_BUDGET
 from sentiment.inference.classifier import SentimentClassifier
 
 TokenIds = Sequence[int]
@@ -34,6 +33,8 @@ class ServedModel:
     """
 
     def __init__(self, classifier: SentimentClassifier, batch_tokens: int | None = None) -> None:
+        from sentiment.encoder.frozen import TOKEN_BUDGET  # torch: seconds, which the checks of arguments do without
+
         self.classifier = classifier
         self.batch_tokens = batch_tokens or TOKEN_BUDGET[classifier.encoder.device.type]
 
@@ -47,7 +48,7 @@ class ServedModel:
         Raises:
             FloatingPointError: a probability is not finite.
         """
-        import torch  # seconds, which the checks of arguments do without
+        import torch
 
         encoder = self.classifier.encoder
         with torch.inference_mode():

@@ -67,12 +67,13 @@ async def infer(request: Request) -> Response:
     """Label each text of the input tensor `text`."""
     body = await read_body(request, JSON, OCTETS, "")  # Triton's client names no type
     head, binary = split_body(body, request.headers.get(HEADER_LENGTH))
-    parsed = parse_json(head, InferRequest)
+    parsed = parse_json(head, InferRequest, service_of(request).limits)
     if len(parsed.inputs) != 1 or parsed.inputs[0].name != "text":
         raise InvalidRequestError("inputs: expected one tensor, named 'text'")
     requested = [output.name for output in parsed.outputs or []] or list(OUTPUTS)
     if unknown := [name for name in requested if name not in OUTPUTS]:
         raise InvalidRequestError(f"outputs: no tensor '{unknown[0][:60]}'; available are {', '.join(OUTPUTS)}")
+    service_of(request).limits.check_count(len(parsed.inputs[0].data or []))
     answers = await answer(request, tensor_texts(parsed.inputs[0], binary))
     as_binary = {
         output.name for output in parsed.outputs or [] if (output.parameters or {}).get("binary_data") is True

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from sentiment.data.text import join_text
 from sentiment.serving.body import JSON, media_type, parse_json, read_body
 from sentiment.serving.errors import InvalidRequestError, ShuttingDownError, UnsupportedMediaTypeError
+from sentiment.serving.limits import Limits
 from sentiment.serving.openapi import READING_ERRORS, error_responses, reference, request_body
 from sentiment.serving.replies import json_reply
 from sentiment.serving.schemas import InvocationRequest, Record
@@ -46,13 +48,14 @@ async def invocations(request: Request) -> Response:
     """Label each record; the answer has the request's content type, or that of `Accept`, a line for a line."""
     kind = media_type(request)
     body = await read_body(request, JSON, CSV, *JSON_LINES)
-    columns = service_of(request).classifier.classifier.config.features.text_columns
+    service = service_of(request)
     if kind == JSON:
-        texts = from_json(body)
+        texts = from_json(body, service.limits)
     elif kind == CSV:
-        texts = from_csv(decoded(body))
+        texts = from_csv(decoded(body), service.limits)
     else:
-        texts = from_json_lines(decoded(body), columns)
+        columns = service.classifier.classifier.config.features.text_columns
+        texts = from_json_lines(decoded(body), columns, service.limits)
     if not texts:
         raise InvalidRequestError("the body has no records")
     accepted = accepted_type(request, kind)
@@ -67,28 +70,31 @@ def decoded(body: bytes) -> str:
         raise InvalidRequestError(f"byte {error.start} is not UTF-8") from None
 
 
-def from_json(body: bytes) -> list[str]:
+def from_json(body: bytes, limits: Limits) -> list[str]:
     """Return the texts of a JSON body."""
-    parsed = parse_json(body, InvocationRequest)
+    parsed = parse_json(body, InvocationRequest, limits)
     records = parsed.instances if parsed.inputs is None else parsed.inputs
     if records is None:
         raise InvalidRequestError("neither inputs nor instances is there")
     return [records] if isinstance(records, str) else records
 
 
-def from_csv(body: str) -> list[str]:
+def from_csv(body: str, limits: Limits) -> list[str]:
     """Return a text a line of CSV without header; several columns are joined as title and body are."""
+    reader = csv.reader(io.StringIO(body, newline=""), strict=True)
     try:
-        rows = list(csv.reader(io.StringIO(body, newline=""), strict=True))
+        rows = list(islice(reader, limits.max_texts + 1))
     except csv.Error as error:
         raise InvalidRequestError(f"not CSV: {error}") from None
     return [join_text(row) if row else "" for row in rows]
 
 
-def from_json_lines(body: str, columns: Sequence[str]) -> list[str]:
+def from_json_lines(body: str, columns: Sequence[str], limits: Limits) -> list[str]:
     """Return a text a line: a JSON string, or an object with `inputs`, `text`, or the columns of training."""
+    lines = body.removesuffix("\n").split("\n")
+    limits.check_count(len(lines))
     texts = []
-    for number, line in enumerate(body.removesuffix("\n").split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         try:
             texts.append(_record_text(json.loads(line), columns))
         except (ValueError, RecursionError):

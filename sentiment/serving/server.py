@@ -8,13 +8,10 @@ from types import FrameType
 
 import uvicorn
 
-from sentiment.common.errors import ParamsError
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving.address import url_of
 from sentiment.serving.app import Options, create_app
-from sentiment.serving.limits import Limits
 from sentiment.serving.protocol import BoundedHttpProtocol
-
-__all__ = ["Limits", "Options", "SentimentClassifier", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +33,12 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            log.info("serving on %s (Ctrl-C stops)", url_of(listener))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop as uvicorn does."""
         self._options.draining = True
@@ -45,13 +48,8 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(classifier: SentimentClassifier, options: Options, host: str, port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C; port 0 takes a free one.
-
-    Raises:
-        ParamsError: the address is in use, or not of this machine.
-    """
-    listener = bind(host, port)
+def run(classifier: SentimentClassifier, options: Options, listener: socket.socket) -> None:
+    """Serve on a bound socket until SIGTERM or Ctrl-C."""
     config = uvicorn.Config(
         create_app(classifier, options),
         http=BoundedHttpProtocol,
@@ -65,20 +63,5 @@ def run(classifier: SentimentClassifier, options: Options, host: str, port: int)
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ANSWER_SECONDS,
     )
-    address, bound_port = listener.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    log.info("serving on http://%s:%d (Ctrl-C stops)", shown, bound_port)
     DrainingServer(config, options).run(sockets=[listener])
     log.info("stopped")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise ParamsError(f"{host}:{port}: {error.strerror or error}; choose another --host or --port") from None
-    return listener
