@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from sentiment.common.errors import InputError, ParamsError
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving.address import bind, is_loopback
 from sentiment.serving.limits import Limits
-from sentiment.tracking.fetch import fetch_classifier
 from sentiment.tracking.revisions import WORKSPACE, Revision
 
 METRICS = "metrics/evaluate.json"
@@ -72,9 +70,10 @@ def main(args: argparse.Namespace) -> int:
             f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serving]'"
         ) from None
     limits = Limits(args.queue_texts, args.max_texts, args.max_chars, args.max_body_mib * 2**20)
-    with tempfile.TemporaryDirectory(prefix="serve-") as folder:
-        path = fetch_classifier(args.rev, args.classifier, Path(folder)) if args.rev else args.classifier
-        classifier = SentimentClassifier.load(path, args.device)
+    if args.rev:
+        classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
+    else:
+        classifier = SentimentClassifier.load(args.classifier, args.device)
     run(classifier, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
     return 0
 
