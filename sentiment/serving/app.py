@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.serving import huggingface, open_inference, replies, sagemaker, tei
+from sentiment.serving import explain, huggingface, open_inference, page, replies, sagemaker, tei
 from sentiment.serving.batcher import Batcher
 from sentiment.serving.errors import ServingError
 from sentiment.serving.limits import Limits
@@ -27,7 +27,7 @@ from sentiment.serving.openapi import document
 from sentiment.serving.service import Service
 
 # without a key: what a load balancer asks, and pages that hold nothing of the classifier
-OPEN_PATHS = ("/health", "/ping", "/v2/health/live", "/v2/health/ready", "/openapi.json")
+OPEN_PATHS = ("/health", "/ping", "/v2/health/live", "/v2/health/ready", "/openapi.json", *page.PATHS)
 
 
 @dataclass
@@ -70,7 +70,7 @@ def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
         redoc_url=None,
     )
     app.state.metrics = Metrics()
-    for module in (tei, huggingface, sagemaker, open_inference):
+    for module in (tei, huggingface, sagemaker, open_inference, explain, page):
         app.include_router(module.router)
     app.add_exception_handler(ServingError, replies.on_serving_error)
     app.add_exception_handler(HTTPException, replies.on_http_error)

@@ -5,42 +5,19 @@ once. Each gets an equal share of every batch: one with thousands of texts does 
 """
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from threading import Condition, Thread
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sentiment.serving.errors import InferenceFailedError, OverloadedError, ShuttingDownError
-from sentiment.serving.model import Model, TokenIds
+from sentiment.serving.errors import OverloadedError, ShuttingDownError
+from sentiment.serving.jobs import Batch, Call, Job, Result, Scores, fail, ids_of, next_batch
+from sentiment.serving.model import Model
 
 log = logging.getLogger(__name__)
-
-Scores = NDArray[np.float32]
-
-
-@dataclass(eq=False)
-class Job:
-    """The texts of one request.
-
-    Attributes:
-        future: of the probabilities, shape (n_texts,); canceled when the client hangs up.
-        token_ids: of each text; None until the model thread has seen the job.
-        n_batched: texts that are in a batch, or were.
-        n_scored: texts whose probability is in `scores`.
-    """
-
-    texts: Sequence[str]
-    scores: Scores
-    future: "Future[Scores]" = field(default_factory=Future)
-    token_ids: Sequence[TokenIds] | None = None
-    n_batched: int = 0
-    n_scored: int = 0
-
-
-Batch = list[tuple[Job, int]]  # a job and the index of one of its texts
 
 
 class Batcher:
@@ -52,6 +29,7 @@ class Batcher:
         self._queue_texts = queue_texts
         self._changed = Condition()
         self._jobs: list[Job] = []  # with texts that are in no batch yet, the longest waiting first
+        self._calls: deque[Call[Any]] = deque()
         self._n_texts = 0  # accepted and not answered
         self._closed = False
         self.batch_sizes: list[int] = []  # of the batches since the last `take_batch_sizes`
@@ -89,17 +67,34 @@ class Batcher:
             job.future.set_result(job.scores)
             return job.future
         with self._changed:
-            if not self.is_alive:
-                raise ShuttingDownError("the server is shutting down")
-            if self._n_texts and self._n_texts + len(texts) > self._queue_texts:
-                raise OverloadedError(
-                    f"the queue is full: {self._n_texts:,} texts wait, the limit is {self._queue_texts:,}; try again"
-                )
-            self._n_texts += len(texts)
+            self._take_places(len(texts))
             self._jobs.append(job)
             self._changed.notify()
         job.future.add_done_callback(lambda _: self._release(job))
         return job.future
+
+    def submit_call(self, function: Callable[[], Result], n_texts: int) -> "Future[Result]":
+        """Queue a call for the model thread, which takes one between two batches; errors as `submit`."""
+        call = Call(function, n_texts)
+        with self._changed:
+            self._take_places(n_texts)
+            self._calls.append(call)
+            self._changed.notify()
+        call.future.add_done_callback(lambda _: self._release_places(n_texts))
+        return call.future
+
+    def _take_places(self, n_texts: int) -> None:
+        if not self.is_alive:
+            raise ShuttingDownError("the server is shutting down")
+        if self._n_texts and self._n_texts + n_texts > self._queue_texts:
+            raise OverloadedError(
+                f"the queue is full: {self._n_texts:,} texts wait, the limit is {self._queue_texts:,}; try again"
+            )
+        self._n_texts += n_texts
+
+    def _release_places(self, n_texts: int) -> None:
+        with self._changed:
+            self._n_texts -= n_texts
 
     def close(self, timeout: float | None = None) -> bool:
         """Accept nothing more, compute what was accepted, end the thread; return whether it ended in time."""
@@ -111,12 +106,14 @@ class Batcher:
 
     def _release(self, job: Job) -> None:
         with self._changed:
-            self._n_texts -= len(job.texts)
+            self._release_places(len(job.texts))
             if job in self._jobs:  # canceled: its texts need no batch
                 self._jobs.remove(job)
 
     def _run(self) -> None:
-        while jobs := self._wait():
+        while (jobs := self._wait()) or self._calls:
+            if self._calls:
+                self._calls.popleft().run()
             self._tokenize([job for job in jobs if job.token_ids is None])
             with self._changed:
                 batch = next_batch([job for job in self._jobs if job.token_ids is not None], self.batch_tokens)
@@ -129,13 +126,15 @@ class Batcher:
                 self._compute(batch)
 
     def _wait(self) -> list[Job]:
-        """Return the jobs in the queue, at least one; none when the queue is closed and empty."""
+        """Return the jobs in the queue, when there is one or a call, or the queue is closed."""
         with self._changed:
-            while not self._jobs and not self._closed:
+            while not self._jobs and not self._calls and not self._closed:
                 self._changed.wait()
             return list(self._jobs)
 
     def _tokenize(self, jobs: Sequence[Job]) -> None:
+        if not jobs:
+            return
         try:
             token_ids = self._model.tokenize([text for job in jobs for text in job.texts])
         except Exception:
@@ -167,34 +166,3 @@ class Batcher:
         """Return the numbers of texts of the batches since the last call."""
         sizes, self.batch_sizes = self.batch_sizes, []
         return sizes
-
-
-def ids_of(item: tuple[Job, int]) -> TokenIds:
-    """Return the token ids of a text that has been tokenized."""
-    job, index = item
-    assert job.token_ids is not None
-    return job.token_ids[index]
-
-
-def next_batch(jobs: Sequence[Job], batch_tokens: int) -> Batch:
-    """Return texts of the jobs in turn, one each, until they have `batch_tokens` tokens; at least one text."""
-    batch: Batch = []
-    n_tokens = 0
-    waiting = list(jobs)
-    while waiting:
-        for job in waiting:
-            item = (job, job.n_batched)
-            n_tokens += len(ids_of(item))
-            if batch and n_tokens > batch_tokens:
-                return batch
-            batch.append(item)
-            job.n_batched += 1
-        waiting = [job for job in waiting if job.n_batched < len(job.texts)]
-    return batch
-
-
-def fail(jobs: Sequence[Job], message: str) -> None:
-    """Give the jobs an error for an answer."""
-    for job in jobs:
-        if job.future.set_running_or_notify_cancel():
-            job.future.set_exception(InferenceFailedError(message))

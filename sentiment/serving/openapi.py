@@ -23,6 +23,7 @@ READING_ERRORS: tuple[type[ServingError], ...] = (
     errors.ShuttingDownError,
 )
 BODIES: list[type[BaseModel]] = [
+    schemas.ExplainRequest,
     schemas.PredictRequest,
     schemas.PipelineRequest,
     schemas.InvocationRequest,

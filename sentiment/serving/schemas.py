@@ -70,6 +70,34 @@ class Record(Schema):
     score: float | None
 
 
+class ExplainRequest(Schema):
+    """One text, or a list of at most 64."""
+
+    inputs: Text | Annotated[list[Text], Field(min_length=1, max_length=64)]
+
+
+class ExplainedWord(Schema):
+    """A word, its offsets in the text by code points, and its contribution to the logit."""
+
+    text: str
+    start: int
+    end: int
+    contribution: float
+
+
+class ExplainedText(Schema):
+    """A label, and what adds up to its logit: bias, special tokens and words."""
+
+    label: str
+    probability: float
+    logit: float
+    bias: float
+    special_tokens: float
+    words: list[ExplainedWord]
+    method: Literal["exact sum", "gradient times input"]
+    is_truncated: bool
+
+
 class InputTensor(Schema):
     """A tensor of texts: BYTES of shape [n] or [n, 1]."""
 

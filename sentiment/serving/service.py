@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -88,17 +88,27 @@ async def answer(request: Request, texts: Sequence[str], blank_is_error: bool = 
         ServingError: by its subclasses: a limit, a full queue, an unusable text, a failed batch, a client that left.
     """
     service = service_of(request)
-    service.limits.check(texts)
+    check_texts(request, texts, blank_is_error)
+    indices = [index for index, text in enumerate(texts) if text.strip()]
+    future = service.batcher.submit([texts[index] for index in indices])
+    scores = await or_disconnect(request, asyncio.wrap_future(future))
+    return _answers(service.classifier, len(texts), indices, scores)
+
+
+def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> None:
+    """Raise a ServingError for a text that cannot be labeled, or too many; note their number for the access log."""
+    service_of(request).limits.check(texts)
     request.scope["n_texts"] = len(texts)
     for index, text in enumerate(texts):
         if "\0" in text:
             raise InvalidRequestError(f"text {index} holds a NUL character")
         if blank_is_error and not text.strip():
             raise InvalidRequestError(f"text {index} is empty")
-    indices = [index for index, text in enumerate(texts) if text.strip()]
-    future = service.batcher.submit([texts[index] for index in indices])
-    scores = await or_disconnect(request, asyncio.wrap_future(future))
-    return _answers(service.classifier, len(texts), indices, scores)
+
+
+async def on_model_thread(request: Request, n_texts: int, function: Callable[[], Result]) -> Result:
+    """Return what `function` returns on the model thread, where it takes as many places as it has texts."""
+    return await or_disconnect(request, asyncio.wrap_future(service_of(request).batcher.submit_call(function, n_texts)))
 
 
 def _answers(
