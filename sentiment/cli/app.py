@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": ("sentiment.cli.predict", "label texts, files or S3 objects"),
     "compare": ("sentiment.cli.compare", "test whether one experiment is better than another"),
     "experiments": ("sentiment.cli.experiments", "list experiments: params that differ, accuracy and AUC"),
+    "serve": ("sentiment.cli.serve", "serve a classifier over HTTP, with a page"),
     "report": ("sentiment.cli.report", "write an HTML report about one or two revisions"),
     "pretrain": ("sentiment.cli.pretrain", "make the bundled encoder from review texts (in a checkout)"),
 }

@@ -145,6 +145,14 @@ class ExactTransformer:
         buffers: Buffers = self._scratch.buffers
         return buffers
 
+    @torch.inference_mode()
+    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
+        with self._lock:
+            hidden = self._hidden(Layout(token_ids, self.device)).clone()
+        lengths = [len(ids) for ids in token_ids]
+        return list(torch.split_with_sizes(hidden[: sum(lengths)], lengths))
+
     def _hidden(self, layout: Layout) -> Tensor:
         """Return the last hidden state of each token, shape (n_rows, hidden_size)."""
         shape, eps, buffers = (len(layout.ids), self.config.hidden_size), self.config.layer_norm_eps, self._buffers

@@ -93,6 +93,14 @@ class FloatTransformer:
         hidden = self._hidden(torch.tensor(ids, device=self.device), runs)
         return torch.cat([pool(texts, None, pooling) for texts in split_by_length(hidden, runs)])
 
+    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
+        lengths = [len(ids) for ids in token_ids]
+        ids = list(chain.from_iterable(token_ids))
+        ids += [0] * (-len(ids) % self._rows)
+        hidden = self._hidden(torch.tensor(ids, device=self.device), [(1, length) for length in lengths])
+        return list(torch.split_with_sizes(hidden[: sum(lengths)].float(), lengths))
+
     def _hidden(self, ids: Tensor, runs: Sequence[EqualLengthRun]) -> Tensor:
         """Return the last hidden state of each token, shape (n_tokens, hidden_size)."""
         embedded = F.embedding(ids, self._word_embeddings)

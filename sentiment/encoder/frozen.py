@@ -1,11 +1,12 @@
 """FrozenEncoder: texts in, one feature vector each out, from a Hugging Face encoder that is never trained."""
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.batching import token_batches
@@ -63,6 +64,22 @@ def build_model(pretrained: Pretrained, precision: Precision, device: torch.devi
     return TransformersEncoder(pretrained.module, device, dtype)
 
 
+class TokensWithOffsets(NamedTuple):
+    """The tokens of one text.
+
+    Attributes:
+        ids: special tokens included, cut to the maximum.
+        offsets: start and end of each token in the text.
+        is_special: whether a token was added, such as [CLS].
+        is_truncated: whether the text has more tokens.
+    """
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    is_special: list[bool]
+    is_truncated: bool
+
+
 class FrozenEncoder:
     """A Hugging Face encoder without pooling layer, in evaluation mode, without gradients.
 
@@ -81,6 +98,7 @@ class FrozenEncoder:
         self.device = pick_device(device, exact=self.precision in BITS)
         self.model = build_model(pretrained, self.precision, self.device)
         self._tokenize = pretrained.tokenize
+        self._tokenizer_json = pretrained.tokenizer_json
 
     @classmethod
     def load(cls, config: EncoderConfig, device: str = "auto") -> Self:
@@ -124,3 +142,21 @@ class FrozenEncoder:
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, special tokens included, cut to `max_length`."""
         return self._tokenize(list(texts)) if texts else []
+
+    def tokenize_with_offsets(self, texts: Sequence[str]) -> list[TokensWithOffsets]:
+        """Return what `tokenize` does, and where each token stands in its text."""
+        tokenizer = Tokenizer.from_str(self._tokenizer_json)
+        tokenizer.enable_truncation(self.config.max_length)
+        return [
+            TokensWithOffsets(one.ids, one.offsets, list(map(bool, one.special_tokens_mask)), bool(one.overflowing))
+            for one in tokenizer.encode_batch(list(texts))
+        ]
+
+    @torch.inference_mode()
+    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
+        vectors: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(token_ids)
+        for indices in token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]):
+            for index, one in zip(indices, self.model.token_vectors([token_ids[i] for i in indices]), strict=True):
+                vectors[index] = one.cpu().numpy()
+        return vectors

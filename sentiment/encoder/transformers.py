@@ -26,6 +26,13 @@ class TransformersEncoder:
         )
         return pool(self.module(input_ids=ids, attention_mask=mask).last_hidden_state, mask, pooling)
 
+    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
+        return [
+            self.module(input_ids=torch.tensor([list(ids)], device=self.device)).last_hidden_state[0].float()
+            for ids in token_ids
+        ]
+
 
 def padded(token_ids: Sequence[Sequence[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Return ids and attention mask (1 is a token, 0 padding), both of shape (texts, longest text).

@@ -1,0 +1,121 @@
+"""Serve a classifier over HTTP, and a page to try it.
+
+    sentiment serve
+    sentiment serve --rev v1.0 --port 9000
+    SENTIMENT_API_KEY=... sentiment serve --host 0.0.0.0
+
+On the loopback address nothing is asked of clients. Any other address needs the environment variable
+SENTIMENT_API_KEY, which clients send as `Authorization: Bearer KEY`, or --no-auth. TLS is left to a proxy: see
+docs/serving.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from sentiment.common.errors import InputError, ParamsError
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving.address import bind, is_loopback
+from sentiment.serving.limits import Limits
+from sentiment.tracking.revisions import WORKSPACE, Revision
+
+METRICS = "metrics/evaluate.json"
+ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
+ENV_CLASSIFIER, ENV_NO_AUTH = "SENTIMENT_CLASSIFIER", "SENTIMENT_NO_AUTH"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sentiment serve`; those that a container sets have environment variables too."""
+    env = os.environ.get
+    parser.add_argument(
+        "--classifier", type=Path, default=Path(env(ENV_CLASSIFIER, "models/classifier")),
+        help=f"its folder (default: {ENV_CLASSIFIER} or models/classifier)",
+    )  # fmt: skip
+    parser.add_argument("--rev", help="take the classifier from this commit, tag or experiment, through DVC")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+    parser.add_argument(
+        "--host", default=env(ENV_HOST, "127.0.0.1"), help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=int, default=int(env(ENV_PORT, "8080")), help="0 is a free one (%(default)s)")
+    parser.add_argument(
+        "--no-auth", action="store_true", default=env(ENV_NO_AUTH) == "1", help="ask for no key on any address"
+    )
+    parser.add_argument("--queue-texts", type=positive, default=4_096, help="texts that may wait (%(default)s)")
+    parser.add_argument("--max-texts", type=positive, default=4_096, help="texts of one request (%(default)s)")
+    parser.add_argument("--max-chars", type=positive, default=100_000, help="characters of one text (%(default)s)")
+    parser.add_argument("--max-body-mib", type=positive, default=8, help="MiB of one request (%(default)s)")
+    parser.add_argument("--batch-tokens", type=positive, help="tokens of one batch (default: by the device)")
+
+
+def positive(text: str) -> int:
+    """Read a positive integer; argparse shows the ValueError as a wrong argument."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def main(args: argparse.Namespace) -> int:
+    """Load the classifier and serve it until SIGTERM or Ctrl-C."""
+    api_key = checked_key(args.host, args.no_auth)
+    listener = bind(args.host, args.port)
+    try:
+        from sentiment.serving.app import Options  # torch and fastapi: seconds, which a wrong argument does not take
+        from sentiment.serving.server import run
+    except ModuleNotFoundError as error:
+        raise ParamsError(
+            f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serving]'"
+        ) from None
+    limits = Limits(args.queue_texts, args.max_texts, args.max_chars, args.max_body_mib * 2**20)
+    if args.rev:
+        classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
+    else:
+        classifier = SentimentClassifier.load(args.classifier, args.device)
+    run(classifier, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
+    return 0
+
+
+def checked_key(host: str, no_auth: bool) -> str | None:
+    """Return the key that clients must send, None for none.
+
+    Raises:
+        ParamsError: an address that others reach has neither a key nor --no-auth; or the key is not usable.
+    """
+    key = os.environ.get(ENV_KEY)
+    if no_auth:
+        return None
+    if key is None:
+        if is_loopback(host):
+            return None
+        raise ParamsError(
+            f"{host} can be reached by others: set {ENV_KEY}, or pass --no-auth where a proxy asks for it"
+        )
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ParamsError(f"{ENV_KEY} must be printable ASCII without spaces, and not empty")
+    return key
+
+
+def about(rev: str | None) -> dict[str, Any]:
+    """Return what is known of the classifier: accuracy with its interval, source of the data, commit."""
+    found: dict[str, Any] = {"revision": rev or WORKSPACE}
+    revision = Revision(rev or WORKSPACE)
+    try:
+        metrics = json.loads(revision.read(METRICS))
+        found |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
+    except (InputError, ValueError):
+        found["accuracy"] = None
+    try:
+        import yaml
+
+        found["source"] = yaml.safe_load(revision.read("params.yaml"))["prepare"]["source"]
+    except (InputError, KeyError, TypeError, yaml.YAMLError):
+        found["source"] = None
+    git = ["git", "rev-parse", "--short=12", f"{rev or 'HEAD'}^{{commit}}"]
+    try:
+        found["commit"] = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        found["commit"] = None
+    return found

@@ -1,0 +1,183 @@
+"""Which words made a text's probability: contributions that add up to the logit.
+
+    explain(SentimentClassifier.load("models/classifier"), ["Soft and warm, but the seams came loose"])
+
+With one linear layer the logit is bias + sum over j of w[j] * x[j], where x is the standardized feature vector. Mean
+pooling makes x[j] a sum over tokens, so each token has its share; max pooling takes x[j] from one token, which gets all
+of it. What rounding and clipping in `head.standardization` change is shared equally among the tokens of a mean. A token
+counts against the average of the training data: one that is as usual contributes nothing.
+
+With more layers there is no such sum. Then w is the gradient of the logit at x ("gradient times input"; Shrikumar et
+al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contributions leave of the logit.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.data.text import join_text
+from sentiment.head.classifier import Classifier
+from sentiment.head.mlp import forward, round_weights
+from sentiment.head.standardization import standardize
+from sentiment.inference.classifier import SentimentClassifier
+
+Float64s = NDArray[np.float64]
+Method = Literal["exact sum", "gradient times input"]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and its contribution to the logit; `start` and `end` are offsets into the text that was given."""
+
+    text: str
+    start: int
+    end: int
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a text has its probability: bias + special_tokens + the contributions of the words = logit.
+
+    Attributes:
+        label: as `SentimentClassifier.predict`.
+        probability: of "positive", as `SentimentClassifier.predict_proba`.
+        logit: log-odds of "positive".
+        bias: what does not come from a token.
+        special_tokens: contribution of the tokens that the encoder adds, such as [CLS] and [SEP].
+        words: in their order, separated by white space. Those behind the encoder's maximum are left out.
+        method: "exact sum" for one linear layer, else "gradient times input".
+        is_truncated: whether the text is longer than the encoder reads.
+    """
+
+    label: str
+    probability: float
+    logit: float
+    bias: float
+    special_tokens: float
+    words: tuple[Word, ...]
+    method: Method
+    is_truncated: bool
+
+
+def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Explanation | None]:
+    """Return an explanation of each text; None for a text of white space only.
+
+    Raises:
+        TypeError: one string instead of a sequence of them.
+    """
+    if isinstance(texts, str):
+        raise TypeError("texts must be a sequence of strings")
+    stripped = {index: text for index, one in enumerate(texts) if (text := join_text([one]))}
+    encoder, head = classifier.encoder, classifier.classifier
+    tokens = encoder.tokenize_with_offsets(list(stripped.values()))
+    features = encoder.encode(list(stripped.values()))
+    vectors = encoder.token_vectors([one.ids for one in tokens])
+    probabilities = head.predict_proba(features)
+    explanations: list[Explanation | None] = [None] * len(texts)
+    for row, (index, text) in enumerate(stripped.items()):
+        logit, by_token, method = token_contributions(head, features[row], vectors[row], encoder.config.pooling)
+        spans = [
+            span if not special else None
+            for span, special in zip(tokens[row].offsets, tokens[row].is_special, strict=True)
+        ]
+        words = join_words(text, spans, by_token, texts[index].index(text))
+        special = float(sum(c for c, span in zip(by_token.tolist(), spans, strict=True) if span is None))
+        is_positive = probabilities[row] >= np.float32(classifier.threshold)
+        explanations[index] = Explanation(
+            label=classifier.labels[int(is_positive)],
+            probability=float(probabilities[row]),
+            logit=logit,
+            bias=logit - float(by_token.sum()),
+            special_tokens=special,
+            words=words,
+            method=method,
+            is_truncated=tokens[row].is_truncated,
+        )
+    return explanations
+
+
+def token_contributions(
+    head: Classifier, features: NDArray[np.float32], vectors: NDArray[np.float32], pooling: str
+) -> tuple[float, Float64s, Method]:
+    """Return logit, contribution of each token of shape (n_tokens,), and how it was computed.
+
+    Args:
+        head: the classifier.
+        features: pooled vector of the text, shape (dim,).
+        vectors: the encoder's last hidden state, shape (n_tokens, hidden_size).
+        pooling: of `EncoderConfig`.
+    """
+    layers = round_weights(head.layers)
+    x = standardize(features[None], head.mean, head.std).astype(np.float64)  # (1, dim)
+    weights = gradient(layers, x)
+    shares = token_shares(x[0], vectors.astype(np.float64), head, pooling)  # (n_tokens, dim)
+    method: Method = "exact sum" if len(layers) == 1 else "gradient times input"
+    return float(forward(layers, x)[0]), shares @ weights, method
+
+
+def token_shares(x: Float64s, vectors: Float64s, head: Classifier, pooling: str) -> Float64s:
+    """Return the share of each token in each standardized feature, shape (n_tokens, dim); columns add up to `x`."""
+    n_tokens, hidden_size = vectors.shape
+    if pooling == "cls":
+        shares = np.zeros((n_tokens, hidden_size))
+        shares[0] = x
+        return shares
+    blocks = []
+    for start, kind in enumerate(kind for kind in ("mean", "max") if kind in pooling):
+        columns = slice(start * hidden_size, (start + 1) * hidden_size)
+        if kind == "mean":
+            block = (vectors - head.mean[columns]) / (head.std[columns].astype(np.float64) * n_tokens)
+            block += (x[columns] - block.sum(axis=0)) / n_tokens
+        else:
+            block = np.zeros((n_tokens, hidden_size))
+            block[vectors.argmax(axis=0), np.arange(hidden_size)] = x[columns]
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+def gradient(layers: Sequence[tuple[Float64s, Float64s]], x: Float64s) -> Float64s:
+    """Return the gradient of the logit at `x`, shape (dim,); for one layer that is its weight.
+
+    Args:
+        layers: linear layers with ReLU between them; weight (outputs, inputs) and bias (outputs,).
+        x: shape (1, dim).
+    """
+    masks, hidden = [], x
+    for weight, bias in layers[:-1]:
+        hidden = hidden @ weight.T + bias
+        masks.append(hidden > 0)
+        hidden = np.maximum(hidden, 0.0)
+    grad = layers[-1][0]  # (1, inputs)
+    for (weight, _), mask in zip(reversed(layers[:-1]), reversed(masks), strict=True):
+        grad = (grad * mask) @ weight
+    return np.asarray(grad[0], np.float64)
+
+
+def join_words(text: str, spans: Sequence[Span | None], by_token: Float64s, offset: int) -> tuple[Word, ...]:
+    """Return the words of `text` that have tokens, each with the sum of their contributions.
+
+    Args:
+        text: without white space at its ends.
+        spans: of each token in `text`; None for a token that the encoder adds.
+        by_token: contribution of each token, shape (n_tokens,).
+        offset: of `text` in the text that was given.
+    """
+    bounds = [match.span() for match in re.finditer(r"\S+", text)]
+    ends = np.array([end for _, end in bounds])
+    sums: dict[int, float] = {}
+    for span, contribution in zip(spans, by_token.tolist(), strict=True):
+        if span is not None:
+            # by its last character: the span of some tokenizers begins with the space before the word
+            word = min(int(np.searchsorted(ends, max(span[1], 1))), len(bounds) - 1)
+            sums[word] = sums.get(word, 0.0) + contribution
+    return tuple(
+        Word(text[start:end], start + offset, end + offset, sums[number])
+        for number, (start, end) in enumerate(bounds)
+        if number in sums
+    )

@@ -1,0 +1,128 @@
+"""Load: many clients, a full queue, clients that hang up, SIGTERM and SIGKILL in the middle."""
+
+import json
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import psutil
+
+from sentiment.inference.classifier import SentimentClassifier
+from tests.serving.conftest import Server, StartServer
+
+LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 400}
+
+
+def test_1000_concurrent_requests_get_the_bits_that_predict_gives(
+    server: Server, sentiment: SentimentClassifier, sample_texts: list[str]
+) -> None:
+    with server.client(limits=httpx.Limits(max_connections=64)) as client, ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda text: client.post("/predict", json={"inputs": text}).json(), sample_texts))
+    scores = [next(item["score"] for item in answer if item["label"] == "positive") for answer in answers]
+    expected = sentiment.predict_proba(sample_texts)
+    assert (np.array(scores, dtype=np.float32) == expected).all()
+    assert [answer[0]["label"] for answer in answers] == sentiment.predict(sample_texts)
+
+
+def test_a_full_queue_answers_429_at_once_while_health_answers_and_then_all_is_well(start_server: StartServer) -> None:
+    server = start_server("--queue-texts", "8")
+    with server.client() as client, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(client.post, "/predict", json=LONG_WORK)
+        wait_for_work(server)
+        start = time.perf_counter()
+        refused = client.post("/predict", json={"inputs": "fine"})
+        assert time.perf_counter() - start < 0.5
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert refused.json()["error_type"] == "Overloaded"
+        assert client.get("/health").status_code == 200
+        assert not long.done()
+        assert long.result(60).status_code == 200
+        assert client.post("/predict", json={"inputs": "fine"}).status_code == 200
+
+
+def test_a_client_that_hangs_up_frees_its_place(start_server: StartServer) -> None:
+    server = start_server("--queue-texts", "8")
+    body = json.dumps(LONG_WORK).encode()
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    with server.client() as client:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head.encode() + body)
+            wait_for_work(server)
+            assert client.post("/predict", json={"inputs": "fine"}).status_code == 429
+        assert wait_until(lambda: queue_size(client) == 0)
+        assert client.post("/predict", json={"inputs": "fine"}).status_code == 200
+    assert wait_until(lambda: 499 in [line["status"] for line in server.access()])
+
+
+def test_sigterm_in_the_middle_of_load_loses_no_accepted_request_and_exits_0(start_server: StartServer) -> None:
+    server = start_server()
+    answered, unanswered, stop = [], [], threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            with socket.socket() as connection:
+                connection.settimeout(30)
+                if connection.connect_ex(("127.0.0.1", server.port)):
+                    return  # the server listens no more
+                body = json.dumps({"inputs": "a review of some length, about nothing " * 5}).encode()
+                head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n"
+                connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+                received = b""
+                while chunk := connection.recv(65_536):
+                    received += chunk
+                (answered if received.startswith(b"HTTP/1.1 200") else unanswered).append(received)
+
+    callers = [threading.Thread(target=call) for _ in range(16)]
+    for caller in callers:
+        caller.start()
+    assert wait_until(lambda: len(answered) > 50)
+    server.process.send_signal(signal.SIGTERM)
+    for caller in callers:
+        caller.join(30)
+    stop.set()
+    assert server.process.wait(30) == 0
+    assert unanswered == []
+    assert len([line for line in server.access() if line["status"] == 200]) == len(answered)
+
+
+def test_sigterm_answers_a_long_request_and_tells_idle_connections_to_close(start_server: StartServer) -> None:
+    server = start_server()
+    with server.client() as client, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(client.post, "/predict", json=LONG_WORK)
+        wait_for_work(server)
+        server.process.send_signal(signal.SIGTERM)
+        answer = long.result(30)
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close"
+    assert server.process.wait(30) == 0
+
+
+def test_sigkill_and_restart_on_the_same_port_leave_nothing_behind(start_server: StartServer) -> None:
+    first = start_server()
+    children = psutil.Process(first.process.pid).children(recursive=True)
+    assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert not any(child.is_running() for child in children)
+    second = start_server("--port", str(first.port))
+    with second.client() as client:
+        assert client.post("/predict", json={"inputs": "fine"}).status_code == 200
+
+
+def queue_size(client: httpx.Client) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith("te_queue_size ")).split()[1])
+
+
+def wait_for_work(server: Server) -> None:
+    with server.client() as client:
+        assert wait_until(lambda: queue_size(client) > 0)
+
+
+def wait_until(condition, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(met)
