@@ -148,8 +148,7 @@ class ExactTransformer:
     @torch.inference_mode()
     def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
         """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
-        with self._lock:
-            hidden = self._hidden(Layout(token_ids, self.device)).clone()
+        hidden = self._hidden(Layout(token_ids, self.device)).clone()  # the buffers are used again
         lengths = [len(ids) for ids in token_ids]
         return list(torch.split_with_sizes(hidden[: sum(lengths)], lengths))
 
