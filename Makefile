@@ -6,7 +6,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
-LOCK := uv pip compile pyproject.toml --extra dev --quiet
+LOCK := uv pip compile pyproject.toml --extra dev --extra serving --quiet
 
 .PHONY: help setup repro verify experiments report test test-fast check bench lock
 .DEFAULT_GOAL := help
