@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_a_threshold_out_of_range_names_the_range(predict: Predict, capsys: pyte
 
 @pytest.mark.parametrize(("redirection", "message"), [("<&-", "input is closed"), (">&- <<< good", "output is closed")])
 def test_a_closed_stream_is_one_line(completed_template: Project, redirection: str, message: str) -> None:
-    command = f"{sys.executable} -m sentiment predict - {redirection}"
+    command = f"{shlex.quote(sys.executable)} -m sentiment predict - {redirection}"
     done = completed_template.run("bash", "-c", command, check=False)
     assert done.returncode == 1
     assert message in done.stderr
@@ -150,7 +151,7 @@ def test_devices_are_written_to_and_stay(completed_template: Project) -> None:
 
 
 def test_a_process_substitution_is_read_as_lines(completed_template: Project) -> None:
-    command = f"{sys.executable} -m sentiment predict <(printf 'Soft\\nCame apart\\n')"
+    command = f"{shlex.quote(sys.executable)} -m sentiment predict <(printf 'Soft\\nCame apart\\n')"
     assert len(completed_template.run("bash", "-c", command).stdout.splitlines()) == 3
 
 

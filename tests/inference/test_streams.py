@@ -1,6 +1,7 @@
 """`sentiment predict` as a process: memory, closed pipes, Ctrl-C."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_200_000_short_texts_within_1_2_gb(completed_template: Project, tmp_path
 
 def test_a_closed_pipe_ends_quietly(completed_template: Project) -> None:
     texts = "yes good | head -n 20000"
-    done = completed_template.run("bash", "-c", f"{texts} | {' '.join(COMMAND)} - | head -n 1")
+    done = completed_template.run("bash", "-c", f"{texts} | {shlex.join(COMMAND)} - | head -n 1")
     assert done.stdout == "id,probability,sentiment\n"
     assert done.stderr == ""
 
