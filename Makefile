@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra dev --extra serving --quiet
 
-.PHONY: help setup repro verify experiments report test test-fast check bench lock
+.PHONY: help setup repro verify experiments report serve test test-fast check bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -35,6 +35,9 @@ experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy
 
 report: $(INSTALLED)  ## write report.html about the workspace; make report A=main B=lr-3 shows two side by side
 	sentiment report $(A) $(B)
+
+serve: $(INSTALLED)  ## answer over HTTP, with a page, on http://127.0.0.1:8080 (PORT=9000 for another port)
+	sentiment serve $(if $(PORT),--port $(PORT))
 
 test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
 	pytest -n auto --maxprocesses 4 --dist loadfile
