@@ -196,6 +196,21 @@ def reviews_csv() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run on all real reviews, default params; made once, and only to be read."""
+    shared = tmp_path_factory.getbasetemp().parent if IS_WORKER else tmp_path_factory.getbasetemp()
+    with FileLock(shared / "real_project.lock", timeout=1200):
+        if not (shared / "real").exists():
+            project = make_project(shared / "real_unfinished", {"prepare": {"source": "data/raw/reviews.csv"}})
+            shutil.copy(reviews_csv, project.root / "data" / "raw" / "reviews.csv")
+            project.run("dvc", "add", "-q", "data/raw/reviews.csv")
+            project.run("dvc", "repro")
+            project.commit("Run the pipeline on the real reviews")
+            project.root.rename(shared / "real")
+    return Project(shared / "real")
+
+
+@pytest.fixture(scope="session")
 def s3_server(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Server]":
     """A local S3 server for all tests of a session; every test writes below a prefix or into a bucket of its own."""
     from tests.s3_server import running_server  # it imports this module

@@ -9,6 +9,7 @@ import pytest
 from sentiment.head.classifier import Classifier
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import Explanation, explain
+from tests.conftest import Project
 
 TEXTS = [
     "  Soft and warm, but the seams came loose.\n\tI don't recommend it ",
@@ -88,9 +89,9 @@ def test_two_layers_are_explained_by_gradient_times_input_and_say_so(sentiment: 
 
 @pytest.mark.slow
 def test_deleting_the_5_highest_words_changes_the_label_3_times_as_often_as_5_random_ones(
-    completed_template, reviews_csv: Path
+    real_project: Project, reviews_csv: Path
 ) -> None:
-    sentiment = SentimentClassifier.load(completed_template.root / "models" / "classifier")
+    sentiment = SentimentClassifier.load(real_project.root / "models" / "classifier")
     texts = pandas.read_csv(reviews_csv)["Review Text"].dropna().str.strip()
     texts = [text for text in texts.sample(600, random_state=0) if len(text.split()) > 10][:500]
     assert len(texts) == 500
