@@ -92,10 +92,10 @@ def _slice_name(value: object) -> str:
 
 
 def _length_bins(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
-    """Return the bin name of each length; zero-padded, so that names sort like numbers."""
+    """Return the bin name of each length, such as "1-20 words"."""
     bounds = [0, *sorted(edges)]
-    names = [f"{low + 1:03d}-{high:03d} words" for low, high in pairwise(bounds)]
-    names.append(f"over {bounds[-1]:03d} words")
+    names = [f"{low + 1}-{high} words" for low, high in pairwise(bounds)]
+    names.append(f"over {bounds[-1]} words")
     return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
 
 

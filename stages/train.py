@@ -9,7 +9,6 @@ import argparse
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
+from sentiment.common.files import write_csv
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import read_column
 from sentiment.features.store import check_finite, read_features, read_metadata
@@ -99,16 +99,22 @@ def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
 
 @contextmanager
 def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[EpochMetrics], None]]:
-    """Yield a function that writes an epoch to DVCLive's files in `folder` and moves a progress bar."""
+    """Yield a function that takes an epoch, for DVCLive and a progress bar; at the end write the curves to `folder`.
+
+    A curve is one file for both splits, so that `dvc plots` draws them in one chart.
+    """
+    curves: dict[str, list[dict[str, object]]] = {"loss": [], "accuracy": []}
     with (
         Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live,
         tqdm(desc="train", total=epochs, unit=" epochs", disable=None) as bar,
     ):
 
         def record(epoch: EpochMetrics) -> None:
-            for name, value in asdict(epoch).items():
-                if name.startswith(("train_", "val_")):
-                    live.log_metric(name.replace("_", "/"), value)
+            for split in ("train", "val"):
+                for metric in curves:
+                    value = getattr(epoch, f"{split}_{metric}")
+                    live.log_metric(f"{split}/{metric}", value, plot=False)
+                    curves[metric].append({"step": epoch.number, "split": split, metric: value})
             if epoch.improved:
                 live.summary["best"] = {"epoch": epoch.number, "val_loss": epoch.val_loss}
             live.next_step()
@@ -116,6 +122,8 @@ def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[EpochMetrics], No
             bar.update()
 
         yield record
+    for metric, rows in curves.items():
+        write_csv(folder / f"{metric}.csv", rows)
 
 
 def main() -> None:

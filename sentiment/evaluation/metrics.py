@@ -5,6 +5,7 @@ are those of `sentiment.numerics`. Tested against scikit-learn.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -91,7 +92,7 @@ SLICE_COLUMNS = ("slice", "value", "rows", "accuracy", "accuracy_low", "accuracy
 def accuracy_by_slice(
     correct: NDArray[np.bool_], slices: Mapping[str, NDArray[np.object_]]
 ) -> Iterator[dict[str, object]]:
-    """Yield rows, accuracy and its 95% Wilson interval for every value of every slice.
+    """Yield rows, accuracy and its 95% Wilson interval for every value of every slice, ordered by `natural_key`.
 
     Args:
         correct: whether each prediction is correct, shape (n_samples,).
@@ -99,7 +100,7 @@ def accuracy_by_slice(
     """
     for name, row_values in slices.items():
         values, indices = np.unique(row_values.astype(str), return_inverse=True)
-        for index, value in enumerate(values):
+        for index, value in sorted(enumerate(values.tolist()), key=lambda item: natural_key(item[1])):
             selected = correct[indices == index]
             n_correct = int(np.count_nonzero(selected))
             low, high = wilson_interval(n_correct, len(selected))
@@ -111,3 +112,10 @@ def accuracy_by_slice(
                 "accuracy_low": low,
                 "accuracy_high": high,
             }
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that orders the whole numbers in names by value: "1-20 words" before "101-120 words"."""
+    parts = re.split(r"([0-9]+)", name)  # numbers are at odd positions, so that like is compared with like
+    digits = [part.lstrip("0") if index % 2 else part for index, part in enumerate(parts)]
+    return [(len(part) if index % 2 else 0, part) for index, part in enumerate(digits)]

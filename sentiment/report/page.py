@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import re
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +17,7 @@ def render(data: ReportData, created: str) -> str:
     """Return the page. Values are escaped, and its Content-Security-Policy admits its own two scripts only."""
     # StrictUndefined: a missing value is an error and not an empty cell
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"json_block": _json_block, "without_zeros": _without_zeros}
+    environment.filters |= {"json_block": _json_block}
     vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
     scripts = [vega, _file("page.js")]
     return environment.from_string(_file("page.html.j2")).render(
@@ -38,11 +37,6 @@ def _json_block(value: Any) -> Markup:
     """Return JSON that cannot end the script element in which it stands."""
     text = json.dumps(value, allow_nan=False).replace("<", "\\u003c")
     return Markup(text)  # noqa: S704 - no "<" is left
-
-
-def _without_zeros(text: str) -> str:
-    """Return "1-20 words" for "001-020 words", which is padded so that it sorts as text."""
-    return re.sub(r"\b0+(?=\d)", "", text)
 
 
 def _content_hash(script: str) -> str:

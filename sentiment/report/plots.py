@@ -39,9 +39,7 @@ def plots(revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> list[Plot
     output = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
-    # a name with a slash is a file of points, which DVC draws once more by itself
-    defined = (views for name, views in output["data"].items() if views and "/" not in name)
-    return [_plot(views[0]["content"], revisions, kept_epochs) for views in defined]
+    return [_plot(views[0]["content"], revisions, kept_epochs) for views in output["data"].values() if views]
 
 
 def _plot(spec: dict[str, Any], revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> Plot:

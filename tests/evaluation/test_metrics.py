@@ -71,6 +71,13 @@ def test_calibration_by_hand() -> None:
     assert expected_calibration_error(labels, probabilities, 2) == pytest.approx((2 * 0.3 + 2 * 0.05) / 4)
 
 
+def test_values_of_a_slice_are_in_the_order_of_their_numbers() -> None:
+    names = ["10", "9", "over 100 words", "21-40 words", "1-20 words", "", "Tops", "1" * 5_000]
+    rows = accuracy_by_slice(np.ones(len(names), dtype=bool), {"length": np.array(names, dtype=object)})
+    expected = ["", "1-20 words", "9", "10", "21-40 words", "1" * 5_000, "Tops", "over 100 words"]
+    assert [row["value"] for row in rows] == expected
+
+
 def test_slices_with_their_intervals() -> None:
     right = np.array([True, True, False, True])
     rows = list(accuracy_by_slice(right, {"size": np.array(["s", "s", "m", "m"], dtype=object)}))

@@ -133,11 +133,7 @@ def test_plots_hold_the_points_of_the_files(project_with_experiment: Project, pa
         for point in drawn["Loss by epoch (dashed: the epoch that is kept)"]
         if point["rev"] == "HEAD"
     ]
-    files = [
-        file_at(project_with_experiment, "HEAD", f"metrics/train/plots/metrics/{split}/loss.tsv")
-        for split in ("train", "val")
-    ]
-    rows = [row for text in files for row in csv.DictReader(io.StringIO(text), delimiter="\t")]
+    rows = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, "HEAD", "metrics/train/loss.csv"))))
     assert losses == [float(row["loss"]) for row in rows]
 
 

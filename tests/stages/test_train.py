@@ -1,5 +1,6 @@
 """Training on features: reproducible, the best epoch kept, bad features refused."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -65,10 +66,10 @@ def trained(inputs: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
     assert trained(epochs=40, learning_rate=0.3, batch_size=4).status == 0
-    losses = [
-        float(line.split("\t")[1])
-        for line in Path("classifier-log/plots/metrics/val/loss.tsv").read_text().splitlines()[1:]
-    ]
+    with Path("classifier-log/loss.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["step"], row["split"]) for row in rows[-2:]] == [("39", "train"), ("39", "val")]
+    losses = [float(row["loss"]) for row in rows if row["split"] == "val"]
     assert len(losses) == 40
     best = json.loads(Path("classifier-log/metrics.json").read_text())["best"]
     assert best == {"epoch": int(np.argmin(losses)), "val_loss": min(losses)}

@@ -1,0 +1,49 @@
+"""`dvc plots show` draws every chart once, with its title and axes, and nothing else."""
+
+import json
+import re
+from typing import Any
+
+import yaml
+
+from tests.conftest import ROOT, Project
+
+DEFINED: dict[str, dict[str, Any]] = {
+    path: properties
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    for plot in stage.get("plots", ())
+    for path, properties in plot.items()
+}
+
+
+def axis_titles(spec: dict[str, Any]) -> set[str]:
+    """The titles of all axes, those of inner views and layers included."""
+    axes = [spec.get("encoding", {}).get(axis, {}) for axis in ("x", "y")]
+    inner = [*spec.get("layer", ()), *filter(None, [spec.get("spec")])]
+    return {axis["title"] for axis in axes if axis.get("title")}.union(*map(axis_titles, inner))
+
+
+def test_every_plot_of_dvc_yaml_is_drawn_once_by_its_own_template(completed_template: Project) -> None:
+    drawn = json.loads(completed_template.run("dvc", "plots", "show", "--json").stdout)["data"]
+    assert set(drawn) == set(DEFINED)
+    for path, [view] in drawn.items():
+        spec, properties = view["content"], DEFINED[path]
+        assert spec["title"]["text"] == properties["title"]
+        assert properties["x_label"] in axis_titles(spec)
+        assert properties["template"] != "linear"
+        assert len(spec["data"]["values"]) > 1
+
+
+def test_the_page_of_dvc_plots_show_holds_these_charts_alone(completed_project: Project) -> None:
+    completed_project.run("dvc", "plots", "show")
+    page = (completed_project.root / "dvc_plots" / "index.html").read_text()
+    titles = re.findall(r'"title": {"text": "([^"]+)"', page)
+    assert sorted(titles) == sorted(properties["title"] for properties in DEFINED.values())
+
+
+def test_training_and_validation_are_lines_of_one_chart(completed_template: Project) -> None:
+    drawn = json.loads(completed_template.run("dvc", "plots", "show", "--json").stdout)["data"]
+    for name in ("loss", "accuracy"):
+        [view] = drawn[f"metrics/train/{name}.csv"]
+        points = [(point["split"], int(point["step"])) for point in view["content"]["data"]["values"]]
+        assert points == [(split, epoch) for epoch in range(4) for split in ("train", "val")]
