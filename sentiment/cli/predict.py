@@ -5,6 +5,7 @@
     sentiment predict s3://bucket/new.parquet --output s3://bucket/labels.parquet --keep-columns
     sentiment predict reviews.csv --text-column headline --text-column body --format jsonl
     sentiment predict --rev v1.0 reviews.csv --output labels.csv
+    sentiment predict --explain "Soft and warm, but the seams came loose"
     generate | sentiment predict - | head
 
 An input is texts, one file (.csv, .tsv, .jsonl, .json with an array, .parquet, .txt; all but Parquet also with .gz;
@@ -12,6 +13,11 @@ local or s3://), or - for standard input: lines of text, or JSON where the first
 Output is readable on a terminal and CSV elsewhere, with the columns id, probability (of "positive"), sentiment.
 The id is the input's column id, else the number of the row. The order of the rows is kept; a row without text, or a
 broken one, has an empty probability and is counted at the end.
+
+--explain shows how much each word contributes to the log-odds of "positive". On a terminal the words are colored, green
+for positive and red underlined for negative, and the strongest stand below with their numbers; NO_COLOR=1 leaves the
+colors out. Elsewhere a column explanation has JSON: text, words with offsets and contributions, and what belongs to no
+word; together they add up to the logit.
 
 From Python:
 
@@ -26,11 +32,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from sentiment.inference.batches import InputTable, PredictionBatch
 from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
+from sentiment.inference.explanation import MAX_TEXTS
 from sentiment.inference.formats import input_file, output_format, reader_of
 from sentiment.inference.progress import Progress, progress
-from sentiment.inference.readers import InputColumns, from_texts
+from sentiment.inference.readers import EXPLANATION, OUTPUT_COLUMNS, InputColumns, from_texts
 from sentiment.inference.streams import STANDARD, check_output, reading, writing
 from sentiment.inference.summary import PredictionSummary, plural
 from sentiment.inference.writers import WRITERS
@@ -46,6 +55,20 @@ def predict(
         shown.start(batch)
         probabilities = classifier.predict_proba(batch.texts, shown.update)
         yield PredictionBatch(batch, probabilities, classifier.label(probabilities, threshold))
+
+
+def predict_and_explain(
+    table: InputTable, classifier: SentimentClassifier, threshold: float | None, shown: Progress
+) -> Iterator[PredictionBatch]:
+    """Yield the rows of a table with their predictions and explanations, in order, a few at a time."""
+    for batch in table.batches:
+        shown.start(batch)
+        for rows in batch.parts(MAX_TEXTS):
+            explanations = classifier.explain(rows.texts)
+            values = [explanation.probability if explanation else np.nan for explanation in explanations]
+            probabilities = np.array(values, dtype=np.float32)
+            shown.update(sum(explanation is not None for explanation in explanations))
+            yield PredictionBatch(rows, probabilities, classifier.label(probabilities, threshold), explanations)
 
 
 def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
@@ -64,13 +87,18 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
         summary.labels = classifier.labels
         if name and reader and source:
             text_columns = args.text_column or classifier.classifier.config.features.text_columns
-            table = reader(name, source.content, InputColumns(tuple(text_columns), args.keep_columns))
+            written = (*OUTPUT_COLUMNS, *([EXPLANATION] if args.explain else []))
+            table = reader(name, source.content, InputColumns(tuple(text_columns), args.keep_columns, written))
         else:
             table = from_texts(args.inputs)
-        write = stack.enter_context(WRITERS[kind](stack.enter_context(writing(args.output)), table.types))
+        if args.explain and len(classifier.classifier.layers) > 1:
+            log.info("predict: the head has several layers: contributions are gradient times input, not an exact sum")
+        types = table.types | ({EXPLANATION: "string"} if args.explain else {})
+        write = stack.enter_context(WRITERS[kind](stack.enter_context(writing(args.output)), types))
         is_on_screen = kind == "text" and args.output == STANDARD
         shown = stack.enter_context(progress(source, disable=True if is_on_screen else None))
-        for predictions in predict(table, classifier, args.threshold, shown):
+        labeled = predict_and_explain if args.explain else predict
+        for predictions in labeled(table, classifier, args.threshold, shown):
             write(predictions)
             summary.add(predictions)
 
@@ -96,6 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text-column", action="append", metavar="NAME", help="a column to read instead of those in training; the "
         "last one is the body, without which there is no review (may be given several times)",
     )  # fmt: skip
+    parser.add_argument("--explain", action="store_true", help="show how much each word contributes")
     parser.add_argument(
         "--threshold", type=probability, help="positive from this probability on, above 0 and below 1 (default: the "
         "classifier's)",

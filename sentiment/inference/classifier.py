@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.common.errors import ClassifierError, EncoderError, InputError
+from sentiment.common.errors import ClassifierError, InputError
 from sentiment.common.files import scratch_folder
 from sentiment.data.text import join_text
-from sentiment.features.config import Device, EncoderConfig
-from sentiment.head.classifier import ENCODER, Classifier
+from sentiment.features.config import Device
+from sentiment.head.classifier import Classifier
+from sentiment.inference.encoder_of import find_encoder, load_encoder, retrain_advice
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
+    from sentiment.inference.explanation import Explanation
 
 CLASSIFIER = Path("models/classifier")  # where the pipeline writes it
 SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's classifier is copied
@@ -118,14 +120,21 @@ class SentimentClassifier:
             TypeError: one string instead of a sequence of them, or an element that is not a string.
             ClassifierError: the encoder's features are not finite.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError("texts must be a sequence of strings")
-        stripped = [join_text([text]) for text in texts]
+        stripped = strip_texts(texts)
         indices = [index for index, text in enumerate(stripped) if text]
         probabilities = np.full(len(texts), np.nan, dtype=np.float32)
         features = self.encoder.encode([stripped[index] for index in indices], on_batch)
-        probabilities[indices] = self.classifier.predict_proba(features)
-        if not np.isfinite(probabilities[indices]).all():
+        probabilities[indices] = self.score(features)
+        return probabilities
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of "positive" for features of shape (n_texts, dim).
+
+        Raises:
+            ClassifierError: the encoder's features are not finite.
+        """
+        probabilities = self.classifier.predict_proba(features)
+        if not np.isfinite(probabilities).all():
             raise ClassifierError("the encoder's features are not finite; train with encode.precision=float32")
         return probabilities
 
@@ -141,6 +150,26 @@ class SentimentClassifier:
         """
         return self.label(self.predict_proba(texts), threshold)
 
+    def explain(self, texts: Sequence[str]) -> "list[Explanation | None]":
+        """Return why each text has its probability, by words; None for a text of white space only.
+
+        >>> [explanation] = SentimentClassifier.load("models/classifier").explain(["Soft and warm"])
+        >>> [word.text for word in explanation.words]
+        ['Soft', 'and', 'warm']
+        >>> words = sum(word.contribution for word in explanation.words)
+        >>> abs(explanation.bias + explanation.special_tokens + words - explanation.logit) < 1e-6
+        True
+
+        Args:
+            texts: as for `predict_proba`.
+
+        Raises:
+            TypeError, ClassifierError: as `predict_proba`.
+        """
+        from sentiment.inference.explanation import explain
+
+        return explain(self, texts)
+
     def label(self, probabilities: NDArray[np.float32], threshold: float | None = None) -> list[str | None]:
         """Return the label of each probability; None for NaN."""
         negative, positive = self.labels
@@ -150,39 +179,8 @@ class SentimentClassifier:
         return [None if np.isnan(p) else positive if above else negative for p, above in pairs]
 
 
-def load_encoder(folder: Path, encoder: Path | None, config: EncoderConfig, device: Device) -> "FrozenEncoder":
-    """Load the encoder of the classifier in `folder`: a local one, or where `encoder` is None one from the Hub.
-
-    Raises:
-        ClassifierError: the encoder is missing or damaged.
-    """
-    from sentiment.encoder.frozen import FrozenEncoder  # torch, most of the start: not before it is needed
-
-    if encoder is None and config.revision is None:
-        raise ClassifierError(
-            f"{folder}: its encoder '{config.encoder}' is missing; expected {folder / ENCODER}, which training writes "
-            "(`dvc repro`, `dvc pull` or `dvc artifacts get`)"
-        )
-    try:
-        return FrozenEncoder.load(config.model_copy(update={"encoder": str(encoder or config.encoder)}), device)
-    except EncoderError as error:
-        raise ClassifierError(f"{folder}: its encoder: {error}") from None
-
-
-def find_encoder(folder: Path, config: EncoderConfig) -> Path | None:
-    """Return the local encoder of the classifier in `folder`, or None where there is none.
-
-    That is the copy in the classifier's folder; for an older classifier the folder that its config names, beside the
-    classifier, in a folder above it, or in the current folder.
-    """
-    roots = [*folder.resolve().parents, Path()]
-    candidates = [folder / ENCODER, *(root / config.encoder for root in roots)]
-    return next((path for path in candidates if path.is_dir()), None)
-
-
-def retrain_advice(folder: Path, encoder: Path | None) -> str:
-    """Return what to do where an encoder is not the one that the head was trained on."""
-    if encoder == folder / ENCODER:
-        return f"`dvc checkout --force {folder}` or `dvc pull --force {folder}` restores it"
-    restore = f"restore the encoder (`git checkout {encoder}`), or " if encoder else ""
-    return f"{restore}train on this one: `dvc repro --force encode`, then `dvc repro`"
+def strip_texts(texts: Sequence[str]) -> list[str]:
+    """Return the texts without white space at their ends; raises TypeError for what is no sequence of strings."""
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("texts must be a sequence of strings")
+    return [join_text([text]) for text in texts]

@@ -12,22 +12,23 @@ al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contribut
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.data.text import join_text
 from sentiment.head.classifier import Classifier
 from sentiment.head.mlp import forward, round_weights
 from sentiment.head.standardization import standardize
-from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.classifier import SentimentClassifier, strip_texts
 
 Float64s = NDArray[np.float64]
 Method = Literal["exact sum", "gradient times input"]
 Span = tuple[int, int]
+
+MAX_TEXTS = 64  # whose token vectors are in memory at one time
 
 
 @dataclass(frozen=True)
@@ -64,42 +65,58 @@ class Explanation:
     method: Method
     is_truncated: bool
 
+    def shifted(self, offset: int) -> "Explanation":
+        """Return the explanation of a text with `offset` characters before this one."""
+        words = tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in self.words)
+        return replace(self, words=words) if offset else self
+
 
 def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Explanation | None]:
     """Return an explanation of each text; None for a text of white space only.
 
     Raises:
-        TypeError: one string instead of a sequence of them.
+        TypeError: one string instead of a sequence of them, or an element that is not a string.
+        ClassifierError: the encoder's features are not finite.
     """
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of strings")
-    stripped = {index: text for index, one in enumerate(texts) if (text := join_text([one]))}
-    encoder, head = classifier.encoder, classifier.classifier
-    tokens = encoder.tokenize_with_offsets(list(stripped.values()))
-    features = encoder.encode(list(stripped.values()))
-    vectors = encoder.token_vectors([one.ids for one in tokens])
-    probabilities = head.predict_proba(features)
+    stripped = strip_texts(texts)
+    indices = [index for index, text in enumerate(stripped) if text]
     explanations: list[Explanation | None] = [None] * len(texts)
-    for row, (index, text) in enumerate(stripped.items()):
+    for start in range(0, len(indices), MAX_TEXTS):
+        for index, explanation in _explain_batch(classifier, stripped, indices[start : start + MAX_TEXTS]):
+            offset = texts[index].index(stripped[index])
+            explanations[index] = explanation.shifted(offset)
+    return explanations
+
+
+def _explain_batch(
+    classifier: SentimentClassifier, texts: Sequence[str], indices: Sequence[int]
+) -> Iterator[tuple[int, Explanation]]:
+    """Yield the explanations of the texts at `indices`, none of which is blank."""
+    encoder, head = classifier.encoder, classifier.classifier
+    tokens = encoder.tokenize_with_offsets([texts[index] for index in indices])
+    features = encoder.encode([texts[index] for index in indices])  # (n_texts, dim)
+    vectors = encoder.token_vectors([one.ids for one in tokens])  # of each text (n_tokens, hidden_size)
+    probabilities = classifier.score(features)
+    labels = classifier.label(probabilities)
+    for row, index in enumerate(indices):
         logit, by_token, method = token_contributions(head, features[row], vectors[row], encoder.config.pooling)
         spans = [
             span if not special else None
             for span, special in zip(tokens[row].offsets, tokens[row].is_special, strict=True)
         ]
-        words = join_words(text, spans, by_token, texts[index].index(text))
-        special = float(sum(c for c, span in zip(by_token.tolist(), spans, strict=True) if span is None))
-        is_positive = probabilities[row] >= np.float32(classifier.threshold)
-        explanations[index] = Explanation(
-            label=classifier.labels[int(is_positive)],
-            probability=float(probabilities[row]),
-            logit=logit,
-            bias=logit - float(by_token.sum()),
-            special_tokens=special,
-            words=words,
-            method=method,
-            is_truncated=tokens[row].is_truncated,
+        yield (
+            index,
+            Explanation(
+                label=str(labels[row]),
+                probability=float(probabilities[row]),
+                logit=logit,
+                bias=logit - float(by_token.sum()),
+                special_tokens=float(sum(c for c, span in zip(by_token.tolist(), spans, strict=True) if span is None)),
+                words=join_words(texts[index], spans, by_token),
+                method=method,
+                is_truncated=tokens[row].is_truncated,
+            ),
         )
-    return explanations
 
 
 def token_contributions(
@@ -159,14 +176,13 @@ def gradient(layers: Sequence[tuple[Float64s, Float64s]], x: Float64s) -> Float6
     return np.asarray(grad[0], np.float64)
 
 
-def join_words(text: str, spans: Sequence[Span | None], by_token: Float64s, offset: int) -> tuple[Word, ...]:
+def join_words(text: str, spans: Sequence[Span | None], by_token: Float64s) -> tuple[Word, ...]:
     """Return the words of `text` that have tokens, each with the sum of their contributions.
 
     Args:
         text: without white space at its ends.
         spans: of each token in `text`; None for a token that the encoder adds.
         by_token: contribution of each token, shape (n_tokens,).
-        offset: of `text` in the text that was given.
     """
     bounds = [match.span() for match in re.finditer(r"\S+", text)]
     ends = np.array([end for _, end in bounds])
@@ -177,7 +193,5 @@ def join_words(text: str, spans: Sequence[Span | None], by_token: Float64s, offs
             word = min(int(np.searchsorted(ends, max(span[1], 1))), len(bounds) - 1)
             sums[word] = sums.get(word, 0.0) + contribution
     return tuple(
-        Word(text[start:end], start + offset, end + offset, sums[number])
-        for number, (start, end) in enumerate(bounds)
-        if number in sums
+        Word(text[start:end], start, end, sums[number]) for number, (start, end) in enumerate(bounds) if number in sums
     )

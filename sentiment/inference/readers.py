@@ -15,6 +15,7 @@ from sentiment.inference.batches import InputBatch, InputTable, growing_batches
 
 ID = "id"
 OUTPUT_COLUMNS = ("probability", "sentiment")
+EXPLANATION = "explanation"  # one more output column, where it is asked for
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,18 @@ class InputColumns:
     Attributes:
         text_columns: joined into a text, in this order.
         keep_all: whether all columns are written to the output too.
+        output_columns: names that no other column of the output may have.
     """
 
     text_columns: tuple[str, ...]
     keep_all: bool = False
+    output_columns: tuple[str, ...] = OUTPUT_COLUMNS
 
     def passthrough(self, name: str, columns: Sequence[str]) -> list[str]:
         """Return the columns of file `name` to write too; raises InputError for one named like an output column."""
         if not self.keep_all:
             return []
-        if clash := set(columns) & set(OUTPUT_COLUMNS):
+        if clash := set(columns) & set(self.output_columns):
             raise InputError(f"{name}: has a column '{min(clash)}' already; rename it, or omit --keep-columns")
         return [column for column in columns if column != ID]
 

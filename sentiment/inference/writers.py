@@ -3,37 +3,59 @@
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from sentiment.inference.batches import PredictionBatch
+
+if TYPE_CHECKING:
+    from sentiment.inference.explanation import Explanation
 
 Write = Callable[[PredictionBatch], None]
 Writer = Callable[[IO[bytes], Mapping[str, Any]], AbstractContextManager[Write]]
 
 MIN_TEXT_WIDTH = 20  # columns of the terminal that the text gets, however narrow the terminal is
+TEXT_COLUMN = len("positive  0.000  ")
 
 
 @contextmanager
 def text_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
-    """A line per row: label, probability and the start of the text."""
-    width = max(MIN_TEXT_WIDTH, shutil.get_terminal_size().columns - len("positive  0.000  "))
+    """A line per row: label, probability and the start of the text; with explanations, the whole text in colors."""
+    width = max(MIN_TEXT_WIDTH, shutil.get_terminal_size().columns - TEXT_COLUMN)
+    is_terminal = file.isatty()
 
     def write(predictions: PredictionBatch) -> None:
-        columns = predictions.columns()
+        explanations = predictions.explanations or [None] * len(predictions.labels)
         lines = []
-        for label, probability, text in zip(
-            columns["sentiment"], columns["probability"], predictions.inputs.texts, strict=True
+        for label, probability, text, explanation in zip(
+            predictions.labels, predictions.probabilities.tolist(), predictions.inputs.texts, explanations, strict=True
         ):
             prediction = f"{label}  {probability:.3f}" if label else "-                -"
             printable = "".join(character if character.isprintable() else " " for character in text) or "(no text)"
-            lines.append(f"{prediction}  {shorten(printable, width)}\n")
+            if explanation is None:
+                lines.append(f"{prediction}  {shorten(printable, width)}\n")
+            else:
+                lines += explained_lines(prediction, printable, explanation, width, is_terminal)
         file.write("".join(lines).encode("utf-8", "replace"))
         file.flush()
 
     yield write
+
+
+def explained_lines(
+    prediction: str, text: str, explanation: "Explanation", width: int, is_terminal: bool
+) -> Iterator[str]:
+    """Yield the lines of a row: its text, colored where the terminal can, and the words that contribute most."""
+    from sentiment.inference.explained_text import color_wanted, strongest_words, words_in_color, wrapped
+
+    use_color = color_wanted(is_terminal, os.environ)
+    first, *others = wrapped(words_in_color(text, explanation), width, use_color)
+    yield f"{prediction}  {first}\n"
+    for line in [*others, strongest_words(explanation.words, width)]:
+        yield f"{' ' * TEXT_COLUMN}{line}\n"
 
 
 def shorten(text: str, width: int) -> str:
