@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from sentiment.evaluation.metrics import SLICE_COLUMNS
+from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS
 from stages.evaluate import Params, slice_values
 from tests.conftest import Project
 
@@ -23,7 +23,7 @@ def written(completed_template: Project) -> tuple[Project, np.ndarray, np.ndarra
 
 def test_metrics_follow_from_the_predictions(written: tuple) -> None:
     project, labels, probabilities = written
-    values = json.loads((project.root / "metrics/evaluate.json").read_text())
+    values = json.loads((project.root / "data/evaluate/metrics.json").read_text())
     predicted = probabilities >= 0.5
     assert values["rows"] == len(labels)
     assert values["accuracy"] == metrics.accuracy_score(labels, predicted)
@@ -31,12 +31,14 @@ def test_metrics_follow_from_the_predictions(written: tuple) -> None:
     assert values["f1"] == pytest.approx(metrics.f1_score(labels, predicted), rel=1e-12)
     assert values["log_loss"] == pytest.approx(metrics.log_loss(labels, probabilities.astype(float)))
     wanted = "majority_accuracy balanced_accuracy precision recall f1_macro average_precision brier"
+    primary = json.loads((project.root / "metrics/evaluate.json").read_text())
+    assert primary == {name: values[name] for name in PRIMARY_METRICS}
     assert set(wanted.split()) | {"expected_calibration_error", "accuracy_low", "roc_auc_high"} <= set(values)
 
 
 def test_the_report_is_that_of_sklearn(written: tuple) -> None:
     project, labels, probabilities = written
-    report = json.loads((project.root / "metrics/report.json").read_text())
+    report = json.loads((project.root / "data/evaluate/metrics.json").read_text())["by_label"]
     names = ["negative", "positive"]
     assert report == metrics.classification_report(
         labels, probabilities >= 0.5, target_names=names, output_dict=True, zero_division=0
