@@ -58,7 +58,9 @@ def test_one_revision_opens_offline_and_shows_its_metrics(
     assert [url for url in opened.requests if not url.startswith(("file:", "data:", "blob:"))] == []
     metrics = json.loads(file_at(project_with_experiment, "workspace", "data/evaluate/metrics.json"))
     shown = figures(opened.page, "metrics")
-    assert set(shown) == {name for name in metrics if name not in ("rows", "by_label") and not name.endswith(("_low", "_high"))}
+    assert set(shown) == {
+        name for name in metrics if name not in ("rows", "by_label") and not name.endswith(("_low", "_high"))
+    }
     for name, cells in shown.items():
         expected = [metrics[key] for key in (name, f"{name}_low", f"{name}_high") if key in metrics]
         assert [float(value) for value, _ in cells] == expected
