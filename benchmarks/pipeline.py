@@ -50,7 +50,7 @@ def naive_loop_seconds(folder: Path, max_length: int, texts: Sequence[str], rows
         )  # fmt: skip
         logits = head(encoder(**tokens).last_hidden_state[:, 0]).squeeze(1)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return (perf_counter() - started) / len(chosen) * rows * EPOCHS

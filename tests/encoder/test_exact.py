@@ -52,7 +52,7 @@ class Recorder(TorchDispatchMode):
     """Records the name of every torch operation, without the underscore of an in-place one."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
         self.with_alpha: set[str] = set()
 

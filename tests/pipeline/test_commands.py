@@ -16,7 +16,7 @@ def stages_run(output: str) -> list[str]:
 
 
 def accuracy(project: Project) -> float:
-    return json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"]
+    return float(json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"])
 
 
 def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:

@@ -28,8 +28,10 @@ def clear_run_cache(project: Project) -> None:
 def start_queue(project: Project) -> None:
     """Start two workers; they inherit the output, so with a pipe one would wait for them too."""
     command = ["dvc", "queue", "start", "-j", "2"]
-    discard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command, cwd=project.root, env=project.environment(), check=True, timeout=120, **discard)
+    null = subprocess.DEVNULL
+    subprocess.run(
+        command, cwd=project.root, env=project.environment(), check=True, timeout=120, stdout=null, stderr=null
+    )
 
 
 def end_workers(project: Project) -> None:
