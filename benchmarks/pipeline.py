@@ -21,9 +21,9 @@ def repro_seconds(source: Path) -> float:
         environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
         def call(*command: str) -> None:
-            subprocess.run(command, cwd=clone, env=environment, check=True, capture_output=True)
+            subprocess.run(command, cwd=clone, env=environment, check=True, capture_output=True, timeout=7200)
 
-        subprocess.run(["git", "clone", "-q", ".", str(clone)], check=True)
+        subprocess.run(["git", "clone", "-q", ".", str(clone)], check=True, timeout=600)
         (clone / "data/raw/real.csv").write_bytes(source.read_bytes())
         params = clone / "params.yaml"
         params.write_text(params.read_text().replace("data/raw/sample.csv", "data/raw/real.csv"))

@@ -28,9 +28,7 @@ def test_the_texts_of_the_help_are_labeled_correctly(default_project: Project) -
     from_python = re.findall(r"predict_proba\((\[.*?\])\)", shown)
     assert commands
     assert from_python
-    texts = [command[2:] for command in commands] + [
-        shlex.split(one.strip("[]").replace(",", "")) for one in from_python
-    ]
+    texts = [command[2:] for command in commands] + [ast.literal_eval(one) for one in from_python]
     for pair in texts:
         table = csv.DictReader(io.StringIO(default_project.run("sentiment", "predict", *pair).stdout))
         assert [row["sentiment"] for row in table] == EXPECTED, pair
