@@ -36,6 +36,7 @@ def started(project: Project, *command: str, **streams: Any) -> Iterator[subproc
                 process.kill()
 
 
+@pytest.mark.slow
 def test_200_000_short_texts_within_1_2_gb(completed_template: Project, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"{word}\n" for word in ("good", "bad", "fine", "soft") * 50_000))

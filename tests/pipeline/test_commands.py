@@ -103,6 +103,7 @@ def test_the_artifact_is_known_to_dvc(completed_project: Project, tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "encoder", "head.safetensors"]
 
 
+@pytest.mark.slow
 def test_real_reviews(project: Project, reviews_csv: Path) -> None:
     (project.root / "data/raw/womens.csv").write_bytes(reviews_csv.read_bytes())
     project.run("dvc", "add", "data/raw/womens.csv")

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 import psutil
+import pytest
 import yaml
 
 from tests.conftest import Project
@@ -54,6 +55,7 @@ def finish_queue(project: Project) -> None:
     raise AssertionError(f"the queue did not finish:\n{status}")
 
 
+@pytest.mark.slow
 def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(completed_project: Project) -> None:
     (completed_project.root / "notes.txt").write_text("untracked\n")
     (completed_project.root / "report.html").write_text("ignored\n")
