@@ -50,6 +50,8 @@ check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date
 	ruff format --check .
 	mypy
 	lint-imports
+	codespell
+	shellcheck .ci/*
 	pip check
 	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
 	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }

@@ -21,9 +21,9 @@ def repro_seconds(source: Path) -> float:
         environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
         def call(*command: str) -> None:
-            subprocess.run(command, cwd=clone, env=environment, check=True, capture_output=True)
+            subprocess.run(command, cwd=clone, env=environment, check=True, capture_output=True, timeout=7200)
 
-        subprocess.run(["git", "clone", "-q", ".", str(clone)], check=True)
+        subprocess.run(["git", "clone", "-q", ".", str(clone)], check=True, timeout=600)
         (clone / "data/raw/real.csv").write_bytes(source.read_bytes())
         params = clone / "params.yaml"
         params.write_text(params.read_text().replace("data/raw/sample.csv", "data/raw/real.csv"))
@@ -50,7 +50,7 @@ def naive_loop_seconds(folder: Path, max_length: int, texts: Sequence[str], rows
         )  # fmt: skip
         logits = head(encoder(**tokens).last_hidden_state[:, 0]).squeeze(1)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return (perf_counter() - started) / len(chosen) * rows * EPOCHS

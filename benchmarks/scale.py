@@ -43,7 +43,9 @@ def stage(folder: Path, name: str, *arguments: str) -> tuple[float, float]:
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     started = perf_counter()
     command = [sys.executable, "-c", MEASURED, sys.executable, "-m", f"stages.{name}", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, check=True, capture_output=True, text=True, timeout=7200
+    )
     return perf_counter() - started, float(done.stdout.splitlines()[-1])
 
 

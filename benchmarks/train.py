@@ -52,10 +52,10 @@ def _torch(split: LabeledFeatures, loader: bool) -> None:
         for inputs, targets in data if loader else _batches(features, labels):
             optimizer.zero_grad()
             loss = torch.nn.functional.binary_cross_entropy_with_logits(head(inputs).squeeze(1), targets)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
 
 def _batches(features: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for rows in torch.randperm(ROWS).split(BATCH):  # type: ignore[no-untyped-call]
+    for rows in torch.randperm(ROWS).split(BATCH):
         yield features[rows], labels[rows]

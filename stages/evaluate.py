@@ -1,8 +1,8 @@
 """Trained classifier and test features in; metrics, plots and every test prediction out.
 
 python -m stages.evaluate --table data/split/test.parquet --features data/encode/test.npy
---classifier models/classifier --predictions data/evaluate/predictions.parquet --metrics metrics
---split-metrics metrics/split.json --card models/README.md
+--classifier models/classifier --predictions data/evaluate/predictions.parquet
+--all-metrics data/evaluate/metrics.json --metrics metrics --split-metrics metrics/split.json --card models/README.md
 """
 
 import argparse
@@ -25,7 +25,13 @@ from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
 from sentiment.evaluation.confusion import classification_report, confusion_counts
 from sentiment.evaluation.curves import confusion_points, curve_points
-from sentiment.evaluation.metrics import SLICE_COLUMNS, accuracy_by_slice, calibration_curve, compute_metrics
+from sentiment.evaluation.metrics import (
+    PRIMARY_METRICS,
+    SLICE_COLUMNS,
+    accuracy_by_slice,
+    calibration_curve,
+    compute_metrics,
+)
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.features.store import check_finite, read_features
 from sentiment.head.classifier import Classifier, ClassifierConfig
@@ -54,7 +60,7 @@ def evaluate(
         config: threshold and label names of the classifier.
 
     Returns:
-        "metrics" and "report" (mappings); "slices", "confusion", "roc", "precision_recall" and "calibration"
+        "metrics" and "by_label" (mappings); "slices", "confusion", "roc", "precision_recall" and "calibration"
         (lists of rows).
     """
     actual = table["label"].to_numpy()
@@ -63,7 +69,7 @@ def evaluate(
         "metrics": compute_metrics(
             actual, probabilities, config.threshold, params.calibration_bins, params.n_resamples, params.seed
         ),
-        "report": classification_report(confusion_counts(actual, predicted), config.labels),
+        "by_label": classification_report(confusion_counts(actual, predicted), config.labels),
         "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params))),
         "confusion": confusion_points(actual, predicted, config.labels),
         "calibration": list(calibration_curve(actual, probabilities, params.calibration_bins)),
@@ -114,7 +120,8 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True, help="its features (.npy)")
     parser.add_argument("--classifier", type=Path, required=True, help="the folder of the trained classifier")
     parser.add_argument("--predictions", type=Path, required=True, help="the Parquet file of predictions to write")
-    parser.add_argument("--metrics", type=Path, required=True, help="the folder of metrics to write")
+    parser.add_argument("--all-metrics", type=Path, required=True, help="every metric, also by label (JSON) to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="the folder of primary metrics and plots to write")
     parser.add_argument("--split-metrics", type=Path, required=True, help="the number of reviews by split (JSON)")
     parser.add_argument("--card", type=Path, required=True, help="the model card to write")
     args = parser.parse_args()
@@ -129,8 +136,8 @@ def main() -> None:
     n_reviews = {name: values["rows"] for name, values in split.items()}
     write_text(args.card, render_model_card(classifier.config, n_reviews, results["metrics"], results["slices"]))
     metrics = results.pop("metrics")
-    write_json(args.metrics / "evaluate.json", metrics)
-    write_json(args.metrics / "report.json", results.pop("report"))
+    write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in PRIMARY_METRICS})
+    write_json(args.all_metrics, {**metrics, "by_label": results.pop("by_label")})
     write_csv(args.metrics / "slices.csv", results.pop("slices"), columns=SLICE_COLUMNS)
     for name, rows in results.items():
         write_csv(args.metrics / "plots" / f"{name}.csv", rows)

@@ -25,6 +25,8 @@ from storage.outputs import Output, dvc_cache, read_outputs
 
 log = logging.getLogger(__name__)
 
+MAX_SECONDS = 7_200  # of the pipeline on a slow machine
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -48,7 +50,12 @@ def run(folder: Path, *command: str, quiet: bool = True) -> str:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path}
     capture = subprocess.PIPE if quiet else None
-    done = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=capture, stderr=capture)
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, text=True, stdout=capture, stderr=capture, timeout=MAX_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{' '.join(command)}: not finished after {MAX_SECONDS} s") from None
     if done.returncode:
         reason = (done.stderr or "").strip().splitlines() or [f"exit status {done.returncode}"]
         raise InputError(f"{' '.join(command)}: {reason[-1]}")

@@ -25,7 +25,7 @@ def as_text(a: str, b: str, comparison: Comparison) -> str:
     for name, metric in comparison.metrics.items():
         bounds = f"{metric.low:+.4f} to {metric.high:+.4f}"
         lines.append(f"{name:<10}{metric.a:>8.4f}{metric.b:>9.4f}{metric.difference:>+10.4f}   {bounds}")
-    discordant = f"only A correct on {comparison.only_a_correct:,} reviews, only B on {comparison.only_b_correct:,}"
+    discordant = f"reviews that only A gets right: {comparison.only_a_correct:,}; only B: {comparison.only_b_correct:,}"
     lines += ["", discordant, "", sentence(a, b, comparison)]
     return "\n".join(lines)
 

@@ -3,14 +3,19 @@
     sentiment experiments                what `make experiments` does; no line is longer than 160 characters
     sentiment experiments | sort -k2     sorted by accuracy
 
-`dvc exp show` has every param and every metric.
+`dvc exp show` has every param and every metric. Where queued and --temp experiments would fail for want of
+`prepare.source`, a line on standard error says so.
 """
 
 import argparse
+import logging
 import sys
 
 from sentiment.report.experiments import experiments
 from sentiment.report.experiments_table import experiments_table
+from sentiment.tracking.source import unseen_source
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,3 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Print the table."""
     sys.stdout.write(experiments_table(experiments()) + "\n")
+    if missing := unseen_source():
+        log.warning(missing)

@@ -53,7 +53,9 @@ def load_params(params: Path, name: str, model: type[StageParamsT]) -> StagePara
         # through JSON, where a list may become a tuple while types stay strict
         return model.model_validate_json(json.dumps(sections[name], default=str))
     except ValidationError as error:
-        raise ParamsError(f"{params}: {_explain(name, model, error.errors()[0])}") from None
+        reason = _explain(name, model, error.errors()[0])
+        # `dvc exp run -S` leaves a refused value in the file, where the next run reads it
+        raise ParamsError(f"{params}: {reason}; to go back: git checkout {params}") from None
 
 
 def _explain(name: str, model: type[StageParams], error: ErrorDetails) -> str:

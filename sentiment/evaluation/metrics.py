@@ -11,13 +11,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.evaluation.bootstrap import percentile_interval, resample
+from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample
 from sentiment.evaluation.confusion import confusion_counts, wilson_interval
 from sentiment.evaluation.ranking import average_precision, rank_counts, roc_auc
 from sentiment.numerics.array_functions import log
 from sentiment.numerics.array_sums import exact_mean
 
 MIN_PROBABILITY = 2.0**-52  # of the actual label, in the log loss: a sure mistake does not make it infinite
+# few, so that `dvc metrics diff` and `dvc exp show` answer short
+PRIMARY_METRICS = (
+    "rows", "majority_accuracy", *(name + suffix for name in METRICS for suffix in ("", "_low", "_high"))
+)  # fmt: skip
 Labels = NDArray[np.int8]
 Probabilities = NDArray[np.float32]
 

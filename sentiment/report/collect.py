@@ -14,7 +14,7 @@ import yaml
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
 from sentiment.report.charts import probability_histogram, threshold_curve
-from sentiment.report.experiments import METRICS_FILE, Experiment, changed_params, experiments
+from sentiment.report.experiments import Experiment, changed_params, experiments
 from sentiment.report.misclassified import (
     LocalReview,
     Misclassified,
@@ -27,6 +27,7 @@ from sentiment.report.plots import Plot, plots
 from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.tracking.revisions import Revision
 
+ALL_METRICS_FILE = "data/evaluate/metrics.json"
 SLICES_FILE, SPLIT_FILE, TRAINING_FILE = "metrics/slices.csv", "metrics/split.json", "metrics/train/metrics.json"
 PARAMS_FILE = "params.yaml"
 TEST_TABLE = Path("data/split/test.parquet")
@@ -117,9 +118,10 @@ def collect(names: Sequence[str]) -> ReportData:
 def _results(revision: Revision) -> RevisionResults:
     split = json.loads(revision.read(SPLIT_FILE))
     best = json.loads(revision.read(TRAINING_FILE))["best"]
+    metrics = json.loads(revision.read(ALL_METRICS_FILE))
     return RevisionResults(
         name=revision.name,
-        metrics=json.loads(revision.read(METRICS_FILE)),
+        metrics={name: value for name, value in metrics.items() if name != "by_label"},
         slices=_slices(revision.read(SLICES_FILE).decode()),
         n_reviews={name: int(values["rows"]) for name, values in split.items()},
         kept_epoch=int(best["epoch"]),

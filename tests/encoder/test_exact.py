@@ -52,7 +52,7 @@ class Recorder(TorchDispatchMode):
     """Records the name of every torch operation, without the underscore of an in-place one."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
         self.with_alpha: set[str] = set()
 
@@ -196,6 +196,7 @@ def digests(texts: list[str], threads: int, environment: dict[str, str]) -> Iter
     yield from done.stdout.split()
 
 
+@pytest.mark.slow
 def test_features_are_the_same_bytes_on_every_processor(texts: list[str]) -> None:
     """Emulated by environment variables, which do change float32: one that changes nothing proves nothing."""
     some = texts[:80]

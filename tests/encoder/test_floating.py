@@ -5,37 +5,38 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer
+from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer, PreTrainedModel
 
 from sentiment.encoder.floating import ROW_MULTIPLE, FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
-from sentiment.features.config import EncoderConfig, Precision
+from sentiment.features.config import EncoderConfig, Pooling, Precision
 from tests.conftest import ROOT
 
 BUNDLED = ROOT / "models" / "encoder"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely", "I hate it!"]
-SMALL = {
+SMALL: dict[str, Any] = {
     "vocab_size": 30_000, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 4,
     "num_attention_heads": 2, "intermediate_size": 64,
 }  # fmt: skip
 
 
-def spec(folder: Path, pooling: str = "mean", precision: Precision = "float32") -> EncoderConfig:
+def spec(folder: Path, pooling: Pooling = "mean", precision: Precision = "float32") -> EncoderConfig:
     return EncoderConfig(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision=precision)
 
 
-def saved(model: torch.nn.Module, folder: Path) -> Path:
+def saved(model: PreTrainedModel, folder: Path) -> Path:
     for parameter in model.parameters():  # as initialised, every bias is 0 and every norm 1: no error would show
         torch.nn.init.normal_(parameter, std=0.3)
     return with_tokenizer(model, folder)
 
 
-def with_tokenizer(model: torch.nn.Module, folder: Path) -> Path:
+def with_tokenizer(model: PreTrainedModel, folder: Path) -> Path:
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(BUNDLED / name, folder)
@@ -63,7 +64,7 @@ def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float
     [{}, {"hidden_act": "gelu"}, {"num_hidden_groups": 2}, {"inner_group_num": 1, "num_attention_heads": 8}],
     ids=["gelu_new", "gelu", "two-groups", "eight-heads"],
 )
-def test_vectors_are_those_of_transformers(tmp_path: Path, changes: dict[str, object], pooling: str) -> None:
+def test_vectors_are_those_of_transformers(tmp_path: Path, changes: dict[str, object], pooling: Pooling) -> None:
     torch.manual_seed(0)
     folder = saved(AlbertModel(AlbertConfig(**{**SMALL, **changes})), tmp_path)
     encoder = FrozenEncoder.load(spec(folder, pooling), "cpu")

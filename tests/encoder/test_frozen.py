@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import numpy as np
@@ -17,6 +18,7 @@ from transformers import (
     BertModel,
     DistilBertConfig,
     DistilBertModel,
+    PreTrainedModel,
 )  # fmt: skip
 
 from sentiment.common.errors import EncoderError
@@ -27,11 +29,11 @@ from sentiment.features.config import EncoderConfig
 
 BUNDLED = Path(__file__).parents[2] / "models" / "encoder"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]
-SMALL = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+SMALL: dict[str, Any] = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def spec(encoder: Path | str, **changes: object) -> EncoderConfig:
-    settings = {"revision": None, "max_length": 32, "pooling": "mean", "precision": "float32"}
+def spec(encoder: Path | str, **changes: Any) -> EncoderConfig:
+    settings: dict[str, Any] = {"revision": None, "max_length": 32, "pooling": "mean", "precision": "float32"}
     return EncoderConfig(encoder=str(encoder), **{**settings, **changes})
 
 
@@ -41,7 +43,7 @@ def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(AlbertModel(AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64)), tmp_path_factory)
 
 
-def made(model: torch.nn.Module, factory: pytest.TempPathFactory) -> Path:
+def made(model: PreTrainedModel, factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = factory.mktemp("encoder")
     model.save_pretrained(folder)
@@ -61,7 +63,9 @@ def test_one_text_gives_one_vector_whatever_its_batch(albert: Path) -> None:
 
 
 def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:
-    model = FrozenEncoder.load(spec(bert), "cpu").model.module
+    loaded = FrozenEncoder.load(spec(bert), "cpu").model
+    assert isinstance(loaded, TransformersEncoder)
+    model = loaded.module
     assert not any("pooler" in name for name, _ in model.named_parameters())
     assert any("pooler" in name for name, _ in BertModel.from_pretrained(bert).named_parameters())
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -84,7 +88,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["bert-of-another-activation", "distilbert-without-a-pooler", "albert-of-another-activation"],
 )
-def test_other_encoders(model: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_other_encoders(model: PreTrainedModel, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = made(model, tmp_path_factory)
     encoder = FrozenEncoder.load(spec(folder), "cpu")
     assert isinstance(encoder.model, TransformersEncoder)

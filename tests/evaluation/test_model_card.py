@@ -25,7 +25,7 @@ def card_of(project: Project, **changes: Any) -> str:
     arguments = {
         "config": config,
         "n_reviews": {name: values["rows"] for name, values in split.items()},
-        "metrics": json.loads((root / "metrics/evaluate.json").read_text()),
+        "metrics": json.loads((root / "data/evaluate/metrics.json").read_text()),
         "slices": slices,
     }
     return render_model_card(**arguments | changes)

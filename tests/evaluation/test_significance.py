@@ -1,9 +1,11 @@
 """The numbers of a comparison, against other programs, cases worked out by hand, and simulated truth."""
 
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 
@@ -15,28 +17,29 @@ from sentiment.evaluation.significance import (
     min_detectable_difference,
 )
 
+Pair = tuple[NDArray[np.int8], Predictions, Predictions]
 ROWS = 2264  # of the real test reviews, about
 
 
-def answers_of(right, labels):
+def answers_of(right: NDArray[np.bool_], labels: NDArray[np.int8]) -> Predictions:
     """Predictions that are right where `right` says so, with a probability of 0.9 or 0.1."""
     predicted = np.where(right, labels, 1 - labels).astype(np.int8)
     return Predictions(predicted, np.where(predicted == 1, 0.9, 0.1).astype(np.float32))
 
 
-def noisy_answers(rng, labels, noise):
+def noisy_answers(rng: np.random.Generator, labels: NDArray[np.int8], noise: float) -> Predictions:
     probabilities = np.clip(labels * 0.4 + 0.3 + rng.normal(0, noise, len(labels)), 0.01, 0.99).astype(np.float32)
     return Predictions((probabilities >= 0.5).astype(np.int8), probabilities)
 
 
 @pytest.fixture
-def pair():
+def pair() -> Pair:
     rng = np.random.default_rng(7)
     labels = (rng.random(400) < 0.77).astype(np.int8)
     return labels, noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.16)
 
 
-def test_a_case_worked_out_by_hand():
+def test_a_case_worked_out_by_hand() -> None:
     # ten reviews: A wrong on the first two, B on the third; 3 disagreements, 1 against 2
     labels = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=np.int8)
     a_right = np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
@@ -54,27 +57,27 @@ def test_a_case_worked_out_by_hand():
     assert found.metrics["roc_auc"].a == pytest.approx(5 / 6)
 
 
-def test_p_of_six_to_none_by_hand():
+def test_p_of_six_to_none_by_hand() -> None:
     assert mcnemar_exact(6, 0) == pytest.approx(2 / 2**6)
     assert mcnemar_exact(0, 0) == 1
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 1), (3, 9), (25, 41), (60, 60), (700, 801)])
-def test_p_is_that_of_statsmodels(only_a, only_b):
+def test_p_is_that_of_statsmodels(only_a: int, only_b: int) -> None:
     theirs = mcnemar([[5, only_a], [only_b, 7]], exact=True).pvalue
     assert mcnemar_exact(only_a, only_b) == pytest.approx(min(1.0, theirs), rel=1e-9)
 
 
-def test_intervals_agree_with_a_bootstrap_by_brute_force(pair):
+def test_intervals_agree_with_a_bootstrap_by_brute_force(pair: Pair) -> None:
     labels, a, b = pair
     found = compare_paired(labels, a, b, n_resamples=4000, seed=0)
-    measures = {
+    measures: dict[str, Callable[..., float]] = {
         "accuracy": lambda y, one: metrics.accuracy_score(y[0], y[1]),
         "f1_macro": lambda y, one: metrics.f1_score(y[0], y[1], average="macro"),
         "roc_auc": lambda y, one: metrics.roc_auc_score(y[0], y[2]),
     }
     rng = np.random.default_rng(1)
-    drawn = {name: [] for name in measures}
+    drawn: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(300):
         rows = rng.integers(0, len(labels), len(labels))
         for name, measure in measures.items():
@@ -90,7 +93,7 @@ def test_intervals_agree_with_a_bootstrap_by_brute_force(pair):
         assert (difference.low, difference.high) == pytest.approx((low, high), abs=0.15 * width)
 
 
-def test_swapping_flips_every_sign(pair):
+def test_swapping_flips_every_sign(pair: Pair) -> None:
     labels, a, b = pair
     there, back = compare_paired(labels, a, b, 1000, 3), compare_paired(labels, b, a, 1000, 3)
     for name, one in there.metrics.items():
@@ -106,7 +109,7 @@ def test_swapping_flips_every_sign(pair):
     assert back.verdict == opposite[there.verdict]
 
 
-def test_with_itself_there_is_no_difference(pair):
+def test_with_itself_there_is_no_difference(pair: Pair) -> None:
     labels, a, _ = pair
     found = compare_paired(labels, a, a, 500, 0)
     assert found.verdict == "no difference"
@@ -114,7 +117,7 @@ def test_with_itself_there_is_no_difference(pair):
     assert all((one.difference, one.low, one.high) == (0, 0, 0) for one in found.metrics.values())
 
 
-def verdicts(accuracy_a, accuracy_b, pairs, seed):
+def verdicts(accuracy_a: float, accuracy_b: float, pairs: int, seed: int) -> Iterator[str]:
     """Verdicts on simulated pairs whose errors are independent, the hardest case."""
     rng = np.random.default_rng(seed)
     for _ in range(pairs):
@@ -123,17 +126,17 @@ def verdicts(accuracy_a, accuracy_b, pairs, seed):
         yield compare_paired(labels, a, b, n_resamples=2, seed=0).verdict  # the draws do not decide
 
 
-def test_equals_are_told_apart_in_about_one_of_twenty():
+def test_equals_are_told_apart_in_about_one_of_twenty() -> None:
     told_apart = sum(verdict != "no difference" for verdict in verdicts(0.9, 0.9, pairs=400, seed=11))
     assert 0.02 <= told_apart / 400 <= 0.09
 
 
-def test_three_points_are_found():
+def test_three_points_are_found() -> None:
     found = sum(verdict == "better" for verdict in verdicts(0.9, 0.93, pairs=200, seed=12))
     assert found / 200 >= 0.9
 
 
-def test_few_disagreements_never_make_a_difference():
+def test_few_disagreements_never_make_a_difference() -> None:
     # five against none: the bootstrap's interval excludes zero, and yet equals do that in one case of sixteen
     labels = np.ones(300, dtype=np.int8)
     labels[200:] = 0
@@ -144,7 +147,7 @@ def test_few_disagreements_never_make_a_difference():
     assert found.verdict == "no difference"
 
 
-def test_the_detectable_difference_is_detected_as_often_as_promised():
+def test_the_detectable_difference_is_detected_as_often_as_promised() -> None:
     disagreements = 300
     difference = min_detectable_difference(ROWS, disagreements)
     rng = np.random.default_rng(13)
@@ -155,12 +158,12 @@ def test_the_detectable_difference_is_detected_as_often_as_promised():
     assert detected == pytest.approx(POWER, abs=0.04)  # the exact test is a little shy, the formula is not
 
 
-def test_the_detectable_difference_is_at_least_six_reviews():
+def test_the_detectable_difference_is_at_least_six_reviews() -> None:
     assert min_detectable_difference(1000, 0) == 6 / 1000
     assert min_detectable_difference(3, 2) == 1
 
 
-def test_ten_thousand_draws_take_three_seconds():
+def test_ten_thousand_draws_take_three_seconds() -> None:
     rng = np.random.default_rng(5)
     labels = (rng.random(ROWS) < 0.77).astype(np.int8)
     a, b = noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.2)

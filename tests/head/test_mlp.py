@@ -1,6 +1,7 @@
 """The head's own gradients and optimizer, against torch's autograd and AdamW."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,9 @@ def test_gradients_and_steps_are_those_of_torch(sizes: list[int]) -> None:
         logits = network(torch.from_numpy(features)).squeeze(1)
         torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels)).backward()
         optimizer.step()
-        wanted = np.concatenate([parameter.grad.numpy().ravel() for parameter in network.parameters()])
+        wanted = np.concatenate(
+            [param.grad.numpy().ravel() for param in network.parameters() if param.grad is not None]
+        )
         np.testing.assert_allclose(head.grad, wanted, atol=1e-6)
     trained = np.concatenate([parameter.detach().numpy().ravel() for parameter in network.parameters()])
     np.testing.assert_allclose(head.flat_params, trained, atol=2e-6)
@@ -74,7 +77,13 @@ def test_it_learns_what_one_layer_cannot() -> None:
     part = LabeledFeatures(features, (features.prod(1) > 0).astype(np.float64))
     accuracies = {}
     for sizes in ([2, 1], [2, 32, 1]):
-        settings = {"dropout": 0.0, "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 15, "batch_size": 32}
+        settings: dict[str, Any] = {
+            "dropout": 0.0,
+            "learning_rate": 0.01,
+            "weight_decay": 0.0,
+            "epochs": 15,
+            "batch_size": 32,
+        }
         *_, last = train_head(Head(sizes, rng), *mean_and_std(features), part, part, rng, **settings)
         accuracies[len(sizes)] = last.val_accuracy
     assert accuracies[2] < 0.65

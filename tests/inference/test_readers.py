@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +26,7 @@ def probabilities(out: str) -> list[float | None]:
 
 
 @pytest.fixture
-def expected(sentiment: SentimentClassifier) -> list[float | None]:
+def expected(sentiment: SentimentClassifier) -> list[Any]:
     values = [float(p) for p in sentiment.predict_proba(JOINED)]
     return [pytest.approx(p, abs=1e-4) if text else None for p, text in zip(values, JOINED, strict=True)]
 

@@ -24,7 +24,7 @@ CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"
 
 
 def body(s3: Any, key: str) -> bytes:
-    return s3.get_object(Bucket="reviews", Key=key)["Body"].read()
+    return bytes(s3.get_object(Bucket="reviews", Key=key)["Body"].read())
 
 
 def keys(s3: Any, prefix: str) -> list[str]:
@@ -32,7 +32,7 @@ def keys(s3: Any, prefix: str) -> list[str]:
 
 
 def uploads_begun(s3: Any) -> list[object]:
-    return s3.list_multipart_uploads(Bucket="reviews").get("Uploads", [])
+    return list(s3.list_multipart_uploads(Bucket="reviews").get("Uploads", []))
 
 
 def test_csv_in_and_out(predict: Predict, s3: Any, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_parquet_in_and_out(predict: Predict, s3: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "Input/output error")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error")])
 def test_an_upload_that_fails_is_aborted(
     predict: Predict, s3: Any, monkeypatch: pytest.MonkeyPatch, kind: str, error: BaseException
 ) -> None:
@@ -69,7 +69,7 @@ def test_an_upload_that_fails_is_aborted(
 
     monkeypatch.setattr(Classifier, "predict_proba", fail_late)
     outcome = predict("-", "--output", f"s3://reviews/half/labels.{kind}", stdin=b"good\n" * 100)
-    assert outcome.status == (130 if error is KeyboardInterrupt else 1)
+    assert outcome.status == (130 if isinstance(error, KeyboardInterrupt) else 1)
     assert calls == [64, 36]
     assert keys(s3, "half/") == []
     assert uploads_begun(s3) == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ COMMAND = (sys.executable, "-m", "sentiment", "predict")
 
 
 @contextmanager
-def started(project: Project, *command: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]:
+def started(project: Project, *command: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process in the project, ended with the test."""
 
     def heed_ctrl_c() -> None:
@@ -35,13 +36,14 @@ def started(project: Project, *command: str, **streams: object) -> Iterator[subp
                 process.kill()
 
 
+@pytest.mark.slow
 def test_200_000_short_texts_within_1_2_gb(completed_template: Project, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"{word}\n" for word in ("good", "bad", "fine", "soft") * 50_000))
     with ExitStack() as stack:
         lines = stack.enter_context(texts.open("rb"))
         labels = stack.enter_context((tmp_path / "labels.csv").open("wb"))
-        streams = {"stdin": lines, "stdout": labels, "stderr": subprocess.PIPE}
+        streams: dict[str, Any] = {"stdin": lines, "stdout": labels, "stderr": subprocess.PIPE}
         process = stack.enter_context(started(completed_template, *COMMAND, "-", **streams))
         assert process.stderr is not None
         stderr = process.stderr.read().decode()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +34,11 @@ def test_formats_agree(
 ) -> None:
     output = tmp_path / f"labels.{kind}"
     assert predict(reviews, "--keep-columns", "--output", output).status == 0
-    read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}
+    read: dict[str, Callable[[Path], pd.DataFrame]] = {
+        "csv": pd.read_csv,
+        "jsonl": lambda path: pd.read_json(path, lines=True),
+        "parquet": pd.read_parquet,
+    }
     labels = read[kind](output)
     assert list(labels) == ["id", "probability", "sentiment", "Age", "Title", "Review Text"]
     assert list(labels["id"]) == ["a", "b", "c"]

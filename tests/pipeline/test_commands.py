@@ -16,7 +16,7 @@ def stages_run(output: str) -> list[str]:
 
 
 def accuracy(project: Project) -> float:
-    return json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"]
+    return float(json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"])
 
 
 def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:
@@ -41,6 +41,8 @@ def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Proj
     accuracies = files["metrics/evaluate.json"]["accuracy"]
     assert accuracies == {"old": before, "new": after, "diff": pytest.approx(after - before)}
     assert before != after, "else the diff would show nothing"
+    diff = completed_project.run("dvc", "metrics", "diff").stdout.splitlines()
+    assert 5 < len(diff) <= 20, "a diff that is read at a glance"
     shown = json.loads(completed_project.run("dvc", "exp", "show", "--json").stdout)
     assert "faster" in json.dumps(shown)
     assert str(before) in json.dumps(shown)
@@ -101,6 +103,7 @@ def test_the_artifact_is_known_to_dvc(completed_project: Project, tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "encoder", "head.safetensors"]
 
 
+@pytest.mark.slow
 def test_real_reviews(project: Project, reviews_csv: Path) -> None:
     (project.root / "data/raw/womens.csv").write_bytes(reviews_csv.read_bytes())
     project.run("dvc", "add", "data/raw/womens.csv")

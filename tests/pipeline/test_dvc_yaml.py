@@ -81,7 +81,7 @@ def test_packages_describe_themselves_and_hold_no_code() -> None:
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_a_stage_reads_no_key_that_its_params_do_not_list(completed_project: Project, stage: str) -> None:
     params = yaml.safe_load((completed_project.root / "params.yaml").read_text())
-    listed: dict[str, object] = {}
+    listed: dict[str, dict[str, object]] = {}
     for key in PIPELINE[stage]["params"]:
         section, _, name = key.partition(".")
         if name:

@@ -72,7 +72,7 @@ def test_the_committed_lock_is_that_of_this_machine(native_project: Project) -> 
 def assert_same_lock(project: Project, processor: str) -> None:
     lock = project.root / LOCK
     expected = lock.read_bytes()
-    project.run("dvc", "repro", "--force", "-q", **PROCESSORS[processor])
+    project.run("dvc", "repro", "--force", "-q", check=True, **PROCESSORS[processor])
     assert lock.read_bytes() == expected
 
 
@@ -104,7 +104,7 @@ def test_the_variables_change_the_features_of_float32(native_project: Project) -
     encode = ("python", "-m", "stages.encode", "--split", "data/split", "--output", "float32")
 
     def digest(environment: dict[str, str]) -> str:
-        native_project.run(*encode, **environment)
+        native_project.run(*encode, check=True, **environment)
         return hashlib.sha256((native_project.root / "float32/test.npy").read_bytes()).hexdigest()
 
     native_project.set_params(encode={"precision": "float32"})

@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -60,7 +61,9 @@ def test_a_client_that_hangs_up_frees_its_place(start_server: StartServer) -> No
 
 def test_sigterm_in_the_middle_of_load_loses_no_accepted_request_and_exits_0(start_server: StartServer) -> None:
     server = start_server()
-    answered, unanswered, stop = [], [], threading.Event()
+    answered: list[bytes] = []
+    unanswered: list[bytes] = []
+    stop = threading.Event()
 
     def call() -> None:
         while not stop.is_set():
@@ -121,7 +124,7 @@ def wait_for_work(server: Server) -> None:
         assert wait_until(lambda: queue_size(client) > 0)
 
 
-def wait_until(condition, seconds: float = 20) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)

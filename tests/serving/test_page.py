@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,6 +13,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sentiment.inference.classifier import SentimentClassifier
 from tests.report.conftest import browser_path
 from tests.serving.conftest import Server, StartServer
+
+Scheme = Literal["light", "dark"]
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +40,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def open_page(browser: Browser, server: Server, width: int = 1400, scheme: str = "light", path: str = "/") -> Opened:
+def open_page(browser: Browser, server: Server, width: int = 1400, scheme: Scheme = "light", path: str = "/") -> Opened:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = Opened(context.new_page())
     opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
@@ -172,7 +175,7 @@ def test_the_page_says_what_the_classifier_is(opened: Opened) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), SETTINGS)
 def test_the_page_fits_and_has_no_violation_of_accessibility(
-    chromium: Browser, server: Server, width: int, scheme: str, tmp_path: Path
+    chromium: Browser, server: Server, width: int, scheme: Scheme, tmp_path: Path
 ) -> None:
     opened = open_page(chromium, server, width, scheme)
     page = opened.page

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ TEXTS = ["Lovely dress, fits perfectly", "Fell apart in a week", 'She said "wow"
 
 
 @pytest.fixture
-def http(server: Server):
+def http(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 

@@ -15,7 +15,7 @@ GOOD, BAD = "Lovely dress, fits perfectly", "Fell apart in a week, very disappoi
 
 
 @pytest.fixture
-def http(server: Server):
+def http(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from sentiment.features.config import EncoderConfig
 from stages import encode
 from tests.conftest import ROOT
 
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "encoder": str(ROOT / "models" / "encoder"), "revision": None, "max_length": 16,
     "pooling": "mean", "precision": "auto", "device": "cpu",
 }  # fmt: skip
@@ -26,7 +27,7 @@ TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number 
 
 
 @pytest.fixture
-def encoded(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable:
+def encoded(tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Encode the texts, in windows of 20 rows; returns the outcome."""
     monkeypatch.setattr(tables.batches, "__defaults__", (None, 20))
     for part, texts in TEXTS.items():
@@ -49,7 +50,7 @@ def encoded(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) 
     return call
 
 
-def test_every_row_holds_the_vector_of_its_own_text(encoded: Callable, tmp_path: Path) -> None:
+def test_every_row_holds_the_vector_of_its_own_text(encoded: Callable[..., Any], tmp_path: Path) -> None:
     assert encoded().status == 0
     spec = {key: value for key, value in PARAMS.items() if key != "device"}
     encoder = FrozenEncoder.load(EncoderConfig(**spec), "cpu")
@@ -60,7 +61,7 @@ def test_every_row_holds_the_vector_of_its_own_text(encoded: Callable, tmp_path:
             np.testing.assert_allclose(features[row], encoder.encode([texts[row]])[0], atol=1e-5)
 
 
-def test_the_features_say_how_they_were_made(encoded: Callable, tmp_path: Path) -> None:
+def test_the_features_say_how_they_were_made(encoded: Callable[..., Any], tmp_path: Path) -> None:
     encoded(pooling="mean+max")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["text_columns"] == ["Title", "Body"]
@@ -70,14 +71,14 @@ def test_the_features_say_how_they_were_made(encoded: Callable, tmp_path: Path) 
     assert "device" not in json.dumps(config), "where it ran is not part of a result"
 
 
-def test_two_runs_give_the_same_bytes(encoded: Callable, tmp_path: Path) -> None:
+def test_two_runs_give_the_same_bytes(encoded: Callable[..., Any], tmp_path: Path) -> None:
     encoded()
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     encoded()
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 
-def test_a_missing_encoder_is_one_line(encoded: Callable, tmp_path: Path) -> None:
+def test_a_missing_encoder_is_one_line(encoded: Callable[..., Any], tmp_path: Path) -> None:
     outcome = encoded(encoder="models/nowhere")
     assert outcome.status == 1
     assert "encode.encoder 'models/nowhere' is not a local folder" in outcome.stderr

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +52,7 @@ def write_features(folder: Path, part: str, features: np.ndarray) -> None:
 
 
 @pytest.fixture
-def trained(inputs: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable:
+def trained(inputs: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.chdir(inputs)
 
     def call(output: str = "classifier", **settings: object) -> object:
@@ -64,7 +65,7 @@ def trained(inputs: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) ->
     return call
 
 
-def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
+def test_losses_by_epoch_and_the_best_one_kept(trained: Callable[..., Any]) -> None:
     assert trained(epochs=40, learning_rate=0.3, batch_size=4).status == 0
     with Path("classifier-log/loss.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -81,7 +82,7 @@ def test_losses_by_epoch_and_the_best_one_kept(trained: Callable) -> None:
     assert kept == pytest.approx(min(losses), abs=1e-5)
 
 
-def test_the_classifier_says_how_to_encode_a_text(trained: Callable) -> None:
+def test_the_classifier_says_how_to_encode_a_text(trained: Callable[..., Any]) -> None:
     trained()
     config = Classifier.load(Path("classifier")).config
     assert config.features.model_dump(mode="json") == INFO
@@ -90,7 +91,7 @@ def test_the_classifier_says_how_to_encode_a_text(trained: Callable) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"head_layers": 3, "dropout": 0.5}])
-def test_two_runs_give_the_same_bytes(trained: Callable, settings: dict[str, object]) -> None:
+def test_two_runs_give_the_same_bytes(trained: Callable[..., Any], settings: dict[str, object]) -> None:
     trained("one", **settings)
     trained("two", **settings)
     trained("three", seed=1, **settings)
@@ -100,7 +101,7 @@ def test_two_runs_give_the_same_bytes(trained: Callable, settings: dict[str, obj
     assert Path("one-log/metrics.json").read_bytes() == Path("two-log/metrics.json").read_bytes()
 
 
-def test_features_of_another_number_of_rows(trained: Callable) -> None:
+def test_features_of_another_number_of_rows(trained: Callable[..., Any]) -> None:
     write_features(Path.cwd(), "val", np.zeros((99, 4), np.float32))
     outcome = trained()
     assert outcome.status == 1
@@ -108,7 +109,7 @@ def test_features_of_another_number_of_rows(trained: Callable) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_features_that_are_no_numbers(trained: Callable, value: float) -> None:
+def test_features_that_are_no_numbers(trained: Callable[..., Any], value: float) -> None:
     features = np.load("features/train.npy")
     features[7, 2] = value
     write_features(Path.cwd(), "train", features)
@@ -117,7 +118,7 @@ def test_features_that_are_no_numbers(trained: Callable, value: float) -> None:
     assert "train.npy: row 7 holds a NaN or infinity" in outcome.stderr
 
 
-def test_truncated_and_missing_features(trained: Callable) -> None:
+def test_truncated_and_missing_features(trained: Callable[..., Any]) -> None:
     path = Path("features/train.npy")
     path.write_bytes(path.read_bytes()[:-100])
     assert "train.npy: damaged features" in trained().stderr
@@ -125,7 +126,7 @@ def test_truncated_and_missing_features(trained: Callable) -> None:
     assert "train.npy: no such file; run `dvc repro` or `dvc pull`" in trained().stderr
 
 
-def test_a_diverging_rate_is_named(trained: Callable) -> None:
+def test_a_diverging_rate_is_named(trained: Callable[..., Any]) -> None:
     outcome = trained(learning_rate=1e38, head_layers=2)
     assert outcome.status == 1
     assert "diverged at train.learning_rate 1e+38" in outcome.stderr

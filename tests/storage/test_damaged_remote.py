@@ -97,6 +97,7 @@ def test_pull_of_a_missing_object_names_the_stage_that_makes_it(
     assert key in s3_server.object_keys(request.node.name)
 
 
+@pytest.mark.slow
 def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     clone.run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint)

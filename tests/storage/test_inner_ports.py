@@ -47,6 +47,7 @@ def shell_command(weed: str, port: int) -> list[str]:
     return [weed, "shell", f"-master=127.0.0.1:{port + 1}", f"-filer=127.0.0.1:{port + 3}"]
 
 
+@pytest.mark.slow
 def test_weed_shell_of_another_user_gets_no_key_and_the_owner_gets_them(
     weed: str, server_with_object: S3Server
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.conftest import Project
@@ -52,6 +53,7 @@ def test_an_earlier_run_comes_back_from_the_run_cache(
     assert '"threshold": 0.5' in (clone.root / "models/classifier/config.json").read_text()
 
 
+@pytest.mark.slow
 def test_two_clones_push_experiments_at_the_same_time(
     pushed_project: Project, s3_server: S3Server, tmp_path: Path
 ) -> None:

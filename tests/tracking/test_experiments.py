@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 import psutil
+import pytest
 import yaml
 
 from tests.conftest import Project
@@ -28,8 +29,10 @@ def clear_run_cache(project: Project) -> None:
 def start_queue(project: Project) -> None:
     """Start two workers; they inherit the output, so with a pipe one would wait for them too."""
     command = ["dvc", "queue", "start", "-j", "2"]
-    discard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command, cwd=project.root, env=project.environment(), check=True, timeout=120, **discard)
+    null = subprocess.DEVNULL
+    subprocess.run(
+        command, cwd=project.root, env=project.environment(), check=True, timeout=120, stdout=null, stderr=null
+    )
 
 
 def end_workers(project: Project) -> None:
@@ -52,6 +55,7 @@ def finish_queue(project: Project) -> None:
     raise AssertionError(f"the queue did not finish:\n{status}")
 
 
+@pytest.mark.slow
 def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(completed_project: Project) -> None:
     (completed_project.root / "notes.txt").write_text("untracked\n")
     (completed_project.root / "report.html").write_text("ignored\n")
