@@ -142,7 +142,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def test_rows_come_out_before_the_input_ends(completed_template: Project) -> None:
     command = [*COMMAND, "-", "--format", "jsonl"]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(
         command, cwd=completed_template.root, env=completed_template.environment(), **streams
     ) as process:
@@ -160,6 +160,7 @@ def test_rows_come_out_before_the_input_ends(completed_template: Project) -> Non
     assert_adds_up(rows[-1]["explanation"], rows[-1]["probability"])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(completed_template: Project, tmp_path: Path) -> None:
     peaks = []
     for rows in (500, 5_000):
