@@ -96,6 +96,6 @@ def test_an_untracked_source_fails_by_name_and_runs_when_copied(completed_projec
     assert "data/raw/mine.csv" in alone.stderr.splitlines()[0]
     completed_project.run(*command, "-C", "data/raw/mine.csv")
     lock = yaml.safe_load((completed_project.root / "dvc.lock").read_text())["stages"]
-    assert (
-        run_hashes(completed_project, "mine")["data/evaluate/predictions.parquet"] == lock["evaluate"]["outs"][0]["md5"]
-    )
+    expected = {out["path"]: out["md5"] for out in lock["evaluate"]["outs"]}
+    predictions = "data/evaluate/predictions.parquet"
+    assert run_hashes(completed_project, "mine")[predictions] == expected[predictions]
