@@ -58,8 +58,9 @@ def running(folder: Path, classifier: Path, *arguments: str, **env: str) -> Iter
     """Start a server and wait until it listens; end it afterwards."""
     log_file = folder / f"serve-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "sentiment", "serve", "--classifier", str(classifier), "--port", "0", *arguments]
+    project = classifier.parents[1]  # whose params and metrics the server shows
     with log_file.open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=project, env={**os.environ, **env}, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not (found := re.search(r"serving on (http://\S+)", log_file.read_text())):
