@@ -50,6 +50,7 @@ check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date
 	ruff format --check .
 	mypy
 	lint-imports
+	hadolint Dockerfile
 	codespell
 	shellcheck .ci/*
 	pip check

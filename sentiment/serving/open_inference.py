@@ -68,14 +68,10 @@ async def infer(request: Request) -> Response:
     body = await read_body(request, JSON, OCTETS, "")  # Triton's client names no type
     head, binary = split_body(body, request.headers.get(HEADER_LENGTH))
     parsed = parse_json(head, InferRequest, service_of(request).limits)
-    if len(parsed.inputs) != 1 or parsed.inputs[0].name != "text":
-        raise InvalidRequestError("inputs: expected one tensor, named 'text'")
-    requested = [output.name for output in parsed.outputs or []] or list(OUTPUTS)
-    if unknown := [name for name in requested if name not in OUTPUTS]:
-        raise InvalidRequestError(f"outputs: no tensor '{unknown[0][:60]}'; available are {', '.join(OUTPUTS)}")
+    requested: list[str] = [output.name for output in parsed.outputs or []] or list(OUTPUTS)
     service_of(request).limits.check_count(len(parsed.inputs[0].data or []))
     answers = await answer(request, tensor_texts(parsed.inputs[0], binary))
-    as_binary = {
+    as_binary: set[str] = {
         output.name for output in parsed.outputs or [] if (output.parameters or {}).get("binary_data") is True
     }  # fmt: skip
     if (parsed.parameters or {}).get("binary_data_output") is True and not parsed.outputs:
@@ -96,23 +92,23 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
 
 
 def tensor_texts(tensor: InputTensor, binary: bytes) -> list[str]:
-    """Return the texts of a BYTES tensor of shape [n] or [n, 1]."""
-    if tensor.datatype != "BYTES":
-        raise InvalidRequestError(f"inputs.0.datatype: '{tensor.datatype[:20]}', expected BYTES")
+    """Return the texts of a BYTES tensor of shape [n] or [n, 1].
+
+    Raises:
+        InvalidRequestError: the shape is another, or the binary data are not texts.
+    """
     size = (tensor.parameters or {}).get("binary_data_size")
     if size is None:
-        texts = tensor.data or []
+        texts: list[Any] = [one[0] if isinstance(one, list) and len(one) == 1 else one for one in tensor.data or []]
     elif size == len(binary):
         texts = length_prefixed(binary)
     else:
         raise InvalidRequestError("inputs.0.parameters.binary_data_size: not the number of bytes behind the JSON")
-    if texts and all(isinstance(row, list) and len(row) == 1 for row in texts):
-        texts = [row[0] for row in texts]
     if not all(isinstance(text, str) for text in texts):
-        raise InvalidRequestError("inputs.0.data: expected strings")
+        raise InvalidRequestError("inputs.0.data: expected texts, or lists of one text each")
     if not texts or tensor.shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]):
         raise InvalidRequestError(f"inputs.0.shape: {len(texts)} texts, expected shape [n] with n of at least 1")
-    return texts
+    return [str(text) for text in texts]
 
 
 def length_prefixed(binary: bytes) -> list[str]:

@@ -26,7 +26,8 @@ BODIES: list[type[BaseModel]] = [
     schemas.ExplainRequest,
     schemas.PredictRequest,
     schemas.PipelineRequest,
-    schemas.InvocationRequest,
+    schemas.InvocationInputs,
+    schemas.InvocationInstances,
     schemas.InferRequest,
 ]
 

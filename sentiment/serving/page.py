@@ -4,6 +4,8 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Response
 
+from sentiment.serving.openapi import Responses
+
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -20,7 +22,8 @@ ASSETS = {
 }
 PATHS = ("/", "/docs", *(f"/assets/{name}" for name in ASSETS))
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
+HTML: Responses = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
 
 def page(name: str, policy: str) -> Response:
@@ -34,13 +37,13 @@ def read(package: str, name: str) -> bytes:
     return (files(package) / "static" / name).read_bytes()
 
 
-@router.get("/")
+@router.get("/", summary="The page", response_class=Response, responses={**HTML})
 async def home() -> Response:
     """Return the page."""
     return page("page.html", PAGE_POLICY)
 
 
-@router.get("/docs")
+@router.get("/docs", summary="This description", response_class=Response, responses={**HTML})
 async def docs() -> Response:
     """Return the description of the API."""
     return page("docs.html", DOCS_POLICY)
@@ -50,7 +53,7 @@ def add_asset(name: str, package: str, media_type: str) -> None:
     """Serve one file under /assets; there is no path that names any other."""
     content = read(package, name)
 
-    @router.get(f"/assets/{name}")
+    @router.get(f"/assets/{name}", include_in_schema=False)
     async def asset() -> Response:
         return Response(content, headers={"Cache-Control": "no-cache"}, media_type=media_type)
 

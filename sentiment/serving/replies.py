@@ -34,7 +34,11 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     content = {"error": str(error.detail), **HTTP_ERROR_TYPES}
-    return json_reply(content, error.status_code, dict(error.headers or {}))
+    headers = {name.title(): value for name, value in (error.headers or {}).items()}
+    operations = request.app.openapi()["paths"].get(request.url.path)
+    if error.status_code == 405 and operations:  # a path may have a route for each method; the framework names one's
+        headers["Allow"] = ", ".join(sorted(operations)).upper()
+    return json_reply(content, error.status_code, headers)
 
 
 async def on_defect(request: Request, error: Exception) -> Response:

@@ -18,13 +18,15 @@ from sentiment.serving.errors import InvalidRequestError, ShuttingDownError, Uns
 from sentiment.serving.limits import Limits
 from sentiment.serving.openapi import READING_ERRORS, error_responses, reference, request_body
 from sentiment.serving.replies import json_reply
-from sentiment.serving.schemas import InvocationRequest, Record
+from sentiment.serving.schemas import InvocationInputs, InvocationInstances, Record
 from sentiment.serving.service import Answer, answer, service_of
 
 router = APIRouter(tags=["SageMaker"])
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 CSV = "text/csv"
-STRING = {"type": "string", "minLength": 1}
+STRING = {"type": "string"}
+ANY_TEXT: dict[str, Any] = {}  # OpenAPI has no words for the lines of these types
+JSON_SCHEMA = {"anyOf": [reference(InvocationInputs), reference(InvocationInstances)]}
 
 
 @router.get("/ping", summary="Tell whether texts are accepted", responses=error_responses(ShuttingDownError))
@@ -42,7 +44,7 @@ async def ping(request: Request) -> Response:
         200: {"model": list[Record], "content": {JSON_LINES[0]: {"schema": STRING}, CSV: {"schema": STRING}}},
         **error_responses(*READING_ERRORS),
     },
-    openapi_extra=request_body({JSON: reference(InvocationRequest), JSON_LINES[0]: STRING, CSV: STRING}),
+    openapi_extra=request_body({JSON: JSON_SCHEMA, JSON_LINES[0]: ANY_TEXT, CSV: ANY_TEXT}),
 )
 async def invocations(request: Request) -> Response:
     """Label each record; the answer has the request's content type, or that of `Accept`, a line for a line."""
@@ -72,10 +74,10 @@ def decoded(body: bytes) -> str:
 
 def from_json(body: bytes, limits: Limits) -> list[str]:
     """Return the texts of a JSON body."""
-    parsed = parse_json(body, InvocationRequest, limits)
-    records = parsed.instances if parsed.inputs is None else parsed.inputs
-    if records is None:
-        raise InvalidRequestError("neither inputs nor instances is there")
+    try:
+        records = parse_json(body, InvocationInputs, limits).inputs
+    except InvalidRequestError:
+        records = parse_json(body, InvocationInstances, limits).instances
     return [records] if isinstance(records, str) else records
 
 

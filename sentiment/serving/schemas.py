@@ -2,11 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 # at least one character that is not white space or a control character, and no NUL
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00-\x20\x7f-\xa0][^\x00]*$"
 Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN)]
+RecordText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # a record may have no text
+
+
+def whole_number(value: object) -> object:
+    """Return a float without a fraction as an int: 2.0 is an integer in JSON Schema, and true is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Positive = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(whole_number)]
 
 
 class Schema(BaseModel):
@@ -45,7 +54,7 @@ class PredictRequest(Schema):
 class PipelineParameters(Schema):
     """Parameters of a text-classification request to Hugging Face Inference."""
 
-    top_k: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    top_k: Positive | None = None
     function_to_apply: Literal["sigmoid", "softmax", "none"] | None = None
 
 
@@ -56,11 +65,16 @@ class PipelineRequest(Schema):
     parameters: PipelineParameters | None = None
 
 
-class InvocationRequest(Schema):
-    """Records for `/invocations` as JSON: under `inputs`, or under `instances`."""
+class InvocationInputs(Schema):
+    """Records for `/invocations` as JSON: one, or a list."""
 
-    inputs: str | list[str] | None = None
-    instances: list[str] | None = None
+    inputs: RecordText | Annotated[list[RecordText], Field(min_length=1)]
+
+
+class InvocationInstances(Schema):
+    """Records for `/invocations` as JSON, by the name that TensorFlow Serving gives them."""
+
+    instances: Annotated[list[RecordText], Field(min_length=1)]
 
 
 class Record(Schema):
@@ -101,17 +115,17 @@ class ExplainedText(Schema):
 class InputTensor(Schema):
     """A tensor of texts: BYTES of shape [n] or [n, 1]."""
 
-    name: str
-    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    datatype: str
+    name: Literal["text"]
+    shape: Annotated[list[Positive], Field(min_length=1, max_length=2)]
+    datatype: Literal["BYTES"]
     parameters: dict[str, Any] | None = None
-    data: list[Any] | None = None
+    data: list[Text] | list[Single] | None = None
 
 
 class RequestedOutput(Schema):
     """The name of an output tensor that the client asks for."""
 
-    name: str
+    name: Literal["label", "probability"]
     parameters: dict[str, Any] | None = None
 
 
@@ -120,7 +134,7 @@ class InferRequest(Schema):
 
     id: str | None = None
     parameters: dict[str, Any] | None = None
-    inputs: Annotated[list[InputTensor], Field(min_length=1)]
+    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
     outputs: list[RequestedOutput] | None = None
 
 

@@ -6,7 +6,6 @@ https://github.com/huggingface/text-embeddings-inference, docs/openapi.json
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import PlainTextResponse
 
 from sentiment.data.text import join_text
 from sentiment.serving.body import read_json
@@ -40,7 +39,7 @@ async def predict(request: Request) -> Response:
 @router.get(
     "/health",
     summary="Tell whether texts are accepted",
-    response_class=PlainTextResponse,
+    response_class=Response,
     responses=error_responses(ShuttingDownError),
 )
 async def health(request: Request) -> Response:
@@ -60,6 +59,7 @@ async def info(request: Request) -> Response:
     return json_reply(
         {
             "model_id": features.config.encoder,
+            "served_model_name": "sentiment",
             "model_sha": features.fingerprint,
             "model_dtype": getattr(classifier.encoder, "precision", features.config.precision),
             "model_type": {

@@ -101,10 +101,11 @@ def start_server(classifier: Path, tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture(scope="session")
 def sample_texts() -> list[str]:
-    """1,000 different texts of the length of reviews, from the bundled sample."""
+    """1,000 different texts of the length of reviews: real ones with REVIEWS_CSV, else from the bundled sample."""
     import pandas
 
-    table = pandas.read_csv(ROOT / "data" / "raw" / "sample.csv").dropna(subset=["Review Text"])
+    source = os.environ.get("REVIEWS_CSV") or ROOT / "data" / "raw" / "sample.csv"
+    table = pandas.read_csv(source).dropna(subset=["Review Text"])
     texts = list(dict.fromkeys(table["Review Text"].str.strip()))[:1_000]
     assert len(texts) == 1_000
     return texts

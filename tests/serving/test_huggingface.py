@@ -37,3 +37,9 @@ def test_the_client_raises_the_reason_of_an_error(server: Server) -> None:
     with pytest.raises(HfHubHTTPError) as raised:
         InferenceClient(server.url).text_classification("   ")
     assert raised.value.response.status_code == 422
+
+
+@pytest.mark.parametrize(("top_k", "status"), [(1, 200), (1.0, 200), (True, 422), (1.5, 422), (0, 422), ("1", 422)])
+def test_top_k_is_a_whole_number_and_no_boolean(server: Server, top_k: object, status: int) -> None:
+    with server.client() as client:
+        assert client.post("/", json={"inputs": TEXT, "parameters": {"top_k": top_k}}).status_code == status

@@ -1,5 +1,6 @@
 """Load: many clients, a full queue, clients that hang up, SIGTERM and SIGKILL in the middle."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import numpy as np
@@ -18,14 +20,32 @@ from tests.serving.conftest import Server, StartServer
 LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 400}
 
 
-def test_1000_concurrent_requests_get_the_bits_that_predict_gives(
+def test_1000_requests_at_the_same_time_get_the_bits_that_predict_gives(
     server: Server, sentiment: SentimentClassifier, sample_texts: list[str]
 ) -> None:
-    with server.client(limits=httpx.Limits(max_connections=64)) as client, ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda text: client.post("/predict", json={"inputs": text}).json(), sample_texts))
+    """A connection for each text, all open before the first is answered."""
+    all_connected = asyncio.Barrier(len(sample_texts))
+
+    async def ask(text: str) -> list[dict[str, Any]]:
+        body = json.dumps({"inputs": text}).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await all_connected.wait()
+        head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        received = await reader.read()
+        writer.close()
+        assert received.startswith(b"HTTP/1.1 200"), received[:200]
+        answer: list[dict[str, Any]] = json.loads(received.partition(b"\r\n\r\n")[2])
+        return answer
+
+    async def ask_all() -> list[list[dict[str, Any]]]:
+        async with asyncio.timeout(100):
+            return await asyncio.gather(*map(ask, sample_texts))
+
+    answers = asyncio.run(ask_all())
     scores = [next(item["score"] for item in answer if item["label"] == "positive") for answer in answers]
     expected = sentiment.predict_proba(sample_texts)
-    assert (np.array(scores, dtype=np.float32) == expected).all()
+    assert np.array(scores, dtype=np.float32).tobytes() == expected.tobytes()
     assert [answer[0]["label"] for answer in answers] == sentiment.predict(sample_texts)
 
 

@@ -68,8 +68,8 @@ def test_info_has_the_required_fields_and_what_the_classifier_is(
     assert info["model_type"]["classifier"]["id2label"] == {"0": "negative", "1": "positive"}
     assert info["model_sha"] == sentiment.classifier.config.features.fingerprint
     required = {
-        "model_id", "model_dtype", "max_concurrent_requests", "max_input_length", "max_batch_tokens",
-        "max_client_batch_size", "auto_truncate", "tokenization_workers", "version",
+        "model_id", "served_model_name", "model_dtype", "max_concurrent_requests", "max_input_length",
+        "max_batch_tokens", "max_client_batch_size", "auto_truncate", "tokenization_workers", "version",
     }  # fmt: skip
     assert required <= set(info)
     assert info["about"]["source"] == "data/raw/sample.csv"
