@@ -12,15 +12,10 @@ from time import perf_counter
 
 import yaml
 
+from benchmarks.peak_memory import peak_memory
+
 ROWS = (100_000, 1_000_000, 2_000_000)
 ENCODED = ROWS[:2]
-# a process starts with the peak memory of the one that forked it, so a small one measures, and not this one
-MEASURED = """
-import resource, subprocess, sys
-status = subprocess.call(sys.argv[1:], stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-sys.exit(status)
-"""
 TOKENS = 8  # of each review: memory is what is looked at, and a million whole reviews would take half an hour
 
 
@@ -42,11 +37,10 @@ def stage(folder: Path, name: str, *arguments: str) -> tuple[float, float]:
     """Run a stage in `folder`; return its seconds and its peak memory in MB."""
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     started = perf_counter()
-    command = [sys.executable, "-c", MEASURED, sys.executable, "-m", f"stages.{name}", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, check=True, capture_output=True, text=True, timeout=7200
-    )
-    return perf_counter() - started, float(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", f"stages.{name}", *arguments]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    peak = peak_memory(command, folder / "peak", cwd=folder, env=environment, timeout=7200, **quiet)
+    return perf_counter() - started, peak / 1e6
 
 
 def measure(source: Path, encoder: Path) -> Iterator[dict[str, object]]:

@@ -1,18 +1,18 @@
 """`sentiment predict` as a process: memory, closed pipes, Ctrl-C."""
 
-import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.peak_memory import peak_memory
 from tests.conftest import Project
 
 COMMAND = (sys.executable, "-m", "sentiment", "predict")
@@ -40,18 +40,22 @@ def started(project: Project, *command: str, **streams: Any) -> Iterator[subproc
 def test_200_000_short_texts_within_1_2_gb(completed_template: Project, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"{word}\n" for word in ("good", "bad", "fine", "soft") * 50_000))
-    with ExitStack() as stack:
-        lines = stack.enter_context(texts.open("rb"))
-        labels = stack.enter_context((tmp_path / "labels.csv").open("wb"))
-        streams: dict[str, Any] = {"stdin": lines, "stdout": labels, "stderr": subprocess.PIPE}
-        process = stack.enter_context(started(completed_template, *COMMAND, "-", **streams))
-        assert process.stderr is not None
-        stderr = process.stderr.read().decode()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, stderr
-    assert "200,000 rows" in stderr
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    with (
+        texts.open("rb") as lines,
+        (tmp_path / "labels.csv").open("wb") as labels,
+        (tmp_path / "log").open("wb") as log,
+    ):
+        peak = peak_memory(
+            [*COMMAND, "-"],
+            tmp_path / "peak",
+            cwd=completed_template.root,
+            env=completed_template.environment(),
+            timeout=600,
+            stdin=lines,
+            stdout=labels,
+            stderr=log,
+        )
+    assert "200,000 rows" in (tmp_path / "log").read_text()
     assert peak < 1.2e9
     with (tmp_path / "labels.csv").open() as file:
         assert sum(1 for _ in file) == 200_001
