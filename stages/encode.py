@@ -60,7 +60,7 @@ def main() -> None:
         int8_min_cosine=int8_min_cosine(encoder, first["text"].to_pylist()),
     )
     write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
-    log.info("encode: %d reviews, %d-dimensional features", total, encoder.dim)
+    log.info("encode: %d reviews on %s, %d-dimensional features", total, encoder.device.type, encoder.dim)
 
 
 if __name__ == "__main__":

@@ -10,65 +10,20 @@ of its own text only: scales are by token, or by text and head, and padding adds
 Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805; Lan et al., ALBERT, 2020, https://arxiv.org/abs/1909.11942.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from threading import local
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sentiment.encoder.exact_attention import attention
 from sentiment.encoder.exact_pooling import pool
-from sentiment.encoder.families import (
-    EMBEDDING_NORM,
-    EMBEDDINGS,
-    LAYER_KEYS,
-    PROJECTION,
-    TransformerConfig,
-    layer_prefixes,
-)  # fmt: skip
+from sentiment.encoder.exact_weights import Layer, Linear, QuantizedWeights, Weights
+from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.layout import Layout
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.elementwise import gelu_
-from sentiment.numerics.integer_product import integer_product, outlier_product, product_of_12_bits
 from sentiment.numerics.layer_norm import layer_norm_
-from sentiment.numerics.products import Product
-from sentiment.numerics.quantization import MAX_DIM_BY_NORM, quantize_rows, quantize_rows_by_norm, quantize_weight
-from sentiment.numerics.sums import row_sums
-
-Weights = Mapping[str, Tensor]
-
-
-class Linear(NamedTuple):
-    """A quantized linear layer: its integers as a product, their scale by output, and its bias or None.
-
-    `quantize` makes integers and scales by row of its input.
-    """
-
-    product: Product
-    scales: Tensor
-    bias: Tensor | None
-    quantize: Callable[[Tensor, Buffers], tuple[Tensor, Tensor]]
-
-
-class Norm(NamedTuple):
-    """Weight and bias of a layer norm."""
-
-    weight: Tensor
-    bias: Tensor
-
-
-class Layer(NamedTuple):
-    """The weights of one layer; query, key and value are one product, and `query_bias` belongs to its first third."""
-
-    query_key_value: Linear
-    query_bias: Tensor
-    attention_output: Linear
-    attention_norm: Norm
-    intermediate: Linear
-    output: Linear
-    output_norm: Norm
 
 
 class ExactTransformer:
@@ -85,51 +40,10 @@ class ExactTransformer:
         self.bits = bits
         self.device = device
         self._scratch = local()  # a thread computes in memory of its own
-        self._heads = config.num_attention_heads
-
-        def on_device(name: str) -> Tensor:
-            # + 0.0: no negative zero, so that none gets into a feature, where a maximum could take either zero
-            return weights[name].to(device, torch.float32) + 0.0
-
-        def linear(weight: Tensor, bias: Tensor | None, has_outliers: bool = False, fine: bool = False) -> Linear:
-            integers, scales = quantize_weight(weight, bits)
-            if bits == 8 and has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM:
-                return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm)
-            if bits == 8 and fine:
-                return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12))
-            return Linear(integer_product(integers, bits), scales, bias, partial(quantize_rows, bits))
-
-        def named(name: str, has_outliers: bool = False, fine: bool = False) -> Linear:
-            return linear(on_device(f"{name}.weight"), on_device(f"{name}.bias"), has_outliers, fine)
-
-        def norm(name: str) -> Norm:
-            return Norm(on_device(f"{name}.weight"), on_device(f"{name}.bias"))
-
-        def layer(prefix: str) -> Layer:
-            keys = LAYER_KEYS[config.model_type].under(prefix)
-            inputs = [on_device(f"{name}.weight") for name in (keys.query, keys.key, keys.value)]
-            output = on_device(f"{keys.attention_output}.weight")
-            # The weights of a softmax add up to 1, so the bias of the values passes through it; and it does not change
-            # when a number is added to all scores of a query, which is what a bias of the keys does.
-            value_bias = matrix_vector(output, on_device(f"{keys.value}.bias"))
-            return Layer(
-                linear(torch.cat(inputs), None, has_outliers=True),
-                on_device(f"{keys.query}.bias"),
-                linear(output, on_device(f"{keys.attention_output}.bias").add_(value_bias)),
-                norm(keys.attention_norm),
-                named(keys.intermediate, has_outliers=True),
-                named(keys.output, fine=config.model_type == "bert"),
-                norm(keys.output_norm),
-            )
-
-        self._words = on_device(EMBEDDINGS["word"])
-        # a text is one segment, of type 0
-        self._positions = on_device(EMBEDDINGS["position"]) + on_device(EMBEDDINGS["token_type"])[0]
-        self._embedding_norm = norm(EMBEDDING_NORM)
-        self._projection = named(PROJECTION, has_outliers=True) if config.model_type == "albert" else None
-        prefixes = layer_prefixes(config)
-        layers = {prefix: layer(prefix) for prefix in dict.fromkeys(prefixes)}
-        self._layers = [layers[prefix] for prefix in prefixes]
+        quantized = QuantizedWeights(config, weights, bits, device)
+        self._words, self._positions, self._embedding_norm = quantized.embeddings()
+        self._projection = quantized.projection()
+        self._layers = quantized.layers()
 
     @torch.inference_mode()
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
@@ -179,7 +93,12 @@ class ExactTransformer:
         )
         query_key_value[:, :hidden].add_(layer.query_bias)
         return attention(
-            query_key_value, layout, self._heads, self.config.max_position_embeddings, self.bits, self._buffers
+            query_key_value,
+            layout,
+            self.config.num_attention_heads,
+            self.config.max_position_embeddings,
+            self.bits,
+            self._buffers,
         )
 
     def _linear(self, x: Tensor, linear: Linear, out: Tensor) -> Tensor:
@@ -188,9 +107,3 @@ class ExactTransformer:
         product = linear.product(integers, self._buffers)
         out.copy_(product.mul_(scales).mul_(linear.scales))
         return out if linear.bias is None else out.add_(linear.bias)
-
-
-def matrix_vector(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Return matrix @ vector, float32, by float64 products and sums in a fixed order."""
-    products = matrix.double().mul_(vector.double())
-    return row_sums(products, torch.empty_like(products)).squeeze(1).float()
