@@ -8,19 +8,16 @@ python -m stages.evaluate --table data/split/test.parquet --features data/encode
 import argparse
 import json
 import logging
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
 from sentiment.common.command import run_main
-from sentiment.common.errors import ParamsError
-from sentiment.common.files import atomic, write_csv, write_json, write_text
+from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
 from sentiment.evaluation.confusion import classification_report, confusion_counts
@@ -33,6 +30,8 @@ from sentiment.evaluation.metrics import (
     compute_metrics,
 )
 from sentiment.evaluation.model_card import render_model_card
+from sentiment.evaluation.predictions import write_predictions
+from sentiment.evaluation.slices import slice_values
 from sentiment.features.store import check_finite, read_features
 from sentiment.head.classifier import Classifier, ClassifierConfig
 
@@ -70,39 +69,11 @@ def evaluate(
             actual, probabilities, config.threshold, params.calibration_bins, params.n_resamples, params.seed
         ),
         "by_label": classification_report(confusion_counts(actual, predicted), config.labels),
-        "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params))),
+        "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))),
         "confusion": confusion_points(actual, predicted, config.labels),
         "calibration": list(calibration_curve(actual, probabilities, params.calibration_bins)),
         **curve_points(actual, probabilities),
     }
-
-
-def slice_values(table: pa.Table, params: Params) -> dict[str, NDArray[Any]]:
-    """Return the value of every row by slice; raises ParamsError where the table has no such column."""
-    values = {}
-    for name in params.slices:
-        if name == "length":
-            words = np.array([len(text.split()) for text in table["text"].to_pylist()])
-            values[name] = _length_bins(words, params.length_edges)
-        elif name in table.column_names:
-            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
-        else:
-            available = [column for column in table.column_names if column not in ("id", "text", "label")]
-            raise ParamsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(available)}")
-    return values
-
-
-def _slice_name(value: object) -> str:
-    """Return the name of a value; a rating of 0 is a value, an empty or missing text is none."""
-    return "(none)" if value is None or value == "" else str(value)
-
-
-def _length_bins(words: NDArray[np.int64], edges: tuple[int, ...]) -> NDArray[np.str_]:
-    """Return the bin name of each length, such as "1-20 words"."""
-    bounds = [0, *sorted(edges)]
-    names = [f"{low + 1}-{high} words" for low, high in pairwise(bounds)]
-    names.append(f"over {bounds[-1]} words")
-    return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
 
 
 def score_features(classifier: Classifier, features_file: Path, rows: int) -> NDArray[np.float32]:
@@ -141,11 +112,7 @@ def main() -> None:
     write_csv(args.metrics / "slices.csv", results.pop("slices"), columns=SLICE_COLUMNS)
     for name, rows in results.items():
         write_csv(args.metrics / "plots" / f"{name}.csv", rows)
-    predicted = (probabilities >= classifier.config.threshold).astype(np.int8)
-    columns = {"id": table["id"], "label": table["label"], "probability": probabilities, "predicted": predicted}
-    predictions = pa.table(columns, metadata={"labels": "\n".join(classifier.config.labels)})
-    with atomic(args.predictions) as partial:
-        pq.write_table(predictions, partial, compression="zstd")
+    write_predictions(args.predictions, table, probabilities, classifier.config.threshold, classifier.config.labels)
     log.info(
         "evaluate: %(rows)d test reviews, accuracy %(accuracy).4f (%(accuracy_low).4f to %(accuracy_high).4f), "
         "ROC AUC %(roc_auc).4f (%(roc_auc_low).4f to %(roc_auc_high).4f)",

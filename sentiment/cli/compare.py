@@ -3,6 +3,7 @@
     sentiment compare                        HEAD and the workspace
     sentiment compare main                   a branch and the workspace
     sentiment compare dusty-kale loamy-fits  two experiments; commits and tags work as well
+    sentiment compare tfidf                  a baseline, made by `sentiment baseline`, and the workspace
     sentiment compare main workspace --fail-if-worse
 
 Test predictions are read from the workspace, the DVC cache or the remote, and paired by review. Intervals are 95%, from
@@ -15,7 +16,8 @@ import sys
 
 from sentiment.evaluation.significance import Comparison
 from sentiment.tracking.comparison import PREDICTIONS, compare, sentence
-from sentiment.tracking.revisions import WORKSPACE, Revision
+from sentiment.tracking.resolve import resolve
+from sentiment.tracking.revisions import WORKSPACE
 
 
 def as_text(a: str, b: str, comparison: Comparison) -> str:
@@ -32,7 +34,7 @@ def as_text(a: str, b: str, comparison: Comparison) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment compare`."""
-    revision = "commit, branch, tag, experiment, or workspace (default: %(default)s)"
+    revision = "commit, branch, tag, experiment, baseline, or workspace (default: %(default)s)"
     parser.add_argument("a", metavar="A", nargs="?", default="HEAD", help=revision)
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=revision)
     parser.add_argument("--json", action="store_true", help="write JSON, in full precision")
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Compare, and write the result to standard output; 1 if B is significantly worse and --fail-if-worse is given."""
-    comparison = compare(Revision(args.a), Revision(args.b), args.predictions, args.resamples, args.seed)
+    comparison = compare(resolve(args.a), resolve(args.b), args.predictions, args.resamples, args.seed)
     result = {"a": args.a, "b": args.b, **comparison.as_dict(), "sentence": sentence(args.a, args.b, comparison)}
     text = json.dumps(result, indent=2) if args.json else as_text(args.a, args.b, comparison)
     sys.stdout.write(f"{text}\n")

@@ -3,6 +3,7 @@
     sentiment report               the workspace
     sentiment report main          a branch and the workspace
     sentiment report main lr-3     two revisions: commits, branches, tags or experiments
+    sentiment report tfidf         a baseline, made by `sentiment baseline`, and the workspace
 
 It opens without a network. It contains review text where the workspace has it: share it as you would share the data.
 """
@@ -22,7 +23,9 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment report`."""
-    parser.add_argument("a", metavar="A", nargs="?", help="commit, branch, tag or experiment (default: only B)")
+    parser.add_argument(
+        "a", metavar="A", nargs="?", help="commit, branch, tag, experiment or baseline (default: only B)"
+    )
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help="the same (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
 

@@ -1,4 +1,4 @@
-"""Collects what the report shows of one or two revisions: ReportData."""
+"""Collects what the report shows of one or two revisions or baselines: ReportData."""
 
 import csv
 import io
@@ -25,6 +25,7 @@ from sentiment.report.misclassified import (
 )
 from sentiment.report.plots import Plot, plots
 from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
+from sentiment.tracking.resolve import BaselineRevision, resolve
 from sentiment.tracking.revisions import Revision
 
 ALL_METRICS_FILE = "data/evaluate/metrics.json"
@@ -46,7 +47,8 @@ class RevisionResults:
         metrics: of the test reviews, with their intervals.
         slices: rows, accuracy and interval by (slice, value).
         n_reviews: by split.
-        kept_epoch: number of the epoch that was kept, from 0; its validation loss is `val_loss`.
+        kept_epoch: number of the epoch that was kept, from 0; None for a baseline, which has no epochs.
+        val_loss: validation loss of that epoch.
         params: every value by its full name (`train.epochs`).
     """
 
@@ -54,8 +56,8 @@ class RevisionResults:
     metrics: Mapping[str, float]
     slices: Slices
     n_reviews: Mapping[str, int]
-    kept_epoch: int
-    val_loss: float
+    kept_epoch: int | None
+    val_loss: float | None
     params: Params
 
 
@@ -91,7 +93,7 @@ def collect(names: Sequence[str]) -> ReportData:
     Raises:
         InputError: a revision, or one of its files, is not available.
     """
-    revisions = [Revision(name) for name in names]
+    revisions = [resolve(name) for name in names]
     results = [_results(revision) for revision in revisions]
     predictions = {revision.name: read_predictions(revision, PREDICTIONS) for revision in revisions}
     comparison, verdict = _comparison(revisions)
@@ -99,6 +101,7 @@ def collect(names: Sequence[str]) -> ReportData:
     misclassified = _misclassified(predictions, paired=comparison is not None)
     labels = label_names(predictions[names[0]], f"{PREDICTIONS} of {names[0]}")
     thresholds = {one.name: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
+    kept_epochs = {one.name: one.kept_epoch for one in results if one.kept_epoch is not None}
     return ReportData(
         revisions=results,
         comparison=comparison,
@@ -106,7 +109,7 @@ def collect(names: Sequence[str]) -> ReportData:
         experiments=rows,
         changed=changed_params(rows),
         plots=[
-            *plots(names, {one.name: one.kept_epoch for one in results}),
+            *plots(list(kept_epochs), kept_epochs),
             probability_histogram(predictions, labels),
             threshold_curve(predictions, thresholds),
         ],
@@ -117,15 +120,16 @@ def collect(names: Sequence[str]) -> ReportData:
 
 def _results(revision: Revision) -> RevisionResults:
     split = json.loads(revision.read(SPLIT_FILE))
-    best = json.loads(revision.read(TRAINING_FILE))["best"]
+    is_baseline = isinstance(revision, BaselineRevision)
+    best = None if is_baseline else json.loads(revision.read(TRAINING_FILE))["best"]
     metrics = json.loads(revision.read(ALL_METRICS_FILE))
     return RevisionResults(
         name=revision.name,
         metrics={name: value for name, value in metrics.items() if name != "by_label"},
         slices=_slices(revision.read(SLICES_FILE).decode()),
         n_reviews={name: int(values["rows"]) for name, values in split.items()},
-        kept_epoch=int(best["epoch"]),
-        val_loss=float(best["val_loss"]),
+        kept_epoch=int(best["epoch"]) if best else None,
+        val_loss=float(best["val_loss"]) if best else None,
         params=flat_params(yaml.safe_load(revision.read(PARAMS_FILE))),
     )
 

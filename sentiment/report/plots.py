@@ -30,12 +30,14 @@ def plots(revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> list[Plot
     """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for two revisions.
 
     Args:
-        revisions: names of one or two revisions.
+        revisions: names of one or two revisions; none where only baselines are shown, whose curves DVC does not have.
         kept_epochs: by revision; marked in charts by epoch.
 
     Raises:
         InputError: DVC fails, or a plot lacks the data of a revision.
     """
+    if not revisions:
+        return []
     output = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
@@ -45,7 +47,8 @@ def plots(revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> list[Plot
 def _plot(spec: dict[str, Any], revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> Plot:
     """Move the title out of the chart, where the page can wrap it, and sort the points by revision."""
     title = spec.pop("title")["text"]
-    spec["data"]["values"].sort(key=lambda point: revisions.index(point["rev"]))
+    points = [point for point in spec["data"]["values"] if point["rev"] in revisions]  # `diff A` adds the workspace
+    spec["data"]["values"] = sorted(points, key=lambda point: revisions.index(point["rev"]))
     axes = [_axis(spec, axis) for axis in ("y", "x")]
     if axes[1] == "epoch":
         _mark_epochs(spec, kept_epochs)

@@ -1,4 +1,4 @@
-"""Compares the test predictions of two revisions: commits, branches, tags, experiments or the workspace.
+"""Compares the test predictions of two revisions: commits, branches, tags, experiments, the workspace or baselines.
 
 compare(Revision("HEAD"), Revision("workspace"), PREDICTIONS, n_resamples=10_000, seed=0)
 """
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired
+from sentiment.tracking.resolve import BaselineRevision
 from sentiment.tracking.revisions import Revision
 
 PREDICTIONS = "data/evaluate/predictions.parquet"
 COLUMNS = ("id", "label", "probability", "predicted")
+ADVICE = "compare only experiments with equal data and equal prepare and split params"
+BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"
 
 
 def compare(a: Revision, b: Revision, predictions: str, n_resamples: int, seed: int) -> Comparison:
@@ -26,7 +29,8 @@ def compare(a: Revision, b: Revision, predictions: str, n_resamples: int, seed: 
         InputError: the predictions are not available, or are of different test reviews.
     """
     table_a, table_b = read_predictions(a, predictions), read_predictions(b, predictions)
-    labels = paired_labels(a.name, table_a, b.name, table_b)
+    is_baseline = isinstance(a, BaselineRevision) or isinstance(b, BaselineRevision)
+    labels = paired_labels(a.name, table_a, b.name, table_b, BASELINE_ADVICE if is_baseline else ADVICE)
     return compare_paired(labels, _predictions(table_a), _predictions(table_b), n_resamples, seed)
 
 
@@ -43,13 +47,12 @@ def read_predictions(revision: Revision, path: str) -> pa.Table:
     return table.select(COLUMNS).sort_by("id")
 
 
-def paired_labels(a: str, table_a: pa.Table, b: str, table_b: pa.Table) -> NDArray[np.int8]:
+def paired_labels(a: str, table_a: pa.Table, b: str, table_b: pa.Table, advice: str = ADVICE) -> NDArray[np.int8]:
     """Return the labels that both tables share, shape (n_samples,).
 
     Raises:
         InputError: the tables have different reviews, or different labels.
     """
-    advice = "compare only experiments with equal data and equal prepare and split params"
     only_a, only_b = (
         pc.sum(pc.invert(pc.is_in(one["id"], other["id"].combine_chunks())), min_count=0).as_py()
         for one, other in ((table_a, table_b), (table_b, table_a))

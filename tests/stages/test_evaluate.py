@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS
-from stages.evaluate import Params, slice_values
+from sentiment.evaluation.slices import slice_values
 from tests.conftest import Project
 
 Written = tuple[Project, NDArray[np.int8], NDArray[np.float32]]
@@ -69,8 +69,8 @@ def test_predictions_name_every_test_review(written: Written) -> None:
 
 
 def test_a_rating_of_zero_is_a_slice_and_a_missing_value_is_none() -> None:
-    params = Params(slices=("rating", "Department Name"), length_edges=(), calibration_bins=1, n_resamples=100, seed=0)
-    values = slice_values(pa.table({"rating": [0, 5], "Department Name": ["", "Tops"]}), params)
+    table = pa.table({"rating": [0, 5], "Department Name": ["", "Tops"]})
+    values = slice_values(table, ("rating", "Department Name"), ())
     assert [list(names) for names in values.values()] == [["0", "5"], ["(none)", "Tops"]]
 
 

@@ -1,0 +1,1 @@
+"""Baselines that a classifier should beat: TF-IDF with logistic regression, and the majority class."""

@@ -1,0 +1,79 @@
+"""The folder of a baseline: files of the same form as those of the pipeline, so that commands read both alike.
+
+data/baseline/tfidf/predictions.parquet and the other files of FILES
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+
+from sentiment.common.files import write_csv, write_json, write_text
+from sentiment.common.params import StageParams
+from sentiment.evaluation.confusion import classification_report, confusion_counts
+from sentiment.evaluation.metrics import SLICE_COLUMNS, accuracy_by_slice, compute_metrics
+from sentiment.evaluation.predictions import write_predictions
+from sentiment.evaluation.slices import slice_values
+
+BASELINES_FOLDER = Path("data/baseline")
+TFIDF, MAJORITY = "tfidf", "majority"
+BASELINES = {TFIDF: "TF-IDF, logistic regression", MAJORITY: "the majority class"}  # name: what it is
+FILES = {  # what the pipeline calls a file: its name in the folder
+    "data/evaluate/predictions.parquet": "predictions.parquet",
+    "data/evaluate/metrics.json": "metrics.json",
+    "metrics/slices.csv": "slices.csv",
+    "metrics/split.json": "split.json",
+    "params.yaml": "params.yaml",
+}
+THRESHOLD = 0.5  # a probability of at least this is positive
+LABELS = ("negative", "positive")
+
+
+class EvaluationParams(StageParams):
+    """What a baseline takes from section `evaluate` of params.yaml; the stage checks the other keys."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    slices: tuple[str, ...]
+    length_edges: tuple[int, ...]
+    calibration_bins: int = Field(ge=1, le=1000)
+    n_resamples: int = Field(ge=100)
+    seed: int = Field(ge=0)
+
+
+def write_baseline(
+    folder: Path,
+    test: pa.Table,
+    probabilities: NDArray[np.float32],
+    params: EvaluationParams,
+    recorded_params: Mapping[str, Any],
+    n_reviews: Mapping[str, int],
+) -> dict[str, float]:
+    """Score the probabilities of a test table and write the files of `FILES`; return the metrics.
+
+    Args:
+        test: with columns id, label, text and the slices, one row per review.
+        probabilities: of "positive", shape (n_samples,).
+        recorded_params: sections that the report shows as the baseline's params.
+        n_reviews: by split.
+    """
+    labels = test["label"].to_numpy()
+    predicted = (probabilities >= THRESHOLD).astype(np.int8)
+    metrics = compute_metrics(
+        labels, probabilities, THRESHOLD, params.calibration_bins, params.n_resamples, params.seed
+    )
+    by_label = classification_report(confusion_counts(labels, predicted), LABELS)
+    slices = accuracy_by_slice(labels == predicted, slice_values(test, params.slices, params.length_edges))
+    write_json(folder / "metrics.json", {**metrics, "by_label": by_label})
+    write_csv(folder / "slices.csv", list(slices), columns=SLICE_COLUMNS)
+    write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
+    write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
+    write_predictions(
+        folder / "predictions.parquet", test, probabilities, THRESHOLD, LABELS
+    )  # last: marks a full folder
+    return metrics

@@ -1,0 +1,138 @@
+"""`sentiment baseline` on a real project: what it writes, and that `compare` and `report` read it like a revision."""
+
+import html
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+
+from tests.conftest import Project
+
+FILES = ["metrics.json", "params.yaml", "predictions.parquet", "slices.csv", "split.json"]
+
+
+def sentiment(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return project.run(sys.executable, "-m", "sentiment", *arguments, check=check)
+
+
+def bytes_of(project: Project) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (project.root / "data/baseline").rglob("*") if path.is_file()}
+
+
+def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those_of_scikit_learn(
+    completed_project: Project,
+) -> None:
+    shown = sentiment(completed_project, "baseline", "--grid", "0.1", "1", "10").stdout
+    splits = {name: pd.read_parquet(completed_project.root / f"data/split/{name}.parquet") for name in ("train", "val")}
+    test = pd.read_parquet(completed_project.root / "data/split/test.parquet")
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    x, y = vectorizer.fit_transform(splits["train"]["text"]), splits["train"]["label"]
+    models = {c: LogisticRegression(C=c, solver="liblinear").fit(x, y) for c in (0.1, 1.0, 10.0)}
+    losses = {
+        c: log_loss(splits["val"]["label"], model.predict_proba(vectorizer.transform(splits["val"]["text"]))[:, 1])
+        for c, model in models.items()
+    }
+    rows = {
+        float(row[0]): row for row in re.findall(r"^ +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)( +kept)?$", shown, re.M)
+    }
+    assert {c: float(row[3]) for c, row in rows.items()} == {c: round(loss, 4) for c, loss in losses.items()}
+    kept = min(losses, key=lambda c: losses[c])
+    assert [c for c, row in rows.items() if row[4]] == [kept]
+    expected = models[kept].predict_proba(vectorizer.transform(test["text"]))[:, 1]
+    predictions = pd.read_parquet(completed_project.root / "data/baseline/tfidf/predictions.parquet")
+    assert predictions["id"].tolist() == test["id"].tolist()
+    assert predictions["probability"].to_numpy() == pytest.approx(expected, abs=1e-6)
+    metrics = json.loads((completed_project.root / "data/baseline/tfidf/metrics.json").read_text())
+    assert metrics["roc_auc"] == pytest.approx(roc_auc_score(test["label"], expected))
+    assert metrics["roc_auc_low"] < metrics["roc_auc"] < metrics["roc_auc_high"]
+
+
+def test_both_folders_are_complete_the_same_each_time_and_ignored_by_git(completed_project: Project) -> None:
+    sentiment(completed_project, "baseline")
+    first = bytes_of(completed_project)
+    assert sorted(path.name for path in first) == sorted(2 * FILES)
+    sentiment(completed_project, "baseline")
+    assert bytes_of(completed_project) == first
+    assert completed_project.run("git", "status", "--porcelain").stdout == ""
+    majority = json.loads((completed_project.root / "data/baseline/majority/metrics.json").read_text())
+    pipeline = json.loads((completed_project.root / "metrics/evaluate.json").read_text())
+    assert majority["accuracy"] == pipeline["majority_accuracy"]
+    assert majority["roc_auc"] == 0.5
+
+
+def test_compare_reads_a_baseline_like_a_revision(completed_project: Project) -> None:
+    refusal = sentiment(completed_project, "compare", "tfidf", check=False)
+    assert refusal.stderr == "error: data/baseline/tfidf: no such folder; run `sentiment baseline`\n"
+    sentiment(completed_project, "baseline")
+    comparison = json.loads(sentiment(completed_project, "compare", "tfidf", "workspace", "--json").stdout)
+    for side, path in (("a", "data/baseline/tfidf/metrics.json"), ("b", "data/evaluate/metrics.json")):
+        metrics = json.loads((completed_project.root / path).read_text())
+        assert comparison["metrics"]["accuracy"][side] == pytest.approx(metrics["accuracy"])
+    better = sentiment(completed_project, "compare", "majority", "tfidf").stdout
+    assert better.splitlines()[-1].startswith("tfidf is better than majority: accuracy +")
+
+
+def test_a_git_reference_of_the_same_name_is_refused(completed_project: Project) -> None:
+    sentiment(completed_project, "baseline")
+    completed_project.run("git", "branch", "tfidf")
+    refusal = sentiment(completed_project, "compare", "tfidf", check=False)
+    assert refusal.returncode == 1
+    assert refusal.stderr == (
+        "error: tfidf names a baseline (data/baseline/tfidf) and a branch, tag or experiment; "
+        "give the commit of the latter, or delete data/baseline/tfidf\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_baseline_of_another_split_is_refused(completed_project: Project) -> None:
+    sentiment(completed_project, "baseline")
+    completed_project.set_params(split={"salt": "another"})
+    completed_project.run("dvc", "repro", "-q")
+    refusal = sentiment(completed_project, "compare", "tfidf", check=False)
+    assert refusal.returncode == 1
+    assert refusal.stderr.startswith("error: tfidf and workspace were tested on different reviews (tfidf has 196, ")
+    assert refusal.stderr.endswith("; the baseline was made from another split: run `sentiment baseline` again\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--grid", "0"], "--grid 0: expected a number above 0"),
+        (["--split", "data/none"], "data/none/train.parquet: no such file; run `dvc repro` or `dvc pull`"),
+    ],
+)
+def test_wrong_arguments_are_one_line(completed_project: Project, arguments: list[str], message: str) -> None:
+    refusal = sentiment(completed_project, "baseline", *arguments, check=False)
+    assert (refusal.returncode, refusal.stderr) == (1, f"error: {message}\n")
+
+
+@pytest.mark.slow
+def test_the_report_shows_a_baseline_beside_the_workspace(completed_project: Project) -> None:
+    sentiment(completed_project, "baseline")
+    sentiment(completed_project, "report", "tfidf")
+    page = html.unescape((completed_project.root / "report.html").read_text())
+    comparison = json.loads(sentiment(completed_project, "compare", "tfidf", "--json").stdout)
+    assert comparison["sentence"] in page
+    assert "Wrong in workspace, correct in tfidf" in page
+    settings = yaml.safe_load((completed_project.root / "data/baseline/tfidf/params.yaml").read_text())["tfidf"]
+    assert f"<code>tfidf.C</code></th><td>{settings['C']}</td>" in page
+    assert page.count('data-title="ROC curve') == 1  # DVC draws those of revisions
+
+
+@pytest.mark.slow
+def test_the_report_of_one_commit_has_the_curves_of_that_commit_alone(completed_project: Project) -> None:
+    """`dvc plots diff HEAD` adds the workspace, which made `sentiment report HEAD HEAD` fail."""
+    completed_project.run("dvc", "exp", "run", "-S", "train.threshold=0.97")
+    sentiment(completed_project, "report", "HEAD", "HEAD")
+    page = (completed_project.root / "report.html").read_text()
+    specs = [json.loads(spec) for spec in re.findall(r'class="spec"[^>]*>(.*?)</script>', page)]
+    revisions = {point["rev"] for spec in specs for point in spec["data"]["values"]}
+    assert revisions == {"HEAD"}
