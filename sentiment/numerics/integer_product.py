@@ -43,6 +43,7 @@ def outlier_product(weight: Tensor) -> Product:
         return lambda x, buffers: torch.mm(x, columns, out=buffers.get("product", (len(x), len(weight))))
     by_input = weight.to(torch.int8).t().contiguous()  # (n_inputs, n_outputs)
     n_inputs, n_outputs = by_input.shape
+    by_columns = weight.device.type == "cuda"  # cuBLAS reads the weights of an int8 product column by column
 
     def native(x: Tensor, buffers: Buffers) -> Tensor:
         largest = torch.abs(x, out=buffers.get("sizes", tuple(x.shape))).amax(0)
@@ -50,7 +51,10 @@ def outlier_product(weight: Tensor) -> Product:
         outliers = [(largest > 127 * (n + 1)).nonzero().squeeze(1) for n in range(n_rests)]
         n_extra = sum(map(len, outliers))
         width = n_inputs + -(-n_extra // MULTIPLE) * MULTIPLE
-        weights = buffers.get("weights", (width, n_outputs), torch.int8)
+        shape = (n_outputs, width) if by_columns else (width, n_outputs)
+        weights = buffers.get("weights", shape, torch.int8)
+        if by_columns:
+            weights = weights.t()
         operand = buffers.get("operand", (len(x), width), torch.int8)
         weights[:n_inputs].copy_(by_input)
         start = n_inputs
