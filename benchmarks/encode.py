@@ -20,7 +20,7 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig, Precision
 from sentiment.numerics.backend import VARIABLE, backend
 
-BUNDLED = Path("models/encoder")
+BUNDLED = Path("models/encoders/bundled")
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
@@ -38,9 +38,7 @@ def base_shape(folder: Path) -> Path:
 
 def load(folder: Path, max_length: int, device: str, precision: Precision = "float32") -> FrozenEncoder:
     """Load an encoder of this project with mean pooling."""
-    config = EncoderConfig(
-        encoder=str(folder), revision=None, max_length=max_length, pooling="mean", precision=precision
-    )
+    config = EncoderConfig(encoder=str(folder), max_length=max_length, pooling="mean", precision=precision)
     return FrozenEncoder.load(config, device)
 
 

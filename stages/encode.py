@@ -1,6 +1,6 @@
 """Split tables in; one feature vector per review out, from the frozen encoder.
 
-    python -m stages.encode --split data/split --output data/encode
+    python -m stages.encode --split data/split --encoder models/encoder --output data/encode
 
 The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in chunks and sorted by length
 within a chunk; vectors are written in the order of the reviews, so memory does not grow with their number.
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--split", type=Path, required=True, help="the folder of train, val and test tables")
+    parser.add_argument("--encoder", type=Path, required=True, help="the folder of the encoder")
     parser.add_argument("--output", type=Path, required=True, help="the folder of feature files to write")
     args = parser.parse_args()
 
@@ -46,14 +47,15 @@ def main() -> None:
     params = load_params(args.params, "encode", EncodeParams)
     tables = {name: args.split / f"{name}.parquet" for name in SPLITS}
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
-    encoder = FrozenEncoder.load(params.encoder_config(), params.device)
+    config = params.encoder_config(args.encoder)
+    encoder = FrozenEncoder.load(config, params.device)
     with tqdm(desc=f"encode on {encoder.device.type}", total=total, unit=" reviews", disable=None) as bar:
         for name, path in tables.items():
             encode(path, encoder, args.output / f"{name}.npy", bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
     first = next(batches(tables["train"], ["text"], N_TEXTS))
     metadata = FeatureMetadata(
-        config=params.encoder_config(),
+        config=config,
         fingerprint=encoder.fingerprint,
         dim=encoder.dim,
         text_columns=tuple(columns),

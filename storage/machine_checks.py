@@ -10,6 +10,9 @@ from huggingface_hub import try_to_load_from_cache
 
 from sentiment.common.errors import PipelineError
 from sentiment.common.params import load_params
+from sentiment.features.encoder_files import check_weights
+from sentiment.finetuning.settings import FinetuneParams
+from sentiment.finetuning.source import read_pointer
 from storage.check_result import CheckResult, Status, run_check
 from storage.outputs import dvc_cache
 
@@ -83,18 +86,13 @@ def integer_product(params: Path) -> tuple[Status, str]:
 
 def encoder(params: Path) -> tuple[Status, str]:
     """Say whether the encoder is on this machine, or would be downloaded."""
-    from sentiment.encoder.loading import check_weights
-    from sentiment.features.config import EncodeParams
-
-    config = load_params(params, "encode", EncodeParams)
-    folder = Path(config.encoder)
-    if folder.is_dir():
+    folder = Path(load_params(params, "finetune", FinetuneParams).encoder)
+    if not folder.is_dir():
+        raise MachineError(f"{folder}: no such folder; `git checkout -- {folder}`, or set finetune.encoder to another")
+    pointer = read_pointer(folder)
+    if pointer is None:
         check_weights(folder)
-        return "ok", config.encoder
-    if config.revision is None:
-        raise MachineError(
-            f"{config.encoder}: no such folder; `git checkout -- {config.encoder}`, or set encode.revision"
-        )
-    if isinstance(try_to_load_from_cache(config.encoder, "config.json", revision=config.revision), str):
-        return "ok", f"{config.encoder} at {config.revision}, downloaded"
-    return "note", f"{config.encoder} at {config.revision} is downloaded when encode runs"
+        return "ok", str(folder)
+    if isinstance(try_to_load_from_cache(pointer.id, "config.json", revision=pointer.commit), str):
+        return "ok", f"{folder}: {pointer.id} at {pointer.commit}, downloaded"
+    return "note", f"{folder}: {pointer.id} at {pointer.commit} is downloaded when finetune runs"

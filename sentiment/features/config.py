@@ -1,5 +1,6 @@
 """What decides a feature vector: the encoder, and how texts go into it. Imports no torch."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +16,7 @@ class EncoderConfig(StageParams):
     """The settings of an encoder that change its output.
 
     Attributes:
-        encoder: a local folder, or a Hugging Face id.
+        encoder: the encoder's folder; a classifier of version 1.0 may name a Hugging Face id.
         revision: the commit of a Hugging Face id; null for a folder.
         max_length: tokens kept of each text, special tokens included.
         pooling: how token vectors become one vector.
@@ -25,7 +26,7 @@ class EncoderConfig(StageParams):
     """
 
     encoder: str = Field(min_length=1)
-    revision: str | None
+    revision: str | None = None
     max_length: int = Field(ge=3, le=8192)
     pooling: Pooling
     precision: Precision
@@ -50,11 +51,14 @@ class FeatureMetadata(StageParams):
     int8_min_cosine: float | None = None
 
 
-class EncodeParams(EncoderConfig):
-    """Section `encode` of params.yaml: the encoder's settings, and the device that it runs on."""
+class EncodeParams(StageParams):
+    """Section `encode` of params.yaml: settings as in EncoderConfig, and the device that the encoder runs on."""
 
+    max_length: int = Field(ge=3, le=8192)
+    pooling: Pooling
+    precision: Precision
     device: Device
 
-    def encoder_config(self) -> EncoderConfig:
-        """Return what decides the vectors, without the device."""
-        return EncoderConfig(**self.model_dump(exclude={"device"}))
+    def encoder_config(self, encoder: Path) -> EncoderConfig:
+        """Return what decides the vectors of the encoder in a folder, without the device."""
+        return EncoderConfig(encoder=encoder.as_posix(), **self.model_dump(exclude={"device"}))

@@ -1,6 +1,5 @@
 """The trained head as an artifact: a folder with head.safetensors and config.json, nothing pickled."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -12,19 +11,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from sentiment.common.errors import ClassifierError
-from sentiment.common.files import atomic, write_text
+from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
 from sentiment.features.config import FeatureMetadata
+from sentiment.features.encoder_files import copy_files
 from sentiment.head.mlp import Layers, forward, round_weights
 from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.array_functions import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
 ENCODER = "encoder"  # folder in the classifier's with a copy of a local encoder
-ENCODER_FILES = (  # config, weights and tokenizer of any encoder that transformers loads
-    *("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "special_tokens_map.json"),
-    *("vocab*", "merges.txt", "spiece.model", "*.spm"),
-)
 
 
 class ClassifierConfig(StageParams):
@@ -103,14 +99,11 @@ class Classifier:
 
 
 def copy_encoder(encoder: str, classifier: Path) -> None:
-    """Copy a local encoder's config, weights and tokenizer into the classifier's folder, so that it works elsewhere.
+    """Copy an encoder's config, weights and tokenizer into the classifier's folder, so that it works elsewhere.
 
-    An encoder on the Hugging Face Hub is not copied: its id and commit are in the classifier's config.
+    Features of version 1.0 may name an encoder on the Hugging Face Hub, which is not copied.
     """
-    target = classifier / ENCODER
-    shutil.rmtree(target, ignore_errors=True)
-    source = Path(encoder)
-    if source.is_dir():
-        for path in sorted({path for pattern in ENCODER_FILES for path in source.glob(pattern)}):
-            with atomic(target / path.name) as partial:
-                shutil.copyfile(path, partial)
+    if not Path(encoder).is_dir():
+        return
+    with atomic_folder(classifier / ENCODER) as partial:
+        copy_files(Path(encoder), partial)

@@ -64,9 +64,7 @@ def test_a_wrong_key_is_refused_by_its_full_name(tmp_path: Path, keys: dict[str,
 
 def test_an_unknown_choice_is_refused_with_the_choices(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(
-        "encode: {encoder: e, revision: null, max_length: 20, pooling: sum, precision: auto, device: auto}", "utf-8"
-    )
+    path.write_text("encode: {max_length: 20, pooling: sum, precision: auto, device: auto}", "utf-8")
     with pytest.raises(ParamsError, match=r"encode\.pooling is 'sum', expected 'cls', 'mean', 'max' or 'mean\+max'"):
         load_params(path, "encode", EncodeParams)
 

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
 ]
 
-BUNDLED = ROOT / "models" / "encoder"
+BUNDLED = ROOT / "models" / "encoders" / "bundled"
 EXACT: list[Precision] = ["int8", "int16"]
 
 
@@ -57,7 +57,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def encode(folder: Path, precision: Precision, device: str, texts: list[str]) -> NDArray[np.float32]:
-    config = EncoderConfig(encoder=str(folder), revision=None, max_length=128, pooling="mean+max", precision=precision)
+    config = EncoderConfig(encoder=str(folder), max_length=128, pooling="mean+max", precision=precision)
     return FrozenEncoder.load(config, device).encode(texts)
 
 

@@ -24,7 +24,7 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig, Pooling, Precision
 from tests.conftest import ROOT
 
-BUNDLED = ROOT / "models" / "encoder"
+BUNDLED = ROOT / "models" / "encoders" / "bundled"
 SMALL: dict[str, Any] = {
     "vocab_size": 6_078, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
 }  # fmt: skip
@@ -73,7 +73,7 @@ def texts() -> list[str]:
 
 
 def config(encoder: Path, precision: Precision, pooling: Pooling = "mean+max") -> EncoderConfig:
-    return EncoderConfig(encoder=str(encoder), revision=None, max_length=128, pooling=pooling, precision=precision)
+    return EncoderConfig(encoder=str(encoder), max_length=128, pooling=pooling, precision=precision)
 
 
 def load(encoder: Path, precision: Precision, pooling: Pooling = "mean+max") -> FrozenEncoder:

@@ -18,7 +18,7 @@ from sentiment.encoder.loading import load_with_transformers
 from sentiment.features.config import EncoderConfig, Pooling, Precision
 from tests.conftest import ROOT
 
-BUNDLED = ROOT / "models" / "encoder"
+BUNDLED = ROOT / "models" / "encoders" / "bundled"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely", "I hate it!"]
 SMALL: dict[str, Any] = {
     "vocab_size": 30_000, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 4,
@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 
 
 def spec(folder: Path, pooling: Pooling = "mean", precision: Precision = "float32") -> EncoderConfig:
-    return EncoderConfig(encoder=str(folder), revision=None, max_length=32, pooling=pooling, precision=precision)
+    return EncoderConfig(encoder=str(folder), max_length=32, pooling=pooling, precision=precision)
 
 
 def saved(model: PreTrainedModel, folder: Path) -> Path:

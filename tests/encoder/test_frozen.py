@@ -27,7 +27,7 @@ from sentiment.encoder.pooling import pool
 from sentiment.encoder.transformers import TransformersEncoder
 from sentiment.features.config import EncoderConfig
 
-BUNDLED = Path(__file__).parents[2] / "models" / "encoder"
+BUNDLED = Path(__file__).parents[2] / "models" / "encoders" / "bundled"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]
 SMALL: dict[str, Any] = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
@@ -200,8 +200,8 @@ def test_an_unknown_encoder() -> None:
     assert "could not be loaded" in refusal("nobody/nothing", revision="0" * 40)
 
 
-def test_a_hub_encoder_must_be_pinned() -> None:
-    assert "set encode.revision" in refusal("albert/albert-base-v1")
+def test_an_encoder_that_is_no_folder() -> None:
+    assert "is no folder; expected one that the stage finetune writes" in refusal("albert/albert-base-v1")
 
 
 def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:

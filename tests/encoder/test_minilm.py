@@ -51,7 +51,7 @@ def texts(reviews_csv: Path) -> list[str]:
 
 
 def config(folder: Path, precision: Precision) -> EncoderConfig:
-    return EncoderConfig(encoder=str(folder), revision=None, max_length=128, pooling="mean", precision=precision)
+    return EncoderConfig(encoder=str(folder), max_length=128, pooling="mean", precision=precision)
 
 
 def encode(folder: Path, precision: Precision, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 def test_an_encoder_with_its_own_code_is_refused_in_one_line(tmp_path: Path) -> None:
     encoder = tmp_path / "encoder"
-    shutil.copytree(ROOT / "models" / "encoder", encoder)
+    shutil.copytree(ROOT / "models" / "encoders" / "bundled", encoder)
     config = json.loads((encoder / "config.json").read_text())
     config |= {"model_type": "other", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
     (encoder / "config.json").write_text(json.dumps(config))
@@ -21,7 +21,7 @@ import sys
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig
-config = EncoderConfig(encoder=sys.argv[1], revision=None, max_length=16, pooling="mean", precision="float32")
+config = EncoderConfig(encoder=sys.argv[1], max_length=16, pooling="mean", precision="float32")
 try:
     FrozenEncoder.load(config, "cpu")
 except EncoderError as error:

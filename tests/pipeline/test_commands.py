@@ -8,7 +8,7 @@ import yaml
 
 from tests.conftest import Project
 
-STAGES = ["prepare", "split", "encode", "train", "evaluate"]
+STAGES = ["prepare", "split", "finetune", "encode", "train", "evaluate"]
 
 
 def stages_run(output: str) -> list[str]:
@@ -60,7 +60,8 @@ def test_the_threshold_does_not_run_the_encoder(completed_project: Project) -> N
         ("train", "epoch", 3, "train", "train.epoch is unknown"),
         ("train", "epochs", "many", "train", "train.epochs is 'many', expected a valid integer"),
         ("split", "val", 1.5, "split", "split.val is 1.5, expected less than 1"),
-        ("encode", "encoder", "models/none", "encode", "encode.encoder 'models/none' is not a local folder"),
+        ("finetune", "encoder", "models/encoders", "finetune", "models/encoders/config.json: no such file"),
+        ("finetune", "encoder", "models/none", "finetune", "No such file or directory: "),
         ("evaluate", "slices", ["Size"], "evaluate", "evaluate.slices: no column 'Size'; expected length, rating"),
     ],
 )
@@ -91,7 +92,7 @@ def test_a_missing_key_is_named(completed_project: Project) -> None:
 
 
 def test_training_changes_no_weight_of_the_encoder(completed_project: Project) -> None:
-    assert not completed_project.run("git", "status", "--porcelain", "models/encoder").stdout
+    assert not completed_project.run("git", "status", "--porcelain", "models/encoders").stdout
     features = json.loads((completed_project.root / "data/encode/config.json").read_text())
     classifier = json.loads((completed_project.root / "models/classifier/config.json").read_text())
     assert classifier["features"] == features

@@ -13,6 +13,7 @@ SLOW = {"torch", "transformers", "sklearn", "dvc", "boto3", "pandera", "dvclive"
 USED = {
     "prepare": {"pandera"},
     "split": set(),
+    "finetune": set(),
     "encode": {"torch"},
     "train": {"dvclive", "dvc"},  # the first imports the second
     "evaluate": set(),

@@ -19,9 +19,9 @@ from stages import encode
 from tests.conftest import ROOT
 
 PARAMS: dict[str, Any] = {
-    "encoder": str(ROOT / "models" / "encoder"), "revision": None, "max_length": 16,
-    "pooling": "mean", "precision": "auto", "device": "cpu",
+    "max_length": 16, "pooling": "mean", "precision": "auto", "device": "cpu",
 }  # fmt: skip
+BUNDLED = ROOT / "models" / "encoders" / "bundled"
 SCHEMA = table_schema([], ["Title", "Body"])
 TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number in range(50)] for part in SPLITS}
 
@@ -35,7 +35,7 @@ def encoded(tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.Mon
         with table_writer(tmp_path / "split" / f"{part}.parquet", SCHEMA) as writer:
             writer.write(pa.RecordBatch.from_pylist(rows, SCHEMA))
 
-    def call(**params: object) -> object:
+    def call(encoder: Path | str = BUNDLED, **params: object) -> object:
         (tmp_path / "params.yaml").write_text(yaml.safe_dump({"encode": {**PARAMS, **params}}))
         return command(
             encode.main,
@@ -43,6 +43,8 @@ def encoded(tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.Mon
             tmp_path / "params.yaml",
             "--split",
             tmp_path / "split",
+            "--encoder",
+            encoder,
             "--output",
             tmp_path / "out",
         )
@@ -53,7 +55,7 @@ def encoded(tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.Mon
 def test_every_row_holds_the_vector_of_its_own_text(encoded: Callable[..., Any], tmp_path: Path) -> None:
     assert encoded().status == 0
     spec = {key: value for key, value in PARAMS.items() if key != "device"}
-    encoder = FrozenEncoder.load(EncoderConfig(**spec), "cpu")
+    encoder = FrozenEncoder.load(EncoderConfig(encoder=str(BUNDLED), **spec), "cpu")
     for part, texts in TEXTS.items():
         features = np.load(tmp_path / "out" / f"{part}.npy")
         assert features.shape == (50, encoder.dim)
@@ -81,5 +83,5 @@ def test_two_runs_give_the_same_bytes(encoded: Callable[..., Any], tmp_path: Pat
 def test_a_missing_encoder_is_one_line(encoded: Callable[..., Any], tmp_path: Path) -> None:
     outcome = encoded(encoder="models/nowhere")
     assert outcome.status == 1
-    assert "encode.encoder 'models/nowhere' is not a local folder" in outcome.stderr
+    assert "encoder 'models/nowhere' is no folder" in outcome.stderr
     assert not (tmp_path / "out").exists()

@@ -66,7 +66,7 @@ def test_doctor_with_a_stopped_server_and_no_weights_names_both_and_exits_with_1
     s3_server: S3Server, project: Project
 ) -> None:
     s3_server.connect(project, "broken", endpointurl=f"http://127.0.0.1:{free_port()}")
-    (project.root / "models/encoder/model.safetensors").unlink()
+    (project.root / "models/encoders/bundled/model.safetensors").unlink()
     doctor = project.run("python", "-m", "storage.doctor", check=False)
     assert doctor.returncode == 1
     results = results_of(doctor)

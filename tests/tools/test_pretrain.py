@@ -31,7 +31,11 @@ from tools.pretrain.training import lr_at
 from tools.pretrain.vocabulary import MASK, SPECIAL_TOKENS, prune
 
 ROOT = Path(__file__).parents[2]
-SAMPLE, PARAMS, BUNDLED = ROOT / "data/raw/sample.csv", ROOT / "tests/defaults/params.yaml", ROOT / "models/encoder"
+SAMPLE, PARAMS, BUNDLED = (
+    ROOT / "data/raw/sample.csv",
+    ROOT / "tests/defaults/params.yaml",
+    ROOT / "models/encoders/bundled",
+)
 COLUMNS = ["Title", "Review Text"]
 WRITTEN = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]
 SPLIT_PARAMS = load_params(PARAMS, "split", SplitParams)

