@@ -14,6 +14,8 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
+from sentiment.common.errors import one_line
+
 # error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 BY_CODE = {
     "InvalidAccessKeyId": "the server does not know this access key id; look at the keys (docs/s3.md)",
@@ -50,4 +52,4 @@ def explain(error: BotoCoreError | ClientError) -> str:
     for error_class, meaning in BY_CLASS:
         if isinstance(error, error_class):
             return meaning
-    return " ".join(str(error).split())
+    return one_line(error)

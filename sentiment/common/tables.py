@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import atomic
 
 SPLITS = ("train", "val", "test")
@@ -26,7 +26,7 @@ def open_table(path: Path) -> pq.ParquetFile:
         # with pre_buffer, all that was read stays in memory until the file is closed
         return pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{path}: not a Parquet file ({one_line(error)[:200]})") from None
 
 
 def read_column(path: Path, name: str) -> pa.ChunkedArray:

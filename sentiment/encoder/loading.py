@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sentiment.common.errors import EncoderError
+from sentiment.common.errors import EncoderError, one_line
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
@@ -84,8 +84,7 @@ def load_pretrained(config: EncoderConfig) -> Pretrained:
     try:
         return load_local_transformer(folder, config.max_length) or load_with_transformers(config)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise EncoderError(f"encoder '{config.encoder}' could not be loaded: {reason}") from None
+        raise EncoderError(f"encoder '{config.encoder}' could not be loaded: {one_line(error)[:300]}") from None
 
 
 def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:

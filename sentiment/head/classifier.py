@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from sentiment.common.errors import ClassifierError
+from sentiment.common.errors import ClassifierError, one_line
 from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
 from sentiment.features.config import FeatureMetadata
@@ -94,8 +94,8 @@ class Classifier:
         except FileNotFoundError as error:
             raise ClassifierError(f"{error.filename or folder}: no classifier; run `dvc repro` or `dvc pull`") from None
         except (SafetensorError, KeyError, ValidationError) as error:
-            reason = " ".join(str(error).split())
-            raise ClassifierError(f"{folder}: damaged classifier ({reason}); run `dvc repro --force train`") from None
+            advice = "run `dvc repro --force train`"
+            raise ClassifierError(f"{folder}: damaged classifier ({one_line(error)}); {advice}") from None
 
 
 def copy_encoder(encoder: str, classifier: Path) -> None:

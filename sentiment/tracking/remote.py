@@ -17,7 +17,7 @@ from botocore.config import Config as BotoConfig
 from dvc.config import Config as DvcConfig
 from dvc.config import ConfigError
 
-from sentiment.common.errors import ParamsError
+from sentiment.common.errors import ParamsError, one_line
 
 DVC_FOLDER = Path(".dvc")
 STORAGE = "storage"
@@ -137,7 +137,7 @@ def _dvc_remotes() -> dict[str, dict[str, Any]]:
     try:
         return dict(DvcConfig(str(DVC_FOLDER))["remote"])
     except ConfigError as error:
-        raise ParamsError(f".dvc/config: {' '.join(str(error).split())}") from None
+        raise ParamsError(f".dvc/config: {one_line(error)}") from None
 
 
 def local_settings(name: str) -> dict[str, Any]:

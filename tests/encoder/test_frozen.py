@@ -5,7 +5,6 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import numpy as np
@@ -25,31 +24,9 @@ from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder, pick_device
 from sentiment.encoder.pooling import pool
 from sentiment.encoder.transformers import TransformersEncoder
-from sentiment.features.config import EncoderConfig
+from tests.encoder.conftest import SMALL, made, spec
 
-BUNDLED = Path(__file__).parents[2] / "models" / "encoders" / "bundled"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]
-SMALL: dict[str, Any] = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-
-
-def spec(encoder: Path | str, **changes: Any) -> EncoderConfig:
-    settings: dict[str, Any] = {"revision": None, "max_length": 32, "pooling": "mean", "precision": "float32"}
-    return EncoderConfig(encoder=str(encoder), **{**settings, **changes})
-
-
-@pytest.fixture(scope="module")
-def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random ALBERT with the activation of the published one, and the bundled tokenizer."""
-    return made(AlbertModel(AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64)), tmp_path_factory)
-
-
-def made(model: PreTrainedModel, factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = factory.mktemp("encoder")
-    model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(BUNDLED / name, folder)
-    return folder
 
 
 def test_one_text_gives_one_vector_whatever_its_batch(albert: Path) -> None:
@@ -71,12 +48,6 @@ def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert not model.training
     assert model.config._attn_implementation == "sdpa"
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT that only transformers computes, for its activation."""
-    return made(BertModel(BertConfig(**SMALL, intermediate_size=64, hidden_act="relu")), tmp_path_factory)
 
 
 @pytest.mark.parametrize(
@@ -153,64 +124,6 @@ def test_padding_takes_no_part() -> None:
     hidden = torch.tensor([[[1.0], [3.0], [99.0]]])
     mask = torch.tensor([[1, 1, 0]])
     assert pool(hidden, mask, "mean+max").tolist() == [[2.0, 3.0]]
-
-
-@pytest.fixture
-def broken(albert: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(albert, tmp_path / "broken"))
-
-
-def refusal(encoder: Path | str, **changes: object) -> str:
-    with pytest.raises(EncoderError) as refused:
-        FrozenEncoder.load(spec(encoder, **changes), "cpu")
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
-
-
-def test_missing_weights(broken: Path) -> None:
-    (broken / "model.safetensors").unlink()
-    assert "no safetensors weights" in refusal(broken)
-
-
-def test_truncated_weights(broken: Path) -> None:
-    weights = broken / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
-    assert "could not be loaded" in refusal(broken)
-
-
-def test_weights_that_lack_a_tensor(broken: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(broken / "model.safetensors")
-    del tensors["encoder.embedding_hidden_mapping_in.weight"]
-    save_file(tensors, broken / "model.safetensors", {"format": "pt"})
-    assert "1 weights are missing, such as encoder.embedding_hidden_mapping_in.weight" in refusal(broken)
-
-
-def test_a_tokenizer_that_is_none(broken: Path) -> None:
-    (broken / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json: not a tokenizer" in refusal(broken)
-
-
-def test_a_folder_without_config(tmp_path: Path) -> None:
-    assert "config.json: no such file" in refusal(tmp_path)
-
-
-def test_an_unknown_encoder() -> None:
-    assert "could not be loaded" in refusal("nobody/nothing", revision="0" * 40)
-
-
-def test_an_encoder_that_is_no_folder() -> None:
-    assert "is no folder; expected one that the stage finetune writes" in refusal("albert/albert-base-v1")
-
-
-def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:
-    assert "encode.max_length is 513, but" in refusal(albert, max_length=513)
-
-
-@pytest.mark.parametrize("precision", ["int8", "int16"])
-def test_exact_precision_of_another_encoder_is_refused(bert: Path, precision: str) -> None:
-    assert f"encode.precision {precision} is for BERT and ALBERT with GELU" in refusal(bert, precision=precision)
 
 
 def test_auto_is_int8_for_an_albert_and_float32_for_other_encoders(albert: Path, bert: Path) -> None:

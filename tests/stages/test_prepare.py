@@ -1,59 +1,10 @@
 """The stage `prepare`: raw reviews to a clean table, counts, and refusals."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
 import pytest
-import yaml
 
-from stages import prepare
-from tests.stages.conftest import Outcome
-
-HEADER = "Title,Review Text,Rating,Department Name\n"
-GOOD = HEADER + 'Nice,"Soft, and warm",5,Tops\n,Too big,2,Tops\n'
-PARAMS = {
-    "source": "reviews.csv",
-    "text_columns": ["Title", "Review Text"],
-    "rating_column": "Rating",
-    "rating_min": 1,
-    "rating_max": 5,
-    "positive_above": 3,
-    "drop_ratings": [],
-    "slice_columns": ["Department Name"],
-}
-
-
-class PrepareRun(NamedTuple):
-    """How the stage ended, the rows of its table and its counts; empty where it failed."""
-
-    outcome: Outcome
-    rows: list[dict[str, Any]]
-    counts: dict[str, float]
-
-
-RunPrepare = Callable[..., PrepareRun]
-
-
-@pytest.fixture
-def run_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> RunPrepare:
-    """Run the stage on CSV text or bytes; with None there is no file."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(content: str | bytes | None, **params: object) -> PrepareRun:
-        if content is not None:
-            Path("reviews.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-        Path("params.yaml").write_text(yaml.safe_dump({"prepare": {**PARAMS, **params}}))
-        outcome = command(prepare.main, "--output", "out/reviews.parquet", "--metrics", "out/prepare.json")
-        if outcome.status:
-            assert not list(Path("out").glob("**/*")), "a failed run leaves no file"
-            return PrepareRun(outcome, [], {})
-        rows = pq.read_table("out/reviews.parquet").to_pylist()
-        return PrepareRun(outcome, rows, json.loads(Path("out/prepare.json").read_text()))
-
-    return call
+from tests.stages.conftest import GOOD, HEADER, RunPrepare
 
 
 def test_a_row_becomes_text_label_rating_and_slices(run_prepare: RunPrepare) -> None:
@@ -182,51 +133,3 @@ def test_duplicate_slice_columns_are_refused_by_name(run_prepare: RunPrepare) ->
     outcome, _, _ = run_prepare(GOOD, slice_columns=["Department Name", "Department Name"])
     assert outcome.status == 1
     assert "prepare: expected slice_columns without duplicates, found 'Department Name' 2 times" in outcome.stderr
-
-
-@pytest.mark.parametrize(
-    ("ratings", "dtype"),
-    [
-        ([-32_768, 32_767], "int16"),
-        ([40_000, 100_000], "int32"),
-        ([-0.9, 3.7], "double"),
-        ([2, 3.5], "double"),
-        ([5_000_000_000, 1], "double"),
-    ],
-)
-def test_ratings_are_stored_in_the_first_type_that_holds_them_all(
-    run_prepare: RunPrepare, ratings: list[float], dtype: str
-) -> None:
-    rows = "".join(f",text {number},{rating}\n" for number, rating in enumerate(ratings))
-    outcome, table, _ = run_prepare(
-        "Title,Review Text,Rating\n" + rows,
-        rating_min=min(ratings), rating_max=max(ratings), positive_above=min(ratings), slice_columns=[],
-    )  # fmt: skip
-    assert outcome.status == 0, outcome.stderr
-    assert [row["rating"] for row in table] == ratings
-    assert [row["label"] for row in table] == [int(rating > min(ratings)) for rating in ratings]
-    assert str(pq.read_schema("out/reviews.parquet").field("rating").type) == dtype
-
-
-def test_ratings_of_40000_to_100000_above_30000_are_positive(run_prepare: RunPrepare) -> None:
-    rows = "".join(f",text {rating},{rating}\n" for rating in (100, 40_000, 65_000, 100_000))
-    _, table, _ = run_prepare(
-        "Title,Review Text,Rating\n" + rows, rating_max=100_000, positive_above=30_000, slice_columns=[]
-    )
-    assert [row["label"] for row in table] == [0, 1, 1, 1]
-
-
-def test_mean_ratings_between_whole_ones_are_kept_dropped_and_labeled_by_value(run_prepare: RunPrepare) -> None:
-    content = "Title,Review Text,Rating\n,worse,-0.9\n,so so,0.5\n,better,3.7\n,best,5\n"
-    _, rows, counts = run_prepare(
-        content, rating_min=-1.0, rating_max=5, positive_above=0.5, drop_ratings=[0.5], slice_columns=[]
-    )
-    assert [(row["rating"], row["label"]) for row in rows] == [(-0.9, 0), (3.7, 1), (5.0, 1)]
-    assert counts["dropped_rating"] == 1
-
-
-def test_the_id_of_a_whole_rating_is_the_same_beside_fractional_ones(run_prepare: RunPrepare) -> None:
-    _, whole, _ = run_prepare(GOOD)
-    _, mixed, _ = run_prepare(GOOD + ",Ok,3.5,Tops\n")
-    assert [row["id"] for row in mixed[:2]] == [row["id"] for row in whole]
-    assert whole[0]["id"] == "903b3b1f9e769f00"

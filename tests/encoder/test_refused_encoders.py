@@ -1,0 +1,68 @@
+"""Encoders that cannot be loaded, or not with these settings: each refused in one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sentiment.common.errors import EncoderError
+from sentiment.encoder.frozen import FrozenEncoder
+from tests.encoder.conftest import spec
+
+
+@pytest.fixture
+def broken(albert: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(albert, tmp_path / "broken"))
+
+
+def refusal(encoder: Path | str, **changes: object) -> str:
+    with pytest.raises(EncoderError) as refused:
+        FrozenEncoder.load(spec(encoder, **changes), "cpu")
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_missing_weights(broken: Path) -> None:
+    (broken / "model.safetensors").unlink()
+    assert "no safetensors weights" in refusal(broken)
+
+
+def test_truncated_weights(broken: Path) -> None:
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert "could not be loaded" in refusal(broken)
+
+
+def test_weights_that_lack_a_tensor(broken: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(broken / "model.safetensors")
+    del tensors["encoder.embedding_hidden_mapping_in.weight"]
+    save_file(tensors, broken / "model.safetensors", {"format": "pt"})
+    assert "1 weights are missing, such as encoder.embedding_hidden_mapping_in.weight" in refusal(broken)
+
+
+def test_a_tokenizer_that_is_none(broken: Path) -> None:
+    (broken / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json: not a tokenizer" in refusal(broken)
+
+
+def test_a_folder_without_config(tmp_path: Path) -> None:
+    assert "config.json: no such file" in refusal(tmp_path)
+
+
+def test_an_unknown_encoder() -> None:
+    assert "could not be loaded" in refusal("nobody/nothing", revision="0" * 40)
+
+
+def test_an_encoder_that_is_no_folder() -> None:
+    assert "is no folder; expected one that the stage finetune writes" in refusal("albert/albert-base-v1")
+
+
+def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:
+    assert "encode.max_length is 513, but" in refusal(albert, max_length=513)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16"])
+def test_exact_precision_of_another_encoder_is_refused(bert: Path, precision: str) -> None:
+    assert f"encode.precision {precision} is for BERT and ALBERT with GELU" in refusal(bert, precision=precision)
