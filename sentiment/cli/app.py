@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": ("sentiment.cli.predict", "label texts, files or S3 objects"),
     "compare": ("sentiment.cli.compare", "test whether one experiment is better than another"),
     "baseline": ("sentiment.cli.baseline", "train TF-IDF and the majority class, to compare with"),
+    "noise": ("sentiment.cli.noise", "list reviews whose label is likely wrong"),
     "experiments": ("sentiment.cli.experiments", "list experiments: params that differ, accuracy and AUC"),
     "serve": ("sentiment.cli.serve", "serve a classifier over HTTP, with a page"),
     "report": ("sentiment.cli.report", "write an HTML report about one or two revisions"),

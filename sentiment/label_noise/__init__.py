@@ -1,0 +1,1 @@
+"""Finds reviews whose label is likely wrong, by cross-validated probabilities."""

@@ -1,0 +1,95 @@
+"""`sentiment noise` on a real project: what it lists, what it says about accuracy, and that it changes nothing."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Project
+
+
+def noise(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return project.run(sys.executable, "-m", "sentiment", "noise", *arguments, check=check)
+
+
+def test_the_list_has_the_lowest_margins_first_and_the_accuracy_without_its_test_reviews(
+    completed_project: Project,
+) -> None:
+    before = completed_project.run("dvc", "status").stdout
+    done = noise(completed_project, "--top", "100", "--output", "noise.csv")
+    rows = pd.read_csv(completed_project.root / "noise.csv", dtype={"id": str})
+    reviews = pd.concat(
+        pd.read_parquet(completed_project.root / f"data/split/{name}.parquet").assign(split=name)
+        for name in ("train", "val", "test")
+    ).set_index("id")
+    assert 0 < len(rows) <= 100
+    assert rows["margin"].is_monotonic_increasing
+    assert (rows["margin"] < 0).all()
+    listed = reviews.loc[rows["id"]]
+    assert rows["text"].tolist() == listed["text"].tolist()
+    assert rows["split"].tolist() == listed["split"].tolist()
+    is_positive = rows["label"] == "positive"
+    assert is_positive.tolist() == (listed["label"] == 1).tolist()
+    of_label = rows["probability"].where(is_positive, 1 - rows["probability"])
+    assert (2 * of_label - 1 - rows["margin"]).abs().max() < 1e-9
+
+    predictions = pd.read_parquet(completed_project.root / "data/evaluate/predictions.parquet")
+    rest = predictions[~predictions["id"].isin(rows["id"])]
+    n_listed = len(predictions) - len(rest)
+    assert n_listed == (rows["split"] == "test").sum() > 0
+    accuracy, without = ((one["label"] == one["predicted"]).mean() for one in (predictions, rest))
+    assert re.fullmatch(
+        rf"test accuracy {accuracy:.4f} \(0\.\d+ to 0\.\d+\); without the {n_listed} listed test reviews "
+        rf"{without:.4f} \(0\.\d+ to 0\.\d+\)\. The list prefers .* upper bound\.\n",
+        done.stdout,
+    )
+    assert completed_project.run("dvc", "status").stdout == before
+    assert completed_project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_the_table_has_one_line_for_each_review(completed_project: Project) -> None:
+    lines = noise(completed_project, "--top", "5").stdout.splitlines()
+    assert lines[0].split() == ["id", "split", "label", "probability", "margin", "text"]
+    assert len(lines) == 1 + 5 + 2
+    assert all(
+        re.match(r"[0-9a-f]{16} (train|val|test) +(positive|negative) +0\.\d+ +-0\.\d+  \S", line)
+        for line in lines[1:6]
+    )
+
+
+def test_changed_labels_are_counted(completed_project: Project) -> None:
+    lines = noise(completed_project, "--flip", "0.02").stdout.splitlines()
+    assert lines[0] == "38 of 1,922 labels changed at random"
+    for line, size in zip(lines[1:], (38, 76), strict=True):
+        match = re.fullmatch(rf"the first {size} of the list: (\d+) of them, precision (0\.\d+), recall (0\.\d+)", line)
+        assert match
+        found = int(match[1])
+        assert (match[2], match[3]) == (f"{found / size:.3f}", f"{found / 38:.3f}")
+    assert found > 0.02 * 76, "more than a random list would find"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top", "0"], "expected --top 1 or more"),
+        (["--flip", "2"], "--flip 2: expected a share above 0, at most 0.5"),
+        (["--features", "data/none"], "data/none/train.npy: no such file; run `dvc repro` or `dvc pull`"),
+        (["--folds", "1900"], "data/split: a label has only "),
+    ],
+)
+def test_wrong_arguments_are_one_line(completed_project: Project, arguments: list[str], message: str) -> None:
+    done = noise(completed_project, *arguments, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_half_of_the_changed_labels_of_real_reviews_are_found(real_project: Project, tmp_path: Path) -> None:
+    lines = noise(real_project, "--flip", "0.02").stdout.splitlines()
+    match = re.fullmatch(r"the first 453 of the list: \d+ of them, precision (0\.\d+), recall 0\.\d+", lines[1])
+    assert match
+    assert float(match[1]) > 0.5
