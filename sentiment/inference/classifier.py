@@ -17,7 +17,7 @@ from sentiment.common.files import scratch_folder
 from sentiment.data.text import join_text
 from sentiment.features.config import Device
 from sentiment.head.classifier import Classifier
-from sentiment.inference.encoder_of import find_encoder, load_encoder, retrain_advice
+from sentiment.inference.encoder_of import load_trained_on
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
@@ -86,21 +86,7 @@ class SentimentClassifier:
     @classmethod
     def _load_folder(cls, folder: Path, device: Device) -> Self:
         classifier = Classifier.load(folder)
-        trained_on = classifier.config.features
-        encoder_path = find_encoder(folder, trained_on.config)
-        encoder = load_encoder(folder, encoder_path, trained_on.config, device)
-        name = f"{folder}: its encoder '{encoder_path or trained_on.config.encoder}'"
-        advice = retrain_advice(folder, encoder_path)
-        dims = {trained_on.dim, len(classifier.mean), classifier.layers[0][0].shape[1]}
-        if dims != {encoder.dim}:
-            expected = " or ".join(str(dim) for dim in sorted(dims - {encoder.dim}))
-            raise ClassifierError(
-                f"{name} gives {encoder.dim}-dimensional features, but the head takes {expected}; {advice}"
-            )
-        if encoder.fingerprint != trained_on.fingerprint:
-            found, expected = encoder.fingerprint[:12], trained_on.fingerprint[:12]
-            raise ClassifierError(f"{name} has fingerprint {found}, but the head was trained on {expected}; {advice}")
-        return cls(classifier, encoder)
+        return cls(classifier, load_trained_on(folder, classifier, device))
 
     def predict_proba(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None

@@ -5,10 +5,34 @@ from typing import TYPE_CHECKING
 
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.features.config import Device, EncoderConfig
-from sentiment.head.classifier import ENCODER
+from sentiment.head.classifier import ENCODER, Classifier
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
+
+
+def load_trained_on(folder: Path, classifier: Classifier, device: Device) -> "FrozenEncoder":
+    """Load the encoder that the classifier in `folder` was trained on.
+
+    Raises:
+        ClassifierError: the encoder is missing, damaged, differs from the one in training, or gives features of another
+            dimension than the head takes.
+    """
+    trained_on = classifier.config.features
+    encoder_path = find_encoder(folder, trained_on.config)
+    encoder = load_encoder(folder, encoder_path, trained_on.config, device)
+    name = f"{folder}: its encoder '{encoder_path or trained_on.config.encoder}'"
+    advice = retrain_advice(folder, encoder_path)
+    dims = {trained_on.dim, len(classifier.mean), classifier.layers[0][0].shape[1]}
+    if dims != {encoder.dim}:
+        expected = " or ".join(str(dim) for dim in sorted(dims - {encoder.dim}))
+        raise ClassifierError(
+            f"{name} gives {encoder.dim}-dimensional features, but the head takes {expected}; {advice}"
+        )
+    if encoder.fingerprint != trained_on.fingerprint:
+        found, expected = encoder.fingerprint[:12], trained_on.fingerprint[:12]
+        raise ClassifierError(f"{name} has fingerprint {found}, but the head was trained on {expected}; {advice}")
+    return encoder
 
 
 def load_encoder(folder: Path, encoder: Path | None, config: EncoderConfig, device: Device) -> "FrozenEncoder":
