@@ -105,5 +105,5 @@ class ExactTransformer:
         """Return x times the weight, plus the bias, in `out`, float32 of shape (n_rows, n_outputs)."""
         integers, scales = linear.quantize(x, self._buffers)
         product = linear.product(integers, self._buffers)
-        out.copy_(product.mul_(scales).mul_(linear.scales))
+        torch.mul(product.mul_(scales), linear.scales, out=out)
         return out if linear.bias is None else out.add_(linear.bias)
