@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra dev --extra serving --quiet
 
-.PHONY: help setup repro verify experiments report serve test test-fast check bench lock
+.PHONY: help setup repro verify results experiments report serve test test-fast check bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -30,6 +30,10 @@ repro: $(INSTALLED)  ## run the stages whose inputs changed (dvc repro)
 
 verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone and compare every output with dvc.lock
 	@python -m tools.verify
+
+results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of the results tables and writes them; ROWS="a b" some
+	@python -m tools.results --reviews "$(or $(REVIEWS_CSV),data/raw/reviews.csv)" $(if $(ROWS),--rows $(ROWS)) \
+	  $(foreach one,$(ENCODERS),--encoder "$(one)")
 
 experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy and AUC
 	@sentiment experiments

@@ -3,7 +3,8 @@
 data/baseline/tfidf/predictions.parquet and the other files of FILES
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from sentiment.evaluation.predictions import write_predictions
 from sentiment.evaluation.slices import slice_values
 
 BASELINES_FOLDER = Path("data/baseline")
-TFIDF, MAJORITY = "tfidf", "majority"
-BASELINES = {TFIDF: "TF-IDF, logistic regression", MAJORITY: "the majority class"}  # name: what it is
+TFIDF, TFIDF_FEATURES, MAJORITY = "tfidf", "tfidf-features", "majority"
+BASELINES = {  # name: what it is
+    TFIDF: "TF-IDF, logistic regression",
+    TFIDF_FEATURES: "TF-IDF and features side by side, logistic regression",
+    MAJORITY: "the majority class",
+}
 FILES = {  # what the pipeline calls a file: its name in the folder
     "data/evaluate/predictions.parquet": "predictions.parquet",
     "data/evaluate/metrics.json": "metrics.json",
@@ -32,6 +37,24 @@ FILES = {  # what the pipeline calls a file: its name in the folder
 }
 THRESHOLD = 0.5  # a probability of at least this is positive
 LABELS = ("negative", "positive")
+VAL_METRICS = "val.json"  # accuracy and roc_auc on val
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A trained baseline.
+
+    Attributes:
+        probabilities: of "positive" for each test review, shape (n_samples,).
+        val_metrics: accuracy and roc_auc on val.
+        settings: what the report shows as the baseline's params.
+        grid: C and metrics on val of every model that was tried.
+    """
+
+    probabilities: NDArray[np.float32]
+    val_metrics: Mapping[str, float]
+    settings: Mapping[str, Any]
+    grid: Sequence[Mapping[str, float]]
 
 
 class EvaluationParams(StageParams):
@@ -49,20 +72,19 @@ class EvaluationParams(StageParams):
 def write_baseline(
     folder: Path,
     test: pa.Table,
-    probabilities: NDArray[np.float32],
+    scored: Scored,
     params: EvaluationParams,
     recorded_params: Mapping[str, Any],
     n_reviews: Mapping[str, int],
 ) -> dict[str, float]:
-    """Score the probabilities of a test table and write the files of `FILES`; return the metrics.
+    """Score a baseline on the test table and write the files of `FILES`; return the metrics.
 
     Args:
         test: with columns id, label, text and the slices, one row per review.
-        probabilities: of "positive", shape (n_samples,).
         recorded_params: sections that the report shows as the baseline's params.
         n_reviews: by split.
     """
-    labels = test["label"].to_numpy()
+    labels, probabilities = test["label"].to_numpy(), scored.probabilities
     predicted = (probabilities >= THRESHOLD).astype(np.int8)
     metrics = compute_metrics(
         labels, probabilities, THRESHOLD, params.calibration_bins, params.n_resamples, params.seed
@@ -71,6 +93,7 @@ def write_baseline(
     slices = accuracy_by_slice(labels == predicted, slice_values(test, params.slices, params.length_edges))
     write_json(folder / "metrics.json", {**metrics, "by_label": by_label})
     write_csv(folder / "slices.csv", list(slices), columns=SLICE_COLUMNS)
+    write_json(folder / VAL_METRICS, {name: scored.val_metrics[name] for name in ("accuracy", "roc_auc")})
     write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
     write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
     write_predictions(

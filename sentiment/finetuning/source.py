@@ -68,8 +68,8 @@ def copy_encoder_files(folder: Path, target: Path) -> None:
     pointer = read_pointer(folder)
     if pointer is None:
         check_weights(folder)
-        hidden = shutil.ignore_patterns(".*", "__pycache__")
-        shutil.copytree(folder, target, dirs_exist_ok=True, ignore=hidden, copy_function=shutil.copyfile)
+        others = shutil.ignore_patterns(".*", "__pycache__", "README.md")  # a card changes no feature; see .dvcignore
+        shutil.copytree(folder, target, dirs_exist_ok=True, ignore=others, copy_function=shutil.copyfile)
         return
     copy_files(download(folder / POINTER, pointer), target)
     check_weights(target)

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.conftest import Project
 
-FILES = ["metrics.json", "params.yaml", "predictions.parquet", "slices.csv", "split.json"]
+FILES = ["metrics.json", "params.yaml", "predictions.parquet", "slices.csv", "split.json", "val.json"]
 
 
 def sentiment(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

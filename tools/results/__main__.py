@@ -1,0 +1,114 @@
+"""Run every row of the results tables in a temporary clone, and write the tables of README and the encoder's card.
+
+    python -m tools.results --reviews reviews.csv                    what `make results REVIEWS_CSV=...` does
+    python -m tools.results --reviews reviews.csv --rows tokens-20   run these, keep what the other rows gave earlier
+    python -m tools.results --tables                                 write the tables from the figures of an earlier run
+
+What is run is the commit HEAD, from scratch: no output is taken from a cache. The defaults and the baselines are run in
+any case, because every row is compared with TF-IDF on the same reviews. The figures are in metrics/results.json, from
+which the tables are written; one run on one commit writes the same figures as another, apart from the times.
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import describe
+from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
+from sentiment.common.files import write_json
+from tools.results.measure import ResultsClone
+from tools.results.rows import DEFAULT, ROWS, Row, select
+from tools.results.table import NOT_RUN, PAGES, render, replace_table, split_page
+from tools.verify import run
+
+RESULTS = Path("metrics/results.json")
+NEEDS_HUB = "needs the Hugging Face Hub"
+log = logging.getLogger("results")
+
+
+def run_rows(clone: ResultsClone, rows: Sequence[Row], earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Run the rows one after another and return their results by name, as JSON can hold them.
+
+    Args:
+        rows: the default, then the baselines, then the others; see `select`.
+        earlier: results by name, whose times tell how long the rest may take.
+    """
+    machine = describe("cuda" if torch.cuda.is_available() else "cpu")
+    by_command = {row.command: row for row in reversed(rows)}  # the first of its command
+    commands = [by_command[command] for command in dict.fromkeys(row.command for row in rows)]
+    results: dict[str, Any] = {}
+    for number, first in enumerate(commands):
+        log.info(
+            "results: %d of %d: %s%s", number + 1, len(commands), first.command, time_left(commands[number:], earlier)
+        )
+        try:
+            clone.run(first)
+        except InputError:
+            if first.hub_encoder is None:
+                raise
+            log.warning("results: %s was not run: %s; see --encoder", first.name, NEEDS_HUB)
+            results[first.name] = {NOT_RUN: NEEDS_HUB}
+            continue
+        if first.name == DEFAULT:
+            continue  # read with the next command's rows, when TF-IDF is there to compare it with
+        read = [row for row in rows if row.command == first.command or (number == 1 and row.name == DEFAULT)]
+        results |= {row.name: {**asdict(clone.read(row)), "machine": machine} for row in read}
+    return results
+
+
+def time_left(rows: Sequence[Row], earlier: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how long these rows took in an earlier run; empty where that is not known."""
+    seconds = [earlier[row.name]["seconds"] for row in rows if "seconds" in earlier.get(row.name, {})]
+    return f"; about {sum(seconds) / 60:.0f} min left" if seconds else ""
+
+
+def measure(
+    reviews: Path, rows: Sequence[Row], encoders: Mapping[str, str], earlier: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Run rows in a temporary clone; return their results and those of earlier runs, by name."""
+    if not reviews.is_file():
+        raise InputError(f"{reviews}: no such file; give the CSV of the reviews, as in make results REVIEWS_CSV=...")
+    if run(Path(), "git", "status", "--porcelain", "--untracked-files=no").strip():
+        log.warning("results: uncommitted changes are left out; these are the results of HEAD")
+    with tempfile.TemporaryDirectory(prefix="results-") as temporary:
+        results = run_rows(ResultsClone(Path(), reviews, encoders, Path(temporary) / "clone"), rows, earlier)
+    kept = {name: result for name, result in earlier.items() if NOT_RUN in results.get(name, {NOT_RUN: ""})}
+    return {**results, **kept}  # figures of an earlier run are better than none
+
+
+def main() -> None:
+    """Run the rows, write metrics/results.json and the tables of the pages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    inputs = parser.add_mutually_exclusive_group(required=True)
+    inputs.add_argument("--tables", action="store_true", help="run nothing")
+    inputs.add_argument("--reviews", type=Path, help="CSV with the columns that params.yaml names")
+    parser.add_argument("--rows", nargs="+", default=[row.name for row in ROWS], metavar="ROW", help="default: all")
+    parser.add_argument(
+        "--encoder", action="append", default=[], metavar="NAME=SOURCE",
+        help="take an encoder of models/encoders from a folder or an installed package, and not from the Hub",
+    )  # fmt: skip
+    args = parser.parse_args()
+    for page in PAGES:
+        split_page(page)  # fails now and not after an hour
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if args.reviews:
+        encoders = dict(one.partition("=")[::2] for one in args.encoder)
+        results = measure(args.reviews, select(args.rows), encoders, results)
+        write_json(RESULTS, {row.name: results[row.name] for row in ROWS if row.name in results})
+    elif not results:
+        raise InputError(f"{RESULTS}: no such file; give --reviews")
+    for page in PAGES:
+        replace_table(page, render(page, results))
+    log.info("results: %s, %s", RESULTS, ", ".join(map(str, PAGES)))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,131 @@
+"""A row in, its results out: runs the command in a clone of the project, and reads what the pipeline wrote there."""
+
+import json
+import shlex
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+
+from sentiment.baseline.folder import BASELINES_FOLDER, TFIDF, VAL_METRICS
+from sentiment.common.errors import EncoderError
+from sentiment.common.tables import open_table
+from sentiment.evaluation.confusion import confusion_counts
+from sentiment.evaluation.ranking import rank_counts, roc_auc
+from sentiment.features.encoder_files import WEIGHTS, check_weights, copy_files
+from sentiment.features.store import read_features
+from sentiment.finetuning.source import POINTER, read_pointer
+from sentiment.head.classifier import Classifier
+from sentiment.tracking.comparison import PREDICTIONS, compare
+from sentiment.tracking.resolve import resolve
+from sentiment.tracking.revisions import WORKSPACE
+from tools.results.rows import DEFAULT, SOURCE, Row
+from tools.verify import run
+
+ENCODERS = Path("models/encoders")
+N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
+METRICS = ("rows", "accuracy", "accuracy_low", "accuracy_high", "roc_auc", "roc_auc_low", "roc_auc_high")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a row gave.
+
+    Attributes:
+        metrics: of the test reviews; the names are in METRICS.
+        val: accuracy and roc_auc on val.
+        p_value: of McNemar's exact test against TF-IDF; None for TF-IDF itself.
+        verdict: "better", "worse" or "no difference", against TF-IDF.
+        seconds: that the command took.
+    """
+
+    metrics: dict[str, float]
+    val: dict[str, float]
+    p_value: float | None
+    verdict: str | None
+    seconds: float
+
+
+class ResultsClone:
+    """A clone of the project at HEAD, with the reviews tracked by DVC."""
+
+    def __init__(self, project: Path, reviews: Path, encoders: Mapping[str, str], root: Path) -> None:
+        """Clone `project` to `root`, copy the reviews there and commit them.
+
+        Args:
+            encoders: folder or installed package that has the encoder, by name of the pointer in models/encoders.
+
+        Raises:
+            EncoderError: an encoder is missing, or its weights are not those that the pointer names.
+        """
+        self.root = root
+        run(project, "git", "clone", "--quiet", "--no-hardlinks", str(project.resolve()), str(root))
+        for key, value in (("user.name", "results"), ("user.email", "results@localhost"), ("commit.gpgsign", "false")):
+            run(root, "git", "config", key, value)
+        shutil.copyfile(reviews, root / SOURCE)
+        run(root, "dvc", "add", "--quiet", SOURCE)
+        for name, source in encoders.items():
+            self._place_encoder(self.root / ENCODERS / name, source)
+        self._commit("Track the reviews")
+        self._seconds: dict[str, float] = {}  # by command, so that rows of one command share one run
+
+    def run(self, row: Row) -> None:
+        """Run and time the row's command; the defaults are committed, and later rows start from there.
+
+        Raises:
+            InputError: the command failed; the message names it.
+        """
+        if self._seconds and row.predictions == WORKSPACE:
+            run(self.root, "git", "reset", "--quiet", "--hard")
+            run(self.root, "dvc", "checkout", "--quiet")
+        started = time.perf_counter()
+        run(self.root, *shlex.split(row.command), quiet=False)
+        self._seconds[row.command] = time.perf_counter() - started
+        if row.name == DEFAULT:
+            self._commit("Run on the reviews")
+
+    def read(self, row: Row) -> Result:
+        """Return what the last run of the workspace, or a baseline, gave; the command of TF-IDF has been run."""
+        baseline = self.root / BASELINES_FOLDER / row.predictions
+        is_baseline = row.predictions != WORKSPACE
+        metrics_file = baseline / "metrics.json" if is_baseline else self.root / "data/evaluate/metrics.json"
+        all_metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
+        val = json.loads((baseline / VAL_METRICS).read_text(encoding="utf-8")) if is_baseline else self._val_metrics()
+        p_value, verdict = None, None
+        if row.predictions != TFIDF:
+            b = resolve(row.predictions, self.root)
+            comparison = compare(resolve(TFIDF, self.root), b, PREDICTIONS, N_RESAMPLES, SEED)
+            p_value, verdict = comparison.p_value, comparison.verdict
+        metrics = {name: all_metrics[name] for name in METRICS}
+        return Result(metrics, val, p_value, verdict, self._seconds[row.command])
+
+    def _val_metrics(self) -> dict[str, float]:
+        """Score the trained classifier on the features of val."""
+        classifier = Classifier.load(self.root / "models/classifier")
+        labels = open_table(self.root / "data/split/val.parquet").read(["label"])["label"].to_numpy()
+        probabilities = classifier.predict_proba(read_features(self.root / "data/encode/val.npy", len(labels)))
+        predicted = (probabilities >= classifier.config.threshold).astype("int8")
+        accuracy = confusion_counts(labels, predicted).accuracy
+        return {"accuracy": accuracy, "roc_auc": roc_auc(rank_counts(labels, probabilities))}
+
+    def _place_encoder(self, folder: Path, source: str) -> None:
+        """Replace a pointer to the Hub by the same encoder from a folder or an installed package."""
+        from tools.pretrain.source_encoder import model_folder  # transformers, seconds
+
+        pointer = read_pointer(folder) if folder.is_dir() else None
+        if pointer is None:
+            raise EncoderError(f"--encoder {folder.name}: {folder / POINTER} is no file")
+        with model_folder(source) as files:
+            check_weights(files)
+            with (files / WEIGHTS).open("rb") as file:
+                sha256 = file_digest(file, "sha256").hexdigest()
+            if pointer.sha256 != sha256:
+                raise EncoderError(f"{source}: {WEIGHTS} has SHA-256 {sha256}, expected {pointer.sha256} of {POINTER}")
+            copy_files(files, folder)
+        (folder / POINTER).unlink()
+
+    def _commit(self, message: str) -> None:
+        run(self.root, "git", "add", "--all")
+        run(self.root, "git", "commit", "--quiet", "--allow-empty", "--message", message)
