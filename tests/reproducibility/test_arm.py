@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, Project
-from tools.arm.build import build, check_system
+from tools.arm.build import build
+from tools.arm.debian import check_system
 from tools.arm.errors import ArmError
 from tools.arm.interpreter import ArmPython
 

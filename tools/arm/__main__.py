@@ -1,3 +1,5 @@
+"""A Python command in; its run on an emulated aarch64 processor out. See `tools.arm`."""
+
 import argparse
 import logging
 import signal
