@@ -1,9 +1,10 @@
 """An encoder's folder, or a pointer to one on the Hugging Face Hub, in; the encoder that all later stages use out.
 
-    python -m stages.finetune --output models/encoder
+    python -m stages.finetune --split data/split --output models/encoder --log metrics/finetune
 
-The encoder is passed on byte for byte. As an output of DVC it comes from the cache or from S3 from then on, so that
-colleagues and CI need no Hub.
+With `epochs: 0` the encoder is passed on byte for byte: the frozen case. Above 0 it is trained on the train split, with
+a linear head that is dropped afterwards, and the epoch with the lowest validation loss is kept. As an output of DVC the
+encoder comes from the cache or from S3 from then on, so that colleagues and CI need neither the Hub nor the time.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 from sentiment.common.command import run_main
 from sentiment.common.files import atomic_folder
 from sentiment.common.params import load_params
+from sentiment.finetuning.epoch_log import write_empty_log
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import copy_encoder_files
 
@@ -20,16 +22,28 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Read the arguments and the encoder, and write its folder."""
+    """Read the arguments and the encoder, train it where epochs are asked for, and write its folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
+    parser.add_argument("--split", type=Path, required=True, help="the folder of the train and val tables")
     parser.add_argument("--output", type=Path, required=True, help="the folder of the encoder to write")
+    parser.add_argument("--log", type=Path, required=True, help="the folder of losses and accuracies to write")
     args = parser.parse_args()
 
     params = load_params(args.params, "finetune", FinetuneParams)
     with atomic_folder(args.output) as partial:
         copy_encoder_files(Path(params.encoder), partial)
-    log.info("finetune: %s passed on unchanged", params.encoder)
+        if params.epochs:
+            from sentiment.finetuning.run import finetune_folder  # torch and transformers, seconds
+
+            kept = finetune_folder(partial, args.split, params, args.log)
+            log.info(
+                "finetune: kept epoch %d of %d: val loss %.4f, val accuracy %.4f",
+                kept.number + 1, params.epochs, kept.val_loss, kept.val_accuracy,
+            )  # fmt: skip
+        else:
+            write_empty_log(args.log)
+            log.info("finetune: %s passed on unchanged", params.encoder)
 
 
 if __name__ == "__main__":

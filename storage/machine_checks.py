@@ -61,7 +61,7 @@ def device(params: Path) -> tuple[Status, str]:
     # torch and transformers take seconds to import, so the lines above come first
     import torch
 
-    from sentiment.encoder.frozen import pick_device
+    from sentiment.encoder.device import pick_device
     from sentiment.features.config import EncodeParams
 
     picked = pick_device(load_params(params, "encode", EncodeParams).device)
@@ -74,7 +74,7 @@ def device(params: Path) -> tuple[Status, str]:
 
 def integer_product(params: Path) -> tuple[Status, str]:
     """Say which integer product the exact encoder uses on the device that `encode` picks; both give equal bytes."""
-    from sentiment.encoder.frozen import pick_device
+    from sentiment.encoder.device import pick_device
     from sentiment.features.config import EncodeParams
     from sentiment.numerics.backend import backend
 

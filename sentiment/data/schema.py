@@ -12,7 +12,8 @@ import pyarrow
 from pandera.errors import SchemaError
 
 from sentiment.common.errors import InputError
-from sentiment.data.text import hash64, join_text
+from sentiment.common.text_hash import hash64
+from sentiment.data.text import join_text
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
 RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)

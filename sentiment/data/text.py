@@ -1,8 +1,6 @@
-"""Text columns in; the text of a review and its 64-bit hash out."""
+"""Text columns in; the text of a review out."""
 
-import unicodedata
 from collections.abc import Sequence
-from hashlib import blake2b
 
 SEPARATOR = ". "  # between title and body, as if the title were a sentence
 
@@ -14,13 +12,3 @@ def join_text(columns: Sequence[str]) -> str:
     """
     stripped = [column.strip() for column in columns]
     return SEPARATOR.join(column for column in stripped if column) if stripped[-1] else ""
-
-
-def normalize_text(text: str) -> str:
-    """Fold case, width and white space (Unicode NFKC), so that texts which read the same get the same hash."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def hash64(*values: str) -> int:
-    """Return the 64-bit BLAKE2b hash of the values, one per line; uniform from 0 to 2**64 - 1."""
-    return int.from_bytes(blake2b("\n".join(values).encode(), digest_size=8).digest(), "big")

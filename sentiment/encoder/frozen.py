@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.batching import token_batches
+from sentiment.encoder.device import pick_device
 from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.floating import FloatTransformer
@@ -23,21 +24,6 @@ BITS: dict[Precision, int] = {"int8": 8, "int16": 16}  # the precisions in exact
 
 # tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
 TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
-
-
-def pick_device(requested: str, exact: bool = False) -> torch.device:
-    """Return the device for "auto", "cpu", "cuda" or "mps"; "auto" prefers CUDA, then MPS unless `exact`.
-
-    Raises:
-        EncoderError: the requested device is not available.
-    """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if requested == "auto":
-        usable = (name for name, is_available in available.items() if is_available and not (exact and name == "mps"))
-        requested = next(usable)
-    if not available[requested]:
-        raise EncoderError(f"device '{requested}' is not available; set encode.device to auto or cpu")
-    return torch.device(requested)
 
 
 def pick_precision(precision: Precision, transformer: TransformerConfig | None) -> Precision:

@@ -1,6 +1,5 @@
 """Loads an encoder (config, weights, tokenizer) from a local folder or through transformers."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from sentiment.common.errors import EncoderError, one_line
+from sentiment.encoder.auto_model import load_auto_model
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
@@ -111,43 +110,12 @@ def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:
 
 def load_with_transformers(config: EncoderConfig) -> Pretrained:
     """Load any encoder that `AutoModel` knows, its pooling layer left out; raises EncoderError where weights miss."""
-    from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING
-    from transformers.utils import logging
-
-    revision: dict[str, Any] = {
-        "revision": config.revision,
-        "local_files_only": Path(config.encoder).is_dir(),
-        "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
-    }
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    hf_config = AutoConfig.from_pretrained(config.encoder, **revision)
-    tokenizer = AutoTokenizer.from_pretrained(config.encoder, **revision)
-    model_class: Any = MODEL_MAPPING[type(hf_config)]
-    has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
-    model, report = AutoModel.from_pretrained(
-        config.encoder,
-        config=hf_config,
-        use_safetensors=True,
-        dtype=torch.float32,
-        attn_implementation="sdpa",
-        output_loading_info=True,
-        **({"add_pooling_layer": False} if has_pooler else {}),
-        **revision,
-    )
-    missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if missing_keys:
-        raise EncoderError(
-            f"encoder '{config.encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}"
-        )
+    tokenizer, model = load_auto_model(config.encoder, config.revision)
     only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
 
     def tokenize(texts: list[str]) -> list[list[int]]:
         ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=config.max_length, **only_ids)["input_ids"]
         return ids
 
-    if not tokenizer.is_fast:
-        raise EncoderError(f"encoder '{config.encoder}': its tokenizer has no tokenizer.json")
-    return Pretrained(
-        hf_config.to_dict(), model.state_dict(), tokenize, canonical_json(tokenizer.backend_tokenizer), model
-    )
+    tokenizer_json = canonical_json(tokenizer.backend_tokenizer)
+    return Pretrained(model.config.to_dict(), model.state_dict(), tokenize, tokenizer_json, model)

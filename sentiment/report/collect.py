@@ -15,6 +15,7 @@ from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
 from sentiment.report.charts import probability_histogram, threshold_curve
 from sentiment.report.experiments import Experiment, changed_params, experiments
+from sentiment.report.kept_epoch import ENCODER_LOG, HEAD_LOG, KeptEpoch, kept_epoch
 from sentiment.report.misclassified import (
     LocalReview,
     Misclassified,
@@ -25,11 +26,11 @@ from sentiment.report.misclassified import (
 )
 from sentiment.report.plots import Plot, plots
 from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
-from sentiment.tracking.resolve import BaselineRevision, resolve
+from sentiment.tracking.resolve import resolve
 from sentiment.tracking.revisions import Revision
 
 ALL_METRICS_FILE = "data/evaluate/metrics.json"
-SLICES_FILE, SPLIT_FILE, TRAINING_FILE = "metrics/slices.csv", "metrics/split.json", "metrics/train/metrics.json"
+SLICES_FILE, SPLIT_FILE = "metrics/slices.csv", "metrics/split.json"
 PARAMS_FILE = "params.yaml"
 TEST_TABLE = Path("data/split/test.parquet")
 MAX_REVIEWS = 10  # per table of misclassified reviews
@@ -47,8 +48,8 @@ class RevisionResults:
         metrics: of the test reviews, with their intervals.
         slices: rows, accuracy and interval by (slice, value).
         n_reviews: by split.
-        kept_epoch: number of the epoch that was kept, from 0; None for a baseline, which has no epochs.
-        val_loss: validation loss of that epoch.
+        head_epoch: of the head, the epoch that is kept; None for a baseline, which has no epochs.
+        encoder_epoch: of fine-tuning the encoder; None where it is frozen.
         params: every value by its full name (`train.epochs`).
     """
 
@@ -56,8 +57,8 @@ class RevisionResults:
     metrics: Mapping[str, float]
     slices: Slices
     n_reviews: Mapping[str, int]
-    kept_epoch: int | None
-    val_loss: float | None
+    head_epoch: KeptEpoch | None
+    encoder_epoch: KeptEpoch | None
     params: Params
 
 
@@ -101,7 +102,10 @@ def collect(names: Sequence[str]) -> ReportData:
     misclassified = _misclassified(predictions, paired=comparison is not None)
     labels = label_names(predictions[names[0]], f"{PREDICTIONS} of {names[0]}")
     thresholds = {one.name: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
-    kept_epochs = {one.name: one.kept_epoch for one in results if one.kept_epoch is not None}
+    kept_epochs = {
+        HEAD_LOG: {one.name: one.head_epoch.number for one in results if one.head_epoch},
+        ENCODER_LOG: {one.name: one.encoder_epoch.number for one in results if one.encoder_epoch},
+    }
     return ReportData(
         revisions=results,
         comparison=comparison,
@@ -109,7 +113,7 @@ def collect(names: Sequence[str]) -> ReportData:
         experiments=rows,
         changed=changed_params(rows),
         plots=[
-            *plots(list(kept_epochs), kept_epochs),
+            *plots(list(kept_epochs[HEAD_LOG]), kept_epochs),
             probability_histogram(predictions, labels),
             threshold_curve(predictions, thresholds),
         ],
@@ -120,16 +124,14 @@ def collect(names: Sequence[str]) -> ReportData:
 
 def _results(revision: Revision) -> RevisionResults:
     split = json.loads(revision.read(SPLIT_FILE))
-    is_baseline = isinstance(revision, BaselineRevision)
-    best = None if is_baseline else json.loads(revision.read(TRAINING_FILE))["best"]
     metrics = json.loads(revision.read(ALL_METRICS_FILE))
     return RevisionResults(
         name=revision.name,
         metrics={name: value for name, value in metrics.items() if name != "by_label"},
         slices=_slices(revision.read(SLICES_FILE).decode()),
         n_reviews={name: int(values["rows"]) for name, values in split.items()},
-        kept_epoch=int(best["epoch"]) if best else None,
-        val_loss=float(best["val_loss"]) if best else None,
+        head_epoch=kept_epoch(revision, HEAD_LOG),
+        encoder_epoch=kept_epoch(revision, ENCODER_LOG),
         params=flat_params(yaml.safe_load(revision.read(PARAMS_FILE))),
     )
 

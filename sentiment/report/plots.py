@@ -26,12 +26,12 @@ class Plot:
         return bool(self.spec.get("facet", {}).get("row"))
 
 
-def plots(revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> list[Plot]:
+def plots(revisions: Sequence[str], kept_epochs: Mapping[str, Mapping[str, int]]) -> list[Plot]:
     """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for two revisions.
 
     Args:
         revisions: names of one or two revisions; none where only baselines are shown, whose curves DVC does not have.
-        kept_epochs: by revision; marked in charts by epoch.
+        kept_epochs: by folder of training curves and by revision; marked in charts by epoch.
 
     Raises:
         InputError: DVC fails, or a plot lacks the data of a revision.
@@ -41,7 +41,11 @@ def plots(revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> list[Plot
     output = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
-    return [_plot(views[0]["content"], revisions, kept_epochs) for views in output["data"].values() if views]
+    return [
+        _plot(views[0]["content"], revisions, kept_epochs.get(path.rpartition("/")[0], {}))
+        for path, views in output["data"].items()
+        if views  # none where the file has no rows: nothing was fine-tuned
+    ]
 
 
 def _plot(spec: dict[str, Any], revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> Plot:

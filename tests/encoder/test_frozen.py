@@ -21,7 +21,8 @@ from transformers import (
 )  # fmt: skip
 
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.frozen import FrozenEncoder, pick_device
+from sentiment.encoder.device import pick_device
+from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.pooling import pool
 from sentiment.encoder.transformers import TransformersEncoder
 from tests.encoder.conftest import SMALL, made, spec

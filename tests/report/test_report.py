@@ -86,7 +86,7 @@ def test_two_revisions_stand_side_by_side(project_with_experiment: Project, page
     assert [row[0] for row in different] == [
         "train.threshold",
         *(f"{split} reviews" for split in SPLITS),
-        "epoch that is kept",
+        "epoch of the head that is kept",
     ]
     assert "▼ worse" in (opened.page.text_content("[data-card=accuracy]") or "")
     experiments = figures(opened.page, "experiments")

@@ -6,6 +6,7 @@ from playwright.sync_api import Browser
 
 from sentiment.report.collect import ReportData, RevisionResults
 from sentiment.report.experiments import Experiment
+from sentiment.report.kept_epoch import KeptEpoch
 from sentiment.report.misclassified import LocalReview, Misclassified
 from sentiment.report.page import render
 from sentiment.report.plots import Plot
@@ -34,8 +35,8 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
                 metrics=metrics,
                 slices={(EVIL, EVIL): slice_},
                 n_reviews={"train": 8, "val": 1, "test": 1},
-                kept_epoch=3,
-                val_loss=0.5,
+                head_epoch=KeptEpoch(3, 0.5),
+                encoder_epoch=KeptEpoch(0, 0.5),
                 params={EVIL: EVIL},
             )
         ],

@@ -27,7 +27,7 @@ from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams
-from sentiment.encoder.frozen import pick_device
+from sentiment.encoder.device import pick_device
 from stages.prepare import Params as PrepareParams
 from tools.pretrain.augmentation import ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig

@@ -1,0 +1,51 @@
+"""Any encoder that `AutoModel` of transformers knows, from a folder or the Hugging Face Hub."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sentiment.common.errors import EncoderError
+
+
+def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any]:
+    """Return tokenizer and model, float32, its pooling layer left out. A folder never uses the network.
+
+    Args:
+        encoder: a folder; or a Hugging Face id, with `revision` its commit.
+
+    Raises:
+        EncoderError: weights are missing, or the tokenizer has no tokenizer.json.
+        OSError, ValueError, RuntimeError, KeyError, SafetensorError: of transformers, for other damage.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+    from transformers.utils import logging
+
+    source: dict[str, Any] = {
+        "revision": revision,
+        "local_files_only": Path(encoder).is_dir(),
+        "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
+    }
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    config = AutoConfig.from_pretrained(encoder, **source)
+    tokenizer = AutoTokenizer.from_pretrained(encoder, **source)
+    model_class: Any = MODEL_MAPPING[type(config)]
+    has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
+    model, report = AutoModel.from_pretrained(
+        encoder,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        **({"add_pooling_layer": False} if has_pooler else {}),
+        **source,
+    )
+    missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing_keys:
+        raise EncoderError(f"encoder '{encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}")
+    if not tokenizer.is_fast:
+        raise EncoderError(f"encoder '{encoder}': its tokenizer has no tokenizer.json")
+    return tokenizer, model

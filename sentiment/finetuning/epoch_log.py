@@ -1,0 +1,85 @@
+"""Losses and accuracies of fine-tuning by epoch: for DVCLive, for the charts of `dvc plots`, and a progress bar.
+
+Without fine-tuning the same files are there, empty: DVC refuses a stage whose outputs are missing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sentiment.common.files import write_csv, write_json
+
+METRICS = "metrics.json"  # DVCLive's
+CURVES = ("loss", "accuracy")  # a file each, with both splits, so that `dvc plots` draws them in one chart
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """Losses (binary cross-entropy of the label, nats) and accuracies of one epoch, counted from 0.
+
+    Those of train are means over the epoch, while the weights change; those of val are computed at its end.
+    """
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    improved: bool
+
+
+class EpochLog:
+    """Takes what training reports; see `epoch_log`.
+
+    Attributes:
+        kept: the epoch of the lowest validation loss so far.
+    """
+
+    def __init__(self, live: Any, bar: "tqdm[Any]") -> None:
+        self.kept: EpochMetrics | None = None
+        self.curves: dict[str, list[dict[str, object]]] = {name: [] for name in CURVES}
+        self._live = live
+        self._bar = bar
+
+    def step(self, loss: float, n_reviews: int) -> None:
+        """Move the progress bar by a batch; `loss` is the running training loss."""
+        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self._bar.update(n_reviews)
+
+    def epoch(self, epoch: EpochMetrics) -> None:
+        """Record the metrics of an epoch."""
+        for split in ("train", "val"):
+            for metric, rows in self.curves.items():
+                value = getattr(epoch, f"{split}_{metric}")
+                self._live.log_metric(f"{split}/{metric}", value, plot=False)
+                rows.append({"step": epoch.number, "split": split, metric: value})
+        if epoch.improved:
+            self.kept = epoch
+            self._live.summary["best"] = {"epoch": epoch.number, "val_loss": epoch.val_loss}
+        self._live.next_step()
+
+
+@contextmanager
+def epoch_log(folder: Path, n_reviews: int, description: str) -> Iterator[EpochLog]:
+    """Yield a log of `n_reviews` training reviews, those of all epochs; at the end write it to `folder`."""
+    from dvclive.live import Live  # a second, for DVC
+
+    with (
+        Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live,
+        tqdm(desc=description, total=n_reviews, unit=" reviews", disable=None) as bar,
+    ):
+        log = EpochLog(live, bar)
+        yield log
+    for metric, rows in log.curves.items():
+        write_csv(folder / f"{metric}.csv", rows)
+
+
+def write_empty_log(folder: Path) -> None:
+    """Write the files of a log of no epoch."""
+    write_json(folder / METRICS, {})
+    for metric in CURVES:
+        write_csv(folder / f"{metric}.csv", [], columns=("step", "split", metric))
