@@ -23,6 +23,7 @@ COMMANDS = {
     "experiments": ("sentiment.cli.experiments", "list experiments: params that differ, accuracy and AUC"),
     "serve": ("sentiment.cli.serve", "serve a classifier over HTTP, with a page"),
     "report": ("sentiment.cli.report", "write an HTML report about one or two revisions"),
+    "remote": ("sentiment.cli.remote", "run experiments on another machine, and bring them back"),
     "pretrain": ("sentiment.cli.pretrain", "make the bundled encoder from review texts (in a checkout)"),
 }
 

@@ -1,0 +1,1 @@
+"""An experiment on another machine: jobs below jobs/ in the storage remote, where they run, and what comes back."""

@@ -1,0 +1,36 @@
+"""What a place to run jobs must do; `local`, `ssh` and `sagemaker` are the places."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sentiment.remote.job import JobFolder
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a backend knows of a job besides its status.
+
+    Attributes:
+        is_over: nothing runs there, and nothing will.
+        text: what it says, such as `Pending` or a reason of failure.
+    """
+
+    is_over: bool
+    text: str
+
+
+class Backend(Protocol):
+    """A place to run jobs."""
+
+    @property
+    def start_limit_s(self) -> float:
+        """Return how long a job may take from being sent to its first heartbeat."""
+        ...
+
+    def start(self, folder: JobFolder) -> str:
+        """Start the runner for a job; return one line on where it runs."""
+        ...
+
+    def describe(self, folder: JobFolder) -> Place:
+        """Return what the place says about a job."""
+        ...

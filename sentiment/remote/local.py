@@ -1,0 +1,103 @@
+"""Runs a job on this machine, in a folder and process of its own: to try what a remote run does, and for tests."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sentiment.remote.backends import Place
+from sentiment.remote.job import JobFolder
+from sentiment.remote.submit import runner_archive
+from sentiment.tracking.remote import Remote
+
+FOLDER = Path(".dvc/tmp/remote")  # ignored by git
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """A process on this machine that goes on when this one ends.
+
+    Attributes:
+        python: an interpreter that has the lock; None for the running one where it has the lock, else an environment
+            is made.
+    """
+
+    python: Path | None = None
+    start_limit_s: float = 60.0
+
+    def start(self, folder: JobFolder) -> str:
+        """Start the runner; it inherits this environment, and the keys that DVC has for the remote."""
+        work = (FOLDER / folder.id).resolve()
+        work.mkdir(parents=True)
+        archive = work / "runner.pyz"
+        archive.write_bytes(runner_archive())
+        command = [sys.executable, str(archive), *runner_arguments(folder), "--work", str(work)]
+        if python := self.python or current_python(Path("requirements.txt").read_text(encoding="utf-8")):
+            command += ["--python", str(python.absolute())]
+        with (work / "runner.log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=work, env=environment(folder.remote), stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        (work / "pid").write_text(str(process.pid), encoding="ascii")
+        return f"process {process.pid} in {work}"
+
+    def describe(self, folder: JobFolder) -> Place:
+        """Return whether the process of a job has ended, and what it wrote last."""
+        work = FOLDER / folder.id
+        if not (work / "pid").exists():
+            return Place(False, "on another machine")
+        pid = int((work / "pid").read_text(encoding="ascii"))
+        if is_runner(pid, folder.id):
+            return Place(False, f"process {pid}")
+        lines = (work / "runner.log").read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "")
+        return Place(True, f"its process has ended{': ' if last else ''}{last.removeprefix('error: ')}")
+
+
+def is_runner(pid: int, job_id: str) -> bool:
+    """Return whether a process is the runner of a job; a number may have been given to another process since."""
+    shown = subprocess.run(["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, timeout=30)
+    state, _, command = shown.stdout.strip().partition(" ")
+    return job_id in command and not state.startswith("Z")
+
+
+def runner_arguments(folder: JobFolder) -> list[str]:
+    """Return the arguments with which a runner finds a job."""
+    store, settings = folder.store, folder.remote.settings
+    arguments = ["--bucket", store.bucket, "--prefix", store.prefix]
+    if settings.get("endpointurl"):
+        arguments += ["--endpoint", str(settings["endpointurl"])]
+    if settings.get("region"):
+        arguments += ["--region", str(settings["region"])]
+    return arguments
+
+
+def environment(remote: Remote) -> dict[str, str]:
+    """Return this environment with the keys or the profile that DVC has for the remote, where it has any."""
+    found = dict(os.environ)
+    settings = remote.settings
+    if settings.get("access_key_id"):
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            found.pop(name, None)
+        found["AWS_ACCESS_KEY_ID"] = str(settings["access_key_id"])
+        found["AWS_SECRET_ACCESS_KEY"] = str(settings.get("secret_access_key", ""))
+        if settings.get("session_token"):
+            found["AWS_SESSION_TOKEN"] = str(settings["session_token"])
+    elif settings.get("profile"):
+        found["AWS_PROFILE"] = str(settings["profile"])
+    return found
+
+
+def current_python(lock: str) -> Path | None:
+    """Return the running interpreter if it has every package of a lock in its version, markers aside."""
+    for name, pinned in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^\s;]+)\s*$", lock, re.MULTILINE):
+        try:
+            if version(name) != pinned:
+                return None
+        except PackageNotFoundError:
+            return None
+    return Path(sys.executable)

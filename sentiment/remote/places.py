@@ -1,0 +1,25 @@
+"""The backend that a command line or a job names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sentiment.common.errors import ParamsError
+from sentiment.remote.backends import Backend
+from sentiment.remote.job import JobFolder
+from sentiment.remote.local import LocalBackend
+
+PLACES = "local"
+
+
+def backend_for(on: Sequence[str], python: Path | None = None) -> Backend:
+    """Return the backend for the words after `--on`; raises ParamsError for others."""
+    match list(on):
+        case ["local"]:
+            return LocalBackend(python)
+        case _:
+            raise ParamsError(f"--on {' '.join(on)}: expected {PLACES}")
+
+
+def backend_of(folder: JobFolder) -> Backend:
+    """Return the backend that runs a job; raises ParamsError where there is no such job."""
+    return backend_for(folder.job()["on"])

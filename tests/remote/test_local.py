@@ -1,0 +1,38 @@
+"""An experiment sent away comes back: `sentiment remote run --on local` against a real S3 server."""
+
+import json
+
+import pytest
+
+from tests.conftest import Project
+from tests.remote.conftest import RemoteProject
+
+pytestmark = [pytest.mark.slow, pytest.mark.s3]
+
+OVERRIDE = "train.learning_rate=0.01"
+
+
+def contents(project: Project, name: str) -> dict[str, str]:
+    """Return dvc.lock, params and metrics of an experiment by path."""
+    ref = project.experiment(name)
+    listed = project.run("git", "ls-tree", "-r", "--name-only", ref, "dvc.lock", "params.yaml", "metrics/").stdout
+    return {path: project.run("git", "show", f"{ref}:{path}").stdout for path in listed.split()}
+
+
+def test_a_remote_experiment_equals_the_same_run_here(remote_project: RemoteProject) -> None:
+    project = remote_project.project
+    done = remote_project.remote("run", "-n", "there", "--", "-S", OVERRIDE)
+    assert "Running stage 'train'" in done.stdout
+    assert "brought there" in done.stderr
+    assert project.run("git", "status", "--porcelain").stdout == ""
+    project.run("dvc", "exp", "run", "-n", "here", "-S", OVERRIDE)
+    project.run("git", "reset", "-q", "--hard")
+    there, here = contents(project, "there"), contents(project, "here")
+    assert "dvc.lock" in there
+    assert len(there) > 8
+    assert there == here
+    shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    assert "there" in json.dumps(shown)
+    assert "there" in project.run("sentiment", "compare", "HEAD", "there").stdout
+    project.run("dvc", "exp", "apply", "there")
+    assert project.run("dvc", "status", "-q", check=False).returncode == 0
