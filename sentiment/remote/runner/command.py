@@ -37,9 +37,10 @@ class Commands:
         self._asked = threading.Event()
 
     def stop(self, reason: str) -> None:
-        """Ask to stop; the command that runs is ended, and no other begins."""
-        self._reason = self._reason or reason
-        self._asked.set()
+        """Ask to stop, once: the command that runs is ended, and no other begins until `resume`."""
+        if not self._reason:  # the request is heard again with every heartbeat
+            self._reason = reason
+            self._asked.set()
 
     def resume(self) -> None:
         """Allow commands again, such as those that save what is there."""
