@@ -17,6 +17,7 @@ from sentiment.common.errors import ParamsError
 # name: (module, summary); a module is imported when its sub-command is called, because some take seconds
 COMMANDS = {
     "predict": ("sentiment.cli.predict", "label texts, files or S3 objects"),
+    "batch": ("sentiment.cli.batch", "label many files, on many processes or machines"),
     "compare": ("sentiment.cli.compare", "test whether one experiment is better than another"),
     "baseline": ("sentiment.cli.baseline", "train TF-IDF and the majority class, to compare with"),
     "noise": ("sentiment.cli.noise", "list reviews whose label is likely wrong"),

@@ -57,7 +57,7 @@ def read_records(
     Raises:
         InputError: there is no header, or it is broken.
     """
-    records = _parse(ReplayableLines(as_text(file, newline="")), delimiter)
+    records = parse_records(ReplayableLines(as_text(file, newline="")), delimiter)
     header = next(records, None)
     if header is None:
         raise InputError(f"{source}: is empty, expected a header row and reviews")
@@ -103,7 +103,8 @@ class ReplayableLines:
         self._replay += reversed(self.current[1:])
 
 
-def _parse(lines: ReplayableLines, delimiter: str) -> Iterator[list[str] | RowError]:
+def parse_records(lines: ReplayableLines, delimiter: str) -> Iterator[list[str] | RowError]:
+    """Yield the records of lines, the header too, without blank lines; a `RowError` for each broken one."""
     csv.field_size_limit(MAX_LENGTH_READ)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:

@@ -10,8 +10,14 @@ from sentiment.inference.batches import MAX_ROWS, InputBatch, InputTable
 from sentiment.inference.readers import ID, InputColumns
 
 
-def from_parquet(name: str, file: IO[bytes], columns: InputColumns) -> InputTable:
+def from_parquet(name: str, file: IO[bytes], columns: InputColumns, rows: tuple[int, int] | None = None) -> InputTable:
     """Read a Parquet file.
+
+    Args:
+        name: of the file, for messages.
+        file: opened for reading and seeking.
+        columns: which to read.
+        rows: the first row to read, from 0, and the one after the last; None for all.
 
     Raises:
         InputError: it is not Parquet or damaged, or a text column is missing or does not contain text.
@@ -36,16 +42,19 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns) -> InputTabl
 
     def record_batches() -> Iterator[Any]:
         try:
-            yield from parquet.iter_batches(MAX_ROWS, columns=needed)
+            if rows is None:
+                yield from parquet.iter_batches(MAX_ROWS, columns=needed)
+            else:
+                yield from _rows_of(parquet, needed, *rows)
         except damage as error:
             raise InputError(f"{name}: damaged Parquet file ({one_line(error)[:200]})") from None
 
     def batches() -> Iterator[InputBatch]:
-        first = 1
+        first = rows[0] + 1 if rows else 1
         for batch in record_batches():
             try:
-                rows = zip(*(batch[column].to_pylist() for column in columns.text_columns), strict=True)
-                texts = [join_text([value or "" for value in row]) for row in rows]
+                columns_of_text = zip(*(batch[column].to_pylist() for column in columns.text_columns), strict=True)
+                texts = [join_text([value or "" for value in row]) for row in columns_of_text]
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{name}: a text between rows {first} and {first + len(batch) - 1} is not UTF-8 ({error})"
@@ -59,3 +68,21 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns) -> InputTabl
         **{key: schema.field(key).type for key in passthrough},
     }
     return InputTable(name, types, batches())
+
+
+def _rows_of(parquet: Any, columns: list[str], start: int, stop: int) -> Iterator[Any]:
+    """Yield the rows from `start` up to `stop`; only row groups with such rows are read."""
+    groups: list[int] = []
+    position = first = 0
+    for index in range(parquet.metadata.num_row_groups):
+        end = position + parquet.metadata.row_group(index).num_rows
+        if position < stop and end > start:
+            first = first if groups else position
+            groups.append(index)
+        position = end
+    position = first
+    for batch in parquet.iter_batches(MAX_ROWS, row_groups=groups, columns=columns):
+        end = position + batch.num_rows
+        if position < stop and end > start:
+            yield batch.slice(max(0, start - position), min(stop, end) - max(start, position))
+        position = end

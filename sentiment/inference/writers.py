@@ -106,8 +106,16 @@ def jsonl_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
 
 
 @contextmanager
-def parquet_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
-    """Parquet; JSON values that are not text are written as JSON text."""
+def parquet_writer(
+    file: IO[bytes], types: Mapping[str, Any], metadata: Callable[[], Mapping[str, str]] | None = None
+) -> Iterator[Write]:
+    """Parquet; JSON values that are not text are written as JSON text.
+
+    Args:
+        file: opened for writing.
+        types: Arrow types of id and passthrough columns.
+        metadata: called after the last row; what it returns is added to the file's metadata.
+    """
     import pyarrow as pa  # 0.5 s that the other formats do not need
     import pyarrow.parquet as pq
 
@@ -129,6 +137,8 @@ def parquet_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]
             file.flush()
 
         yield write
+        if metadata:
+            writer.add_key_value_metadata(dict(metadata()))
 
 
 def _as_text(value: Any) -> str | None:

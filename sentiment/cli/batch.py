@@ -1,0 +1,120 @@
+"""Labels many files: a folder, an s3:// prefix or a glob in, one Parquet file per 100,000 rows out.
+
+    sentiment batch reviews/ --output labels/
+    sentiment batch "s3://bucket/reviews/2025-*.parquet" --output s3://bucket/labels --workers 8
+    sentiment batch s3://bucket/reviews --output s3://bucket/labels --engine ray --address ray://head:10001
+    sentiment batch reviews/ --output labels/ --shard 3/16
+    sentiment batch reviews/ --output labels/ --dry-run
+
+Inputs are .parquet, .csv, .tsv and .jsonl files (all but Parquet also with .gz) below the folder; names that start with
+_ or . are left out. A large file is cut into units. The rows of a unit are those of `sentiment predict`, in
+OUTPUT/NAME.00000.parquet, NAME.00001.parquet and so on. Each file appears when it is complete.
+
+Run the same command again to resume: it labels what is missing, or what another classifier or another input made. A
+unit that cannot be read is named with its reason in OUTPUT/_errors.jsonl, the others go on, and the exit status is 1.
+OUTPUT/_manifest.json lists every unit with its counts.
+
+Details, clusters and costs: docs/scale.md.
+"""
+
+import argparse
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+from sentiment.cli.predict import probability
+from sentiment.common.errors import ParamsError
+from sentiment.inference.classifier import CLASSIFIER
+from sentiment.inference.summary import plural
+from sentiment.jobs.units import MAX_ROWS, Shard
+
+log = logging.getLogger(__name__)
+
+
+def shard(text: str) -> Shard:
+    """Read `i/n`, with i from 0 to n - 1."""
+    index, _, n = text.partition("/")
+    if not (index.isdecimal() and n.isdecimal() and int(index) < int(n)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not i/n with i from 0 to n - 1, such as 0/3")
+    return Shard(int(index), int(n))
+
+
+def positive(text: str) -> int:
+    """Read a positive integer."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sentiment batch`."""
+    parser.add_argument("input", metavar="INPUT", help="a folder, s3://bucket/prefix, a glob in quotes, or one file")
+    parser.add_argument("--output", required=True, help="a folder or s3://bucket/prefix, not below the inputs")
+    parser.add_argument("--workers", type=positive, help="processes (default: one for every two CPUs)")
+    parser.add_argument("--shard", type=shard, default=Shard(), metavar="I/N", help="only every N-th unit, for N runs")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing; count what is missing, and say how long")
+    parser.add_argument(
+        "--unit-rows", type=positive, default=MAX_ROWS, help="most rows of a unit (default: %(default)s)"
+    )
+    parser.add_argument("--keep-columns", action="store_true", help="write the input's columns too")
+    parser.add_argument(
+        "--text-column", action="append", metavar="NAME", help="a column to read instead of those in training (may be "
+        "given several times; the last one is the body)",
+    )  # fmt: skip
+    parser.add_argument("--threshold", type=probability, help="positive from here on (default: the classifier's)")
+    parser.add_argument("--classifier", type=Path, default=CLASSIFIER, help="its folder (default: %(default)s)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+
+
+def check_places(inputs: str, outputs: str) -> None:
+    """Raise ParamsError where outputs would be below the inputs, or the output is a file."""
+    places = [place if place.startswith("s3://") else str(Path(place).resolve()) for place in (inputs, outputs)]
+    if f"{places[1]}/".startswith(f"{places[0].rstrip('/')}/"):
+        raise ParamsError(f"--output {outputs}: is below the inputs, so that it would be read by the next run")
+    if not outputs.startswith("s3://") and Path(outputs).exists() and not Path(outputs).is_dir():
+        raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
+    from sentiment.jobs.listing import Inputs
+    from sentiment.jobs.local import available_cpus, local_pool
+    from sentiment.jobs.plan import open_plan
+    from sentiment.jobs.planning import Planner
+    from sentiment.jobs.run import run_plan
+    from sentiment.jobs.sample import estimate
+    from sentiment.jobs.settings import make_settings
+    from sentiment.jobs.storage import storage_for
+
+    inputs, outputs = Inputs.parse(args.input), args.output.rstrip("/") or "/"
+    check_places(inputs.folder, outputs)
+    workers = args.workers or max(1, available_cpus() // 2)
+    settings = make_settings(
+        inputs.folder,
+        outputs,
+        args.classifier,
+        tuple(args.text_column or ()),
+        threshold=args.threshold,
+        keep_columns=args.keep_columns,
+        device=args.device,
+        threads=max(1, available_cpus() // workers),
+        unit_rows=args.unit_rows,
+    )
+    source, target = storage_for(inputs.folder), storage_for(outputs)
+    with ExitStack() as stack:
+        plan = stack.enter_context(open_plan())
+        Planner(inputs, source, target, settings, args.shard, changes_outputs=not args.dry_run).fill(plan)
+        if args.dry_run:
+            for line in estimate(plan, settings, args.classifier, workers):
+                log.info("batch: %s", line)
+            return 0
+        pool = stack.enter_context(local_pool(workers, settings, args.classifier))
+        result = run_plan(plan, pool, target, settings, args.shard)
+    counts = result.counts
+    log.info("batch: %s labeled, %s there before", plural(result.written, "unit"), f"{result.kept:,}")
+    line = f"{plural(counts.rows, 'row')}: {counts.positive:,} positive, {counts.negative:,} negative"
+    log.info("batch: %s, %s without text, %s broken", line, f"{counts.without_text:,}", f"{counts.broken:,}")
+    if result.failed:
+        log.error("error: %s failed; see %s/_errors%s.jsonl", plural(result.failed, "unit"), outputs, args.shard.suffix)
+        return 1
+    return 0

@@ -1,0 +1,117 @@
+"""The engine `local`: worker processes of this machine, each with its share of the threads."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from sentiment.jobs.dispatch import Event
+from sentiment.jobs.labeling import Reply, load_labeler
+from sentiment.jobs.settings import Settings
+from sentiment.jobs.units import Unit
+
+SECONDS_BETWEEN_SIGNS = 0.5
+SECONDS_TO_END = 5
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def work(connection: Connection, settings: Settings, folder: Path) -> None:
+    """Label the units that arrive, until the driver closes the connection or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
+    labeler = load_labeler(settings, folder)
+    last_sign, rows = time.monotonic(), 0
+
+    def on_rows(n_rows: int) -> None:
+        nonlocal last_sign, rows
+        rows += n_rows
+        if time.monotonic() - last_sign > SECONDS_BETWEEN_SIGNS:
+            connection.send(rows)
+            last_sign, rows = time.monotonic(), 0
+
+    try:
+        while True:
+            unit = Unit.from_mapping(connection.recv())
+            reply = labeler if isinstance(labeler, Reply) else labeler.label(unit, on_rows)
+            connection.send(reply.as_mapping())
+            rows = 0
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+class LocalPool:
+    """Workers started by `spawn`: a forked process would inherit torch's threads in an unknown state."""
+
+    def __init__(self, size: int, settings: Settings, folder: Path) -> None:
+        self.size = size
+        self._arguments = (settings, folder)
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
+
+    def submit(self, slot: int, unit: Unit) -> None:
+        """Give an idle worker a unit; one that is not running is started first."""
+        if slot not in self._workers:
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
+            process.start()
+            theirs.close()
+            self._workers[slot] = (process, ours)
+        try:
+            self._workers[slot][1].send(unit.as_mapping())
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it died while it was idle: `wait` sees that and says so
+
+    def wait(self, timeout: float) -> list[Event]:
+        """Return what workers have sent, after at most `timeout` seconds."""
+        slots = {connection: slot for slot, (_, connection) in self._workers.items()}
+        ready: Any = wait(list(slots), timeout)
+        events = []
+        for connection in ready:
+            slot = slots[connection]
+            try:
+                message = connection.recv()
+            except (EOFError, ConnectionResetError):
+                events.append(Event(slot, death=self._describe_death(slot)))
+                continue
+            if isinstance(message, int):
+                events.append(Event(slot, rows=message))
+            else:
+                events.append(Event(slot, reply=Reply.from_mapping(message)))
+        return events
+
+    def stop(self, slot: int) -> None:
+        """End a worker at once."""
+        process, connection = self._workers.pop(slot)
+        connection.close()
+        process.kill()
+        process.join(SECONDS_TO_END)
+
+    def _describe_death(self, slot: int) -> str:
+        process = self._workers[slot][0]
+        process.join(SECONDS_TO_END)
+        code = process.exitcode
+        self.stop(slot)
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            return f"was ended by {name}" + (", as where memory is short" if name == "SIGKILL" else "")
+        return f"ended with status {code}"
+
+
+@contextmanager
+def local_pool(size: int, settings: Settings, folder: Path) -> Iterator[LocalPool]:
+    """Yield a pool whose workers start when they get their first unit, and are ended when the block ends."""
+    pool = LocalPool(size, settings, folder)
+    try:
+        yield pool
+    finally:
+        for slot in list(pool._workers):
+            pool.stop(slot)

@@ -1,0 +1,92 @@
+"""`sentiment batch` as a process of its own, with the workers that it starts."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import SAMPLE, Project
+
+TIMEOUT = 240  # seconds a command may take, whatever else the machine does
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Exit status and log of one command."""
+
+    status: int
+    stderr: str
+
+
+Batch = Callable[..., Outcome]
+
+
+def command(*arguments: object) -> list[str]:
+    """Return the command line of `sentiment batch`."""
+    return [sys.executable, "-m", "sentiment", "batch", *map(str, arguments)]
+
+
+@pytest.fixture
+def batch(completed_template: Project) -> Batch:
+    """Run `sentiment batch` in a project with a classifier, and wait for its end."""
+
+    def call(*arguments: object, **environment: str) -> Outcome:
+        done = subprocess.run(
+            command(*arguments),
+            cwd=completed_template.root,
+            env=completed_template.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+        assert "Traceback" not in done.stderr
+        return Outcome(done.returncode, done.stderr)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def sample_table(completed_template: Project) -> pa.Table:
+    """The first 300 rows of the sample, every column text."""
+    import pandas as pd
+
+    return pa.Table.from_pandas(
+        pd.read_csv(completed_template.root / SAMPLE, nrows=300, dtype="str", keep_default_na=False)
+    )
+
+
+@pytest.fixture
+def inputs(sample_table: pa.Table, tmp_path: Path) -> Path:
+    """A folder with the sample in each format, the compressed ones included."""
+    folder = tmp_path / "inputs"
+    (folder / "2025").mkdir(parents=True)
+    frame = sample_table.to_pandas()
+    frame.to_csv(folder / "a.csv", index=False)
+    frame.to_csv(folder / "2025" / "b.csv.gz", index=False)
+    frame.to_csv(folder / "2025" / "c.tsv", index=False, sep="\t")
+    frame.to_json(folder / "d.jsonl", orient="records", lines=True)
+    pq.write_table(sample_table, folder / "e.parquet", row_group_size=70)
+    return folder
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every output by its name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
+
+
+def manifest(folder: Path) -> Any:
+    """Return the manifest of a run."""
+    return json.loads((folder / "_manifest.json").read_text())
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return the rows of all units of an input, in order."""
+    paths = sorted((folder / name).parent.glob(f"{Path(name).name}.*.parquet"))
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
