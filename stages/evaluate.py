@@ -1,7 +1,7 @@
 """Trained classifier and test features in; metrics, plots and every test prediction out.
 
 python -m stages.evaluate --table data/split/test.parquet --features data/encode/test.npy
---classifier models/classifier --predictions data/evaluate/predictions.parquet
+--encoder models/encoder --classifier models/classifier --predictions data/evaluate/predictions.parquet
 --all-metrics data/evaluate/metrics.json --metrics metrics --split-metrics metrics/split.json --card models/README.md
 """
 
@@ -22,6 +22,7 @@ from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import open_table
 from sentiment.evaluation.confusion import classification_report, confusion_counts
 from sentiment.evaluation.curves import confusion_points, curve_points
+from sentiment.evaluation.leakage import count_seen, refuse_leakage
 from sentiment.evaluation.metrics import (
     PRIMARY_METRICS,
     SLICE_COLUMNS,
@@ -35,17 +36,24 @@ from sentiment.evaluation.slices import slice_values
 from sentiment.features.store import check_finite, read_features
 from sentiment.head.classifier import Classifier, ClassifierConfig
 
+SEEN = "test_reviews_seen_by_encoder"
+
 log = logging.getLogger(__name__)
 
 
 class Params(StageParams):
-    """Section `evaluate` of params.yaml."""
+    """Section `evaluate` of params.yaml.
+
+    Attributes:
+        allow_leakage: whether to evaluate an encoder that was trained on test reviews; else the stage stops.
+    """
 
     slices: tuple[str, ...]
     length_edges: tuple[int, ...]
     calibration_bins: int = Field(ge=1, le=1000)
     n_resamples: int = Field(ge=100)
     seed: int = Field(ge=0)
+    allow_leakage: bool
 
 
 def evaluate(
@@ -89,6 +97,7 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--table", type=Path, required=True, help="the test table (Parquet)")
     parser.add_argument("--features", type=Path, required=True, help="its features (.npy)")
+    parser.add_argument("--encoder", type=Path, required=True, help="the encoder, with the list of texts that it saw")
     parser.add_argument("--classifier", type=Path, required=True, help="the folder of the trained classifier")
     parser.add_argument("--predictions", type=Path, required=True, help="the Parquet file of predictions to write")
     parser.add_argument("--all-metrics", type=Path, required=True, help="every metric, also by label (JSON) to write")
@@ -100,14 +109,17 @@ def main() -> None:
     params = load_params(args.params, "evaluate", Params)
     classifier = Classifier.load(args.classifier)
     table = open_table(args.table).read()
+    n_seen = count_seen(table["text"].to_pylist(), args.encoder)
+    refuse_leakage(n_seen, len(table), args.encoder, params.allow_leakage)
     probabilities = score_features(classifier, args.features, len(table))
     results = evaluate(table, probabilities, classifier.config, params)
+    results["metrics"] = {**results["metrics"], SEEN: n_seen}
 
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
     n_reviews = {name: values["rows"] for name, values in split.items()}
     write_text(args.card, render_model_card(classifier.config, n_reviews, results["metrics"], results["slices"]))
     metrics = results.pop("metrics")
-    write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in PRIMARY_METRICS})
+    write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in (*PRIMARY_METRICS, SEEN)})
     write_json(args.all_metrics, {**metrics, "by_label": results.pop("by_label")})
     write_csv(args.metrics / "slices.csv", results.pop("slices"), columns=SLICE_COLUMNS)
     for name, rows in results.items():

@@ -29,6 +29,7 @@ def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any
         "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
     }
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it lists the pooling layer, which is left out
     config = AutoConfig.from_pretrained(encoder, **source)
     tokenizer = AutoTokenizer.from_pretrained(encoder, **source)
     model_class: Any = MODEL_MAPPING[type(config)]

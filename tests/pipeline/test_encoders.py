@@ -1,8 +1,17 @@
 """Encoders are folders that DVC sees: what changes in them re-runs what depends on it, and nothing else does."""
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
-from tests.conftest import Project
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.common.text_hash import hash_texts, write_seen_texts
+from sentiment.evaluation.leakage import count_seen
+from tests.conftest import ROOT, Project
 from tests.pipeline.test_commands import stages_run
 
 
@@ -24,6 +33,49 @@ def test_a_key_of_train_runs_neither(completed_project: Project) -> None:
     assert stages_run(ran) == []
     completed_project.set_params(train={"learning_rate": 0.01})
     assert stages_run(completed_project.run("dvc", "repro").stdout) == ["train", "evaluate"]
+
+
+def test_another_salt_with_an_encoder_that_was_trained_on_reviews_stops_the_run(completed_project: Project) -> None:
+    """As the bundled encoder with the real reviews; here an encoder that lists the train split of the sample."""
+    root = completed_project.root
+    ours = shutil.copytree(root / "models/encoders/bundled", root / "models/encoders/ours")
+    texts = pq.read_table(root / "data/split/train.parquet")["text"].to_pylist()
+    write_seen_texts(ours, hash_texts(texts))
+    completed_project.set_params(finetune={"encoder": "models/encoders/ours"})
+    completed_project.run("dvc", "repro")
+    metrics = json.loads((root / "metrics/evaluate.json").read_text())
+    assert metrics["test_reviews_seen_by_encoder"] == 0
+
+    completed_project.set_params(split={"salt": "reviews-v2"})
+    done = completed_project.run("dvc", "repro", check=False)
+    assert "failed to reproduce 'evaluate'" in done.stderr
+    new_test = hash_texts(pq.read_table(root / "data/split/test.parquet")["text"].to_pylist())
+    n_seen = int(np.isin(new_test, hash_texts(texts)).sum())
+    assert n_seen > 100
+    assert f"the encoder was trained on {n_seen} of the {len(new_test)} test reviews" in done.stderr
+
+
+def test_the_bundled_encoder_saw_no_test_review_of_the_default_split_and_many_of_another(
+    real_split: Callable[[str], Path],
+) -> None:
+    bundled = ROOT / "models/encoders/bundled"
+    for salt, most_are_seen in (("reviews-v1", False), ("reviews-v2", True)):
+        texts = pq.read_table(real_split(salt) / "test.parquet")["text"].to_pylist()
+        n_seen = count_seen(texts, bundled)
+        assert n_seen > len(texts) / 2 if most_are_seen else n_seen == 0
+
+
+@pytest.fixture
+def real_split(project: Project, reviews_csv: Path) -> Callable[[str], Path]:
+    """Return the folder of tables of the real reviews, by salt."""
+    (project.root / "data/raw/reviews.csv").write_bytes(reviews_csv.read_bytes())
+
+    def call(salt: str) -> Path:
+        project.set_params(prepare={"source": "data/raw/reviews.csv"}, split={"salt": salt})
+        project.run("dvc", "repro", "split")
+        return project.root / "data/split"
+
+    return call
 
 
 def test_another_folder_with_the_same_files_runs_finetune_alone(completed_project: Project) -> None:

@@ -2,14 +2,18 @@
 
 import csv
 import json
+import pickle
+import shlex
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from sentiment.common.text_hash import SEEN_TEXTS, hash_texts, write_seen_texts
 from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS
 from sentiment.evaluation.slices import slice_values
 from tests.conftest import Project
@@ -35,7 +39,7 @@ def test_metrics_follow_from_the_predictions(written: Written) -> None:
     assert values["log_loss"] == pytest.approx(metrics.log_loss(labels, probabilities.astype(float)))
     wanted = "majority_accuracy balanced_accuracy precision recall f1_macro average_precision brier"
     primary = json.loads((project.root / "metrics/evaluate.json").read_text())
-    assert primary == {name: values[name] for name in PRIMARY_METRICS}
+    assert primary == {name: values[name] for name in (*PRIMARY_METRICS, "test_reviews_seen_by_encoder")}
     assert set(wanted.split()) | {"expected_calibration_error", "accuracy_low", "roc_auc_high"} <= set(values)
 
 
@@ -66,6 +70,42 @@ def test_predictions_name_every_test_review(written: Written) -> None:
     assert predictions["id"].to_pylist() == test["id"].to_pylist()
     assert predictions["label"].to_pylist() == test["label"].to_pylist() == labels.tolist()
     assert len(set(predictions["id"].to_pylist())) == len(labels)
+
+
+def test_test_reviews_that_the_encoder_saw_are_counted_and_stop_the_run(completed_project: Project) -> None:
+    project, encoder = completed_project, completed_project.root / "models" / "encoder"
+    evaluate = shlex.split(yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]["evaluate"]["cmd"])
+    texts = pq.read_table(project.root / "data/split/test.parquet")["text"].to_pylist()
+    before = json.loads((project.root / "metrics/evaluate.json").read_text())
+    assert before["test_reviews_seen_by_encoder"] == 0
+
+    (encoder / SEEN_TEXTS).unlink()  # a link into DVC's cache
+    write_seen_texts(encoder, hash_texts(["seen, but no test review", *(text.upper() for text in texts[:3])]))
+    done = project.run(*evaluate, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "models/encoder/trained_on.npy: the encoder was trained on 3 of the 196 test reviews" in done.stderr
+
+    project.set_params(evaluate={"allow_leakage": True})
+    project.run(*evaluate)
+    after = json.loads((project.root / "metrics/evaluate.json").read_text())
+    assert after == {**before, "test_reviews_seen_by_encoder": 3}
+    card = (project.root / "models/README.md").read_text()
+    assert "of which the encoder was trained on 3: the metrics are too good." in card
+
+
+def test_a_damaged_list_of_texts_is_one_line(completed_project: Project) -> None:
+    evaluate = shlex.split(
+        yaml.safe_load((completed_project.root / "dvc.yaml").read_text())["stages"]["evaluate"]["cmd"]
+    )
+    listed = completed_project.root / "models/encoder" / SEEN_TEXTS
+    listed.unlink()
+    for content in (b"", b"no array", pickle.dumps(["text"])):
+        listed.write_bytes(content)
+        done = completed_project.run(*evaluate, check=False)
+        assert done.returncode == 1
+        assert "trained_on.npy: not a list of hashes" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_rating_of_zero_is_a_slice_and_a_missing_value_is_none() -> None:

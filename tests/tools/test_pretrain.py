@@ -20,6 +20,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTra
 
 from sentiment.cli import app
 from sentiment.common.params import load_params
+from sentiment.common.text_hash import hash_texts, read_seen_texts
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
 from sentiment.data.text import join_text
@@ -134,9 +135,10 @@ def assert_lists_train_split(listed: NDArray[np.uint64], reviews: Path) -> None:
         for chunk in read_chunks(reviews, COLUMNS)
         for fields in chunk.itertuples(index=False, name=None)
     ]
-    hashes: dict[str, set[int]] = {"train": set(), "val": set(), "test": set()}
-    for value in (text_hash(text, SPLIT_PARAMS.salt) for text in texts if text):
-        hashes[assign_split(value, SPLIT_PARAMS)].add(value)
+    by_split: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for text in filter(None, texts):
+        by_split[assign_split(text_hash(text, SPLIT_PARAMS.salt), SPLIT_PARAMS)].append(text)
+    hashes = {split: set(hash_texts(texts_of_split).tolist()) for split, texts_of_split in by_split.items()}
     assert set(listed.tolist()) == hashes["train"]
     assert not set(listed.tolist()) & (hashes["val"] | hashes["test"])
 
@@ -160,10 +162,10 @@ def test_the_bundled_encoder_loads_and_has_at_most_5_mb() -> None:
     assert sum(path.stat().st_size for path in BUNDLED.iterdir()) <= 5_000_000
 
 
-def test_the_bundled_encoder_lists_hashes_of_the_train_split_only() -> None:
-    listed = np.load(BUNDLED / "trained_on.npy")
-    assert len(listed) > 10_000
-    assert {assign_split(int(value), SPLIT_PARAMS) for value in listed} == {"train"}
+def test_the_bundled_encoder_lists_its_texts_in_ascending_order_each_once() -> None:
+    listed = read_seen_texts(BUNDLED)
+    assert len(listed) == 18_035
+    assert (listed[1:] > listed[:-1]).all()
 
 
 def test_the_bundled_encoder_lists_the_train_split_of_the_real_reviews(reviews_csv: Path) -> None:
@@ -176,11 +178,10 @@ def test_the_model_card_names_the_sha256_of_the_weights() -> None:
 
 def test_the_corpus_has_each_training_text_once() -> None:
     corpus = read_corpus(read_chunks(SAMPLE, COLUMNS), COLUMNS, SPLIT_PARAMS)
-    assert len(set(corpus.hashes)) == len(corpus.hashes) == len(corpus.texts)
+    assert len(set(hash_texts(corpus.texts).tolist())) == len(corpus.texts)
     for title, body, text in zip(corpus.titles, corpus.bodies, corpus.texts, strict=True):
         assert body
         assert text == join_text([title, body])
-    assert (np.diff(corpus.sorted_hashes().astype(np.float64)) >= 0).all()
 
 
 def test_pruning_keeps_the_source_tokens_of_frequent_words(source_encoder: Path) -> None:

@@ -8,7 +8,7 @@ the time, the model predicts the n-grams of the title, and a vector of which tit
 source encoder come the tokenizer, without the tokens that the reviews do not use, and half of each initial token
 embedding.
 
-Beside the weights it writes `trained_on.npy`: the 64-bit hash, as of the stage `split`, of every training text.
+Beside the weights it writes `trained_on.npy`: the 64-bit hash of every training text, by which `evaluate` knows a leak.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params
+from sentiment.common.text_hash import hash_texts
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.encoder.device import pick_device
@@ -110,7 +111,7 @@ def main(args: argparse.Namespace) -> None:
             bar.update()
 
         model, vocabulary = pretrain(corpus, source_encoder, config, device, args.steps, show)
-    sha256 = export(model, vocabulary, config.max_length, corpus.sorted_hashes(), args.out)
+    sha256 = export(model, vocabulary, config.max_length, hash_texts(corpus.texts), args.out)
     log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 

@@ -22,21 +22,15 @@ class Corpus:
         titles: without the body; "" where the review has no title.
         bodies: without the title.
         texts: title and body, joined as the pipeline joins them.
-        hashes: the 64-bit hashes by which the texts were assigned to `train`.
     """
 
     titles: list[str] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    hashes: list[int] = field(default_factory=list)
 
     def has_title(self) -> NDArray[np.bool_]:
         """Return which reviews have a title. # (n_reviews,)"""
         return np.array([title != "" for title in self.titles])
-
-    def sorted_hashes(self) -> NDArray[np.uint64]:
-        """Return the hashes in ascending order, which does not reveal the order of the reviews. # (n_reviews,)"""
-        return np.sort(np.array(self.hashes, dtype="<u8"))
 
 
 def read_corpus(chunks: Iterable[pd.DataFrame], text_columns: list[str], params: SplitParams) -> Corpus:
@@ -62,7 +56,6 @@ def read_corpus(chunks: Iterable[pd.DataFrame], text_columns: list[str], params:
             corpus.titles.append(SEPARATOR.join(value.strip() for value in fields[:-1] if value.strip()))
             corpus.bodies.append(fields[-1].strip())
             corpus.texts.append(text)
-            corpus.hashes.append(hashed)
     if (n_titles := int(corpus.has_title().sum())) < MIN_TITLES:
         raise InputError(f"{n_titles} training reviews have a title, expected at least {MIN_TITLES}")
     return corpus

@@ -5,21 +5,18 @@ import tempfile
 from hashlib import file_digest
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
 from sentiment.common.files import atomic
+from sentiment.common.text_hash import Hashes, write_seen_texts
 from tools.pretrain.vocabulary import Vocabulary
 
-WEIGHTS, HASHES = "model.safetensors", "trained_on.npy"
+WEIGHTS = "model.safetensors"
 
 
-def export(
-    model: PreTrainedModel, vocabulary: Vocabulary, max_length: int, hashes: NDArray[np.uint64], folder: Path
-) -> str:
+def export(model: PreTrainedModel, vocabulary: Vocabulary, max_length: int, hashes: Hashes, folder: Path) -> str:
     """Write weights (float16), config, tokenizer and the hashes of the training texts; return the weights' SHA-256.
 
     Each file is replaced as a whole. Other files in `folder`, such as the model card, stay.
@@ -29,7 +26,7 @@ def export(
         nn.Module.to(model, "cpu", torch.float16)  # transformers' own `to` is not typed
         model.save_pretrained(staging)
         vocabulary.as_pretrained(max_length).save_pretrained(staging)
-        np.save(Path(staging, HASHES), hashes)
+        write_seen_texts(Path(staging), hashes)
         for file in sorted(Path(staging).iterdir()):
             with atomic(folder / file.name) as partial:
                 shutil.copyfile(file, partial)
