@@ -3,6 +3,7 @@
 A `concurrent.futures.ProcessPoolExecutor` could do the local part, but it gives up all units when one process dies.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import Protocol
 from sentiment.jobs.errors import RunError
 from sentiment.jobs.labeling import Reply
 from sentiment.jobs.units import Unit
+
+log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3  # of a unit whose worker died
 STALL_SECONDS = 600  # without a sign from a worker, after which it is ended; loading a model is the longest silence
@@ -108,6 +111,7 @@ def dispatch(pool: Pool, units: Iterator[Unit]) -> Iterator[Progress]:
                 deaths += 1
                 if deaths >= MAX_ATTEMPTS * pool.size + MAX_ATTEMPTS:
                     raise RunError(f"{deaths} workers ended without having labeled a unit; the last {event.death}")
+                log.warning("batch: %s: its worker %s", attempt.unit.output, event.death)
                 yield from _lost(attempt, event.death, again)
             else:
                 attempt.rows += event.rows

@@ -97,12 +97,7 @@ class Remote:
             endpoint_url=self.settings.get("endpointurl"),
             use_ssl=self.settings.get("use_ssl", True),
             verify=self.settings.get("ssl_verify"),
-            config=BotoConfig(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                retries={"total_max_attempts": MAX_ATTEMPTS},
-                **anonymous,
-            ),
+            config=_config(**anonymous),
         )
 
 
@@ -119,7 +114,16 @@ def client_for(bucket: str) -> Any:
     for remote in s3_remotes():
         if remote.bucket == bucket:
             return remote.client()
-    return boto3.Session().client("s3")
+    return boto3.Session().client("s3", config=_config())
+
+
+def _config(**settings: Any) -> BotoConfig:
+    return BotoConfig(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"total_max_attempts": MAX_ATTEMPTS},
+        **settings,
+    )
 
 
 def s3_remotes() -> Iterator[Remote]:

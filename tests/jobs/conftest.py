@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +76,39 @@ def inputs(sample_table: pa.Table, tmp_path: Path) -> Path:
     frame.to_json(folder / "d.jsonl", orient="records", lines=True)
     pq.write_table(sample_table, folder / "e.parquet", row_group_size=70)
     return folder
+
+
+@contextmanager
+def started(project: Project, *arguments: object, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """`sentiment batch` as a running process; it and its workers are gone when the block ends."""
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=project.root,
+        env=project.environment(**environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+
+
+def worker_of(process: "subprocess.Popen[str]") -> psutil.Process | None:
+    """Return a worker that a driver has started, or None."""
+    children = psutil.Process(process.pid).children()
+    return next((child for child in children if "spawn_main" in " ".join(child.cmdline())), None)
+
+
+def write_csv(path: Path, first: int, n_rows: int) -> None:
+    """Write a CSV file of reviews that differ."""
+    lines = [f"Look {row},Soft and warm number {row} and the color is lovely\n" for row in range(first, first + n_rows)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("Title,Review Text\n" + "".join(lines))
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
