@@ -27,8 +27,7 @@ from sentiment.common.tables import SPLITS, open_table
 from sentiment.evaluation.bootstrap import percentile_interval, resample
 from sentiment.features.store import check_finite, read_features
 from sentiment.label_noise.margins import flip_labels, margins, out_of_fold_probabilities
-from sentiment.tracking.comparison import PREDICTIONS, read_predictions
-from sentiment.tracking.revisions import WORKSPACE, Revision
+from sentiment.tracking.comparison import PREDICTIONS
 
 COLUMNS = ("id", "split", "label", "probability", "margin", "text")
 LABELS = ("negative", "positive")
@@ -117,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of folds and --flip (default: %(default)s)")
     parser.add_argument("--split", type=Path, default=Path("data/split"), help="tables (default: %(default)s)")
     parser.add_argument("--features", type=Path, default=Path("data/encode"), help="(default: %(default)s)")
-    parser.add_argument("--predictions", default=PREDICTIONS, help="of the test reviews (default: %(default)s)")
+    parser.add_argument("--predictions", type=Path, default=Path(PREDICTIONS), help="(default: %(default)s)")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -137,7 +136,7 @@ def main(args: argparse.Namespace) -> None:
     if flipped is not None:
         sys.stdout.write(found_flips(labels, probabilities, flipped) + "\n")
         return
-    predictions = read_predictions(Revision(WORKSPACE), args.predictions)
+    predictions = open_table(args.predictions).read()  # in file order, for the same resamples as in evaluate
     rows = list(likely_mislabeled(reviews, probabilities, args.top))
     if args.output:
         write_csv(args.output, rows, columns=COLUMNS)
