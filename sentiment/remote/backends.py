@@ -27,8 +27,16 @@ class Backend(Protocol):
         """Return how long a job may take from being sent to its first heartbeat."""
         ...
 
+    def check(self) -> None:
+        """Raise PipelineError for what cannot work, before anything is sent."""
+        ...
+
     def start(self, folder: JobFolder) -> str:
         """Start the runner for a job; return one line on where it runs."""
+        ...
+
+    def cancel(self, folder: JobFolder) -> None:
+        """End a job besides the request to stop that its runner reads."""
         ...
 
     def describe(self, folder: JobFolder) -> Place:

@@ -3,6 +3,7 @@
 from sentiment.remote.job import S3_ERRORS, JobFolder, job_ids, storage_error
 from sentiment.tracking.remote import STORAGE, Remote
 
+LOST = "lost"
 COLUMNS = ("job", "state", "on", "commit", "experiments")
 
 
@@ -21,7 +22,7 @@ def state_line(folder: JobFolder) -> tuple[str, str]:
     if status is None:
         return "waiting", "waiting: its runner has not started"
     if status.is_lost(job["heartbeat_s"]):
-        return "lost", f"lost: no heartbeat for {status.age:.0f} s, in state {status.state}"
+        return LOST, f"lost: no heartbeat for {status.age:.0f} s, in state {status.state}"
     return status.state, f"{status.state}{': ' if status.message else ''}{status.message}"
 
 

@@ -28,6 +28,12 @@ class LocalBackend:
     python: Path | None = None
     start_limit_s: float = 60.0
 
+    def check(self) -> None:
+        """Do nothing: this machine is here."""
+
+    def cancel(self, folder: JobFolder) -> None:
+        """Do nothing: the runner reads the request to stop."""
+
     def start(self, folder: JobFolder) -> str:
         """Start the runner; it inherits this environment, and the keys that DVC has for the remote."""
         work = (FOLDER / folder.id).resolve()
@@ -65,14 +71,14 @@ def is_runner(pid: int, job_id: str) -> bool:
     return job_id in command and not state.startswith("Z")
 
 
-def runner_arguments(folder: JobFolder) -> list[str]:
-    """Return the arguments with which a runner finds a job."""
+def runner_arguments(folder: JobFolder, region: str | None = None) -> list[str]:
+    """Return the arguments with which a runner finds a job; `region` where the remote names none."""
     store, settings = folder.store, folder.remote.settings
     arguments = ["--bucket", store.bucket, "--prefix", store.prefix]
     if settings.get("endpointurl"):
         arguments += ["--endpoint", str(settings["endpointurl"])]
-    if settings.get("region"):
-        arguments += ["--region", str(settings["region"])]
+    if region := settings.get("region") or region:
+        arguments += ["--region", str(region)]
     return arguments
 
 
@@ -96,7 +102,7 @@ def current_python(lock: str) -> Path | None:
     """Return the running interpreter if it has every package of a lock in its version, markers aside."""
     for name, pinned in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^\s;]+)\s*$", lock, re.MULTILINE):
         try:
-            if version(name) != pinned:
+            if version(name).partition("+")[0] != pinned:  # torch 2.13.0+cpu is built from 2.13.0
                 return None
         except PackageNotFoundError:
             return None

@@ -5,17 +5,27 @@ from pathlib import Path
 
 from sentiment.common.errors import ParamsError
 from sentiment.remote.backends import Backend
+from sentiment.remote.command import CommandBackend
 from sentiment.remote.job import JobFolder
 from sentiment.remote.local import LocalBackend
+from sentiment.remote.sagemaker import SageMakerBackend
+from sentiment.remote.sagemaker_options import SageMakerOptions
+from sentiment.remote.ssh import SshBackend
 
-PLACES = "local"
+PLACES = "local, ssh HOST, sagemaker or command"
 
 
-def backend_for(on: Sequence[str], python: Path | None = None) -> Backend:
+def backend_for(on: Sequence[str], python: Path | None = None, options: SageMakerOptions | None = None) -> Backend:
     """Return the backend for the words after `--on`; raises ParamsError for others."""
     match list(on):
         case ["local"]:
             return LocalBackend(python)
+        case ["ssh", host]:
+            return SshBackend(host, python)
+        case ["sagemaker"]:
+            return SageMakerBackend(options or SageMakerOptions())
+        case ["command"]:
+            return CommandBackend()
         case _:
             raise ParamsError(f"--on {' '.join(on)}: expected {PLACES}")
 

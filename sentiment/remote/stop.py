@@ -23,6 +23,7 @@ def stop(folder: JobFolder) -> str:
     deadline = time.monotonic() + STOP_LIMIT_S + 2 * heartbeat_s
     try:
         folder.store.put(STOP, b"")
+        backend.cancel(folder)
         while time.monotonic() < deadline:
             status = folder.status()
             if status and status.is_final:

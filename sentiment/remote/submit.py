@@ -109,7 +109,8 @@ def push_inputs() -> None:
 
 def _changes(include: bool) -> str | None:
     """Return a commit of the working tree on top of HEAD, None where nothing has changed."""
-    changed = [line[3:] for line in git("status", "--porcelain").splitlines()]
+    listed = git("diff", "--name-only", "-z", "HEAD") + git("ls-files", "-z", "--others", "--exclude-standard")
+    changed = [name for name in listed.split("\0") if name]
     if not changed:
         return None
     if not include:
@@ -158,7 +159,7 @@ def _identity(key: str) -> str:
 
 
 def _check_names(runs: Sequence[Sequence[str]]) -> None:
-    """Raise ParamsError if an experiment of the same name is here; `-f` among the arguments allows it."""
+    """Raise ParamsError if an experiment of the same name is here."""
     refs = git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
     present = {match[1] for ref in refs if (match := EXPERIMENT_REF.fullmatch(ref))}
     for run in runs:

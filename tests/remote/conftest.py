@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project
-from tests.s3_server import S3Server
+from tests.s3_server import BUCKET, S3Server, start_command
 
 HEARTBEAT_S = "1"
 
@@ -22,15 +23,28 @@ class RemoteProject:
     prefix: str
 
     def remote(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `sentiment remote`; a `run` uses this environment and a quick heartbeat."""
-        if arguments[0] == "run":
-            arguments = ("run", "--python", sys.executable, "--heartbeat", HEARTBEAT_S, *arguments[1:])
-        return self.project.run("sentiment", "remote", *arguments, check=check)
+        """Run `sentiment remote` to its end."""
+        return self.project.run(*command(arguments), check=check)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start `sentiment remote`; both streams come as one."""
+        return start_command(self.project, *command(arguments))
 
     def objects(self, job_id: str) -> set[str]:
         """Return the names of the objects of a job."""
         start = f"{self.prefix}/jobs/{job_id}/"
         return {key.removeprefix(start) for key in self.server.object_keys(f"{self.prefix}/jobs/{job_id}")}
+
+    def read(self, job_id: str, name: str) -> bytes:
+        """Return an object of a job."""
+        key = f"{self.prefix}/jobs/{job_id}/{name}"
+        return bytes(self.server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return the command line; a `run` uses this environment and a quick heartbeat."""
+    own = ["--python", sys.executable, "--heartbeat", HEARTBEAT_S] if arguments[0] == "run" else []
+    return ["sentiment", "remote", arguments[0], *own, *arguments[1:]]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """An experiment sent away comes back: `sentiment remote run --on local` against a real S3 server."""
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.remote.conftest import RemoteProject
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
+MAX_SUBMIT_S = 10
 OVERRIDE = "train.learning_rate=0.01"
 
 
@@ -24,6 +26,9 @@ def test_a_remote_experiment_equals_the_same_run_here(remote_project: RemoteProj
     done = remote_project.remote("run", "-n", "there", "--", "-S", OVERRIDE)
     assert "Running stage 'train'" in done.stdout
     assert "brought there" in done.stderr
+    sent = re.search(r"sent in (\d+\.\d) s", done.stderr)
+    assert sent
+    assert float(sent[1]) <= MAX_SUBMIT_S
     assert project.run("git", "status", "--porcelain").stdout == ""
     project.run("dvc", "exp", "run", "-n", "here", "-S", OVERRIDE)
     project.run("git", "reset", "-q", "--hard")

@@ -5,7 +5,7 @@ import re
 JOBS = "jobs"
 INPUT = "input"  # what SageMaker mounts as a channel
 JOB, BUNDLE, RUNNER = "input/job.json", "input/repo.bundle", "input/runner.pyz"
-STATUS, STOP, EXPERIMENTS, STARTED = "status.json", "stop", "experiments.bundle", "started.json"
+STATUS, STOP, EXPERIMENTS = "status.json", "stop", "experiments.bundle"
 
 PREPARING, RUNNING, PUSHING = "preparing", "running", "pushing"
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"

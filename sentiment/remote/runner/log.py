@@ -23,7 +23,7 @@ class Log:
         self._shipping = threading.Lock()
         self._pending = b""
         self.parts = 0
-        self.last_error = ""  # the last line of a program that reports an error
+        self.last_error = ""  # a stage's last line of an error; DVC's first one where no stage has any
 
     def line(self, text: str) -> None:
         """Write a line of the runner's own."""
@@ -33,7 +33,7 @@ class Log:
         """Write a complete line, or a piece of a very long one."""
         for secret in self._secrets:
             line = line.replace(secret, REMOVED)
-        if line.lower().startswith(b"error: "):
+        if line.startswith(b"error: ") or (line.startswith(b"ERROR: ") and not self.last_error):
             self.last_error = line.decode("utf-8", "replace").strip()[len("error: ") :]
         with self._lock:
             self._pending += line

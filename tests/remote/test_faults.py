@@ -1,0 +1,131 @@
+"""The runner killed, the client killed, a stage that fails, a heartbeat that stops: one clear line, nothing lost."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.remote.conftest import RemoteProject
+from tests.s3_server import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.s3]
+
+CHANGE_SPLIT = ("--", "-S", "split.salt=other")  # everything after prepare runs
+
+
+class Started:
+    """A `sentiment remote run` that goes on, and the runner that it started."""
+
+    def __init__(self, remote_project: RemoteProject, *arguments: str) -> None:
+        self.remote_project = remote_project
+        self.client = remote_project.start("run", *arguments)
+        jobs = remote_project.project.root / ".dvc" / "tmp" / "remote"
+        wait_for(lambda: list(jobs.glob("*/pid")), 60)
+        self.work = next(jobs.glob("*/pid")).parent
+        self.id = self.work.name
+        self.pid = int((self.work / "pid").read_text())
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the runner has logged a text."""
+        wait_for(lambda: (self.work / "log.txt").exists() and text in (self.work / "log.txt").read_text(), 180)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the client; return its exit status and what it printed."""
+        printed = self.client.communicate(timeout=240)[0]
+        return self.client.returncode, printed
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that work in the job's folder."""
+        return [one for one in psutil.process_iter(["cwd"]) if str(one.info["cwd"] or "").startswith(str(self.work))]
+
+
+@pytest.fixture
+def started(remote_project: RemoteProject) -> Iterator[Started]:
+    """A job that runs all stages but the first."""
+    one = Started(remote_project, "-n", "there", *CHANGE_SPLIT)
+    yield one
+    one.client.kill()
+    for process in one.processes():
+        process.kill()
+
+
+def test_a_killed_runner_is_reported_and_leaves_no_process(started: Started) -> None:
+    started.wait_for_log("Running stage 'encode'")
+    os.kill(started.pid, signal.SIGKILL)
+    status, printed = started.end()
+    assert status == 1
+    assert re.search(
+        rf"error: job {started.id}: no heartbeat for \d+ s, in state running \(its process has ended", printed
+    )
+    assert f"`sentiment remote fetch {started.id}`" in printed
+    wait_for(lambda: not started.processes(), 10)
+    fetched = started.remote_project.remote("fetch", started.id, check=False)
+    assert (fetched.returncode, "lost: no heartbeat" in fetched.stderr) == (1, True)
+    assert "lost" in started.remote_project.remote("list").stdout
+
+
+def test_a_terminated_runner_pushes_the_stages_that_are_complete(started: Started) -> None:
+    started.wait_for_log("Running stage 'encode'")
+    os.kill(started.pid, signal.SIGTERM)
+    status, printed = started.end()
+    assert status == 1
+    assert f"error: job {started.id} stopped: stopped by SIGTERM; complete stages are pushed" in printed
+    assert not started.processes()
+    again = started.remote_project.remote("run", "-n", "there", *CHANGE_SPLIT)
+    assert "Running stage 'split'" not in again.stdout
+    assert "Running stage 'encode'" in again.stdout
+    assert "brought there" in again.stderr
+
+
+def test_a_killed_client_loses_nothing(started: Started) -> None:
+    started.wait_for_log("Running stage 'split'")
+    started.client.kill()
+    started.client.communicate()
+    assert started.remote_project.remote("logs", "--follow", started.id).returncode == 0
+    fetched = started.remote_project.remote("fetch", started.id)
+    assert f"job {started.id}: finished; brought there" in fetched.stderr
+    assert started.remote_project.project.experiment("there")
+
+
+def test_a_stopped_heartbeat_is_reported_and_the_job_can_go_on(started: Started) -> None:
+    started.wait_for_log("Running stage 'split'")
+    os.kill(started.pid, signal.SIGSTOP)
+    status, printed = started.end()
+    assert (status, "no heartbeat for" in printed) == (1, True)
+    os.kill(started.pid, signal.SIGCONT)
+    wait_for(lambda: "finished" in started.remote_project.remote("fetch", started.id, check=False).stderr, 120)
+    assert started.remote_project.project.experiment("there")
+
+
+def test_a_failing_stage_is_named_with_its_message(remote_project: RemoteProject) -> None:
+    failed = remote_project.remote("run", "--", "-S", "train.learning_rate=-1", check=False)
+    assert failed.returncode == 1
+    last = failed.stderr.strip().splitlines()[-1]
+    job_id, message = re.fullmatch(
+        r"error: job (\S+) failed: experiment 1: (params\.yaml: train\.learning_rate is -1.+)", last
+    ).groups()  # type: ignore[union-attr]
+    assert message in remote_project.remote("logs", job_id).stdout
+    assert remote_project.project.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize("action", ["logs", "fetch", "stop"])
+def test_an_unknown_job_is_one_line(remote_project: RemoteProject, action: str) -> None:
+    for job_id, message in (
+        ("20200101-000000-abcdef", "no such job (`sentiment remote list`)"),
+        ("../../x", "is not a job id"),
+    ):
+        refused = remote_project.remote(action, job_id, check=False)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+        assert message in refused.stderr
+
+
+def test_a_storage_that_is_gone_is_one_line(remote_project: RemoteProject, tmp_path: Path) -> None:
+    config = remote_project.project.root / ".dvc" / "config.local"
+    config.write_text(config.read_text().replace(str(remote_project.server.port), "9"))
+    refused = remote_project.remote("list", check=False)
+    assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+    assert "http://127.0.0.1:9" in refused.stderr

@@ -1,0 +1,176 @@
+"""Training jobs: requests that botocore validates and moto's server takes; the container's entry point, run here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from botocore.stub import Stubber
+
+from sentiment.common.errors import ParamsError, StorageError
+from sentiment.remote.follow import LostJobError, check_alive
+from sentiment.remote.job import JobFolder
+from sentiment.remote.sagemaker import SageMakerBackend, job_name, training_job
+from sentiment.remote.sagemaker_options import SageMakerOptions, image_uri
+from sentiment.tracking.remote import Remote
+from tests.remote.conftest import RemoteProject
+from tests.remote.sagemaker_server import ROLE, moto_client, running_moto
+from tests.s3_server import BUCKET
+from tests.s3_server import REGION as LOCAL_REGION
+
+JOB_ID = "20260131-093000-1a2b3c"
+REGION = "eu-west-1"
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> JobFolder:
+    """A job of a bucket on AWS, with keys that nobody has."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    return JobFolder(Remote("storage", "bucket", "store", {"region": REGION}), JOB_ID)
+
+
+def stubbed(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> Stubber:
+    """Return a stub of SageMaker's client: botocore validates each request and each answer."""
+    client = folder.remote.session().client("sagemaker")
+    monkeypatch.setattr("sentiment.remote.sagemaker.sagemaker_client", lambda remote: (client, REGION))
+    return Stubber(client)
+
+
+def described(status: str, **more: object) -> dict[str, object]:
+    return {
+        "TrainingJobName": f"sentiment-{JOB_ID}",
+        "TrainingJobArn": f"arn:aws:sagemaker:{REGION}:123456789012:training-job/sentiment-{JOB_ID}",
+        "ModelArtifacts": {"S3ModelArtifacts": "s3://bucket/none"},
+        "TrainingJobStatus": status,
+        "SecondaryStatus": status,
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {},
+        "CreationTime": 0,
+        **more,
+    }
+
+
+def test_a_spot_job_in_a_vpc_is_requested_as_botocore_expects(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SageMakerOptions(
+        role=ROLE,
+        spot=True,
+        max_hours=2,
+        max_wait_hours=3,
+        subnets=["subnet-1"],
+        security_groups=["sg-1"],
+        tags={"a": "b"},
+    )
+    request = training_job(folder, options, REGION)
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 7_200, "MaxWaitTimeInSeconds": 10_800}
+    assert request["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    with stubbed(folder, monkeypatch) as stub:
+        stub.add_response(
+            "create_training_job", {"TrainingJobArn": str(described("InProgress")["TrainingJobArn"])}, request
+        )
+        assert f"training job sentiment-{JOB_ID} on ml.g5.xlarge in {REGION}" in SageMakerBackend(options).start(folder)
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("region", "instance_type", "expected"),
+    [
+        ("eu-west-1", "ml.g5.xlarge", r"763104351884\.dkr\.ecr\.eu-west-1\.amazonaws\.com/pytorch-training:.*-gpu-.*"),
+        ("cn-north-1", "ml.p3.2xlarge", r"727897471807\.dkr\.ecr\.cn-north-1\.amazonaws\.com\.cn/.*-gpu-.*"),
+        ("ap-east-1", "ml.m5.large", r"871362719292\..*-cpu-.*"),
+    ],
+)
+def test_the_image_is_that_of_the_region(region: str, instance_type: str, expected: str) -> None:
+    assert re.fullmatch(expected, image_uri(region, instance_type))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (SageMakerOptions(), "--role arn:aws:iam"),
+        (SageMakerOptions(role=ROLE, subnets=["subnet-1"]), "give both or none"),
+        (SageMakerOptions(role=ROLE, spot=True, max_wait_hours=1), "--max-wait-hours 1: expected at least"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options: SageMakerOptions, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        options.check()
+
+
+def test_the_reason_of_a_failure_is_shown(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = SageMakerBackend(SageMakerOptions(role=ROLE))
+    with stubbed(folder, monkeypatch) as stub:
+        reason = "CapacityError: Unable to provision\nrequested ML compute capacity"
+        stub.add_response("describe_training_job", described("Failed", FailureReason=reason))
+        with pytest.raises(LostJobError, match="did not start: SageMaker: Failed, Failed: CapacityError: Unable"):
+            check_alive(folder, backend, None, 0.0, 15.0)
+        stub.add_client_error("create_training_job", "ResourceLimitExceeded", "limit 'ml.g5.xlarge' is 0 Instances")
+        with pytest.raises(StorageError, match=r"SageMaker: .*ResourceLimitExceeded.* is 0 Instances"):
+            backend.start(folder)
+
+
+def test_a_job_that_waits_for_an_instance_is_stopped(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stubbed(folder, monkeypatch) as stub:
+        stub.add_response("describe_training_job", described("InProgress"))
+        stub.add_response("stop_training_job", {}, {"TrainingJobName": job_name(folder)})
+        SageMakerBackend().cancel(folder)
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.slow
+@pytest.mark.s3
+def test_the_entry_point_does_the_job_in_the_layout_of_sagemaker(
+    remote_project: RemoteProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = remote_project.project
+    with running_moto(tmp_path / "moto.log") as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
+        arguments = ["--role", ROLE, "--tag", "team=reviews", "--detach", "-n", "cloud", "--", "-S", "train.seed=4"]
+        job_id = remote_project.remote("run", "--on", "sagemaker", *arguments).stdout.strip()
+        sent = moto_client(url).describe_training_job(TrainingJobName=f"sentiment-{job_id}")
+        assert sent["RoleArn"] == ROLE
+        stopped = remote_project.remote("stop", job_id, check=False)
+        assert "job" in stopped.stderr
+        remote_project.server.client().delete_object(Bucket=BUCKET, Key=f"{remote_project.prefix}/jobs/{job_id}/stop")
+
+        mount = tmp_path / "opt" / "ml"
+        channel = mount / "input" / "data" / sent["InputDataConfig"][0]["ChannelName"]
+        channel.mkdir(parents=True)
+        for name in remote_project.objects(job_id):
+            if name.startswith("input/"):
+                (channel / Path(name).name).write_bytes(remote_project.read(job_id, name))
+        algorithm = sent["AlgorithmSpecification"]
+        words = [*algorithm["ContainerEntrypoint"], *algorithm["ContainerArguments"]]
+        command = [word.replace("/opt/ml", str(mount)) for word in words]
+        assert command[0] == "python3"
+        environment = {**project.environment(), **remote_project.server.environment()}
+        done = subprocess.run(
+            [sys.executable, *command[1:], "--python", sys.executable],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert not (mount / "output" / "failure").exists()
+        assert "finished; brought cloud" in remote_project.remote("fetch", job_id).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.s3
+def test_a_failure_is_left_where_sagemaker_reads_it(remote_project: RemoteProject, tmp_path: Path) -> None:
+    job_id = remote_project.remote("run", "--detach", "--", "-S", "train.learning_rate=-1").stdout.strip()
+    remote_project.remote("logs", "--follow", job_id, check=False)
+    store = f"{remote_project.prefix}/jobs/{job_id}"
+    failure = tmp_path / "output" / "failure"
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "runner.pyz").write_bytes(remote_project.read(job_id, "input/runner.pyz"))
+    command = [sys.executable, str(work / "runner.pyz"), "--bucket", BUCKET, "--prefix", store]
+    command += ["--endpoint", remote_project.server.endpoint, "--region", LOCAL_REGION]
+    command += ["--python", sys.executable, "--work", str(work), "--failure-file", str(failure)]
+    environment = {**remote_project.project.environment(), **remote_project.server.environment()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "train.learning_rate" in failure.read_text()
