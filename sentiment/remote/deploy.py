@@ -62,12 +62,14 @@ def deploy(deployment: Deployment, wait_s: float = WAIT_S) -> str:
     """Create model, configuration and endpoint; return the endpoint's status, InService within `wait_s` seconds.
 
     Raises:
-        InputError: no classifier.
+        InputError: no classifier, or an endpoint of this name.
         StorageError: S3 or SageMaker refused, or the endpoint failed; what was made is removed by `undeploy`.
     """
     deployment.check()
     remote = Remote.read(STORAGE)
     client, _ = sagemaker_client(remote)
+    if exists(client, deployment.name):  # its model.tar.gz must stay what it was created from
+        raise InputError(f"endpoint {deployment.name} is there already; --delete removes it, or choose another name")
     key = remote.key("endpoints", deployment.name, "model.tar.gz")
     try:
         remote.client().put_object(Bucket=remote.bucket, Key=key, Body=archive(deployment.classifier))
@@ -111,6 +113,22 @@ def wait_until_in_service(client: Any, name: str, wait_s: float) -> str:
         time.sleep(POLL_S)
 
 
+def exists(client: Any, name: str) -> bool:
+    """Return whether there is an endpoint of a name; raises StorageError."""
+    try:
+        call(client.describe_endpoint, EndpointName=name)
+    except StorageError as error:
+        if is_unknown(error):
+            return False
+        raise
+    return True
+
+
+def is_unknown(error: StorageError) -> bool:
+    """Return whether SageMaker says that there is no such thing; it has no error code of its own for that."""
+    return any(words in str(error) for words in ("Could not find", "does not exist"))
+
+
 def undeploy(name: str) -> list[str]:
     """Delete endpoint, configuration and model of a name; return what was there. Raises StorageError."""
     checked(name, ENDPOINT_NAME, "an endpoint's name")
@@ -120,8 +138,8 @@ def undeploy(name: str) -> list[str]:
         try:
             call(getattr(client, f"delete_{kind}"), **{key: name})
         except StorageError as error:
-            if "Could not find" in str(error) or "does not exist" in str(error):
-                continue
-            raise
+            if not is_unknown(error):
+                raise
+            continue
         deleted.append(kind.replace("_", " "))
     return deleted
