@@ -36,7 +36,13 @@ def measure() -> Iterator[dict[str, object]]:
 
 def _ours(split: LabeledFeatures) -> None:
     rng = np.random.default_rng(0)
-    settings: dict[str, Any] = {"dropout": 0.0, "learning_rate": 1e-4, "weight_decay": 0.0, "batch_size": BATCH}
+    settings: dict[str, Any] = {
+        "dropout": 0.0,
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "l2": 0.0,
+        "batch_size": BATCH,
+    }
     for _ in train_head(
         Head([DIM, 1], rng), *mean_and_std(split.features), split, split, rng, epochs=EPOCHS, **settings
     ):

@@ -39,6 +39,7 @@ class Params(StageParams):
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    l2: float = Field(ge=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)
@@ -71,7 +72,7 @@ def train(
     hidden = [params.hidden_size] * (params.head_layers - 1)
     head = Head([train_split.features.shape[1], *hidden, 1], rng)
     mean, std = mean_and_std(train_split.features)
-    settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "epochs", "batch_size"})
+    settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "l2", "epochs", "batch_size"})
     best: Classifier | None = None
     kept: EpochMetrics | None = None
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is named below

@@ -104,6 +104,11 @@ class Head:
                 grad_output = (grad_output @ weights[depth]) * relu_masks[depth - 1]
         self.grad /= len(x)
 
+    def add_l2_grad(self, l2: float) -> None:
+        """Add to `grad` that of l2 / 2 times the sum of the squared weights; biases have no part in it."""
+        for (weight, _), (weight_grad, _) in zip(self.layers, self._grads, strict=True):
+            weight_grad += l2 * weight
+
     def _grad_bits(self, depth: int, batch_size: int) -> int:
         """Return the bits of the gradient by a layer's outputs, for exact sums over the batch and over the outputs."""
         of_batch = bits_left(input_bits(depth), batch_size)

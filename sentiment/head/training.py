@@ -86,10 +86,17 @@ def train_head(
     dropout: float,
     learning_rate: float,
     weight_decay: float,
+    l2: float,
     epochs: int,
     batch_size: int,
 ) -> Iterator[EpochMetrics]:
-    """Train `head` in place on features standardized by `mean` and `std`, and yield after every epoch."""
+    """Train `head` in place on features standardized by `mean` and `std`, and yield after every epoch.
+
+    Args:
+        weight_decay: decoupled from the gradient, so scaled by AdamW's step and not by the loss.
+        l2: weight of the penalty l2 / 2 * sum(weights^2) in the loss that is minimized; the losses that are reported
+            are without it. One layer then tends to scikit-learn's LogisticRegression(C=1 / (l2 * n_samples)).
+    """
     optimizer = AdamW(head.flat_params, learning_rate, weight_decay)
     train_x, val_x = (StandardizedFeatures(split.features, mean, std) for split in (train, val))
     chunk_size = max(1, rows_per_chunk(len(mean)) // batch_size) * batch_size
@@ -102,6 +109,8 @@ def train_head(
             for start in range(0, len(rows), batch_size):
                 batch = slice(start, start + batch_size)
                 head.backward(x[batch], labels[batch], dropout, rng)
+                if l2:
+                    head.add_l2_grad(l2)
                 optimizer.step(head.grad)
         metrics = (*loss_and_accuracy(head, train_x, train.labels), *loss_and_accuracy(head, val_x, val.labels))
         yield EpochMetrics(number, *metrics, improved=metrics[2] < best_val_loss)

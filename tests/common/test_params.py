@@ -17,6 +17,7 @@ TRAIN = {
     "dropout": "0.0",
     "learning_rate": "0.0001",
     "weight_decay": "0.0",
+    "l2": "0.0",
     "epochs": "30",
     "batch_size": "16",
     "threshold": "0.5",

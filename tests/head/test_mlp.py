@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from sentiment.head.mlp import Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, mean_and_std, standardize
@@ -47,6 +48,22 @@ def test_gradients_and_steps_are_those_of_torch(sizes: list[int]) -> None:
     np.testing.assert_allclose(head.flat_params, trained, atol=2e-6)
 
 
+def test_an_l2_penalty_leads_to_the_weights_of_logistic_regression() -> None:
+    rng = np.random.default_rng(0)
+    n, l2 = 600, 0.05
+    features = rng.standard_normal((n, 6)).astype(np.float32)
+    part = LabeledFeatures(features, (features[:, 0] + rng.normal(0, 0.7, n) > 0.2).astype(np.float64))
+    mean, std = mean_and_std(features)
+    head = Head([6, 1], rng)
+    settings: dict[str, Any] = {"dropout": 0.0, "learning_rate": 0.01, "weight_decay": 0.0, "batch_size": n}
+    for _ in train_head(head, mean, std, part, part, rng, l2=l2, epochs=1_500, **settings):
+        pass
+    expected = LogisticRegression(C=1 / (l2 * n), tol=1e-8).fit((features - mean) / std, part.labels)
+    weight, bias = head.layers[0]
+    np.testing.assert_allclose(weight, expected.coef_, atol=2e-3)
+    np.testing.assert_allclose(bias, expected.intercept_, atol=2e-3)
+
+
 def test_dropout_leaves_the_mean_gradient_as_it_is() -> None:
     rng = np.random.default_rng(0)
     head = Head([6, 64, 1], rng)
@@ -81,6 +98,7 @@ def test_it_learns_what_one_layer_cannot() -> None:
             "dropout": 0.0,
             "learning_rate": 0.01,
             "weight_decay": 0.0,
+            "l2": 0.0,
             "epochs": 15,
             "batch_size": 32,
         }

@@ -24,8 +24,8 @@ CONFIG = ClassifierConfig(
     features=FeatureMetadata(config=ENCODER, fingerprint="f", dim=DIM, text_columns=("body",)), threshold=0.5
 )
 SETTINGS: list[dict[str, Any]] = [
-    {"head_layers": 1, "dropout": 0.0, "weight_decay": 0.0},
-    {"head_layers": 3, "dropout": 0.3, "weight_decay": 0.1},
+    {"head_layers": 1, "dropout": 0.0, "weight_decay": 0.0, "l2": 0.2},
+    {"head_layers": 3, "dropout": 0.3, "weight_decay": 0.1, "l2": 0.0},
 ]
 
 

@@ -20,7 +20,7 @@ from stages import train
 SCHEMA = table_schema([], ["body"])
 SETTINGS = {
     "seed": 0, "head_layers": 1, "hidden_size": 8, "dropout": 0.0,
-    "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 5, "batch_size": 16, "threshold": 0.4,
+    "learning_rate": 0.01, "weight_decay": 0.0, "l2": 0.0, "epochs": 5, "batch_size": 16, "threshold": 0.4,
 }  # fmt: skip
 INFO = {
     "config": {"encoder": "e", "revision": None, "max_length": 20, "pooling": "mean", "precision": "auto"},
