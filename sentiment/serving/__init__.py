@@ -1,1 +1,1 @@
-"""The HTTP server: one queue and one model thread behind four API shapes, and a page."""
+"""The HTTP server: one queue and its workers behind four API shapes, and a page."""

@@ -12,16 +12,18 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving import explain, huggingface, open_inference, page, replies, sagemaker, tei
+from sentiment.serving.access_log import AccessLog
 from sentiment.serving.batcher import Batcher
 from sentiment.serving.errors import ServingError
 from sentiment.serving.limits import Limits
 from sentiment.serving.metrics import Metrics
-from sentiment.serving.middleware import Auth, Observer
+from sentiment.serving.middleware import Admission, Auth, Observer
 from sentiment.serving.model import ServedModel
 from sentiment.serving.openapi import document
 from sentiment.serving.service import Service
@@ -50,9 +52,11 @@ class Options:
 
 
 def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
-    """Return the application; its model thread runs between startup and shutdown."""
+    """Return the application; its workers run between startup and shutdown."""
     model = ServedModel(classifier, options.batch_tokens)
     model.score(model.tokenize(["warm up"]))  # the first pass allocates, and so fails now or never
+
+    access_log = AccessLog()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +64,7 @@ def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
         app.state.service = Service(classifier, batcher, options.limits, options.about, options.api_key)
         yield
         await run_in_threadpool(batcher.close)
+        access_log.flush()
 
     app = FastAPI(
         title="sentiment",
@@ -75,9 +80,11 @@ def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
     app.add_exception_handler(ServingError, replies.on_serving_error)
     app.add_exception_handler(HTTPException, replies.on_http_error)
     app.add_exception_handler(Exception, replies.on_defect)
+    paths = [route.path for route in app.routes if isinstance(route, APIRoute) and "POST" in (route.methods or ())]
+    app.add_middleware(Admission, paths=paths, check=lambda: app.state.service.batcher.check_room(1))
     if options.api_key is not None:
         app.add_middleware(Auth, key=options.api_key, open_paths=OPEN_PATHS)
-    app.add_middleware(Observer, metrics=app.state.metrics, is_draining=lambda: options.draining)
+    app.add_middleware(Observer, metrics=app.state.metrics, access_log=access_log, is_draining=lambda: options.draining)
     content = document(app, OPEN_PATHS, options.api_key is not None)
     app.openapi = lambda: content  # type: ignore[method-assign]
     return app

@@ -69,7 +69,7 @@ class ClientDisconnectedError(ServingError):
 
 
 class ShuttingDownError(ServingError):
-    """The server has been asked to stop, or its model thread has ended."""
+    """The server has been asked to stop, or a worker has ended."""
 
     status, error_type = 503, "Unhealthy"
     headers = {"Retry-After": "5"}  # noqa: RUF012 - never changed

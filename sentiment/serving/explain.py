@@ -8,10 +8,11 @@ from sentiment.inference.explanation import explain
 from sentiment.serving.body import read_json
 from sentiment.serving.openapi import READING_ERRORS, error_responses, json_body
 from sentiment.serving.replies import json_reply
+from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import ExplainedText, ExplainRequest
-from sentiment.serving.service import check_texts, on_model_thread, service_of
+from sentiment.serving.service import check_texts, in_worker, service_of
 
-router = APIRouter(tags=["Explanations"])
+router = APIRouter(tags=["Explanations"], route_class=DirectRoute)
 
 
 @router.post(
@@ -29,5 +30,5 @@ async def explain_texts(request: Request) -> Response:
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     check_texts(request, texts)
     classifier = service_of(request).classifier
-    explanations = await on_model_thread(request, len(texts), lambda: explain(classifier, texts))
+    explanations = await in_worker(request, len(texts), lambda: explain(classifier, texts))
     return json_reply([asdict(one) for one in explanations if one is not None])

@@ -1,7 +1,8 @@
-"""What waits for the model thread: texts of requests, and calls; and how texts share a batch."""
+"""What waits for a worker: the texts of requests, and calls."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -24,22 +25,27 @@ class Job:
 
     Attributes:
         future: of the probabilities, shape (n_texts,); canceled when the client hangs up.
-        token_ids: of each text; None until the model thread has seen the job.
-        n_batched: texts that are in a batch, or were.
+        token_ids: of each text; empty until a worker has tokenized the job.
+        unbatched: indices of the texts that are in no batch yet, the longest text first.
         n_scored: texts whose probability is in `scores`.
     """
 
     texts: Sequence[str]
     scores: Scores
     future: "Future[Scores]" = field(default_factory=Future)
-    token_ids: Sequence[TokenIds] | None = None
-    n_batched: int = 0
+    token_ids: Sequence[TokenIds] = ()
+    unbatched: deque[int] = field(default_factory=deque)
     n_scored: int = 0
+
+    def set_token_ids(self, token_ids: Sequence[TokenIds]) -> None:
+        """Note the token ids of the texts, all of which are then to be batched."""
+        self.token_ids = token_ids
+        self.unbatched.extend(sorted(range(len(token_ids)), key=lambda index: -len(token_ids[index])))
 
 
 @dataclass(eq=False)
 class Call(Generic[Result]):
-    """A function for the model thread.
+    """A function for a worker.
 
     Attributes:
         function: without arguments.
@@ -62,34 +68,23 @@ class Call(Generic[Result]):
             self.future.set_exception(InferenceFailedError("inference failed"))
 
 
-Batch = list[tuple[Job, int]]  # a job and the index of one of its texts
+def tokenize(jobs: Sequence[Job], function: Callable[[Sequence[str]], Sequence[TokenIds]]) -> None:
+    """Give the jobs their token ids, from one call of `function`; or an error for an answer where it raises one."""
+    if not jobs:
+        return
+    try:
+        token_ids = function([text for job in jobs for text in job.texts])
+    except Exception:
+        log.exception("tokenizing %d requests failed", len(jobs))
+        fail(jobs, "the texts could not be tokenized")
+        return
+    start = 0
+    for job in jobs:
+        job.set_token_ids(token_ids[start : start + len(job.texts)])
+        start += len(job.texts)
 
 
-def ids_of(item: tuple[Job, int]) -> TokenIds:
-    """Return the token ids of a text that has been tokenized."""
-    job, index = item
-    assert job.token_ids is not None
-    return job.token_ids[index]
-
-
-def next_batch(jobs: Sequence[Job], batch_tokens: int) -> Batch:
-    """Return texts of the jobs in turn, one each, until they have `batch_tokens` tokens; at least one text."""
-    batch: Batch = []
-    n_tokens = 0
-    waiting = list(jobs)
-    while waiting:
-        for job in waiting:
-            item = (job, job.n_batched)
-            n_tokens += len(ids_of(item))
-            if batch and n_tokens > batch_tokens:
-                return batch
-            batch.append(item)
-            job.n_batched += 1
-        waiting = [job for job in waiting if job.n_batched < len(job.texts)]
-    return batch
-
-
-def fail(jobs: Sequence[Job], message: str) -> None:
+def fail(jobs: Iterable[Job], message: str) -> None:
     """Give the jobs an error for an answer."""
     for job in jobs:
         if job.future.set_running_or_notify_cancel():

@@ -1,21 +1,19 @@
 """Around every request: the key, the access log, the metrics, and the headers of every answer."""
 
 import hmac
-import json
-import logging
+import random
 import re
 import time
-import uuid
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sentiment.serving.errors import UnauthorizedError
+from sentiment.serving.access_log import AccessLog
+from sentiment.serving.errors import ServingError, UnauthorizedError
 from sentiment.serving.metrics import Metrics
 from sentiment.serving.replies import error_reply
 
-access_log = logging.getLogger("sentiment.serving.access")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -50,18 +48,46 @@ class Auth:
         return hmac.compare_digest(scheme.lower() + b" " + key, self._expected)
 
 
+class Admission:
+    """Answers 429 or 503 before a request is read, where nothing is accepted: it then costs next to nothing.
+
+    Args:
+        app: that answers.
+        paths: of the requests with texts, all of them POST.
+        check: raises the ServingError that is the answer.
+    """
+
+    def __init__(self, app: ASGIApp, paths: Collection[str], check: Callable[[], None]) -> None:
+        self._app = app
+        self._paths = frozenset(paths)
+        self._check = check
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._paths:
+            try:
+                self._check()
+            except ServingError as error:
+                scope["refused_path"] = scope["path"]
+                await error_reply(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class Observer:
-    """Logs each request as one line of JSON, without texts, and counts it.
+    """Logs each request and counts it.
 
     Args:
         app: that answers.
         metrics: that count it.
+        access_log: that names it.
         is_draining: whether the server stops, so that connections close behind their answers.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, is_draining: Callable[[], bool]) -> None:
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
         self._is_draining = is_draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +98,7 @@ class Observer:
         start = time.perf_counter()
         status = 499  # unless it is answered
         given_id = header(scope, b"x-request-id")
-        request_id = given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex.encode()
+        request_id = given_id if REQUEST_ID.fullmatch(given_id) else b"%032x" % random.getrandbits(128)
 
         async def observed_send(message: Message) -> None:
             nonlocal status
@@ -89,20 +115,18 @@ class Observer:
         finally:
             seconds = time.perf_counter() - start
             self._metrics.observe(route_of(scope), status, seconds, scope.get("n_texts", 0))
-            access_log.info(
-                json.dumps(
-                    {
-                        "time": round(time.time(), 3),
-                        "request_id": request_id.decode(),
-                        "client": (scope.get("client") or ("",))[0],
-                        "method": scope["method"],
-                        "path": scope["path"][:200],
-                        "status": status,
-                        "ms": round(1000 * seconds, 1),
-                        "bytes": scope.get("n_bytes", 0),
-                        "texts": scope.get("n_texts", 0),
-                    }
-                )
+            self._access_log.add(
+                {
+                    "time": round(time.time(), 3),
+                    "request_id": request_id.decode(),
+                    "client": (scope.get("client") or ("",))[0],
+                    "method": scope["method"],
+                    "path": scope["path"][:200],
+                    "status": status,
+                    "ms": round(1000 * seconds, 1),
+                    "bytes": scope.get("n_bytes", 0),
+                    "texts": scope.get("n_texts", 0),
+                }
             )
 
 
@@ -113,4 +137,4 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
     """Return the path of the route that answered; one name for all unknown paths."""
-    return getattr(scope.get("route"), "path", None) or "unknown"
+    return getattr(scope.get("route"), "path", None) or scope.get("refused_path") or "unknown"

@@ -1,4 +1,4 @@
-"""What the model thread computes: token ids of texts, and probabilities of batches of token ids."""
+"""What a worker computes: token ids of texts, and probabilities of batches of token ids."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,6 +16,10 @@ class Model(Protocol):
     """A classifier cut in two, so that batches can be formed by tokens."""
 
     batch_tokens: int
+    n_workers: int
+
+    def start_worker(self) -> None:
+        """Prepare the calling thread, which is a worker."""
 
     def tokenize(self, texts: Sequence[str]) -> Sequence[TokenIds]:
         """Return the token ids of each text."""
@@ -25,18 +29,33 @@ class Model(Protocol):
 
 
 class ServedModel:
-    """A SentimentClassifier as the model thread uses it.
+    """A SentimentClassifier as the workers use it.
 
     Attributes:
         classifier: the classifier and its encoder.
         batch_tokens: tokens that a batch has at most.
+        n_workers: batches that are computed at one time: as many as `FrozenEncoder.encode` does.
     """
 
     def __init__(self, classifier: SentimentClassifier, batch_tokens: int | None = None) -> None:
-        from sentiment.encoder.frozen import TOKEN_BUDGET  # torch: seconds, which the checks of arguments do without
+        import torch  # seconds, which the checks of arguments do without
+
+        from sentiment.encoder.exact import ExactTransformer
+        from sentiment.encoder.frozen import TOKEN_BUDGET
+        from sentiment.encoder.parallel import MAX_WORKERS
 
         self.classifier = classifier
-        self.batch_tokens = batch_tokens or TOKEN_BUDGET[classifier.encoder.device.type]
+        encoder = classifier.encoder
+        self.batch_tokens = batch_tokens or TOKEN_BUDGET[encoder.device.type]
+        self._n_threads = torch.get_num_threads()
+        on_threads = isinstance(encoder.model, ExactTransformer) and encoder.device.type == "cpu"
+        self.n_workers = min(self._n_threads, MAX_WORKERS) if on_threads else 1
+
+    def start_worker(self) -> None:
+        """Give the calling thread its share of the cores."""
+        import torch
+
+        torch.set_num_threads(max(1, self._n_threads // self.n_workers))
 
     def tokenize(self, texts: Sequence[str]) -> Sequence[TokenIds]:
         """Return the token ids of each text, cut to the encoder's maximum, white space at its ends left out."""

@@ -18,10 +18,11 @@ from sentiment.serving.body import JSON, parse_json, read_body
 from sentiment.serving.errors import InvalidRequestError, ShuttingDownError
 from sentiment.serving.openapi import READING_ERRORS, Responses, error_responses, json_body
 from sentiment.serving.replies import json_reply
+from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import InferRequest, InferResponse, InputTensor
 from sentiment.serving.service import Answer, answer, service_of
 
-router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=DirectRoute)
 MODEL = "sentiment"
 VERSION = "1"
 OCTETS = "application/octet-stream"
@@ -52,7 +53,7 @@ async def live() -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Answer 200 while the model thread runs."""
+    """Answer 200 while the workers run."""
     if not service_of(request).batcher.is_alive:
         raise ShuttingDownError("the server is shutting down")
     return json_reply({"ready": True})

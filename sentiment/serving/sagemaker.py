@@ -18,10 +18,11 @@ from sentiment.serving.errors import InvalidRequestError, ShuttingDownError, Uns
 from sentiment.serving.limits import Limits
 from sentiment.serving.openapi import READING_ERRORS, error_responses, reference, request_body
 from sentiment.serving.replies import json_reply
+from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import InvocationInputs, InvocationInstances, Record
 from sentiment.serving.service import Answer, answer, service_of
 
-router = APIRouter(tags=["SageMaker"])
+router = APIRouter(tags=["SageMaker"], route_class=DirectRoute)
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 CSV = "text/csv"
 STRING = {"type": "string"}
@@ -31,7 +32,7 @@ JSON_SCHEMA = {"anyOf": [reference(InvocationInputs), reference(InvocationInstan
 
 @router.get("/ping", summary="Tell whether texts are accepted", responses=error_responses(ShuttingDownError))
 async def ping(request: Request) -> Response:
-    """Answer 200 while the model thread runs."""
+    """Answer 200 while the workers run."""
     if not service_of(request).batcher.is_alive:
         raise ShuttingDownError("the server is shutting down")
     return json_reply({})

@@ -24,7 +24,7 @@ class Service:
 
     Attributes:
         classifier: what answers.
-        batcher: the queue and the model thread.
+        batcher: the queue and its workers.
         limits: of requests.
         about: what the classifier is: accuracy with its interval, data, commit; whatever is available.
         api_key: that clients must send; None where none is asked for.
@@ -106,8 +106,8 @@ def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = T
             raise InvalidRequestError(f"text {index} is empty")
 
 
-async def on_model_thread(request: Request, n_texts: int, function: Callable[[], Result]) -> Result:
-    """Return what `function` returns on the model thread, where it takes as many places as it has texts."""
+async def in_worker(request: Request, n_texts: int, function: Callable[[], Result]) -> Result:
+    """Return what `function` returns in a worker, where it takes as many places as it has texts."""
     return await or_disconnect(request, asyncio.wrap_future(service_of(request).batcher.submit_call(function, n_texts)))
 
 

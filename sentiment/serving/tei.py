@@ -13,10 +13,11 @@ from sentiment.serving.errors import ShuttingDownError
 from sentiment.serving.metrics import CONTENT_TYPE, Metrics
 from sentiment.serving.openapi import READING_ERRORS, error_responses, json_body
 from sentiment.serving.replies import json_reply
+from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import Prediction, PredictRequest
 from sentiment.serving.service import answer, service_of
 
-router = APIRouter(tags=["text-embeddings-inference"])
+router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
 
 
 @router.post(
@@ -43,7 +44,7 @@ async def predict(request: Request) -> Response:
     responses=error_responses(ShuttingDownError),
 )
 async def health(request: Request) -> Response:
-    """Answer 200 while the model thread runs; nothing is computed for it."""
+    """Answer 200 while the workers run; nothing is computed for it."""
     if not service_of(request).batcher.is_alive:
         raise ShuttingDownError("the server is shutting down")
     return Response(status_code=200)

@@ -1,4 +1,4 @@
-"""The queue and the model thread, without HTTP."""
+"""The queue and its workers, without HTTP."""
 
 import threading
 import time
@@ -22,13 +22,17 @@ class SteppedModel:
 
     batch_tokens = 10
 
-    def __init__(self) -> None:
+    def __init__(self, n_workers: int = 1) -> None:
+        self.n_workers = n_workers
         self.batches: list[list[int]] = []
         self._permits = threading.Semaphore(0)
         self.entered = threading.Event()
 
     def allow(self, n_batches: int) -> None:
         self._permits.release(n_batches)
+
+    def start_worker(self) -> None:
+        pass
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if "cannot be tokenized" in texts:
@@ -113,7 +117,8 @@ def test_a_request_larger_than_the_queue_is_accepted_when_nothing_waits(batcher:
 def test_a_canceled_request_frees_its_places_and_is_not_computed(batcher: Batcher, model: SteppedModel) -> None:
     first = busy(batcher, model)
     left = batcher.submit(["xxx"] * 7)
-    assert batcher.is_full
+    with pytest.raises(OverloadedError):
+        batcher.check_room(1)
     assert left.cancel()
     assert batcher.n_texts == 1
     stayed = batcher.submit(["yy"])

@@ -1,0 +1,68 @@
+"""Runs wrk, a load generator in C that leaves the cores to the server (Debian: apt-get install wrk).
+
+load = run_wrk("http://127.0.0.1:8080/predict", ["Soft and warm"], connections=32, seconds=5)
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentiment.common.errors import InputError
+
+SCRIPT = Path(__file__).with_name("requests.lua")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load generator saw.
+
+    Attributes:
+        seconds: from the first request to the end.
+        p50_ms, p99_ms: latency of an answer.
+        failed: connections refused, broken or timed out.
+        statuses: number of answers by HTTP status.
+    """
+
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+    statuses: Mapping[int, int]
+
+    @property
+    def n_errors(self) -> int:
+        """Number of requests that were not answered with 200."""
+        return self.failed + sum(count for status, count in self.statuses.items() if status != 200)
+
+    @property
+    def per_second(self) -> float:
+        """Answers with 200 a second."""
+        return self.statuses.get(200, 0) / self.seconds
+
+
+def run_wrk(url: str, texts: Sequence[str], connections: int, seconds: float) -> Load:
+    """Send the texts over and over, one a request, each connection the next one when it has its answer.
+
+    Raises:
+        InputError: wrk is not installed, or failed.
+    """
+    path = shutil.which("wrk")
+    if path is None:
+        raise InputError("wrk is not installed: apt-get install wrk, or brew install wrk")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as bodies:
+        bodies.writelines(json.dumps({"inputs": text}) + "\n" for text in texts)
+        bodies.flush()
+        command = [path, "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(SCRIPT), url]
+        done = subprocess.run(
+            [*command, "--", bodies.name], capture_output=True, text=True, timeout=seconds + 60, check=False
+        )
+    result = next((line for line in done.stdout.splitlines() if line.startswith("result: ")), None)
+    if done.returncode or result is None:
+        raise InputError(f"wrk failed: {(done.stderr or done.stdout).strip()[:300]}")
+    values = json.loads(result.removeprefix("result: "))
+    statuses = {int(status): count for status, count in values.pop("statuses").items()}
+    return Load(**values, statuses=statuses)
