@@ -7,8 +7,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra dev --extra serving --quiet
+LOCK_RAY := uv pip compile pyproject.toml --extra ray --constraint requirements.txt --quiet
 
-.PHONY: help setup repro verify results experiments report serve test test-fast check bench lock
+.PHONY: help setup setup-ray repro verify results experiments report serve test test-fast check bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -24,6 +25,9 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+setup-ray: $(INSTALLED)  ## add Ray, for sentiment batch --engine ray (80 MB)
+	python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-ray.txt
 
 repro: $(INSTALLED)  ## run the stages whose inputs changed (dvc repro)
 	dvc repro
@@ -61,12 +65,15 @@ check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date
 	pip check
 	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
 	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }
+	@cp requirements-ray.txt $(VENV)/lock.txt && $(LOCK_RAY) --output-file $(VENV)/lock.txt && \
+	  diff requirements-ray.txt $(VENV)/lock.txt || { echo "requirements-ray.txt is stale: run make lock"; exit 1; }
 
 bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv for real reviews
 	python -m benchmarks $(if $(REVIEWS_CSV),--reviews "$(REVIEWS_CSV)")
 
-lock: $(INSTALLED)  ## regenerate requirements.txt from pyproject.toml
+lock: $(INSTALLED)  ## regenerate requirements.txt and requirements-ray.txt from pyproject.toml
 	$(LOCK) --output-file requirements.txt
+	$(LOCK_RAY) --output-file requirements-ray.txt
 
 .PHONY: s3 s3-share s3-stop doctor pull push reviews
 

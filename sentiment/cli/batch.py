@@ -19,14 +19,19 @@ Details, clusters and costs: docs/scale.md.
 
 import argparse
 import logging
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sentiment.cli.predict import probability
 from sentiment.common.errors import ParamsError
 from sentiment.inference.classifier import CLASSIFIER
 from sentiment.inference.summary import plural
 from sentiment.jobs.units import MAX_ROWS, Shard
+
+if TYPE_CHECKING:
+    from sentiment.jobs.dispatch import Pool
+    from sentiment.jobs.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment batch`."""
     parser.add_argument("input", metavar="INPUT", help="a folder, s3://bucket/prefix, a glob in quotes, or one file")
     parser.add_argument("--output", required=True, help="a folder or s3://bucket/prefix, not below the inputs")
-    parser.add_argument("--workers", type=positive, help="processes (default: one for every two CPUs)")
+    parser.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="processes here, or actors of a Ray cluster"
+    )
+    parser.add_argument("--address", help="of the Ray cluster (default: RAY_ADDRESS, else a Ray on this machine)")
+    parser.add_argument("--workers", type=positive, help="processes or actors (default: as many as there are CPUs for)")
+    parser.add_argument("--threads", type=positive, help="CPUs of a worker (default: 2, or those there are for each)")
     parser.add_argument("--shard", type=shard, default=Shard(), metavar="I/N", help="only every N-th unit, for N runs")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; count what is missing, and say how long")
     parser.add_argument(
@@ -75,10 +85,27 @@ def check_places(inputs: str, outputs: str) -> None:
         raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
 
 
+def open_pool(args: argparse.Namespace, workers: int, settings: "Settings") -> AbstractContextManager["Pool"]:
+    """Return the pool of the chosen engine; raises ParamsError where Ray is chosen and not installed."""
+    if args.engine == "local":
+        from sentiment.jobs.local import local_pool
+
+        return local_pool(workers, settings, args.classifier)
+    try:
+        from sentiment.jobs.ray_pool import ray_pool
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("ray"):
+            raise
+        raise ParamsError(
+            "Ray is not installed; run pip install 'frozen-albert-sentiment[ray]', in a checkout: make setup-ray"
+        ) from None
+    return ray_pool(args.address, args.workers, settings, args.classifier)
+
+
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
     from sentiment.jobs.listing import Inputs
-    from sentiment.jobs.local import available_cpus, local_pool
+    from sentiment.jobs.local import available_cpus
     from sentiment.jobs.plan import open_plan
     from sentiment.jobs.planning import Planner
     from sentiment.jobs.run import run_plan
@@ -88,7 +115,8 @@ def main(args: argparse.Namespace) -> int:
 
     inputs, outputs = Inputs.parse(args.input), args.output.rstrip("/") or "/"
     check_places(inputs.folder, outputs)
-    workers = args.workers or max(1, available_cpus() // 2)
+    threads = args.threads or (max(1, available_cpus() // args.workers) if args.workers else min(2, available_cpus()))
+    workers = args.workers or max(1, available_cpus() // threads)
     settings = make_settings(
         inputs.folder,
         outputs,
@@ -97,7 +125,7 @@ def main(args: argparse.Namespace) -> int:
         threshold=args.threshold,
         keep_columns=args.keep_columns,
         device=args.device,
-        threads=max(1, available_cpus() // workers),
+        threads=threads,
         unit_rows=args.unit_rows,
     )
     source, target = storage_for(inputs.folder), storage_for(outputs)
@@ -108,7 +136,7 @@ def main(args: argparse.Namespace) -> int:
             for line in estimate(plan, settings, args.classifier, workers):
                 log.info("batch: %s", line)
             return 0
-        pool = stack.enter_context(local_pool(workers, settings, args.classifier))
+        pool = stack.enter_context(open_pool(args, workers, settings))
         result = run_plan(plan, pool, target, settings, args.shard)
     counts = result.counts
     log.info("batch: %s labeled, %s there before", plural(result.written, "unit"), f"{result.kept:,}")
