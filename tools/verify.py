@@ -22,6 +22,7 @@ import yaml
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
 from storage.outputs import Output, dvc_cache, read_outputs
+from tools.arm.process import terminate
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,10 @@ class Difference:
     path: str
 
 
-def run(folder: Path, *command: str, quiet: bool = True) -> str:
+def run(folder: Path, *command: str, quiet: bool = True, max_seconds: int = MAX_SECONDS) -> str:
     """Run a command of this environment in a folder; return its output where `quiet`, else show it.
+
+    A signal that ends this process, or `max_seconds`, also ends the command with the stages that it runs.
 
     Raises:
         InputError: the command failed; the message has its last line.
@@ -50,16 +53,20 @@ def run(folder: Path, *command: str, quiet: bool = True) -> str:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path}
     capture = subprocess.PIPE if quiet else None
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, text=True, stdout=capture, stderr=capture, timeout=MAX_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{' '.join(command)}: not finished after {MAX_SECONDS} s") from None
-    if done.returncode:
-        reason = (done.stderr or "").strip().splitlines() or [f"exit status {done.returncode}"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=capture, stderr=capture,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            stdout, stderr = process.communicate(timeout=max_seconds)
+        except subprocess.TimeoutExpired:
+            raise InputError(f"{' '.join(command)}: not finished after {max_seconds} s") from None
+        finally:
+            terminate(process)
+    if process.returncode:
+        reason = (stderr or "").strip().splitlines() or [f"exit status {process.returncode}"]
         raise InputError(f"{' '.join(command)}: {reason[-1]}")
-    return done.stdout or ""
+    return stdout or ""
 
 
 def clone_inputs(root: Path, clone: Path) -> None:

@@ -25,6 +25,7 @@ from tools.results.rows import DEFAULT, SOURCE, Row
 from tools.verify import run
 
 ENCODERS = Path("models/encoders")
+MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
 METRICS = ("rows", "accuracy", "accuracy_low", "accuracy_high", "roc_auc", "roc_auc_low", "roc_auc_high")
 
@@ -81,7 +82,7 @@ class ResultsClone:
             run(self.root, "git", "reset", "--quiet", "--hard")
             run(self.root, "dvc", "checkout", "--quiet")
         started = time.perf_counter()
-        run(self.root, *shlex.split(row.command), quiet=False)
+        run(self.root, *shlex.split(row.command), quiet=False, max_seconds=MAX_SECONDS)
         self._seconds[row.command] = time.perf_counter() - started
         if row.name == DEFAULT:
             self._commit("Run on the reviews")

@@ -56,6 +56,21 @@ ROWS = (
     Row("float32", "bundled encoder in float32, linear head", "128", "dvc exp run -S encode.precision=float32"),
     Row(TFIDF_FEATURES, "its features and TF-IDF side by side", "128 and all", BASELINE_COMMAND, TFIDF_FEATURES),
     Row(
+        "finetuned",
+        "bundled encoder fine-tuned for two epochs, linear head",
+        "128",
+        "dvc exp run -S finetune.epochs=2",
+    ),
+    Row(
+        "finetuned-minilm",
+        "all-MiniLM-L6-v2 fine-tuned for two epochs, linear head",
+        "96",
+        "dvc exp run -S finetune.encoder=models/encoders/all-MiniLM-L6-v2 -S finetune.epochs=2 "
+        "-S finetune.learning_rate=0.00007 -S finetune.max_length=96 -S encode.max_length=96 -S encode.precision=int16",
+        hub_encoder="all-MiniLM-L6-v2",
+        pages=(README,),
+    ),
+    Row(
         "albert-base-v1",
         "albert-base-v1, linear head",
         "128",

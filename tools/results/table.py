@@ -17,15 +17,15 @@ Results = Mapping[str, Mapping[str, Any]]  # by name of the row; see `measure.Re
 
 
 def render(page: Path, results: Results) -> str:
-    """Return the table of a page: one line for each of its rows that was run."""
+    """Return the table of a page: one line for each of its rows, and what its times were measured on."""
     has_val = page == CARD
     header = ["", "tokens", "accuracy", "ROC AUC", *(["val accuracy", "val ROC AUC"] if has_val else [])]
     header += ["p against TF-IDF", "time", "command"]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    rows = [row for row in ROWS if page in row.pages and row.name in results]
-    lines += ["| " + " | ".join(_cells(row, results[row.name], has_val)) + " |" for row in rows]
+    rows = {row: results.get(row.name, {NOT_RUN: "not yet"}) for row in ROWS if page in row.pages}
+    lines += ["| " + " | ".join(_cells(row, result, has_val)) + " |" for row, result in rows.items()]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
-    machines = " or ".join(sorted({results[row.name]["machine"] for row in rows if "machine" in results[row.name]}))
+    machines = " or ".join(sorted({result["machine"] for result in rows.values() if "machine" in result}))
     lines += ["", f"{n_test} test reviews. Time: of the command, on {machines}."]
     return "\n".join(lines)
 
