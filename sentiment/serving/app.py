@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -80,11 +79,11 @@ def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
     app.add_exception_handler(ServingError, replies.on_serving_error)
     app.add_exception_handler(HTTPException, replies.on_http_error)
     app.add_exception_handler(Exception, replies.on_defect)
-    paths = [route.path for route in app.routes if isinstance(route, APIRoute) and "POST" in (route.methods or ())]
+    content = document(app, OPEN_PATHS, options.api_key is not None)
+    app.openapi = lambda: content  # type: ignore[method-assign]
+    paths = [path for path, operations in content["paths"].items() if "post" in operations]
     app.add_middleware(Admission, paths=paths, check=lambda: app.state.service.batcher.check_room(1))
     if options.api_key is not None:
         app.add_middleware(Auth, key=options.api_key, open_paths=OPEN_PATHS)
     app.add_middleware(Observer, metrics=app.state.metrics, access_log=access_log, is_draining=lambda: options.draining)
-    content = document(app, OPEN_PATHS, options.api_key is not None)
-    app.openapi = lambda: content  # type: ignore[method-assign]
     return app

@@ -51,6 +51,9 @@ class Auth:
 class Admission:
     """Answers 429 or 503 before a request is read, where nothing is accepted: it then costs next to nothing.
 
+    A client that comes back at once, and not when the answer says, is not read again for a moment: many of them would
+    keep the event loop from everything else.
+
     Args:
         app: that answers.
         paths: of the requests with texts, all of them POST.
@@ -70,6 +73,8 @@ class Admission:
             except ServingError as error:
                 scope["refused_path"] = scope["path"]
                 await error_reply(error)(scope, receive, send)
+                if throttle := scope.get("throttle"):  # of `sentiment.serving.protocol`
+                    throttle()
                 return
         await self._app(scope, receive, send)
 

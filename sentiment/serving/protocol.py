@@ -7,6 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
+THROTTLE_SECONDS = 0.25  # before a refused client is read again, if it did not wait the second that it is told to
 HEAD_TIMEOUT = 10.0  # seconds
 
 
@@ -41,9 +42,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count the head of a request."""
         super().on_message_begin()
+        self.scope["throttle"] = self.throttle  # type: ignore[typeddict-unknown-key]
         self._in_head, self._head_size = True, 0
         if self._head_timer is None:
             self._start_timer()
+
+    def throttle(self) -> None:
+        """Read nothing more from this client for a while, whose request was refused and should come back later."""
+        if self.transport.is_reading():
+            self.transport.pause_reading()
+            self.loop.call_later(THROTTLE_SECONDS, self._read_again)
+
+    def _read_again(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def on_url(self, url: bytes) -> None:
         """Count the path."""
