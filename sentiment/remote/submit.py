@@ -21,6 +21,7 @@ import yaml
 import sentiment.remote.runner
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.remote.git import git
+from sentiment.remote.inputs import push_data
 from sentiment.remote.job import S3_ERRORS, JobFolder, new_id, storage_error
 from sentiment.remote.runner.layout import BUNDLE, EXPERIMENT_REF, HEARTBEAT_S, JOB, RUNNER
 from sentiment.remote.runner.project import SETTINGS
@@ -66,8 +67,8 @@ def submit(
         "author": {"name": _identity("name"), "email": _identity("email")},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "remote": _addresses(remote),
+        "is_complete": push_data(),
     }
-    push_inputs()
     bundle = _bundle(folder.id, commit, changes)
     try:
         folder.store.put(BUNDLE, bundle)
@@ -90,21 +91,6 @@ def runner_archive() -> bytes:
         archive = io.BytesIO()
         zipapp.create_archive(package.parent, archive)
         return archive.getvalue()
-
-
-def push_inputs() -> None:
-    """Push what .dvc files track and the remote lacks; raises InputError where the data is neither here nor there."""
-    tracked = [name for name in git("ls-files", "-z", "--", "*.dvc").split("\0") if name]
-    if not tracked:
-        return
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    with Repo() as repo:
-        try:
-            repo.push(targets=tracked, remote=STORAGE)
-        except (DvcException, OSError, *S3_ERRORS) as error:
-            raise InputError(f"dvc push {' '.join(tracked)}: {' '.join(str(error).split())}") from None
 
 
 def _changes(include: bool) -> str | None:

@@ -25,6 +25,7 @@ from .project import bundle_experiments, check_out, experiment_refs
 from .store import PATIENCE, Store, StoreError, patiently
 
 PUSH_ATTEMPTS = 6
+SAVE_EVERY_S = 60.0  # a push takes seconds, and quick experiments of a grid share one
 FINAL_PUSH_S = 90.0  # of the 120 s that a spot instance has after SIGTERM
 
 
@@ -44,15 +45,19 @@ class JobRun:
         project = work / "project"
         try:
             self._prepare(work, project, python)
+            saved = time.monotonic()
             for number, arguments in enumerate(self._job["runs"], 1):
                 self._experiment(number, arguments)
-                self._save(work)
+                if number == len(self._job["runs"]) or time.monotonic() - saved > SAVE_EVERY_S:
+                    self._save(work)
+                    saved = time.monotonic()
+                self._reset()
             state, message = (FAILED, "; ".join(self._failures)) if self._failures else (FINISHED, "")
         except Interrupted as error:
             state, message = STOPPED, str(error)
             message = self._save_after_stop(work, project, message)
         except (JobError, InstallError, StoreError) as error:
-            state, message = FAILED, str(error)
+            state, message = FAILED, "; ".join([*self._failures, str(error)])
         self._beat.set(state=state, message=message)
         self._log.line(f"{state}{': ' if message else ''}{message}")
         return state
@@ -81,7 +86,9 @@ class JobRun:
         for attempt in (1, 2, 3):
             outages = self._beat.outages
             self._log.last_error = ""
-            status = self._dvc("exp", "run", "--pull", "--allow-missing", *arguments)
+            # data of stages that do not run stays away; where some is nowhere, its stage has to run
+            allowed = ["--allow-missing"] if self._job["is_complete"] else []
+            status = self._dvc("exp", "run", "--pull", *allowed, *arguments)
             if status == 0 or self._beat.outages == outages or attempt == 3:
                 break
             self._log.line("the storage did not answer meanwhile; waiting for it, then once more")
@@ -97,6 +104,9 @@ class JobRun:
         self._beat.set(state=PUSHING)
         self._push(PATIENCE)
         self._put_references(work, PATIENCE)
+
+    def _reset(self) -> None:
+        """Go back to what was sent, so that the next experiment starts from it."""
         self._commands.output("git", "reset", "--quiet", "--hard")
         if self._job["changes"]:
             self._commands.output("git", "restore", f"--source={self._job['changes']}", "--worktree", "--", ".")
