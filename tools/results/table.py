@@ -25,9 +25,17 @@ def render(page: Path, results: Results) -> str:
     rows = {row: results.get(row.name, {NOT_RUN: "not yet"}) for row in ROWS if page in row.pages}
     lines += ["| " + " | ".join(_cells(row, result, has_val)) + " |" for row, result in rows.items()]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
-    machines = " or ".join(sorted({result["machine"] for result in rows.values() if "machine" in result}))
-    lines += ["", f"{n_test} test reviews. Time: of the command, on {machines}."]
+    lines += ["", f"{n_test} test reviews. Time: of the command, on {_machines(rows, results[DEFAULT]['machine'])}."]
     return "\n".join(lines)
+
+
+def _machines(rows: Mapping[Row, Mapping[str, Any]], usual: str) -> str:
+    """Return the machine of the defaults, and which rows were run on another."""
+    others: dict[str, list[str]] = {}
+    for row, result in rows.items():
+        if (machine := result.get("machine", usual)) != usual:
+            others.setdefault(machine, []).append(row.title.replace("*", ""))
+    return "; ".join([usual, *(f"{', '.join(titles)}: {machine}" for machine, titles in others.items())])
 
 
 def _cells(row: Row, result: Mapping[str, Any], has_val: bool) -> list[str]:
