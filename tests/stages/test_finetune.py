@@ -32,7 +32,8 @@ def point_at_hub(project: Project, **pointer: str) -> None:
 
 
 def finetune(project: Project, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    return project.run("python", "-m", "stages.finetune", "--output", "models/encoder", check=check, **env)
+    arguments = ["--split", "data/split", "--output", "models/encoder", "--log", "metrics/finetune"]
+    return project.run("python", "-m", "stages.finetune", *arguments, check=check, **env)
 
 
 def files(folder: Path) -> dict[str, bytes]:
