@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sentiment.common.errors import ClassifierError, InputError, PipelineError, one_line
+from sentiment.common.errors import InputError, PipelineError, one_line
 from sentiment.inference.batches import PredictionBatch
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.readers import InputColumns
@@ -124,7 +124,7 @@ def load_labeler(settings: Settings, folder: Path) -> Labeler | Reply:
         os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(settings.threads)
     try:
         return Labeler(settings, folder)
-    except (ClassifierError, PipelineError) as error:
+    except PipelineError as error:
         return Reply("fatal", shorten(one_line(error)))
 
 
