@@ -4,25 +4,24 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
 from sentiment.common.errors import InputError
 from sentiment.evaluation.significance import Comparison
 from sentiment.report.charts import probability_histogram, threshold_curve
 from sentiment.report.experiments import Experiment, changed_params, experiments
+from sentiment.report.explained import Piece, explained_reviews
 from sentiment.report.kept_epoch import ENCODER_LOG, HEAD_LOG, KeptEpoch, kept_epoch
 from sentiment.report.misclassified import (
     LocalReview,
     Misclassified,
-    confident_errors,
     label_names,
     local_reviews,
-    newly_wrong,
+    misclassified_tables,
 )
 from sentiment.report.plots import Plot, plots
 from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
@@ -70,6 +69,7 @@ class ReportData:
         comparison: None for one revision, or for two that cannot be compared.
         changed: names of the params that differ between the experiments.
         misclassified: tables of reviews by title.
+        explained: texts of those reviews in pieces, by title and id, where the classifier of the table is available.
     """
 
     revisions: Sequence[RevisionResults]
@@ -80,6 +80,7 @@ class ReportData:
     plots: Sequence[Plot]
     misclassified: Mapping[str, Sequence[Misclassified]]
     reviews: Mapping[str, LocalReview]
+    explained: Mapping[str, Mapping[str, Sequence[Piece]]] = field(default_factory=dict)
 
     @property
     def different_params(self) -> list[str]:
@@ -99,7 +100,8 @@ def collect(names: Sequence[str]) -> ReportData:
     predictions = {revision.name: read_predictions(revision, PREDICTIONS) for revision in revisions}
     comparison, verdict = _comparison(revisions)
     rows = experiments()
-    misclassified = _misclassified(predictions, paired=comparison is not None)
+    misclassified = misclassified_tables(predictions, MAX_REVIEWS, paired=comparison is not None)
+    reviews = local_reviews(TEST_TABLE, {row.id for _, table in misclassified.values() for row in table})
     labels = label_names(predictions[names[0]], f"{PREDICTIONS} of {names[0]}")
     thresholds = {one.name: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
     kept_epochs = {
@@ -117,8 +119,12 @@ def collect(names: Sequence[str]) -> ReportData:
             probability_histogram(predictions, labels),
             threshold_curve(predictions, thresholds),
         ],
-        misclassified=misclassified,
-        reviews=local_reviews(TEST_TABLE, {row.id for table in misclassified.values() for row in table}),
+        misclassified={title: table for title, (_, table) in misclassified.items()},
+        reviews=reviews,
+        explained={
+            title: explained_reviews(name, {row.id: reviews[row.id].text for row in table if row.id in reviews})
+            for title, (name, table) in misclassified.items()
+        },
     )
 
 
@@ -146,20 +152,6 @@ def _slices(table: str) -> Slices:
     return {
         (row["slice"], row["value"]): {name: float(row[name]) for name in columns}
         for row in csv.DictReader(io.StringIO(table))
-    }
-
-
-def _misclassified(predictions: Mapping[str, pa.Table], paired: bool) -> dict[str, list[Misclassified]]:
-    labels = {name: label_names(table, f"{PREDICTIONS} of {name}") for name, table in predictions.items()}
-    if not paired:
-        return {
-            f"Most confident errors of {name}": confident_errors(table, labels[name], MAX_REVIEWS)
-            for name, table in predictions.items()
-        }
-    (a, table_a), (b, table_b) = predictions.items()
-    return {
-        f"Wrong in {b}, correct in {a}": newly_wrong(table_a, table_b, labels[b], MAX_REVIEWS),
-        f"Wrong in {a}, correct in {b}": newly_wrong(table_b, table_a, labels[a], MAX_REVIEWS),
     }
 
 

@@ -1,6 +1,6 @@
 """Predictions in, the reviews to look at out: confident errors, or reviews on which two revisions disagree."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError
 from sentiment.common.tables import batches
+from sentiment.tracking.comparison import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,29 @@ def label_names(predictions: pa.Table, name: str) -> tuple[str, ...]:
     if b"labels" not in metadata:
         raise InputError(f"{name}: has no label names; run `dvc repro evaluate`")
     return tuple(metadata[b"labels"].decode().split("\n"))
+
+
+def misclassified_tables(
+    predictions: Mapping[str, pa.Table], n: int, paired: bool
+) -> dict[str, tuple[str, list[Misclassified]]]:
+    """Return by title the revision that is wrong, and at most `n` reviews.
+
+    Args:
+        predictions: by revision.
+        n: the maximum in each table.
+        paired: whether there are two, of the same reviews; then the reviews on which they disagree.
+    """
+    labels = {name: label_names(table, f"{PREDICTIONS} of {name}") for name, table in predictions.items()}
+    if not paired:
+        return {
+            f"Most confident errors of {name}": (name, confident_errors(table, labels[name], n))
+            for name, table in predictions.items()
+        }
+    (a, table_a), (b, table_b) = predictions.items()
+    return {
+        f"Wrong in {b}, correct in {a}": (b, newly_wrong(table_a, table_b, labels[b], n)),
+        f"Wrong in {a}, correct in {b}": (a, newly_wrong(table_b, table_a, labels[a], n)),
+    }
 
 
 def confident_errors(predictions: pa.Table, labels: tuple[str, ...], n: int) -> list[Misclassified]:
