@@ -28,7 +28,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 setup-ray: $(INSTALLED)  ## add Ray, for sentiment batch --engine ray (80 MB)
-	python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-ray.txt
+	python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 
 repro: $(INSTALLED)  ## run the stages whose inputs changed (dvc repro)
 	dvc repro
