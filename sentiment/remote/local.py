@@ -67,7 +67,9 @@ class LocalBackend:
 def is_runner(pid: int, job_id: str) -> bool:
     """Return whether a process is the runner of a job; a number may have been given to another process since."""
     try:
-        shown = subprocess.run(["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, timeout=30)
+        shown = subprocess.run(
+            ["ps", "-ww", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, timeout=30
+        )
     except FileNotFoundError:  # a slim image without procps: its heartbeat tells
         return True
     state, _, command = shown.stdout.strip().partition(" ")

@@ -104,7 +104,14 @@ def test_a_killed_or_stopped_training_leaves_no_half_folder(
     project.set_params(finetune={"encoder": str(bert), "epochs": 100_000, "max_length": 32, "device": "cpu"})
     command = ["python", "-m", "stages.finetune", "--split", str(split), "--output", "models/encoder", "--log", "log"]
     environment = project.environment(OMP_NUM_THREADS="1")
-    process = subprocess.Popen(command, cwd=project.root, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=project.root,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background shells ignore it
+    )
     try:
         wait_for(project.root / "log" / "metrics.json")  # written after each epoch
         os.kill(process.pid, number)
