@@ -72,8 +72,8 @@ def is_runner(pid: int, job_id: str) -> bool:
         )
     except FileNotFoundError:  # a slim image without procps: its heartbeat tells
         return True
-    state, _, command = shown.stdout.strip().partition(" ")
-    return job_id in command and not state.startswith("Z")
+    state, _, arguments = shown.stdout.strip().partition(" ")
+    return job_id in arguments and not state.startswith("Z")
 
 
 def runner_arguments(folder: JobFolder, region: str | None = None) -> list[str]:

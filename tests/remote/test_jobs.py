@@ -62,7 +62,7 @@ def test_a_job_that_is_stopped_pushes_what_is_complete_and_nothing_runs_on(remot
     stopped = remote_project.remote("stop", job_id)
     assert "stopped by `sentiment remote stop`; complete stages are pushed" in stopped.stderr
     assert time.monotonic() - begun < 60
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-wweo", "args"], capture_output=True, text=True, check=True).stdout
     assert job_id not in listed
     fetched = remote_project.remote("fetch", job_id, check=False)
     assert (fetched.returncode, "stopped" in fetched.stderr) == (1, True)

@@ -101,7 +101,17 @@ def test_the_lock_of_real_reviews_is_the_same_bytes(real_project: Project, proce
 
 def test_the_variables_change_the_features_of_float32(native_project: Project) -> None:
     """Else the tests above would prove nothing on this machine."""
-    encode = "python -m stages.encode --split data/split --encoder models/encoder --output float32".split()
+    encode = [
+        "python",
+        "-m",
+        "stages.encode",
+        "--split",
+        "data/split",
+        "--encoder",
+        "models/encoder",
+        "--output",
+        "float32",
+    ]
 
     def digest(environment: dict[str, str]) -> str:
         native_project.run(*encode, check=True, **environment)
