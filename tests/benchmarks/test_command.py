@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_every_precision_is_measured_and_close_to_float32(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     command = ["-m", "benchmarks", "--only", "bundled", "--texts", "2", "--rounds", "1", "--output", str(output)]

@@ -24,6 +24,7 @@ def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:
     assert "Data and pipelines are up to date." in completed_project.run("dvc", "status").stdout
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(completed_project: Project) -> None:
     lock = (completed_project.root / "dvc.lock").read_bytes()
     ran = completed_project.run("dvc", "repro", "--force").stdout

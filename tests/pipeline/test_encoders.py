@@ -15,6 +15,7 @@ from tests.conftest import ROOT, Project
 from tests.pipeline.test_commands import stages_run
 
 
+@pytest.mark.slow
 def test_one_byte_of_the_weights_runs_finetune_and_encode_again(completed_project: Project) -> None:
     weights = completed_project.root / "models/encoders/bundled/model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -35,6 +36,7 @@ def test_a_key_of_train_runs_neither(completed_project: Project) -> None:
     assert stages_run(completed_project.run("dvc", "repro").stdout) == ["train", "evaluate"]
 
 
+@pytest.mark.slow
 def test_another_salt_with_an_encoder_that_was_trained_on_reviews_stops_the_run(completed_project: Project) -> None:
     """As the bundled encoder with the real reviews; here an encoder that lists the train split of the sample."""
     root = completed_project.root
