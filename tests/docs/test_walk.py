@@ -28,7 +28,7 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST),
     ROOT / "CONTRIBUTING.md",
 ]
-ON_THE_SAMPLE = {"finetuning.md"}  # training an encoder on the real reviews takes 10 minutes
+ON_THE_SAMPLE = {"finetuning.md"}  # training an encoder on the real reviews takes minutes
 BLOCK_SECONDS = 900
 END = "\x1e"  # printed after each command, with its exit status
 AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
