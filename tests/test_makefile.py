@@ -25,7 +25,8 @@ def test_setup_in_a_path_with_a_blank_installs_lock_and_package(project_template
     calls = [line for line in log.read_text().splitlines() if line.startswith("-m")]
     assert calls[0] == "-m venv .venv"
     assert calls[1].endswith("-r requirements.txt")
-    assert calls[2].endswith("--no-deps --editable .")
+    assert calls[2] == "-m compileall -q -j 0 .venv/lib"
+    assert calls[3].endswith("--no-deps --editable .")
     assert (project.root / ".venv" / ".installed").exists()
 
 

@@ -17,7 +17,7 @@ import psutil
 from sentiment.inference.classifier import SentimentClassifier
 from tests.serving.conftest import Server, StartServer
 
-LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 400}
+LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 1_200}
 
 
 def test_1000_requests_at_the_same_time_get_the_bits_that_predict_gives(
