@@ -42,7 +42,7 @@ echo "process $! in $work"
 """
 DESCRIBE = """
 work="${{SENTIMENT_REMOTE_CACHE:-$HOME/.cache/sentiment-remote}}/jobs/{id}"
-if ps -o args= -p "$(cat "$work/pid")" | grep -q {id}; then echo running; else tail -n 1 "$work/runner.log"; fi
+if ps -ww -o args= -p "$(cat "$work/pid")" | grep -q {id}; then echo running; else tail -n 1 "$work/runner.log"; fi
 """
 
 
