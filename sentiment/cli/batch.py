@@ -76,10 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
 
 
-def check_places(inputs: str, outputs: str) -> None:
+def check_paths(inputs: str, outputs: str) -> None:
     """Raise ParamsError where outputs would be below the inputs, or the output is a file."""
-    places = [place if place.startswith("s3://") else str(Path(place).resolve()) for place in (inputs, outputs)]
-    if f"{places[1]}/".startswith(f"{places[0].rstrip('/')}/"):
+    source, target = (path if path.startswith("s3://") else str(Path(path).resolve()) for path in (inputs, outputs))
+    if f"{target}/".startswith(f"{source.rstrip('/')}/"):
         raise ParamsError(f"--output {outputs}: is below the inputs, so that it would be read by the next run")
     if not outputs.startswith("s3://") and Path(outputs).exists() and not Path(outputs).is_dir():
         raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
@@ -114,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
     from sentiment.jobs.storage import storage_for
 
     inputs, outputs = Inputs.parse(args.input), args.output.rstrip("/") or "/"
-    check_places(inputs.folder, outputs)
+    check_paths(inputs.folder, outputs)
     threads = args.threads or (max(1, available_cpus() // args.workers) if args.workers else min(2, available_cpus()))
     workers = args.workers or max(1, available_cpus() // threads)
     settings = make_settings(

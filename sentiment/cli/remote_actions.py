@@ -8,11 +8,11 @@ import time
 from sentiment.common.errors import ParamsError
 from sentiment.remote import deploy as endpoints
 from sentiment.remote.arguments import experiments
+from sentiment.remote.backend_selection import backend_for, backend_of
 from sentiment.remote.fetch import fetch as fetch_experiments
 from sentiment.remote.follow import follow, read_log
 from sentiment.remote.job import JobFolder
 from sentiment.remote.listing import LOST, job_table, state_line
-from sentiment.remote.places import backend_for, backend_of
 from sentiment.remote.runner.layout import FAILED, FINISHED, STOPPED
 from sentiment.remote.sagemaker_options import SageMakerOptions
 from sentiment.remote.stop import stop as stop_job

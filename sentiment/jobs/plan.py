@@ -29,9 +29,9 @@ class Plan:
         self._outcomes: Counter[str] = Counter()
         self._rows.execute(
             "CREATE TABLE units (output TEXT PRIMARY KEY, input TEXT, size INT, unit TEXT, outcome TEXT, reason TEXT,"
-            " rows INT, counts TEXT, place INT) WITHOUT ROWID"
+            " rows INT, counts TEXT, position INT) WITHOUT ROWID"
         )
-        self._rows.execute("CREATE INDEX by_place ON units (outcome, place, output)")
+        self._rows.execute("CREATE INDEX by_position ON units (outcome, position, output)")
 
     def add(self, unit: Unit, size: int, existing: Counts | None) -> None:
         """Add a unit, `existing` where its output is there already.
@@ -60,8 +60,8 @@ class Plan:
         """Yield the units to label, in random order: two runs on the same outputs meet seldom at the same unit."""
         last = (-1, "")
         while row := self._rows.execute(
-            "SELECT place, output, unit FROM units WHERE outcome = 'pending' AND (place, output) > (?, ?)"
-            " ORDER BY place, output LIMIT 1", last,
+            "SELECT position, output, unit FROM units WHERE outcome = 'pending' AND (position, output) > (?, ?)"
+            " ORDER BY position, output LIMIT 1", last,
         ).fetchone():  # fmt: skip
             last = (row[0], row[1])
             yield Unit.from_mapping(json.loads(row[2]))

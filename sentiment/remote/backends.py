@@ -1,4 +1,4 @@
-"""What a place to run jobs must do; `local`, `ssh` and `sagemaker` are the places."""
+"""What a machine or service that runs jobs must do; `local`, `ssh`, `sagemaker` and `command` are such backends."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ from sentiment.remote.job import JobFolder
 
 
 @dataclass(frozen=True)
-class Place:
+class BackendState:
     """What a backend knows of a job besides its status.
 
     Attributes:
@@ -20,7 +20,7 @@ class Place:
 
 
 class Backend(Protocol):
-    """A place to run jobs."""
+    """A machine or service that runs jobs."""
 
     @property
     def start_limit_s(self) -> float:
@@ -39,6 +39,6 @@ class Backend(Protocol):
         """End a job besides the request to stop that its runner reads."""
         ...
 
-    def describe(self, folder: JobFolder) -> Place:
-        """Return what the place says about a job."""
+    def describe(self, folder: JobFolder) -> BackendState:
+        """Return what the backend knows of a job."""
         ...

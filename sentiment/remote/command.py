@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from sentiment.remote.backends import Place
+from sentiment.remote.backends import BackendState
 from sentiment.remote.job import JobFolder
 from sentiment.remote.local import runner_arguments
 from sentiment.remote.runner.layout import RUNNER
@@ -20,7 +20,7 @@ class CommandBackend:
     start_limit_s: float = 86_400.0
 
     def check(self) -> None:
-        """Do nothing: there is no place yet."""
+        """Do nothing: nothing runs yet."""
 
     def start(self, folder: JobFolder) -> str:
         """Return the command for a POSIX shell; it needs python3 (3.11) with boto3, and git."""
@@ -30,9 +30,9 @@ class CommandBackend:
         run = ["exec", "python3", archive, *runner_arguments(folder), "--work", f"sentiment-{folder.id}"]
         return f"{shlex.join(download)} && {shlex.join(run)}"
 
-    def describe(self, folder: JobFolder) -> Place:
+    def describe(self, folder: JobFolder) -> BackendState:
         """Return what `remote run` asked for; where the job is, only its status says."""
-        return Place(False, "started by a command that somebody runs")
+        return BackendState(False, "started by a command that somebody runs")
 
     def cancel(self, folder: JobFolder) -> None:
         """Do nothing: the runner reads the request to stop."""

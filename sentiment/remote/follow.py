@@ -83,13 +83,13 @@ def check_alive(
 ) -> None:
     """Raise LostJobError if a job has no runner: it never came, or its heartbeat stopped."""
     if status is None:
-        place = backend.describe(folder)
-        if place.is_over or following_s > backend.start_limit_s:
-            raise LostJobError(f"job {folder.id} did not start: {place.text}")
+        state = backend.describe(folder)
+        if state.is_over or following_s > backend.start_limit_s:
+            raise LostJobError(f"job {folder.id} did not start: {state.text}")
     elif status.is_lost(heartbeat_s):
-        place = backend.describe(folder)
+        state = backend.describe(folder)
         raise LostJobError(
-            f"job {folder.id}: no heartbeat for {status.age:.0f} s, in state {status.state} ({place.text}); "
+            f"job {folder.id}: no heartbeat for {status.age:.0f} s, in state {status.state} ({state.text}); "
             f"{later(folder)}"
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sentiment.remote.backends import Place
+from sentiment.remote.backends import BackendState
 from sentiment.remote.job import JobFolder
 from sentiment.remote.submit import runner_archive
 from sentiment.tracking.remote import Remote
@@ -51,17 +51,17 @@ class LocalBackend:
         (work / "pid").write_text(str(process.pid), encoding="ascii")
         return f"process {process.pid} in {work}"
 
-    def describe(self, folder: JobFolder) -> Place:
+    def describe(self, folder: JobFolder) -> BackendState:
         """Return whether the process of a job has ended, and what it wrote last."""
         work = FOLDER / folder.id
         if not (work / "pid").exists():
-            return Place(False, "on another machine")
+            return BackendState(False, "on another machine")
         pid = int((work / "pid").read_text(encoding="ascii"))
         if is_runner(pid, folder.id):
-            return Place(False, f"process {pid}")
+            return BackendState(False, f"process {pid}")
         lines = (work / "runner.log").read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line for line in reversed(lines) if line.strip()), "")
-        return Place(True, f"its process has ended{': ' if last else ''}{last.removeprefix('error: ')}")
+        return BackendState(True, f"its process has ended{': ' if last else ''}{last.removeprefix('error: ')}")
 
 
 def is_runner(pid: int, job_id: str) -> bool:

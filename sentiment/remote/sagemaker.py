@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import ParamsError, StorageError, one_line
-from sentiment.remote.backends import Place
+from sentiment.remote.backends import BackendState
 from sentiment.remote.job import JobFolder
 from sentiment.remote.local import runner_arguments
 from sentiment.remote.runner.layout import INPUT
@@ -100,14 +100,14 @@ class SageMakerBackend:
         call(client.create_training_job, **request)
         return f"training job {request['TrainingJobName']} on {self.options.instance_type} in {region}"
 
-    def describe(self, folder: JobFolder) -> Place:
+    def describe(self, folder: JobFolder) -> BackendState:
         """Return SageMaker's status, with its reason where the job failed."""
         client, _ = sagemaker_client(folder.remote)
         answer = call(client.describe_training_job, TrainingJobName=job_name(folder))
         text = f"SageMaker: {answer['TrainingJobStatus']}, {answer.get('SecondaryStatus', '')}"
         if reason := answer.get("FailureReason"):
             text += f": {' '.join(str(reason).split())}"
-        return Place(answer["TrainingJobStatus"] in OVER, text)
+        return BackendState(answer["TrainingJobStatus"] in OVER, text)
 
     def cancel(self, folder: JobFolder) -> None:
         """Stop the training job, which may still wait for an instance."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.common.errors import ParamsError, StorageError
-from sentiment.remote.backends import Place
+from sentiment.remote.backends import BackendState
 from sentiment.remote.job import JobFolder, checked
 from sentiment.remote.local import runner_arguments
 from sentiment.remote.submit import runner_archive
@@ -82,15 +82,15 @@ class SshBackend:
         where = self._run(script, runner_archive())
         return f"{where} on {self.host}"
 
-    def describe(self, folder: JobFolder) -> Place:
+    def describe(self, folder: JobFolder) -> BackendState:
         """Return whether the runner's process is there."""
         try:
             answer = self._run(DESCRIBE.format(id=folder.id))
         except StorageError as error:
-            return Place(False, str(error))
+            return BackendState(False, str(error))
         if answer == "running":
-            return Place(False, f"its process runs on {self.host}")
-        return Place(True, f"its process on {self.host} has ended{': ' if answer else ''}{answer}")
+            return BackendState(False, f"its process runs on {self.host}")
+        return BackendState(True, f"its process on {self.host} has ended{': ' if answer else ''}{answer}")
 
     def cancel(self, folder: JobFolder) -> None:
         """Do nothing: the runner reads the request to stop."""

@@ -3,8 +3,8 @@
 import time
 
 from sentiment.common.errors import StorageError
+from sentiment.remote.backend_selection import backend_of
 from sentiment.remote.job import S3_ERRORS, JobFolder, storage_error
-from sentiment.remote.places import backend_of
 from sentiment.remote.runner.layout import STOP
 
 STOP_LIMIT_S = 180.0  # the runner pushes what is complete

@@ -12,7 +12,7 @@ from sentiment.remote.sagemaker import SageMakerBackend
 from sentiment.remote.sagemaker_options import SageMakerOptions
 from sentiment.remote.ssh import SshBackend
 
-PLACES = "local, ssh HOST, sagemaker or command"
+BACKENDS = "local, ssh HOST, sagemaker or command"
 
 
 def backend_for(on: Sequence[str], python: Path | None = None, options: SageMakerOptions | None = None) -> Backend:
@@ -27,7 +27,7 @@ def backend_for(on: Sequence[str], python: Path | None = None, options: SageMake
         case ["command"]:
             return CommandBackend()
         case _:
-            raise ParamsError(f"--on {' '.join(on)}: expected {PLACES}")
+            raise ParamsError(f"--on {' '.join(on)}: expected {BACKENDS}")
 
 
 def backend_of(folder: JobFolder) -> Backend:
