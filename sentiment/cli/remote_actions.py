@@ -12,7 +12,7 @@ from sentiment.remote.backend_selection import backend_for, backend_of
 from sentiment.remote.fetch import fetch as fetch_experiments
 from sentiment.remote.follow import follow, read_log
 from sentiment.remote.job import JobFolder
-from sentiment.remote.listing import LOST, job_table, state_line
+from sentiment.remote.listing import LOST, job_table, read_status, state_line
 from sentiment.remote.runner.layout import FAILED, FINISHED, STOPPED
 from sentiment.remote.sagemaker_options import SageMakerOptions
 from sentiment.remote.stop import stop as stop_job
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if names := fetch_experiments(folder, not args.no_data):
         log.info("job %s: brought %s (`sentiment experiments`, `dvc exp apply`)", folder.id, ", ".join(names))
     if status.state != FINISHED:
-        log.error("error: job %s %s: %s", folder.id, status.state, status.message)
+        log.error("error: job %s %s", folder.id, status.line)
         return 1
     return 0
 
@@ -84,14 +84,14 @@ def logs(args: argparse.Namespace) -> int:
         sys.stdout.write(read_log(folder))
         return 0
     status = follow(folder, backend_of(folder))
-    log.info("job %s %s%s", args.id, status.state, f": {status.message}" if status.message else "")
+    log.info("job %s %s", args.id, status.line)
     return 0 if status.state == FINISHED else 1
 
 
 def fetch(args: argparse.Namespace) -> int:
     """Bring what a job has pushed so far, and say how it stands."""
     folder = JobFolder.open(args.id)
-    state, line = state_line(folder)
+    state, line = state_line(folder.job(), read_status(folder))
     names = fetch_experiments(folder, not args.no_data)
     log.info("job %s: %s; brought %s", args.id, line, ", ".join(names) or "no experiment")
     return 1 if state in (FAILED, STOPPED, LOST) else 0

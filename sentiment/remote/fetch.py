@@ -3,10 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, one_line
 from sentiment.remote.git import git
-from sentiment.remote.job import S3_ERRORS, JobFolder, is_absent, storage_error
+from sentiment.remote.job import S3_ERRORS, JobFolder, storage_error
 from sentiment.remote.runner.layout import EXPERIMENT_REF, EXPERIMENTS
+from sentiment.remote.runner.store import is_absent
 from sentiment.tracking.remote import STORAGE
 
 
@@ -71,4 +72,4 @@ def fetch_outputs(commits: list[str]) -> None:
         try:
             repo.fetch(revs=commits, remote=STORAGE)
         except (DvcException, OSError, *S3_ERRORS) as error:
-            raise InputError(f"dvc fetch: {' '.join(str(error).split())}; run the same command again") from None
+            raise InputError(f"dvc fetch: {one_line(error)}; run the same command again") from None

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sentiment.common.errors import StorageError
 from sentiment.remote.backends import Backend
-from sentiment.remote.job import S3_ERRORS, JobFolder, Status, is_absent, storage_error
+from sentiment.remote.job import S3_ERRORS, JobFolder, Status, storage_error
 from sentiment.remote.runner.layout import MISSED_HEARTBEATS, log_part
-from sentiment.remote.runner.store import is_outage
+from sentiment.remote.runner.store import is_absent, is_outage
 
 POLL_S = 1.0
 OUTAGE_S = 300.0  # seconds without an answer of the storage, after which following ends; the job goes on

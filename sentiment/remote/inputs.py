@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from sentiment.common.errors import InputError, StorageError
+from sentiment.common.errors import InputError, StorageError, one_line
 from sentiment.remote.job import S3_ERRORS
 from sentiment.tracking.remote import STORAGE
 
@@ -35,7 +35,7 @@ def push_data() -> bool:
             status = repo.cloud.status(objects, remote=STORAGE)
             failed = repo.cloud.push(status.new, remote=STORAGE).failed if status.new else set()
         except (DvcException, OSError, *S3_ERRORS) as error:
-            raise StorageError(f"dvc push: {' '.join(str(error).split())}") from None
+            raise StorageError(f"dvc push: {one_line(error)}") from None
         if failed:
             raise StorageError(f"dvc push: {len(failed)} objects failed; `make doctor` checks the storage")
         missing = {one.value for one in status.missing}

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import ParamsError, StorageError, one_line
 from sentiment.remote.runner.layout import FINAL, JOB, JOB_ID, JOBS, MISSED_HEARTBEATS, STATUS
-from sentiment.remote.runner.store import Store
+from sentiment.remote.runner.store import Store, is_absent
 from sentiment.tracking.remote import STORAGE, Remote
 
 S3_ERRORS = (BotoCoreError, ClientError)
@@ -35,6 +35,11 @@ class Status:
     def message(self) -> str:
         """Return why a job ended."""
         return str(self.values.get("message") or "")
+
+    @property
+    def line(self) -> str:
+        """Return state and message as one line."""
+        return f"{self.state}{': ' if self.message else ''}{self.message}"
 
     @property
     def is_final(self) -> bool:
@@ -113,11 +118,6 @@ def checked(value: str, pattern: re.Pattern[str], expected: str) -> str:
     if not pattern.fullmatch(value):
         raise ParamsError(f"'{value}' is not {expected}")
     return value
-
-
-def is_absent(error: Exception) -> bool:
-    """Return whether the object does not exist."""
-    return isinstance(error, ClientError) and error.response["Error"]["Code"] in ("404", "NoSuchKey")
 
 
 def storage_error(remote: Remote, error: Exception) -> StorageError:

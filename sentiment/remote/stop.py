@@ -27,7 +27,7 @@ def stop(folder: JobFolder) -> str:
         while time.monotonic() < deadline:
             status = folder.status()
             if status and status.is_final:
-                return f"{status.state}{': ' if status.message else ''}{status.message}"
+                return status.line
             if (status is None or status.is_lost(heartbeat_s)) and backend.describe(folder).is_over:
                 return "its runner is gone; nothing runs"
             time.sleep(POLL_S)

@@ -64,7 +64,7 @@ def submit(
         "runs": [list(run) for run in runs],
         "stages": len(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]),
         "heartbeat_s": heartbeat_s,
-        "author": {"name": _identity("name"), "email": _identity("email")},
+        "author": _author(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "remote": _addresses(remote),
         "is_complete": push_data(),
@@ -138,10 +138,9 @@ def _addresses(remote: Remote) -> dict[str, Any]:
     return {"name": remote.name, "url": remote.url, **found}
 
 
-def _identity(key: str) -> str:
-    ident = git("var", "GIT_COMMITTER_IDENT")  # Name <email> time zone
-    name, _, rest = ident.partition(" <")
-    return name if key == "name" else rest.partition(">")[0]
+def _author() -> dict[str, str]:
+    name, _, rest = git("var", "GIT_COMMITTER_IDENT").partition(" <")  # Name <email> time zone
+    return {"name": name, "email": rest.partition(">")[0]}
 
 
 def _check_names(runs: Sequence[Sequence[str]]) -> None:

@@ -61,10 +61,17 @@ class Store:
         try:
             self._client.head_object(Bucket=self.bucket, Key=self.key(name))
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            if is_absent(error):
                 return False
             raise
         return True
+
+
+def is_absent(error: Exception) -> bool:
+    """Return whether an error of boto3 says that the object does not exist."""
+    from botocore.exceptions import ClientError
+
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in ("404", "NoSuchKey")
 
 
 def is_outage(error: Exception) -> bool:
