@@ -14,26 +14,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
 
 from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
-from sentiment.common.params import StageParams, load_params
+from sentiment.common.params import load_params
 from sentiment.common.tables import open_table
-from sentiment.evaluation.confusion import classification_report, confusion_counts
 from sentiment.evaluation.curves import confusion_points, curve_points
 from sentiment.evaluation.leakage import count_seen, refuse_leakage
-from sentiment.evaluation.metrics import (
-    PRIMARY_METRICS,
-    SLICE_COLUMNS,
-    accuracy_by_slice,
-    calibration_curve,
-    compute_metrics,
-)
+from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS, calibration_curve
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.evaluation.predictions import write_predictions
-from sentiment.evaluation.slices import slice_values
-from sentiment.features.store import check_finite, read_features
+from sentiment.evaluation.scoring import ScoringParams, score
+from sentiment.features.store import read_features
 from sentiment.head.classifier import Classifier, ClassifierConfig
 
 SEEN = "test_reviews_seen_by_encoder"
@@ -41,18 +33,13 @@ SEEN = "test_reviews_seen_by_encoder"
 log = logging.getLogger(__name__)
 
 
-class Params(StageParams):
+class Params(ScoringParams):
     """Section `evaluate` of params.yaml.
 
     Attributes:
         allow_leakage: whether to evaluate an encoder that was trained on test reviews; else the stage stops.
     """
 
-    slices: tuple[str, ...]
-    length_edges: tuple[int, ...]
-    calibration_bins: int = Field(ge=1, le=1000)
-    n_resamples: int = Field(ge=100)
-    seed: int = Field(ge=0)
     allow_leakage: bool
 
 
@@ -73,22 +60,11 @@ def evaluate(
     actual = table["label"].to_numpy()
     predicted = (probabilities >= config.threshold).astype(np.int8)
     return {
-        "metrics": compute_metrics(
-            actual, probabilities, config.threshold, params.calibration_bins, params.n_resamples, params.seed
-        ),
-        "by_label": classification_report(confusion_counts(actual, predicted), config.labels),
-        "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))),
+        **score(table, probabilities, config.threshold, config.labels, params),
         "confusion": confusion_points(actual, predicted, config.labels),
         "calibration": list(calibration_curve(actual, probabilities, params.calibration_bins)),
         **curve_points(actual, probabilities),
     }
-
-
-def score_features(classifier: Classifier, features_file: Path, rows: int) -> NDArray[np.float32]:
-    """Return the classifier's probabilities for the features in a file of `rows` rows."""
-    features = read_features(features_file, rows)
-    check_finite(features_file, features)
-    return classifier.predict_proba(features)
 
 
 def main() -> None:
@@ -111,7 +87,7 @@ def main() -> None:
     table = open_table(args.table).read()
     n_seen = count_seen(table["text"].to_pylist(), args.encoder)
     refuse_leakage(n_seen, len(table), args.encoder, params.allow_leakage)
-    probabilities = score_features(classifier, args.features, len(table))
+    probabilities = classifier.predict_proba(read_features(args.features, len(table)))
     results = evaluate(table, probabilities, classifier.config, params)
     results["metrics"] = {**results["metrics"], SEEN: n_seen}
 

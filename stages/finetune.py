@@ -12,9 +12,9 @@ import logging
 from pathlib import Path
 
 from sentiment.common.command import run_main
+from sentiment.common.epoch_log import write_empty_log
 from sentiment.common.files import atomic_folder
 from sentiment.common.params import load_params
-from sentiment.finetuning.epoch_log import write_empty_log
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import copy_encoder_files
 

@@ -7,25 +7,22 @@ The epoch with the lowest validation loss is kept.
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from dvclive.live import Live
 from pydantic import Field, model_validator
-from tqdm import tqdm
 
 from sentiment.common.command import run_main
+from sentiment.common.epoch_log import EpochMetrics, epoch_log
 from sentiment.common.errors import ClassifierError
-from sentiment.common.files import write_csv
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import read_column
-from sentiment.features.store import check_finite, read_features, read_metadata
+from sentiment.features.store import read_features, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.mlp import Head
 from sentiment.head.standardization import mean_and_std
-from sentiment.head.training import EpochMetrics, LabeledFeatures, train_head
+from sentiment.head.training import LabeledFeatures, train_head
 
 log = logging.getLogger(__name__)
 
@@ -94,37 +91,7 @@ def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
     """Read features and labels of "train" or "val"; raises InputError where they do not fit each other."""
     labels = read_column(split / f"{name}.parquet", "label").to_numpy()
     vectors = read_features(features / f"{name}.npy", len(labels))
-    check_finite(features / f"{name}.npy", vectors)
     return LabeledFeatures(vectors, labels.astype(np.float64))
-
-
-@contextmanager
-def epoch_log(folder: Path, epochs: int) -> Iterator[Callable[[EpochMetrics], None]]:
-    """Yield a function that takes an epoch, for DVCLive and a progress bar; at the end write the curves to `folder`.
-
-    A curve is one file for both splits, so that `dvc plots` draws them in one chart.
-    """
-    curves: dict[str, list[dict[str, object]]] = {"loss": [], "accuracy": []}
-    with (
-        Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live,
-        tqdm(desc="train", total=epochs, unit=" epochs", disable=None) as bar,
-    ):
-
-        def record(epoch: EpochMetrics) -> None:
-            for split in ("train", "val"):
-                for metric in curves:
-                    value = getattr(epoch, f"{split}_{metric}")
-                    live.log_metric(f"{split}/{metric}", value, plot=False)
-                    curves[metric].append({"step": epoch.number, "split": split, metric: value})
-            if epoch.improved:
-                live.summary["best"] = {"epoch": epoch.number, "val_loss": epoch.val_loss}
-            live.next_step()
-            bar.set_postfix(val_loss=f"{epoch.val_loss:.4f}", val_accuracy=f"{epoch.val_accuracy:.4f}")
-            bar.update()
-
-        yield record
-    for metric, rows in curves.items():
-        write_csv(folder / f"{metric}.csv", rows)
 
 
 def main() -> None:
@@ -140,8 +107,13 @@ def main() -> None:
     params = load_params(args.params, "train", Params)
     config = ClassifierConfig(features=read_metadata(args.features), threshold=params.threshold)
     train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
-    with epoch_log(args.log, params.epochs) as record:
-        classifier = train(train_split, val_split, params, config, record)
+    with epoch_log(args.log, "train", params.epochs, "epochs") as epochs:
+
+        def on_epoch(epoch: EpochMetrics) -> None:
+            epochs.epoch(epoch)
+            epochs.advance(1, val_loss=epoch.val_loss, val_accuracy=epoch.val_accuracy)
+
+        classifier = train(train_split, val_split, params, config, on_epoch)
     classifier.save(args.output)
     copy_encoder(config.features.config.encoder, args.output)
 

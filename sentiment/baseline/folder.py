@@ -12,14 +12,13 @@ import numpy as np
 import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from sentiment.common.files import write_csv, write_json, write_text
-from sentiment.common.params import StageParams
-from sentiment.evaluation.confusion import classification_report, confusion_counts
-from sentiment.evaluation.metrics import SLICE_COLUMNS, accuracy_by_slice, compute_metrics
+from sentiment.evaluation.metrics import SLICE_COLUMNS
 from sentiment.evaluation.predictions import write_predictions
-from sentiment.evaluation.slices import slice_values
+from sentiment.evaluation.scoring import ScoringParams, score
+from sentiment.head.classifier import LABELS
 
 BASELINES_FOLDER = Path("data/baseline")
 TFIDF, TFIDF_FEATURES, MAJORITY = "tfidf", "tfidf-features", "majority"
@@ -36,7 +35,6 @@ FILES = {  # what the pipeline calls a file: its name in the folder
     "params.yaml": "params.yaml",
 }
 THRESHOLD = 0.5  # a probability of at least this is positive
-LABELS = ("negative", "positive")
 VAL_METRICS = "val.json"  # accuracy and roc_auc on val
 
 
@@ -57,16 +55,10 @@ class Scored:
     grid: Sequence[Mapping[str, float]]
 
 
-class EvaluationParams(StageParams):
+class EvaluationParams(ScoringParams):
     """What a baseline takes from section `evaluate` of params.yaml; the stage checks the other keys."""
 
     model_config = ConfigDict(extra="ignore")
-
-    slices: tuple[str, ...]
-    length_edges: tuple[int, ...]
-    calibration_bins: int = Field(ge=1, le=1000)
-    n_resamples: int = Field(ge=100)
-    seed: int = Field(ge=0)
 
 
 def write_baseline(
@@ -84,19 +76,12 @@ def write_baseline(
         recorded_params: sections that the report shows as the baseline's params.
         n_reviews: by split.
     """
-    labels, probabilities = test["label"].to_numpy(), scored.probabilities
-    predicted = (probabilities >= THRESHOLD).astype(np.int8)
-    metrics = compute_metrics(
-        labels, probabilities, THRESHOLD, params.calibration_bins, params.n_resamples, params.seed
-    )
-    by_label = classification_report(confusion_counts(labels, predicted), LABELS)
-    slices = accuracy_by_slice(labels == predicted, slice_values(test, params.slices, params.length_edges))
-    write_json(folder / "metrics.json", {**metrics, "by_label": by_label})
-    write_csv(folder / "slices.csv", list(slices), columns=SLICE_COLUMNS)
+    scores = score(test, scored.probabilities, THRESHOLD, LABELS, params)
+    metrics: dict[str, float] = scores["metrics"]
+    write_json(folder / "metrics.json", {**metrics, "by_label": scores["by_label"]})
+    write_csv(folder / "slices.csv", scores["slices"], columns=SLICE_COLUMNS)
     write_json(folder / VAL_METRICS, {name: scored.val_metrics[name] for name in ("accuracy", "roc_auc")})
     write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
     write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
-    write_predictions(
-        folder / "predictions.parquet", test, probabilities, THRESHOLD, LABELS
-    )  # last: marks a full folder
+    write_predictions(folder / "predictions.parquet", test, scored.probabilities, THRESHOLD, LABELS)
     return metrics

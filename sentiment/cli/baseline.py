@@ -35,7 +35,7 @@ from sentiment.baseline.folder import (
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params
 from sentiment.common.tables import SPLITS, open_table
-from sentiment.features.store import check_finite, read_features
+from sentiment.features.store import read_features
 
 C_GRID = (1.0, 3.0, 10.0, 30.0, 100.0)  # inverse strengths of the L2 penalty
 PARAMS = Path("params.yaml")
@@ -101,11 +101,7 @@ def as_text(name: str, scored: Scored, metrics: Mapping[str, Any]) -> str:
 
 def read_vectors(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, NDArray[np.float32]]:
     """Return the features of each split; raises InputError where they do not fit the tables."""
-    features = {}
-    for name, table in tables.items():
-        features[name] = read_features(folder / f"{name}.npy", len(table))
-        check_finite(folder / f"{name}.npy", features[name])
-    return features
+    return {name: read_features(folder / f"{name}.npy", len(table)) for name, table in tables.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,12 +25,12 @@ from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_csv
 from sentiment.common.tables import SPLITS, open_table
 from sentiment.evaluation.bootstrap import percentile_interval, resample
-from sentiment.features.store import check_finite, read_features
+from sentiment.features.store import read_features
+from sentiment.head.classifier import LABELS
 from sentiment.label_noise.margins import flip_labels, margins, out_of_fold_probabilities
 from sentiment.tracking.comparison import PREDICTIONS
 
 COLUMNS = ("id", "split", "label", "probability", "margin", "text")
-LABELS = ("negative", "positive")
 N_RESAMPLES = 10_000  # of the bootstrap, as in the stage evaluate
 
 
@@ -45,7 +45,6 @@ def read_reviews(split: Path, features: Path) -> tuple[pa.Table, NDArray[np.floa
         table = open_table(split / f"{name}.parquet").read(["id", "text", "label"])
         tables.append(table.append_column("split", pa.array([name] * len(table))))
         vectors.append(read_features(features / f"{name}.npy", len(table)))
-        check_finite(features / f"{name}.npy", vectors[-1])
     return pa.concat_tables(tables), np.concatenate(vectors)
 
 

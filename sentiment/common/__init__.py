@@ -1,1 +1,1 @@
-"""What every stage needs: errors, whole-file writes, params.yaml and Parquet tables."""
+"""What every stage needs: errors, whole-file writes, params.yaml, Parquet tables and logs of training."""

@@ -102,6 +102,11 @@ class FrozenEncoder:
             )
         return cls(pretrained, config, device)
 
+    @property
+    def has_batch_per_thread(self) -> bool:
+        """Whether several batches are computed at one time, as `encoder.parallel` does it."""
+        return isinstance(self.model, ExactTransformer) and self.device.type == "cpu"
+
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None) -> NDArray[np.float32]:
         """Return one float32 vector per text, shape (n_texts, dim), in the order of the texts.
@@ -119,7 +124,7 @@ class FrozenEncoder:
             return len(indices)
 
         batches = token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type])
-        run_all = map_batches if isinstance(self.model, ExactTransformer) and self.device.type == "cpu" else map
+        run_all = map_batches if self.has_batch_per_thread else map
         for n_done in run_all(encode_batch, batches):
             if on_batch:
                 on_batch(n_done)

@@ -16,7 +16,7 @@ from sentiment.encoder.auto_model import load_auto_model
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
-from sentiment.features.encoder_files import check_weights
+from sentiment.features.encoder_files import WEIGHTS, check_weights
 
 Tokenize = Callable[[list[str]], list[list[int]]]
 
@@ -88,7 +88,7 @@ def load_pretrained(config: EncoderConfig) -> Pretrained:
 
 def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:
     """Read a BERT or an ALBERT from its folder; None where only transformers can load it."""
-    weights_file = folder / "model.safetensors"
+    weights_file = folder / WEIGHTS
     tokenizer = load_local_tokenizer(folder)
     if tokenizer is None or not weights_file.is_file():
         return None

@@ -18,6 +18,11 @@ R = TypeVar("R")
 MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they would wait for each other
 
 
+def n_workers(n_threads: int) -> int:
+    """Return how many batches `map_batches` computes at one time with so many threads of torch."""
+    return min(n_threads, MAX_WORKERS)
+
+
 def map_batches(function: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
     """Yield `function(batch)` in order; as many at once as torch has threads, at most 8."""
     yield from _pool(torch.get_num_threads()).map(function, batches)
@@ -26,11 +31,11 @@ def map_batches(function: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]
 @cache
 def _pool(n_threads: int) -> ThreadPoolExecutor:
     """Return workers that share `n_threads` threads of torch."""
-    n_workers = min(n_threads, MAX_WORKERS)
+    size = n_workers(n_threads)
     pool = ThreadPoolExecutor(
-        n_workers, thread_name_prefix="encode", initializer=torch.set_num_threads, initargs=(n_threads // n_workers,)
+        size, thread_name_prefix="encode", initializer=torch.set_num_threads, initargs=(n_threads // size,)
     )
-    all_started = Barrier(n_workers)
-    list(pool.map(lambda _: all_started.wait(timeout=60), range(n_workers)))
+    all_started = Barrier(size)
+    list(pool.map(lambda _: all_started.wait(timeout=60), range(size)))
     torch.set_num_threads(n_threads)  # for threads that start later; a worker's own number stays
     return pool

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from hashlib import file_digest
 from pathlib import Path
 
 from sentiment.common.errors import EncoderError
@@ -19,6 +20,12 @@ def check_weights(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         restore = f"`git checkout {folder}` or `dvc checkout {folder}`"
         raise EncoderError(f"{folder}: no safetensors weights; {restore}, or save them as safetensors")
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return the SHA-256 of model.safetensors; raises FileNotFoundError where the weights are several files."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def copy_files(source: Path, target: Path, patterns: Sequence[str] = ENCODER_FILES) -> None:

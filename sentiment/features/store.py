@@ -48,7 +48,7 @@ def read_features(path: Path, rows: int) -> NDArray[np.float32]:
     """Return the features as a memory map of shape (rows, dim); writes to it stay in memory.
 
     Raises:
-        InputError: the file is missing, damaged, or has another number of rows.
+        InputError: the file is missing, damaged, has another number of rows, or holds a NaN or an infinity.
     """
     try:
         features: NDArray[np.float32] = np.load(path, mmap_mode="c")
@@ -58,6 +58,7 @@ def read_features(path: Path, rows: int) -> NDArray[np.float32]:
         raise InputError(f"{path}: damaged features ({error}); run `dvc repro --force encode`") from None
     if features.ndim != 2 or len(features) != rows:
         raise InputError(f"{path}: features of {len(features)} reviews, expected {rows} as in the split")
+    _check_finite(path, features)
     return features
 
 
@@ -71,7 +72,7 @@ def read_metadata(folder: Path) -> FeatureMetadata:
         raise InputError(f"{folder / METADATA}: damaged; run `dvc repro --force encode`") from None
 
 
-def check_finite(path: Path, features: NDArray[np.float32]) -> None:
+def _check_finite(path: Path, features: NDArray[np.float32]) -> None:
     """Raise InputError with the first row that holds a NaN or an infinity."""
     for start in range(0, len(features), ROWS_PER_CHUNK):
         bad = np.flatnonzero(~np.isfinite(features[start : start + ROWS_PER_CHUNK]).all(axis=1))

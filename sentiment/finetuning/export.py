@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
+from sentiment.common.epoch_log import EpochMetrics
 from sentiment.common.files import scratch_folder, write_text
 from sentiment.common.text_hash import Hashes, read_seen_texts, write_seen_texts
 from sentiment.features.encoder_files import WEIGHTS_FILES, copy_files
-from sentiment.finetuning.epoch_log import EpochMetrics
 from sentiment.finetuning.settings import FinetuneParams
 
 CARD = "README.md"

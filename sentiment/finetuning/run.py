@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from sentiment.common.epoch_log import EpochMetrics, epoch_log
 from sentiment.common.errors import EncoderError, one_line
 from sentiment.common.tables import batches
 from sentiment.common.text_hash import Hashes, hash_texts
 from sentiment.encoder.auto_model import load_auto_model
 from sentiment.encoder.device import pick_device
 from sentiment.finetuning.dataset import rating_thresholds, read_dataset
-from sentiment.finetuning.epoch_log import EpochMetrics, epoch_log
 from sentiment.finetuning.export import export, render_card
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.parts import freeze
@@ -55,8 +55,12 @@ def finetune_folder(folder: Path, split: Path, params: FinetuneParams, log: Path
     model = EncoderWithHead(encoder, params.pooling, 1 + len(thresholds), params.dropout)
     torch.nn.Module.to(model, device)
     pad_id = tokenizer.pad_token_id or 0
-    with epoch_log(log, params.epochs * len(train), f"finetune on {device.type}") as epochs:
-        for epoch in finetune(model, train, val, pad_id, params, epochs.step):
+    with epoch_log(log, f"finetune on {device.type}", params.epochs * len(train), "reviews") as epochs:
+
+        def on_step(loss: float, n_reviews: int) -> None:
+            epochs.advance(n_reviews, loss=loss)
+
+        for epoch in finetune(model, train, val, pad_id, params, on_step):
             epochs.epoch(epoch)
     assert epochs.kept, "training raises where no epoch is kept"
     card = render_card(params, len(train), thresholds, epochs.kept)

@@ -11,14 +11,13 @@ huggingface_hub downloads it, with its own cache and its variables HF_ENDPOINT, 
 import logging
 import shutil
 import sys
-from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from sentiment.common.errors import EncoderError, one_line
-from sentiment.features.encoder_files import ENCODER_FILES, WEIGHTS, check_weights, copy_files
+from sentiment.features.encoder_files import ENCODER_FILES, WEIGHTS, check_weights, copy_files, weights_sha256
 
 POINTER = "hub.json"
 MAX_REASON = 300  # characters of an error of the Hub
@@ -73,7 +72,7 @@ def copy_encoder_files(folder: Path, target: Path) -> None:
         return
     copy_files(download(folder / POINTER, pointer), target)
     check_weights(target)
-    if pointer.sha256 and pointer.sha256 != (found := _sha256(target / WEIGHTS)):
+    if pointer.sha256 and pointer.sha256 != (found := _sha256(target)):
         raise EncoderError(f"{folder / POINTER}: {WEIGHTS} has SHA-256 {found}, expected {pointer.sha256}")
 
 
@@ -100,8 +99,10 @@ def download(file: Path, pointer: Pointer) -> Path:
         ) from None
 
 
-def _sha256(file: Path) -> str:
-    if not file.is_file():
-        raise EncoderError(f"{file.name}: no such file on the Hub; remove sha256 from {POINTER}, or name another model")
-    with file.open("rb") as weights:
-        return file_digest(weights, "sha256").hexdigest()
+def _sha256(folder: Path) -> str:
+    try:
+        return weights_sha256(folder)
+    except FileNotFoundError:
+        raise EncoderError(
+            f"{WEIGHTS}: no such file on the Hub; remove sha256 from {POINTER}, or name another model"
+        ) from None

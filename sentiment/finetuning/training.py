@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from sentiment.common.epoch_log import EpochMetrics
 from sentiment.common.errors import EncoderError
 from sentiment.finetuning.dataset import Dataset, batches_by_length
-from sentiment.finetuning.epoch_log import EpochMetrics
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.optimizer import build_optimizer
 from sentiment.finetuning.settings import FinetuneParams
@@ -34,6 +34,8 @@ def finetune(
     model: EncoderWithHead, train: Dataset, val: Dataset, pad_id: int, params: FinetuneParams, on_step: OnStep
 ) -> Iterator[EpochMetrics]:
     """Train the model, yield the metrics of each epoch, and leave the weights of the epoch of lowest validation loss.
+
+    Loss and accuracy of train are means over the epoch, while the weights change; those of val are computed at its end.
 
     Args:
         pad_id: the token that fills up short texts; masked.

@@ -20,6 +20,7 @@ from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.array_functions import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
+LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1
 ENCODER = "encoder"  # folder in the classifier's with a copy of a local encoder
 
 
@@ -28,7 +29,7 @@ class ClassifierConfig(StageParams):
 
     features: FeatureMetadata
     threshold: float = Field(gt=0, lt=1)
-    labels: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")
+    labels: tuple[Literal["negative"], Literal["positive"]] = LABELS
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.common.epoch_log import EpochMetrics
 from sentiment.head.mlp import Float64s, Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
 from sentiment.numerics.array_functions import softplus
@@ -29,18 +30,6 @@ class LabeledFeatures:
 
     features: Float32s
     labels: Float64s
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """Loss and accuracy after one epoch, without dropout; `improved` if its validation loss is the lowest so far."""
-
-    number: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    improved: bool
 
 
 class AdamW:
@@ -90,7 +79,7 @@ def train_head(
     epochs: int,
     batch_size: int,
 ) -> Iterator[EpochMetrics]:
-    """Train `head` in place on features standardized by `mean` and `std`, and yield after every epoch.
+    """Train `head` in place on features standardized by `mean` and `std`; yield each epoch's metrics without dropout.
 
     Args:
         weight_decay: decoupled from the gradient, so scaled by AdamW's step and not by the loss.

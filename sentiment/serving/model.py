@@ -40,16 +40,14 @@ class ServedModel:
     def __init__(self, classifier: SentimentClassifier, batch_tokens: int | None = None) -> None:
         import torch  # seconds, which the checks of arguments do without
 
-        from sentiment.encoder.exact import ExactTransformer
         from sentiment.encoder.frozen import TOKEN_BUDGET
-        from sentiment.encoder.parallel import MAX_WORKERS
+        from sentiment.encoder.parallel import n_workers
 
         self.classifier = classifier
         encoder = classifier.encoder
         self.batch_tokens = batch_tokens or TOKEN_BUDGET[encoder.device.type]
         self._n_threads = torch.get_num_threads()
-        on_threads = isinstance(encoder.model, ExactTransformer) and encoder.device.type == "cpu"
-        self.n_workers = min(self._n_threads, MAX_WORKERS) if on_threads else 1
+        self.n_workers = n_workers(self._n_threads) if encoder.has_batch_per_thread else 1
 
     def start_worker(self) -> None:
         """Give the calling thread its share of the cores."""

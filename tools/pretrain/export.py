@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from hashlib import file_digest
 from pathlib import Path
 
 import torch
@@ -11,9 +10,8 @@ from transformers import PreTrainedModel
 
 from sentiment.common.files import atomic
 from sentiment.common.text_hash import Hashes, write_seen_texts
+from sentiment.features.encoder_files import weights_sha256
 from tools.pretrain.vocabulary import Vocabulary
-
-WEIGHTS = "model.safetensors"
 
 
 def export(model: PreTrainedModel, vocabulary: Vocabulary, max_length: int, hashes: Hashes, folder: Path) -> str:
@@ -30,5 +28,4 @@ def export(model: PreTrainedModel, vocabulary: Vocabulary, max_length: int, hash
         for file in sorted(Path(staging).iterdir()):
             with atomic(folder / file.name) as partial:
                 shutil.copyfile(file, partial)
-    with (folder / WEIGHTS).open("rb") as weights:
-        return file_digest(weights, "sha256").hexdigest()
+    return weights_sha256(folder)

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 from sentiment.baseline.folder import BASELINES_FOLDER, TFIDF, VAL_METRICS
@@ -14,7 +13,7 @@ from sentiment.common.errors import EncoderError
 from sentiment.common.tables import open_table
 from sentiment.evaluation.confusion import confusion_counts
 from sentiment.evaluation.ranking import rank_counts, roc_auc
-from sentiment.features.encoder_files import WEIGHTS, check_weights, copy_files
+from sentiment.features.encoder_files import WEIGHTS, check_weights, copy_files, weights_sha256
 from sentiment.features.store import read_features
 from sentiment.finetuning.source import POINTER, read_pointer
 from sentiment.head.classifier import Classifier
@@ -120,9 +119,7 @@ class ResultsClone:
             raise EncoderError(f"--encoder {folder.name}: {folder / POINTER} is no file")
         with model_folder(source) as files:
             check_weights(files)
-            with (files / WEIGHTS).open("rb") as file:
-                sha256 = file_digest(file, "sha256").hexdigest()
-            if pointer.sha256 != sha256:
+            if pointer.sha256 != (sha256 := weights_sha256(files)):
                 raise EncoderError(f"{source}: {WEIGHTS} has SHA-256 {sha256}, expected {pointer.sha256} of {POINTER}")
             copy_files(files, folder)
         (folder / POINTER).unlink()

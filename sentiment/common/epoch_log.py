@@ -1,6 +1,6 @@
-"""Losses and accuracies of fine-tuning by epoch: for DVCLive, for the charts of `dvc plots`, and a progress bar.
+"""Losses and accuracies by epoch in; DVCLive's metrics, the charts of `dvc plots` and a progress bar out.
 
-Without fine-tuning the same files are there, empty: DVC refuses a stage whose outputs are missing.
+A stage that trains nothing writes the same files, empty: DVC refuses a stage whose outputs are missing.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ CURVES = ("loss", "accuracy")  # a file each, with both splits, so that `dvc plo
 class EpochMetrics:
     """Losses (binary cross-entropy of the label, nats) and accuracies of one epoch, counted from 0.
 
-    Those of train are means over the epoch, while the weights change; those of val are computed at its end.
+    `improved` if its validation loss is the lowest so far.
     """
 
     number: int
@@ -45,10 +45,10 @@ class EpochLog:
         self._live = live
         self._bar = bar
 
-    def step(self, loss: float, n_reviews: int) -> None:
-        """Move the progress bar by a batch; `loss` is the running training loss."""
-        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-        self._bar.update(n_reviews)
+    def advance(self, n: int, **shown: float) -> None:
+        """Move the progress bar by `n` of its units, and show these numbers beside it."""
+        self._bar.set_postfix({name: f"{value:.4f}" for name, value in shown.items()}, refresh=False)
+        self._bar.update(n)
 
     def epoch(self, epoch: EpochMetrics) -> None:
         """Record the metrics of an epoch."""
@@ -64,13 +64,13 @@ class EpochLog:
 
 
 @contextmanager
-def epoch_log(folder: Path, n_reviews: int, description: str) -> Iterator[EpochLog]:
-    """Yield a log of `n_reviews` training reviews, those of all epochs; at the end write it to `folder`."""
+def epoch_log(folder: Path, description: str, total: int, unit: str) -> Iterator[EpochLog]:
+    """Yield a log with a progress bar of `total` units; at the end write it to `folder`."""
     from dvclive.live import Live  # a second, for DVC
 
     with (
         Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live,
-        tqdm(desc=description, total=n_reviews, unit=" reviews", disable=None) as bar,
+        tqdm(desc=description, total=total, unit=f" {unit}", disable=None) as bar,
     ):
         log = EpochLog(live, bar)
         yield log
