@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -28,7 +29,7 @@ class Overload:
         load: what the clients saw.
         health_ms: seconds of each answer of /health, times 1,000.
         delay_ms: how much too late this process woke up before each, which no server can prevent on a busy machine.
-        memory: MiB of the server by second since the start, resident.
+        memory: MiB of the server and its processes by second since the start, resident.
         status_afterwards: of a normal request right after the load, sent again after a second where it gets 429.
     """
 
@@ -75,12 +76,21 @@ def measure(classifier: Path, texts: Sequence[str], seconds: float) -> Overload:
             delay_ms.append(1_000 * (perf_counter() - before - HEALTH_INTERVAL))
             status, milliseconds = ask(url, "GET", "/health")
             health_ms.append(milliseconds if status == 200 else float("inf"))
-            memory[monotonic() - started] = process.memory_info().rss / 2**20
+            memory[monotonic() - started] = resident(process) / 2**20
         afterwards, _ = ask(url, "POST", "/predict", b'{"inputs": "Soft and warm"}')
         if afterwards == 429:  # texts of clients that have left were still in the queue
             sleep(RETRY_SECONDS)
             afterwards, _ = ask(url, "POST", "/predict", b'{"inputs": "Soft and warm"}')
         return Overload(load.result(), health_ms, delay_ms, memory, afterwards)
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the bytes of memory of a process and of those that it has started."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # ended since it was listed
+            total += one.memory_info().rss
+    return total
 
 
 def ask(url: str, method: str, path: str, body: bytes | None = None) -> tuple[int, float]:

@@ -10,7 +10,7 @@ from benchmarks.serving.processes import plain_server, predict_seconds, server
 from benchmarks.serving.wrk import Load, run_wrk
 
 CONNECTIONS = 32
-WARM_UP_SECONDS = 2
+WARM_UP_SECONDS = 8  # after it, busy workers are in processes of their own
 TARGETS = {"predict": 0.8, "plain handler": 3.0}  # least ratio of this server to each
 
 

@@ -40,7 +40,7 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """Answers with 200 a second."""
+        """Requests a second that were answered with 200."""
         return self.statuses.get(200, 0) / self.seconds
 
 

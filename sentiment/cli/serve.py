@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,10 @@ def main(args: argparse.Namespace) -> int:
         ) from None
     limits = Limits(args.queue_texts, args.max_texts, args.max_chars, args.max_body_mib * 2**20)
     if args.rev:
-        classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
+        load = partial(SentimentClassifier.load_revision, args.rev, args.classifier, args.device)
     else:
-        classifier = SentimentClassifier.load(args.classifier, args.device)
-    run(classifier, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
+        load = partial(SentimentClassifier.load, args.classifier, args.device)
+    run(load, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
     return 0
 
 

@@ -1,6 +1,6 @@
 """The application: all routes around one queue and one model.
 
-    app = create_app(SentimentClassifier.load("models/classifier"), Options())
+    app = create_app(partial(SentimentClassifier.load, "models/classifier"), Options())
 
 `sentiment serve` runs it; any ASGI server can, with one worker process for each model.
 """
@@ -15,15 +15,16 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving import explain, huggingface, open_inference, page, replies, sagemaker, tei
 from sentiment.serving.access_log import AccessLog
 from sentiment.serving.batcher import Batcher
+from sentiment.serving.direct import DirectRoutes, direct_endpoints
 from sentiment.serving.errors import ServingError
 from sentiment.serving.limits import Limits
 from sentiment.serving.metrics import Metrics
 from sentiment.serving.middleware import Admission, Auth, Observer
 from sentiment.serving.model import ServedModel
+from sentiment.serving.model_process import Load
 from sentiment.serving.openapi import document
 from sentiment.serving.service import Service
 
@@ -50,9 +51,15 @@ class Options:
     draining: bool = False
 
 
-def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
-    """Return the application; its workers run between startup and shutdown."""
-    model = ServedModel(classifier, options.batch_tokens)
+def create_app(load: Load, options: Options) -> FastAPI:
+    """Return the application; its workers run between startup and shutdown.
+
+    Args:
+        load: loads the classifier, here and in the processes of busy workers; pickled for these.
+        options: how to serve.
+    """
+    classifier = load()
+    model = ServedModel(classifier, options.batch_tokens, load)
     model.score(model.tokenize(["warm up"]))  # the first pass allocates, and so fails now or never
 
     access_log = AccessLog()
@@ -74,14 +81,16 @@ def create_app(classifier: SentimentClassifier, options: Options) -> FastAPI:
         redoc_url=None,
     )
     app.state.metrics = Metrics()
-    for module in (tei, huggingface, sagemaker, open_inference, explain, page):
-        app.include_router(module.router)
+    routers = [module.router for module in (tei, huggingface, sagemaker, open_inference, explain, page)]
+    for router in routers:
+        app.include_router(router)
     app.add_exception_handler(ServingError, replies.on_serving_error)
     app.add_exception_handler(HTTPException, replies.on_http_error)
     app.add_exception_handler(Exception, replies.on_defect)
     content = document(app, OPEN_PATHS, options.api_key is not None)
     app.openapi = lambda: content  # type: ignore[method-assign]
     paths = [path for path, operations in content["paths"].items() if "post" in operations]
+    app.add_middleware(DirectRoutes, endpoints=direct_endpoints(routers))  # each following one is around the last
     app.add_middleware(Admission, paths=paths, check=lambda: app.state.service.batcher.check_room(1))
     if options.api_key is not None:
         app.add_middleware(Auth, key=options.api_key, open_paths=OPEN_PATHS)

@@ -20,8 +20,9 @@ import numpy as np
 from sentiment.serving.batches import Batch, ids_of, next_batch
 from sentiment.serving.capacity import Capacity
 from sentiment.serving.errors import ShuttingDownError
-from sentiment.serving.jobs import Call, Job, Result, Scores, fail, tokenize
+from sentiment.serving.jobs import Call, Job, Result, fail, tokenize
 from sentiment.serving.model import Model
+from sentiment.serving.scores import Scores
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,12 @@ class Batcher:
 
     def _run(self) -> None:
         self._model.start_worker()
+        try:
+            self._serve()
+        finally:
+            self._model.end_worker()
+
+    def _serve(self) -> None:
         while self._wait():
             with self._changed:
                 call = self._calls.popleft() if self._calls else None

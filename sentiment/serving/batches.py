@@ -8,7 +8,7 @@ forever: each batch takes the oldest.
 from collections.abc import Sequence
 
 from sentiment.serving.jobs import Job
-from sentiment.serving.model import TokenIds
+from sentiment.serving.scores import TokenIds
 
 MIN_TEXTS = 12  # in smaller batches the fixed costs of a batch weigh more than padding
 

@@ -8,11 +8,10 @@ from sentiment.inference.explanation import explain
 from sentiment.serving.body import read_json
 from sentiment.serving.openapi import READING_ERRORS, error_responses, json_body
 from sentiment.serving.replies import json_reply
-from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import ExplainedText, ExplainRequest
 from sentiment.serving.service import check_texts, in_worker, service_of
 
-router = APIRouter(tags=["Explanations"], route_class=DirectRoute)
+router = APIRouter(tags=["Explanations"])
 
 
 @router.post(

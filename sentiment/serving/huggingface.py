@@ -9,11 +9,10 @@ from fastapi import APIRouter, Request, Response
 from sentiment.serving.body import read_json
 from sentiment.serving.openapi import READING_ERRORS, error_responses, json_body
 from sentiment.serving.replies import json_reply
-from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import PipelineParameters, PipelineRequest, Prediction
 from sentiment.serving.service import answer
 
-router = APIRouter(tags=["Hugging Face Inference"], route_class=DirectRoute)
+router = APIRouter(tags=["Hugging Face Inference"])
 
 
 @router.post(

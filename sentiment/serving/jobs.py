@@ -7,15 +7,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sentiment.serving.errors import InferenceFailedError
-from sentiment.serving.model import TokenIds
+from sentiment.serving.scores import Scores, TokenIds
 
 log = logging.getLogger(__name__)
 
-Scores = NDArray[np.float32]
 Result = TypeVar("Result")
 
 

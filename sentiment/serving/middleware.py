@@ -71,7 +71,7 @@ class Admission:
             try:
                 self._check()
             except ServingError as error:
-                scope["refused_path"] = scope["path"]
+                scope["known_path"] = scope["path"]
                 await error_reply(error)(scope, receive, send)
                 if throttle := scope.get("throttle"):  # of `sentiment.serving.protocol`
                     throttle()
@@ -137,9 +137,13 @@ class Observer:
 
 def header(scope: Scope, name: bytes) -> bytes:
     """Return the value of a header, b"" where it is not there."""
-    return next((value for key, value in scope["headers"] if key == name), b"")
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return b""
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
     """Return the path of the route that answered; one name for all unknown paths."""
-    return getattr(scope.get("route"), "path", None) or scope.get("refused_path") or "unknown"
+    return scope.get("known_path") or getattr(scope.get("route"), "path", None) or "unknown"

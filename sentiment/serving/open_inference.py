@@ -18,11 +18,10 @@ from sentiment.serving.body import JSON, parse_json, read_body
 from sentiment.serving.errors import InvalidRequestError, ShuttingDownError
 from sentiment.serving.openapi import READING_ERRORS, Responses, error_responses, json_body
 from sentiment.serving.replies import json_reply
-from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import InferRequest, InferResponse, InputTensor
 from sentiment.serving.service import Answer, answer, service_of
 
-router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=DirectRoute)
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 MODEL = "sentiment"
 VERSION = "1"
 OCTETS = "application/octet-stream"

@@ -18,11 +18,10 @@ from sentiment.serving.errors import InvalidRequestError, ShuttingDownError, Uns
 from sentiment.serving.limits import Limits
 from sentiment.serving.openapi import READING_ERRORS, error_responses, reference, request_body
 from sentiment.serving.replies import json_reply
-from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import InvocationInputs, InvocationInstances, Record
 from sentiment.serving.service import Answer, answer, service_of
 
-router = APIRouter(tags=["SageMaker"], route_class=DirectRoute)
+router = APIRouter(tags=["SageMaker"])
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 CSV = "text/csv"
 STRING = {"type": "string"}

@@ -8,9 +8,9 @@ from types import FrameType
 
 import uvicorn
 
-from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving.address import url_of
 from sentiment.serving.app import Options, create_app
+from sentiment.serving.model_process import Load
 from sentiment.serving.protocol import BoundedHttpProtocol
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(classifier: SentimentClassifier, options: Options, listener: socket.socket) -> None:
-    """Serve on a bound socket until SIGTERM or Ctrl-C."""
+def run(load: Load, options: Options, listener: socket.socket) -> None:
+    """Serve what `load` returns on a bound socket, until SIGTERM or Ctrl-C."""
     config = uvicorn.Config(
-        create_app(classifier, options),
+        create_app(load, options),
         http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",

@@ -13,11 +13,10 @@ from sentiment.serving.errors import ShuttingDownError
 from sentiment.serving.metrics import CONTENT_TYPE, Metrics
 from sentiment.serving.openapi import READING_ERRORS, error_responses, json_body
 from sentiment.serving.replies import json_reply
-from sentiment.serving.route import DirectRoute
 from sentiment.serving.schemas import Prediction, PredictRequest
 from sentiment.serving.service import answer, service_of
 
-router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
+router = APIRouter(tags=["text-embeddings-inference"])
 
 
 @router.post(

@@ -34,6 +34,9 @@ class SteppedModel:
     def start_worker(self) -> None:
         pass
 
+    def end_worker(self) -> None:
+        pass
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if "cannot be tokenized" in texts:
             raise ValueError

@@ -69,6 +69,9 @@ class MeetingModel:
     def start_worker(self) -> None:
         self.threads.add(threading.get_ident())
 
+    def end_worker(self) -> None:
+        pass
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return [[1] * len(text) for text in texts]
 
