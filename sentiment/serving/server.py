@@ -1,6 +1,7 @@
 """Runs the application: one process, one port, and an end that loses no accepted request."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -63,5 +64,7 @@ def run(load: Load, options: Options, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ANSWER_SECONDS,
     )
+    gc.collect()
+    gc.freeze()  # or now and then the event loop stands for 0.1 s, while the model's objects are looked through
     DrainingServer(config, options).run(sockets=[listener])
     log.info("stopped")
