@@ -56,7 +56,8 @@ def main() -> None:
         return show(f"encode: {encoder.name}, {length} tokens, {len(spread)} reviews", rows)
 
     if "bundled" in chosen:
-        results["bundled"] = encoding(encode.BUNDLED, 128, args.texts * 24)
+        lengths = (20, 128)
+        results["bundled"] = [row for length in lengths for row in encoding(encode.BUNDLED, length, args.texts * 24)]
     if "base" in chosen:
         with tempfile.TemporaryDirectory() as folder:
             base = encode.base_shape(Path(folder, "albert-base-shape"))
