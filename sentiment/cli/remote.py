@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--on", nargs="+", default=["local"], metavar="PLACE", help="local, ssh HOST, sagemaker, or command"
+        "--on", nargs="+", default=["local"], metavar="BACKEND", help="local, ssh HOST, sagemaker, or command"
     )
     parser.add_argument("-n", "--name", help="of the experiment; of a grid: NAME-1, NAME-2, ...")
     parser.add_argument("--include-changes", action="store_true", help="take changes that are not committed along")
