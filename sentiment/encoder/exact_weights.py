@@ -120,4 +120,4 @@ class QuantizedWeights:
 def matrix_vector(matrix: Tensor, vector: Tensor) -> Tensor:
     """Return matrix @ vector, float32, by float64 products and sums in a fixed order."""
     products = matrix.double().mul_(vector.double())
-    return row_sums(products, torch.empty_like(products)).squeeze(1).float()
+    return row_sums(products, Buffers(matrix.device)).squeeze(1).float()

@@ -19,8 +19,7 @@ def layer_norm_(x: Tensor, weight: Tensor, bias: Tensor, eps: float, buffers: Bu
         eps: added to the variance, which divides by dim as in torch.
     """
     n_rows, dim = x.shape
-    squares, scratch = buffers.get("squares", (n_rows, dim)), buffers.get("row_sums", (n_rows, (dim + 1) // 2))
-    x.sub_(row_sums(x, scratch).mul(1 / dim))
-    variance = row_sums(torch.mul(x, x, out=squares), scratch).mul(1 / dim).add_(eps)
+    x.sub_(row_sums(x, buffers).mul(1 / dim))
+    variance = row_sums(torch.mul(x, x, out=buffers.get("squares", (n_rows, dim))), buffers).mul(1 / dim).add_(eps)
     root = sqrt(variance)
     return x.mul_(torch.ones_like(root).div_(root)).mul_(weight).add_(bias)

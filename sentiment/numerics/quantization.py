@@ -40,9 +40,8 @@ def quantize_rows_by_norm(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
     which `integer_product.OutlierProduct` allows. By the Cauchy-Schwarz inequality the absolute integers of a row add
     up to at most dim * (127 / 6 + 1 / 2), so 127 times that is below 2^24 up to a dim of 6,096.
     """
-    shape = tuple(x.shape)
-    integers, scratch = buffers.get("quantized", shape), buffers.get("row_sums", (shape[0], (shape[1] + 1) // 2))
-    squares = row_sums(torch.mul(x, x, out=integers), scratch).mul(1 / shape[1])
+    integers = buffers.get("quantized", tuple(x.shape))
+    squares = row_sums(torch.mul(x, x, out=integers), buffers).mul(1 / x.shape[1])
     scale = sqrt(squares.clamp_(min=MIN_MAX)).mul_(RMS_PER_LEVELS / LEVELS[8])
     torch.mul(x, torch.ones_like(scale).div_(scale), out=integers).round_()
     return integers, scale

@@ -6,29 +6,63 @@ defines to the bit. Error bound of a sum by a tree of depth d: |error| <= d * 2^
 Accuracy and Stability of Numerical Algorithms, section 4.2).
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from sentiment.numerics.buffers import Buffers
 
-def row_sums(x: Tensor, scratch: Tensor) -> Tensor:
+
+class Tree(NamedTuple):
+    """Views of the memory in which `row_sums` adds.
+
+    Attributes:
+        leaves: where the halves of the rows are added, shape (n_rows, dim // 2).
+        middle: where the middle column of an odd number goes, shape (n_rows, 1); None where there is none.
+        levels: pairs of which the second is added to the first.
+        total: the last column left, shape (n_rows, 1).
+    """
+
+    leaves: Tensor
+    middle: Tensor | None
+    levels: Sequence[tuple[Tensor, Tensor]]
+    total: Tensor
+
+
+def row_sums(x: Tensor, buffers: Buffers) -> Tensor:
     """Return the sum of each row, shape (n_rows, 1): the second half is added to the first until one column is left.
 
     Args:
         x: shape (n_rows, dim); unchanged.
-        scratch: memory of the same dtype, shape (n_rows, (dim + 1) // 2) or more columns; the result is a view of it.
+        buffers: hold the result until the next call.
     """
-    size = x.shape[1]
-    if size == 1:
-        return scratch[:, :1].copy_(x)
-    half = (size + 1) // 2
-    scratch[:, size - half : half].copy_(x[:, size - half : half])  # the middle column of an odd number
-    torch.add(x[:, : size - half], x[:, half:], out=scratch[:, : size - half])
-    size = half
+    n_rows, dim = x.shape
+    tree = buffers.views("row_sums", (n_rows, (dim + 1) // 2), even_tree if dim % 2 == 0 else odd_tree, x.dtype)
+    half = dim // 2
+    torch.add(x[:, :half], x[:, dim - half :], out=tree.leaves)
+    if tree.middle is not None:
+        tree.middle.copy_(x[:, half : half + 1])
+    for left, right in tree.levels:
+        left.add_(right)
+    return tree.total
+
+
+def even_tree(scratch: Tensor) -> Tree:
+    """Return the views for rows of an even number of columns, in memory of half as many."""
+    size = scratch.shape[1]
+    levels = []
     while size > 1:
         half = (size + 1) // 2
-        scratch[:, : size - half].add_(scratch[:, half:size])
+        levels.append((scratch[:, : size - half], scratch[:, half:size]))
         size = half
-    return scratch[:, :1]
+    return Tree(scratch, None, levels, scratch[:, :1])
+
+
+def odd_tree(scratch: Tensor) -> Tree:
+    """Return the views for rows of an odd number of columns, in memory of the larger half."""
+    return even_tree(scratch)._replace(leaves=scratch[:, :-1], middle=scratch[:, -1:])
 
 
 def adjacent_sums(x: Tensor) -> Tensor:
