@@ -10,9 +10,6 @@ first stage and file that differ.
 import argparse
 import json
 import logging
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +17,10 @@ from pathlib import Path
 import yaml
 
 from sentiment.common.command import run_main
-from sentiment.common.errors import InputError
 from storage.outputs import Output, dvc_cache, read_outputs
-from tools.arm.process import terminate
+from tools.process import run
 
 log = logging.getLogger(__name__)
-
-MAX_SECONDS = 7_200  # of the pipeline on a slow machine
 
 
 @dataclass(frozen=True)
@@ -40,33 +34,6 @@ class Difference:
 
     output: Output
     path: str
-
-
-def run(folder: Path, *command: str, quiet: bool = True, max_seconds: int = MAX_SECONDS) -> str:
-    """Run a command of this environment in a folder; return its output where `quiet`, else show it.
-
-    A signal that ends this process, or `max_seconds`, also ends the command with the stages that it runs.
-
-    Raises:
-        InputError: the command failed; the message has its last line.
-    """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path}
-    capture = subprocess.PIPE if quiet else None
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=capture, stderr=capture,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            stdout, stderr = process.communicate(timeout=max_seconds)
-        except subprocess.TimeoutExpired:
-            raise InputError(f"{' '.join(command)}: not finished after {max_seconds} s") from None
-        finally:
-            terminate(process)
-    if process.returncode:
-        reason = (stderr or "").strip().splitlines() or [f"exit status {process.returncode}"]
-        raise InputError(f"{' '.join(command)}: {reason[-1]}")
-    return stdout or ""
 
 
 def clone_inputs(root: Path, clone: Path) -> None:

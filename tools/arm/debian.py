@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tools.arm.errors import ArmError
 from tools.arm.interpreter import QEMU, ArmPython
-from tools.arm.process import error_line, run_captured, run_with_progress
+from tools.arm.process import error_line, run_with_progress
+from tools.process import run_with_limit
 
 DEBIAN = "bookworm"  # its Python is 3.11
 DEBIAN_PACKAGES = ("python3.11", "libgomp1", "libstdc++6")
@@ -83,7 +84,7 @@ def unpack_debian(python: ArmPython, apt: Path) -> None:
     )
     python.root.mkdir()
     for package in sorted((apt / "archives").glob("*.deb")):
-        done = run_captured(
+        done = run_with_limit(
             ["dpkg-deb", "-x", str(package), str(python.root)], cwd=apt, env=os.environ, timeout=APT_TIMEOUT
         )
         if done.returncode:

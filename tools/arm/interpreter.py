@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.arm.process import run_captured
+from tools.process import run_with_limit
 
 QEMU = "qemu-aarch64-static"
 CPU = "max"  # everything that qemu can emulate, SVE, bfloat16 and int8 products among it
@@ -47,8 +47,8 @@ class ArmPython:
         The exit status is in the result; a command that fails raises nothing.
 
         Raises:
-            ArmError: not done after `timeout` seconds.
+            CommandError: not done after `timeout` seconds.
         """
-        return run_captured(
+        return run_with_limit(
             self.command(arguments, cpu), cwd=cwd, env=self.environment(cwd.resolve(), **env), timeout=timeout
         )

@@ -1,18 +1,17 @@
-"""Commands with a time limit: one that shows its progress, and the end of a command with all its children."""
+"""A command with a time limit in, a progress bar out; and the line of its output that reports an error."""
 
 import os
-import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from tools.arm.errors import ArmError
+from tools.process import terminate
 
 POLL = 0.2  # seconds between two looks at a log
-GRACE = 5  # seconds that a command has to end after SIGTERM
 
 
 def run_with_progress(
@@ -61,46 +60,6 @@ def run_with_progress(
             terminate(process)
     if process.returncode:
         raise ArmError(f"{title}: {error_line(log.read_text(errors='replace'))}")
-
-
-def run_captured(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
-) -> subprocess.CompletedProcess[str]:
-    """Run a command and return its output; after `timeout` seconds end it with all its children.
-
-    Raises:
-        ArmError: it took too long.
-    """
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise ArmError(f"{' '.join(command)}: not done after {timeout:.0f} s") from None
-        finally:
-            terminate(process)
-    return subprocess.CompletedProcess(list(command), process.returncode, stdout, stderr)
-
-
-def terminate(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """End a running process and the children in its session; does nothing for one that has ended."""
-    for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, signal_number)
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def error_line(output: str) -> str:

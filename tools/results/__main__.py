@@ -24,10 +24,10 @@ from benchmarks.machine import describe
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
+from tools.process import CommandError, run
 from tools.results.measure import ResultsClone
 from tools.results.rows import DEFAULT, ROWS, Row, select
 from tools.results.table import NOT_RUN, PAGES, render, replace_table, split_page
-from tools.verify import run
 
 RESULTS = Path("metrics/results.json")
 NEEDS_HUB = "needs the Hugging Face Hub"
@@ -51,7 +51,7 @@ def run_rows(clone: ResultsClone, rows: Sequence[Row], earlier: Mapping[str, Map
         )
         try:
             clone.run(first)
-        except InputError:
+        except CommandError:
             if first.hub_encoder is None:
                 raise
             log.warning("results: %s was not run: %s; see --encoder", first.name, NEEDS_HUB)

@@ -20,8 +20,8 @@ from sentiment.head.classifier import Classifier
 from sentiment.tracking.comparison import PREDICTIONS, compare
 from sentiment.tracking.resolve import resolve
 from sentiment.tracking.revisions import WORKSPACE
+from tools.process import run
 from tools.results.rows import DEFAULT, SOURCE, Row
-from tools.verify import run
 
 ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
@@ -75,7 +75,7 @@ class ResultsClone:
         """Run and time the row's command; the defaults are committed, and later rows start from there.
 
         Raises:
-            InputError: the command failed; the message names it.
+            CommandError: the command failed; the message names it.
         """
         if self._seconds and row.predictions == WORKSPACE:
             run(self.root, "git", "reset", "--quiet", "--hard")

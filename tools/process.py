@@ -1,0 +1,74 @@
+"""A command with a time limit in, its output or one line of error out; past the limit it ends with all its children."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sentiment.common.errors import PipelineError
+
+MAX_SECONDS = 7_200  # of the pipeline on a slow machine
+GRACE = 5  # seconds that a command has to end after SIGTERM
+
+
+class CommandError(PipelineError):
+    """A command that failed or took too long; the message names it."""
+
+
+def run(folder: Path, *command: str, quiet: bool = True, max_seconds: int = MAX_SECONDS) -> str:
+    """Run a command of this environment in a folder; return its output where `quiet`, else show it.
+
+    Raises:
+        CommandError: the command failed or took too long; the message has its last line.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = run_with_limit(command, cwd=folder, env={**os.environ, "PATH": path}, timeout=max_seconds, capture=quiet)
+    if done.returncode:
+        reason = (done.stderr or "").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise CommandError(f"{' '.join(command)}: {reason[-1]}")
+    return done.stdout or ""
+
+
+def run_with_limit(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, capture: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return its exit status, and its output unless that is shown.
+
+    A signal that ends this process, or `timeout`, also ends the command with all its children.
+
+    Args:
+        command: what to run, without a shell.
+        cwd: the folder to run it in.
+        env: its whole environment.
+        timeout: seconds.
+        capture: whether the output is returned or shown; None is returned for an output that is shown.
+
+    Raises:
+        CommandError: it took too long.
+    """
+    output = subprocess.PIPE if capture else None
+    with subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True, errors="replace",
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise CommandError(f"{' '.join(command)}: not done after {timeout:.0f} s") from None
+        finally:
+            terminate(process)
+    return subprocess.CompletedProcess(list(command), process.returncode, stdout, stderr)
+
+
+def terminate(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """End a running process and the children in its session; does nothing for one that has ended."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, signal_number)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            continue
