@@ -63,25 +63,19 @@ def unpack_debian(python: ArmPython, apt: Path) -> None:
     (apt / "status").touch()
     config = apt / "apt.conf"
     config.write_text(APT_CONFIG.format(folder=apt, timeout=NETWORK_TIMEOUT), encoding="utf-8")
-    apt_get = ["apt-get", "-c", str(config), "--yes"]
-    run_with_progress(
-        [*apt_get, "update", "--error-on=any"],
-        apt / "update.log",
-        title="Debian package lists",
-        steps=("Get:",),
-        total=None,
-        timeout=APT_TIMEOUT,
-        LC_ALL="C",
-    )
-    run_with_progress(
-        [*apt_get, "install", "--download-only", *DEBIAN_PACKAGES],
-        apt / "download.log",
-        title="Debian packages",
-        steps=("Get:",),
-        total=None,
-        timeout=APT_TIMEOUT,
-        LC_ALL="C",
-    )
+    for action, title, log in (
+        (["update", "--error-on=any"], "Debian package lists", "update.log"),
+        (["install", "--download-only", *DEBIAN_PACKAGES], "Debian packages", "download.log"),
+    ):
+        run_with_progress(
+            ["apt-get", "-c", str(config), "--yes", *action],
+            apt / log,
+            title=title,
+            steps=("Get:",),
+            total=None,
+            timeout=APT_TIMEOUT,
+            LC_ALL="C",
+        )
     python.root.mkdir()
     for package in sorted((apt / "archives").glob("*.deb")):
         done = run_with_limit(
