@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -36,14 +38,23 @@ def expected(source: Path, completed_template: Project) -> dict[str, bytes]:
     return outputs(folder)
 
 
+@contextmanager
+def batch_with_two_outputs(
+    project: Project, source: Path, folder: Path
+) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
+    """A running `sentiment batch` that has written two of its outputs, and its worker."""
+    with started(project, source, "--output", folder, *OPTIONS) as process:
+        wait_for(lambda: len(outputs(folder)) >= 2, TIMEOUT)
+        worker = worker_of(process)
+        assert worker
+        yield process, worker
+
+
 def test_a_worker_that_is_killed_is_replaced_and_its_unit_labeled(
     completed_template: Project, source: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "labels"
-    with started(completed_template, source, "--output", folder, *OPTIONS) as process:
-        wait_for(lambda: len(outputs(folder)) >= 2, TIMEOUT)
-        worker = worker_of(process)
-        assert worker
+    with batch_with_two_outputs(completed_template, source, folder) as (process, worker):
         worker.kill()
         _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, stderr
@@ -56,10 +67,7 @@ def test_a_driver_that_is_killed_takes_its_workers_along_and_the_same_command_go
     completed_template: Project, source: Path, expected: dict[str, bytes], tmp_path: Path, batch: Batch
 ) -> None:
     folder = tmp_path / "labels"
-    with started(completed_template, source, "--output", folder, *OPTIONS) as process:
-        wait_for(lambda: len(outputs(folder)) >= 2, TIMEOUT)
-        worker = worker_of(process)
-        assert worker
+    with batch_with_two_outputs(completed_template, source, folder) as (process, worker):
         process.kill()
         process.wait(10)
     psutil.wait_procs([worker], timeout=60)
