@@ -14,7 +14,8 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import Precision
 from sentiment.numerics.backend import backend
 from tests.conftest import ROOT, make_project
-from tests.encoder.conftest import BUNDLED, config
+from tests.encoder.conftest import config
+from tests.random_encoders import BUNDLED
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import AlbertConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from sentiment.encoder.floating import ROW_MULTIPLE, FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
 from sentiment.features.config import EncoderConfig, Pooling, Precision
 from tests.conftest import ROOT
+from tests.random_encoders import BUNDLED, random_model, save_encoder
 
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely", "I hate it!"]
 SMALL: dict[str, Any] = {
     "vocab_size": 30_000, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 4,
@@ -28,19 +28,6 @@ SMALL: dict[str, Any] = {
 
 def spec(folder: Path, pooling: Pooling = "mean", precision: Precision = "float32") -> EncoderConfig:
     return EncoderConfig(encoder=str(folder), max_length=32, pooling=pooling, precision=precision)
-
-
-def saved(model: PreTrainedModel, folder: Path) -> Path:
-    for parameter in model.parameters():  # as initialised, every bias is 0 and every norm 1: no error would show
-        torch.nn.init.normal_(parameter, std=0.3)
-    return with_tokenizer(model, folder)
-
-
-def with_tokenizer(model: PreTrainedModel, folder: Path) -> Path:
-    model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(BUNDLED / name, folder)
-    return folder
 
 
 def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float32) -> np.ndarray:
@@ -65,8 +52,7 @@ def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float
     ids=["gelu_new", "gelu", "two-groups", "eight-heads"],
 )
 def test_vectors_are_those_of_transformers(tmp_path: Path, changes: dict[str, object], pooling: Pooling) -> None:
-    torch.manual_seed(0)
-    folder = saved(AlbertModel(AlbertConfig(**{**SMALL, **changes})), tmp_path)
+    folder = save_encoder(random_model(AlbertConfig(**{**SMALL, **changes}), std=0.3), tmp_path)
     encoder = FrozenEncoder.load(spec(folder, pooling), "cpu")
     assert isinstance(encoder.model, FloatTransformer)
     np.testing.assert_allclose(encoder.encode(TEXTS), by_transformers(folder, pooling), rtol=1e-4, atol=1e-4)
@@ -83,8 +69,7 @@ def test_the_bundled_encoder_is_that_of_transformers() -> None:
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
 def test_bfloat16_is_no_less_exact_than_that_of_transformers(tmp_path: Path, activation: str) -> None:
     """Though it computes either GELU as the exact one."""
-    torch.manual_seed(0)
-    folder = saved(AlbertModel(AlbertConfig(**{**SMALL, "hidden_act": activation})), tmp_path)
+    folder = save_encoder(random_model(AlbertConfig(**{**SMALL, "hidden_act": activation}), std=0.3), tmp_path)
     exact = by_transformers(folder, "mean")
     theirs = np.abs(by_transformers(folder, "mean", torch.bfloat16) - exact).mean()
     ours = np.abs(FrozenEncoder.load(spec(folder, precision="bfloat16"), "cpu").encode(TEXTS) - exact).mean()
@@ -92,10 +77,9 @@ def test_bfloat16_is_no_less_exact_than_that_of_transformers(tmp_path: Path, act
 
 
 def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    model = AlbertForMaskedLM(AlbertConfig(**SMALL))
-    whole = FrozenEncoder.load(spec(saved(model, tmp_path / "whole")), "cpu")
-    bare = FrozenEncoder.load(spec(with_tokenizer(model.albert, tmp_path / "bare")), "cpu")
+    model: Any = random_model(AlbertConfig(**SMALL), std=0.3, auto_class=AutoModelForMaskedLM)
+    whole = FrozenEncoder.load(spec(save_encoder(model, tmp_path / "whole")), "cpu")
+    bare = FrozenEncoder.load(spec(save_encoder(model.albert, tmp_path / "bare")), "cpu")
     assert whole.fingerprint == bare.fingerprint
     np.testing.assert_array_equal(whole.encode(TEXTS), bare.encode(TEXTS))
 

@@ -10,22 +10,15 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    AlbertConfig,
-    AlbertModel,
-    BertConfig,
-    BertModel,
-    DistilBertConfig,
-    DistilBertModel,
-    PreTrainedModel,
-)  # fmt: skip
+from transformers import AlbertConfig, BertConfig, BertModel, DistilBertConfig, PretrainedConfig
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.device import pick_device
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.pooling import pool
 from sentiment.encoder.transformers import TransformersEncoder
-from tests.encoder.conftest import SMALL, made, spec
+from tests.encoder.conftest import SMALL, spec
+from tests.random_encoders import random_model, save_encoder
 
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely"]
 
@@ -52,19 +45,18 @@ def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model",
+    "config",
     [
-        BertModel(BertConfig(**SMALL, intermediate_size=64, hidden_act="relu")),
-        DistilBertModel(DistilBertConfig(vocab_size=30_000, dim=32, n_layers=2, n_heads=2, hidden_dim=64)),
-        AlbertModel(AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64, hidden_act="relu")),
+        BertConfig(**SMALL, intermediate_size=64, hidden_act="relu"),
+        DistilBertConfig(vocab_size=30_000, dim=32, n_layers=2, n_heads=2, hidden_dim=64),
+        AlbertConfig(**SMALL, embedding_size=16, intermediate_size=64, hidden_act="relu"),
     ],
     ids=["bert-of-another-activation", "distilbert-without-a-pooler", "albert-of-another-activation"],
 )
-def test_other_encoders(model: PreTrainedModel, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = made(model, tmp_path_factory)
-    encoder = FrozenEncoder.load(spec(folder), "cpu")
+def test_other_encoders(config: PretrainedConfig, tmp_path: Path) -> None:
+    model = random_model(config).train(False)
+    encoder = FrozenEncoder.load(spec(save_encoder(model, tmp_path)), "cpu")
     assert isinstance(encoder.model, TransformersEncoder)
-    model = model.train(False)
     for text, vector in zip(TEXTS, encoder.encode(TEXTS), strict=True):
         with torch.no_grad():
             hidden = model(input_ids=torch.tensor(encoder.tokenize([text]))).last_hidden_state

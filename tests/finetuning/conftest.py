@@ -1,6 +1,5 @@
 """Small encoders, a split that is easy to learn, and the stage that trains one on the other."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,15 @@ import pyarrow as pa
 import pytest
 import torch
 import yaml
-from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
+from transformers import AlbertConfig, BertConfig
 
 from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
 from stages import finetune
-from tests.conftest import DEFAULTS, ROOT
+from tests.conftest import DEFAULTS
+from tests.random_encoders import random_model, save_encoder
 from tests.stages.conftest import Outcome, command  # noqa: F401 - a fixture
 
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
 SMALL: dict[str, Any] = {
     "vocab_size": 6078, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
     "max_position_embeddings": 64,
@@ -31,22 +30,14 @@ Finetune = Callable[..., Outcome]
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT, whose layers have weights of their own, with the bundled tokenizer."""
-    return saved(BertModel(BertConfig(**SMALL)), tmp_path_factory.mktemp("bert"))
+    return save_encoder(random_model(BertConfig(**SMALL)), tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="session")
 def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random ALBERT, whose layers share their weights, with the bundled tokenizer."""
-    return saved(AlbertModel(AlbertConfig(**SMALL, embedding_size=16)), tmp_path_factory.mktemp("albert"))
-
-
-def saved(model: Any, folder: Path) -> Path:
-    torch.manual_seed(0)
-    model.init_weights()
-    model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(BUNDLED / name, folder)
-    return folder
+    config = AlbertConfig(**SMALL, embedding_size=16)
+    return save_encoder(random_model(config), tmp_path_factory.mktemp("albert"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,37 @@
+"""The configuration of a model in, a folder with its random weights and the bundled tokenizer out."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel
+
+from tests.conftest import ROOT
+
+BUNDLED = ROOT / "models" / "encoders" / "bundled"
+
+
+def random_model(config: PretrainedConfig, std: float | None = None, auto_class: Any = AutoModel) -> PreTrainedModel:
+    """Return a model with random weights, the same ones in every call.
+
+    Args:
+        config: of the model.
+        std: of every weight. None keeps the library's initialization, which makes every bias 0 and every norm 1: a
+            mistake in those would not show.
+        auto_class: which model is made for the configuration, with a head or without.
+    """
+    torch.manual_seed(0)
+    model: PreTrainedModel = auto_class.from_config(config)
+    if std is not None:
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=std)
+    return model
+
+
+def save_encoder(model: PreTrainedModel, folder: Path) -> Path:
+    """Save a model with the bundled tokenizer in a folder; return the folder."""
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BUNDLED / name, folder)
+    return folder
