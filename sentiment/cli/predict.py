@@ -43,6 +43,7 @@ from sentiment.inference.readers import EXPLANATION, OUTPUT_COLUMNS, InputColumn
 from sentiment.inference.streams import STANDARD, check_output, reading, writing
 from sentiment.inference.summary import PredictionSummary, plural
 from sentiment.inference.writers import WRITERS
+from sentiment.tracking.revisions import WORKSPACE
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +81,7 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     check_output(args.output)
     with ExitStack() as stack:
         source = stack.enter_context(reading(name)) if name else None
-        if args.rev:
-            classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-        else:
-            classifier = SentimentClassifier.load(args.classifier, args.device)
+        classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
         summary.labels = classifier.labels
         if name and reader and source:
             text_columns = args.text_column or classifier.classifier.config.features.text_columns
@@ -130,7 +128,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "classifier's)",
     )  # fmt: skip
     parser.add_argument("--classifier", type=Path, default=CLASSIFIER, help="its folder (default: %(default)s)")
-    parser.add_argument("--rev", help="take the classifier from this commit, tag or experiment, through DVC")
+    parser.add_argument(
+        "--rev", default=WORKSPACE,
+        help="take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
 
 

@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--classifier", type=Path, default=Path(env(ENV_CLASSIFIER, "models/classifier")),
         help=f"its folder (default: {ENV_CLASSIFIER} or models/classifier)",
     )  # fmt: skip
-    parser.add_argument("--rev", help="take the classifier from this commit, tag or experiment, through DVC")
+    parser.add_argument(
+        "--rev", default=WORKSPACE,
+        help="take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
     parser.add_argument(
         "--host", default=env(ENV_HOST, "127.0.0.1"), help="address to listen on (default: %(default)s)"
@@ -71,10 +74,7 @@ def main(args: argparse.Namespace) -> int:
             f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serving]'"
         ) from None
     limits = Limits(args.queue_texts, args.max_texts, args.max_chars, args.max_body_mib * 2**20)
-    if args.rev:
-        load = partial(SentimentClassifier.load_revision, args.rev, args.classifier, args.device)
-    else:
-        load = partial(SentimentClassifier.load, args.classifier, args.device)
+    load = partial(SentimentClassifier.load_revision, args.rev, args.classifier, args.device)
     run(load, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
     return 0
 
@@ -99,10 +99,10 @@ def checked_key(host: str, no_auth: bool) -> str | None:
     return key
 
 
-def about(rev: str | None) -> dict[str, Any]:
+def about(rev: str) -> dict[str, Any]:
     """Return what is known of the classifier: accuracy with its interval, source of the data, commit."""
-    found: dict[str, Any] = {"revision": rev or WORKSPACE}
-    revision = Revision(rev or WORKSPACE)
+    found: dict[str, Any] = {"revision": rev}
+    revision = Revision(rev)
     try:
         metrics = json.loads(revision.read(METRICS))
         found |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
@@ -114,7 +114,7 @@ def about(rev: str | None) -> dict[str, Any]:
         found["source"] = yaml.safe_load(revision.read("params.yaml"))["prepare"]["source"]
     except (InputError, KeyError, TypeError, yaml.YAMLError):
         found["source"] = None
-    git = ["git", "rev-parse", "--short=12", f"{rev or 'HEAD'}^{{commit}}"]
+    git = ["git", "rev-parse", "--short=12", f"{'HEAD' if rev == WORKSPACE else rev}^{{commit}}"]
     try:
         found["commit"] = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -18,6 +18,7 @@ from sentiment.data.text import join_text
 from sentiment.features.config import Device
 from sentiment.head.classifier import Classifier
 from sentiment.inference.encoder_of import load_trained_on
+from sentiment.tracking.revisions import WORKSPACE, fetch_classifier
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
@@ -74,9 +75,12 @@ class SentimentClassifier:
 
     @classmethod
     def load_revision(cls, rev: str, classifier: Path = CLASSIFIER, device: Device = "auto") -> Self:
-        """Load the classifier at path `classifier` of a commit, branch, tag or experiment; raises as `load` does."""
-        from sentiment.tracking.revisions import fetch_classifier  # DVC, 1-2 s
+        """Load the classifier at path `classifier` of a commit, branch, tag, experiment or, as it is now, "workspace".
 
+        Raises as `load` does.
+        """
+        if rev == WORKSPACE:
+            return cls._load_folder(classifier, device)
         try:
             with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
                 return cls._load_folder(fetch_classifier(rev, classifier, to), device)

@@ -3,12 +3,10 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from sentiment.common.errors import ClassifierError
-from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
+from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import Explanation
-from sentiment.tracking.revisions import WORKSPACE
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +33,7 @@ def explained_reviews(revision: str, texts: Mapping[str, str]) -> dict[str, list
     if not texts:
         return {}
     try:
-        if revision == WORKSPACE:
-            classifier = SentimentClassifier.load(Path(CLASSIFIER))
-        else:
-            classifier = SentimentClassifier.load_revision(revision)
+        classifier = SentimentClassifier.load_revision(revision)
     except ClassifierError as error:
         log.info("report: words of %s are not colored: %s", revision, error)
         return {}
