@@ -16,6 +16,9 @@ from storage.readiness import make_bucket
 from tests.conftest import Project
 from tests.s3_server import S3Server
 
+EXPLAIN = (sys.executable, "-m", "sentiment", "predict", "--explain")
+TEXT = "Lovely soft dress 👗, but the seams came loose and I returned it because it was itchy"
+
 
 @dataclass(frozen=True)
 class Outcome:

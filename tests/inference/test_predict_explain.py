@@ -1,12 +1,8 @@
-"""`sentiment predict --explain` as a process: colors on a terminal, a JSON column elsewhere, memory that is bounded."""
+"""`sentiment predict --explain` elsewhere than on a terminal: a JSON column, in memory that is bounded."""
 
 import csv
 import json
-import os
-import pty
-import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +14,8 @@ from benchmarks.peak_memory import peak_memory
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
 from tests.conftest import SAMPLE, Project
-from tests.inference.conftest import Predict
+from tests.inference.conftest import EXPLAIN, TEXT, Predict
 from tests.inference.test_explanation import with_head
-
-COMMAND = (sys.executable, "-m", "sentiment", "predict", "--explain")
-TEXT = "Lovely soft dress 👗, but the seams came loose and I returned it because it was itchy"
-ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
-
-
-def on_terminal(project: Project, *arguments: str, **env: str) -> str:
-    """What the command shows on a terminal of 60 columns."""
-    terminal, its_end = pty.openpty()
-    environment = {key: value for key, value in project.environment().items() if key != "NO_COLOR"}
-    environment |= {"TERM": "xterm-256color", "COLUMNS": "60"} | env
-    with subprocess.Popen(
-        [*COMMAND, *arguments], cwd=project.root, env=environment, stdout=its_end, stderr=subprocess.DEVNULL
-    ) as process:
-        os.close(its_end)
-        shown = b""
-        try:
-            while part := os.read(terminal, 65_536):
-                shown += part
-        except OSError:  # what reading a terminal gives once its other end is closed
-            assert process.wait(60) == 0
-        finally:
-            os.close(terminal)
-            process.kill()
-    return shown.decode().replace("\r\n", "\n")
-
-
-def body(shown: str) -> list[str]:
-    """The lines of the text column, without escape codes."""
-    return [line[len("positive  0.000  ") :] for line in ESCAPE.sub("", shown).splitlines()]
-
-
-def styles(shown: str) -> dict[str, str]:
-    """The escape codes of each colored word."""
-    return {word: codes for codes, word in re.findall(r"\x1b\[([0-9;]+)m([^\x1b]+)\x1b\[0m", shown)}
 
 
 def assert_adds_up(explanation: dict[str, Any], probability: float) -> None:
@@ -65,46 +26,6 @@ def assert_adds_up(explanation: dict[str, Any], probability: float) -> None:
     assert [explanation["text"][word["start"] : word["end"]] for word in words] == [word["text"] for word in words]
 
 
-def test_a_terminal_shows_the_whole_text_with_the_strongest_words_striking(
-    completed_template: Project, sentiment: SentimentClassifier
-) -> None:
-    shown = on_terminal(completed_template, TEXT)
-    [explanation] = sentiment.explain([TEXT])
-    assert explanation is not None
-    *lines, strongest = body(shown)
-    assert " ".join(lines) == TEXT
-    assert max(map(len, lines)) <= 60 - len("positive  0.000  ")
-    order = sorted(explanation.words, key=lambda word: -abs(word.contribution))
-    assert strongest.startswith(f"{order[0].contribution:+.2f} {order[0].text}")
-    codes = styles(shown)
-    for word in explanation.words:
-        share = abs(word.contribution) / abs(order[0].contribution)
-        expected = {"32"} if word.contribution > 0 else {"31", "4"}
-        expected |= {"1"} if share >= 0.4 else set()
-        expected |= {"7"} if share >= 0.7 else set()
-        assert set(codes[word.text].split(";")) == expected if share >= 0.15 else word.text not in codes
-
-
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_without_color_the_same_is_shown_without_a_single_escape_code(
-    completed_template: Project, env: dict[str, str]
-) -> None:
-    plain = on_terminal(completed_template, TEXT, **env)
-    assert "\x1b" not in plain
-    assert " ".join(body(plain)[:-1]) == TEXT
-    assert re.match(r"[+-]\d\.\d\d \w+", body(plain)[-1])
-
-
-def test_an_empty_no_color_is_no_wish(completed_template: Project) -> None:
-    assert "\x1b[" in on_terminal(completed_template, TEXT, NO_COLOR="")
-
-
-def test_text_in_a_pipe_has_no_escape_codes(completed_template: Project) -> None:
-    out = completed_template.run(*COMMAND, "--format", "text", TEXT, "", TERM="xterm").stdout
-    assert "\x1b" not in out
-    assert out.splitlines()[-1].endswith("(no text)")
-
-
 @pytest.mark.parametrize("output", ["labels.csv", "labels.jsonl", "labels.parquet", "labels.csv.gz"])
 def test_a_file_gets_a_json_column_and_else_what_it_gets_without(
     completed_template: Project, tmp_path: Path, output: str
@@ -112,8 +33,8 @@ def test_a_file_gets_a_json_column_and_else_what_it_gets_without(
     rows = (completed_template.root / SAMPLE).read_text().splitlines(keepends=True)[:201]
     (tmp_path / "reviews.csv").write_text("".join(rows))
     command = [str(tmp_path / "reviews.csv"), "--keep-columns", "--output"]
-    completed_template.run(*COMMAND, *command, str(tmp_path / output))
-    completed_template.run(*COMMAND[:-1], *command, str(tmp_path / f"plain-{output}"))
+    completed_template.run(*EXPLAIN, *command, str(tmp_path / output))
+    completed_template.run(*EXPLAIN[:-1], *command, str(tmp_path / f"plain-{output}"))
     explained, plain = read(tmp_path / output), read(tmp_path / f"plain-{output}")
     assert [{key: value for key, value in row.items() if key != "explanation"} for row in explained] == plain
     assert list(explained[0]) == [*plain[0], "explanation"]
@@ -142,7 +63,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_rows_come_out_before_the_input_ends(completed_template: Project) -> None:
-    command = [*COMMAND, "-", "--format", "jsonl"]
+    command = [*EXPLAIN, "-", "--format", "jsonl"]
     streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(
         command, cwd=completed_template.root, env=completed_template.environment(), **streams
@@ -166,7 +87,7 @@ def test_memory_does_not_grow_with_the_rows(completed_template: Project, tmp_pat
     peaks = []
     for rows in (500, 5_000):
         (tmp_path / "texts.txt").write_text(f"{TEXT}\n" * rows)
-        command = [*COMMAND, str(tmp_path / "texts.txt"), "--output", str(tmp_path / "labels.jsonl")]
+        command = [*EXPLAIN, str(tmp_path / "texts.txt"), "--output", str(tmp_path / "labels.jsonl")]
         peak = peak_memory(
             command,
             tmp_path / "peak",
