@@ -91,7 +91,7 @@ def create_app(load: Load, options: Options) -> FastAPI:
     app.openapi = lambda: content  # type: ignore[method-assign]
     paths = [path for path, operations in content["paths"].items() if "post" in operations]
     app.add_middleware(DirectRoutes, endpoints=direct_endpoints(routers))  # each following one is around the last
-    app.add_middleware(Admission, paths=paths, check=lambda: app.state.service.batcher.check_room(1))
+    app.add_middleware(Admission, paths=paths, check=lambda: app.state.service.batcher.check_capacity(1))
     if options.api_key is not None:
         app.add_middleware(Auth, key=options.api_key, open_paths=OPEN_PATHS)
     app.add_middleware(Observer, metrics=app.state.metrics, access_log=access_log, is_draining=lambda: options.draining)

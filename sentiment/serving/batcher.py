@@ -58,14 +58,14 @@ class Batcher:
         return not self._closed and all(worker.is_alive() for worker in self._workers)
 
     def submit(self, texts: Sequence[str]) -> "Future[Scores]":
-        """Queue texts; canceling the future frees their places.
+        """Queue texts; canceling the future frees their slots.
 
         Returns:
             The future of the probability of "positive" of each text, float32 of shape (n_texts,). It raises
             InferenceFailedError where the model did.
 
         Raises:
-            OverloadedError: the queue has no room.
+            OverloadedError: the queue has too few free slots.
             ShuttingDownError: `close` was called.
         """
         job = Job(texts, np.empty(len(texts), dtype=np.float32))
@@ -73,7 +73,7 @@ class Batcher:
             job.future.set_result(job.scores)
             return job.future
         with self._changed:
-            self._take_places(len(texts))
+            self._acquire_slots(len(texts))
             self._new.append(job)
             self._changed.notify()
         job.future.add_done_callback(lambda _: self._release(job))
@@ -83,22 +83,22 @@ class Batcher:
         """Queue a call for a worker, which takes one between two batches; errors as `submit`."""
         call = Call(function, n_texts)
         with self._changed:
-            self._take_places(n_texts)
+            self._acquire_slots(n_texts)
             self._calls.append(call)
             self._changed.notify()
         call.future.add_done_callback(lambda _: self._capacity.release(n_texts))
         return call.future
 
-    def check_room(self, n_texts: int) -> None:
+    def check_capacity(self, n_texts: int) -> None:
         """Raise as `submit` does where it would refuse so many texts."""
         if not self.is_alive:
             raise ShuttingDownError("the server is shutting down")
         self._capacity.check(n_texts)
 
-    def _take_places(self, n_texts: int) -> None:
+    def _acquire_slots(self, n_texts: int) -> None:
         if not self.is_alive:
             raise ShuttingDownError("the server is shutting down")
-        self._capacity.take(n_texts)
+        self._capacity.acquire(n_texts)
 
     def close(self, timeout: float | None = None) -> bool:
         """Accept nothing more, compute what was accepted, end the workers; return whether they ended in time."""

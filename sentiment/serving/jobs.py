@@ -45,7 +45,7 @@ class Call(Generic[Result]):
 
     Attributes:
         function: without arguments.
-        n_texts: places that it takes in the queue.
+        n_texts: slots that it occupies in the queue.
         future: of its result; canceled when the client hangs up.
     """
 

@@ -107,7 +107,7 @@ def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = T
 
 
 async def in_worker(request: Request, n_texts: int, function: Callable[[], Result]) -> Result:
-    """Return what `function` returns in a worker, where it takes as many places as it has texts."""
+    """Return what `function` returns in a worker; it occupies one slot of the queue for each text."""
     return await or_disconnect(request, asyncio.wrap_future(service_of(request).batcher.submit_call(function, n_texts)))
 
 

@@ -121,7 +121,7 @@ def test_a_canceled_request_frees_its_places_and_is_not_computed(batcher: Batche
     first = busy(batcher, model)
     left = batcher.submit(["xxx"] * 7)
     with pytest.raises(OverloadedError):
-        batcher.check_room(1)
+        batcher.check_capacity(1)
     assert left.cancel()
     assert batcher.n_texts == 1
     stayed = batcher.submit(["yy"])
