@@ -23,9 +23,8 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.predict import probability
+from sentiment.cli.arguments import add_classifier_arguments, positive, probability
 from sentiment.common.errors import ParamsError
-from sentiment.inference.classifier import CLASSIFIER
 from sentiment.inference.summary import plural
 from sentiment.jobs.units import MAX_ROWS, Shard
 
@@ -42,13 +41,6 @@ def shard(text: str) -> Shard:
     if not (index.isdecimal() and n.isdecimal() and int(index) < int(n)):
         raise argparse.ArgumentTypeError(f"'{text}' is not i/n with i from 0 to n - 1, such as 0/3")
     return Shard(int(index), int(n))
-
-
-def positive(text: str) -> int:
-    """Read a positive integer."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
-    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "given several times; the last one is the body)",
     )  # fmt: skip
     parser.add_argument("--threshold", type=probability, help="positive from here on (default: the classifier's)")
-    parser.add_argument("--classifier", type=Path, default=CLASSIFIER, help="its folder (default: %(default)s)")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+    add_classifier_arguments(parser, has_revision=False)
 
 
 def check_paths(inputs: str, outputs: str) -> None:

@@ -30,12 +30,12 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 
+from sentiment.cli.arguments import add_classifier_arguments, probability
 from sentiment.inference.batches import InputTable, PredictionBatch
-from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
+from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import MAX_TEXTS
 from sentiment.inference.formats import input_file, output_format, reader_of
 from sentiment.inference.progress import Progress, progress
@@ -43,7 +43,6 @@ from sentiment.inference.readers import EXPLANATION, OUTPUT_COLUMNS, InputColumn
 from sentiment.inference.streams import STANDARD, check_output, reading, writing
 from sentiment.inference.summary import PredictionSummary, plural
 from sentiment.inference.writers import WRITERS
-from sentiment.tracking.revisions import WORKSPACE
 
 log = logging.getLogger(__name__)
 
@@ -101,17 +100,6 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
             summary.add(predictions)
 
 
-def probability(text: str) -> float:
-    """Read a threshold from the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and below 1")
-    return value
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment predict`."""
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="texts, or one file, or - for standard input")
@@ -127,12 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold", type=probability, help="positive from this probability on, above 0 and below 1 (default: the "
         "classifier's)",
     )  # fmt: skip
-    parser.add_argument("--classifier", type=Path, default=CLASSIFIER, help="its folder (default: %(default)s)")
-    parser.add_argument(
-        "--rev", default=WORKSPACE,
-        help="take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+    add_classifier_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:

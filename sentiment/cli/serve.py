@@ -7,6 +7,8 @@
 On the loopback address nothing is asked of clients. Any other address needs the environment variable
 SENTIMENT_API_KEY, which clients send as `Authorization: Bearer KEY`, or --no-auth. TLS is left to a proxy: see
 docs/serving.md.
+
+For containers, SENTIMENT_CLASSIFIER, SENTIMENT_HOST, SENTIMENT_PORT and SENTIMENT_NO_AUTH=1 set the defaults.
 """
 
 import argparse
@@ -17,8 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError
-from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
 from sentiment.serving.address import bind, is_loopback
 from sentiment.serving.limits import Limits
 from sentiment.tracking.revisions import WORKSPACE, Revision
@@ -31,15 +34,7 @@ ENV_CLASSIFIER, ENV_NO_AUTH = "SENTIMENT_CLASSIFIER", "SENTIMENT_NO_AUTH"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment serve`; those that a container sets have environment variables too."""
     env = os.environ.get
-    parser.add_argument(
-        "--classifier", type=Path, default=Path(env(ENV_CLASSIFIER, "models/classifier")),
-        help=f"its folder (default: {ENV_CLASSIFIER} or models/classifier)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rev", default=WORKSPACE,
-        help="take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+    add_classifier_arguments(parser, Path(env(ENV_CLASSIFIER, CLASSIFIER)))
     parser.add_argument(
         "--host", default=env(ENV_HOST, "127.0.0.1"), help="address to listen on (default: %(default)s)"
     )
@@ -52,14 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-chars", type=positive, default=100_000, help="characters of one text (%(default)s)")
     parser.add_argument("--max-body-mib", type=positive, default=8, help="MiB of one request (%(default)s)")
     parser.add_argument("--batch-tokens", type=positive, help="tokens of one batch (default: by the device)")
-
-
-def positive(text: str) -> int:
-    """Read a positive integer; argparse shows the ValueError as a wrong argument."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
 
 
 def main(args: argparse.Namespace) -> int:

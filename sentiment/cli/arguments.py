@@ -1,0 +1,42 @@
+"""Arguments that several sub-commands share: which classifier labels the texts, where, and from what probability on."""
+
+import argparse
+from pathlib import Path
+
+from sentiment.inference.classifier import CLASSIFIER
+from sentiment.tracking.revisions import WORKSPACE
+
+
+def add_classifier_arguments(
+    parser: argparse.ArgumentParser, classifier: Path = CLASSIFIER, has_revision: bool = True
+) -> None:
+    """Add --classifier, --device and, unless `has_revision` is False, --rev.
+
+    Args:
+        parser: of a sub-command.
+        classifier: the default folder.
+        has_revision: whether the command can take the classifier of an earlier revision.
+    """
+    parser.add_argument("--classifier", type=Path, default=classifier, help="its folder (default: %(default)s)")
+    if has_revision:
+        revision = "take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)"
+        parser.add_argument("--rev", default=WORKSPACE, help=revision)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+
+
+def positive(text: str) -> int:
+    """Read a positive integer from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
+
+
+def probability(text: str) -> float:
+    """Read a threshold from the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and below 1")
+    return value
