@@ -1,1 +1,1 @@
-"""What is measured, each beside its baseline in the same run: `make bench`."""
+"""The benchmarks of `make bench`: each measures this project and a baseline in the same run."""

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--reviews", type=Path, default=Path("data/raw/sample.csv"), help="CSV (default: %(default)s)")
     parser.add_argument("--only", choices=ALL, action="append", help="measure this, and not everything")
     parser.add_argument("--texts", type=int, default=128, help="reviews for the base shape (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="best of so many (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="the best of these counts (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"), help="(default: %(default)s)")
     args = parser.parse_args()
 

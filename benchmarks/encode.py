@@ -64,7 +64,8 @@ def baselines(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
     """
     exact = {"dtype": torch.float32}  # else theirs would compute in the float16 of the bundled file
     transformer = Transformer(str(folder), max_seq_length=max_length, model_kwargs=exact)
-    theirs = SentenceTransformer(modules=[transformer, Pooling(transformer.get_embedding_dimension())], device=device)
+    modules = [transformer, Pooling(transformer.get_embedding_dimension())]
+    sentence_transformer = SentenceTransformer(modules=modules, device=device)
     extract = pipeline("feature-extraction", model=str(folder), device=device, batch_size=32, dtype=torch.float32)
     truncated = {"truncation": True, "max_length": max_length}
 
@@ -73,7 +74,7 @@ def baselines(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
         return np.stack([text[0].mean(0).numpy() for text in tokens])
 
     return {
-        "sentence-transformers": partial(theirs.encode, show_progress_bar=False),
+        "sentence-transformers": partial(sentence_transformer.encode, show_progress_bar=False),
         "feature-extraction pipeline": by_pipeline,
     }
 
@@ -85,8 +86,8 @@ def measure(
 
     The limit is the rate of a matrix product in the same precision.
     """
-    ours = load(folder, max_length, device)
-    compared: dict[str, Encode] = {"this project": ours.encode}
+    encoder = load(folder, max_length, device)
+    compared: dict[str, Encode] = {"this project": encoder.encode}
     for precision in ("bfloat16", "int8", "int16"):
         compared[f"this project, {precision}"] = load(folder, max_length, device, precision).encode
     compared["this project, int8 by float32 products"] = load_without_native_int8(folder, max_length, device).encode
@@ -104,8 +105,8 @@ def measure(
             vectors[name] = np.asarray(encode(texts))
             synchronize(device)
             seconds[name] = min(seconds[name], perf_counter() - started)
-    assert isinstance(ours.model, FloatTransformer)
-    work = encoder_flops([len(ids) for ids in ours.tokenize(texts)], ours.model.config)
+    assert isinstance(encoder.model, FloatTransformer)
+    work = encoder_flops([len(ids) for ids in encoder.tokenize(texts)], encoder.model.config)
     for name in compared:
         yield {
             "encoder": folder.name,

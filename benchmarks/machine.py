@@ -1,4 +1,4 @@
-"""The machine, and how fast it multiplies matrices: the limit of every encoder on it."""
+"""A device in; its name and the rate at which it multiplies matrices out: the upper limit of every encoder on it."""
 
 import platform
 from pathlib import Path
@@ -21,7 +21,7 @@ def describe(device: str) -> str:
 def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int = 5) -> float:
     """Return the best measured rate of a square matrix product, in operations a second; int8 sums are int32.
 
-    The second operand lies by rows and by columns in turn: cuBLAS is several times as fast by columns for int8.
+    The second operand is row-major and column-major in turn: for int8, cuBLAS is several times as fast with the latter.
     """
     square = torch.randn(size, size, device=device).mul(16).clamp(-127, 127).to(dtype)
     multiply = torch._int_mm if dtype == torch.int8 else torch.mm

@@ -58,7 +58,7 @@ def naive_loop_seconds(folder: Path, max_length: int, texts: Sequence[str], rows
 
 def measure(source: Path, folder: Path, max_length: int, texts: Sequence[str]) -> Iterator[dict[str, object]]:
     """Yield seconds of both, and how many times faster the pipeline is."""
-    ours = repro_seconds(source)
+    pipeline_seconds = repro_seconds(source)
     naive = naive_loop_seconds(folder, max_length, texts, rows=len(texts))
-    yield {"baseline": "this project", "seconds": ours, "speedup": naive / ours}
+    yield {"baseline": "this project", "seconds": pipeline_seconds, "speedup": naive / pipeline_seconds}
     yield {"baseline": f"the naive loop, scaled from {SAMPLE} reviews", "seconds": naive, "speedup": 1.0}

@@ -1,1 +1,1 @@
-"""Load on the server: its requests a second beside `sentiment predict` and a plain handler; too much of it."""
+"""Load tests of the server: throughput beside `sentiment predict` and a plain handler, and behavior under overload."""

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=3_000, help="different reviews (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of throughput (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=8, help="under load, each time (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, help="overload the server so long, instead of throughput")
+    parser.add_argument("--minutes", type=float, help="of overload, measured instead of throughput")
     args = parser.parse_args()
     texts = read_texts(args.reviews)
     texts = texts[:: max(1, len(texts) // args.texts)][: args.texts]
@@ -33,9 +33,9 @@ def main() -> None:
     if args.minutes is None:
         show_throughput(args.classifier, texts, args.rounds, args.seconds, args.reviews.name)
     else:
-        seen = overload.measure(args.classifier, texts, 60 * args.minutes)
+        overloaded = overload.measure(args.classifier, texts, 60 * args.minutes)
         title = f"{overload.CONNECTIONS} connections, a queue of {overload.QUEUE_TEXTS}, {args.minutes:g} minutes"
-        show(title, seen.rows(since=min(60.0, 60 * args.minutes / 4)))
+        show(title, overloaded.rows(since=min(60.0, 60 * args.minutes / 4)))
 
 
 def show_throughput(classifier: Path, texts: list[str], rounds: int, seconds: float, source: str) -> None:

@@ -1,4 +1,4 @@
-"""Starts what is measured: this project's server, the plain one, and `sentiment predict`."""
+"""Starts the processes that are measured: this project's server, the plain server, and `sentiment predict`."""
 
 import os
 import re
@@ -24,8 +24,8 @@ def server(classifier: Path, *arguments: str) -> Iterator[tuple[str, int]]:
         log = Path(folder, "serve.log")
 
         def address() -> str | None:
-            found = re.search(r"serving on (http://\S+)", log.read_text())
-            return found and found[1]
+            match = re.search(r"serving on (http://\S+)", log.read_text())
+            return match and match[1]
 
         with _running(command, log) as process:
             yield _wait_for(address, process, log), process.pid
@@ -81,8 +81,8 @@ def _running(command: Sequence[str], log: Path) -> Iterator["subprocess.Popen[by
 
 def _wait_for(address: Callable[[], str | None], process: "subprocess.Popen[bytes]", log: Path) -> str:
     deadline = monotonic() + START_SECONDS
-    while not (found := address()):
+    while not (url := address()):
         if process.poll() is not None or monotonic() > deadline:
             raise InputError(f"the server did not start: {log.read_text()[-500:]}")
         sleep(0.1)
-    return found
+    return url

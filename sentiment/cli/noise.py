@@ -84,14 +84,13 @@ def _accuracy(predictions: pa.Table) -> str:
 
 
 def found_flips(labels: NDArray[np.int8], probabilities: NDArray[np.float64], flipped: NDArray[np.bool_]) -> str:
-    """Return how many changed labels stand at the head of the list, for a list as long as they are and twice that."""
+    """Return how many of n changed labels are among the first n and the first 2 n of the list, as text."""
     order, n = np.argsort(margins(probabilities, labels), kind="stable"), int(flipped.sum())
     lines = [f"{n:,} of {len(labels):,} labels changed at random"]
     for size in (n, 2 * n):
-        found = int(flipped[order[:size]].sum())
-        lines.append(
-            f"the first {size:,} of the list: {found:,} of them, precision {found / size:.3f}, recall {found / n:.3f}"
-        )
+        n_found = int(flipped[order[:size]].sum())
+        rates = f"precision {n_found / size:.3f}, recall {n_found / n:.3f}"
+        lines.append(f"the first {size:,} of the list: {n_found:,} of them, {rates}")
     return "\n".join(lines)
 
 
@@ -110,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment noise`."""
     parser.add_argument("--top", type=int, default=50, help="most likely reviews to list (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="write CSV with whole texts, and not a table")
-    parser.add_argument("--flip", type=float, metavar="SHARE", help="change so many labels, count how many are found")
+    parser.add_argument("--flip", type=float, metavar="SHARE", help="share of labels to change at random, and to find")
     parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of folds and --flip (default: %(default)s)")
     parser.add_argument("--split", type=Path, default=Path("data/split"), help="tables (default: %(default)s)")

@@ -15,9 +15,9 @@ The id is the input's column id, else the number of the row. The order of the ro
 broken one, has an empty probability and is counted at the end.
 
 --explain shows how much each word contributes to the log-odds of "positive". On a terminal the words are colored, green
-for positive and red underlined for negative, and the strongest stand below with their numbers; NO_COLOR=1 leaves the
-colors out. Elsewhere a column explanation has JSON: text, words with offsets and contributions, and what belongs to no
-word; together they add up to the logit.
+for positive and red underlined for negative, and the strongest are listed below with their contributions; NO_COLOR=1
+turns the colors off. Elsewhere the column explanation has JSON: text, words with offsets and contributions, and what
+belongs to no word; together they add up to the logit.
 
 From Python:
 

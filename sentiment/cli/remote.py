@@ -18,7 +18,7 @@ from pathlib import Path
 
 JOB_ACTIONS = {
     "logs": "print the log of a job",
-    "fetch": "bring the experiments of a job, and say how it stands",
+    "fetch": "bring the experiments of a job, and show its status",
     "stop": "stop a job; what is complete is pushed",
 }
 

@@ -89,7 +89,7 @@ def logs(args: argparse.Namespace) -> int:
 
 
 def fetch(args: argparse.Namespace) -> int:
-    """Bring what a job has pushed so far, and say how it stands."""
+    """Bring what a job has pushed so far, and log its status."""
     folder = JobFolder.open(args.id)
     state, line = state_line(folder.job(), read_status(folder))
     names = fetch_experiments(folder, not args.no_data)

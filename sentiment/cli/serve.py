@@ -88,22 +88,22 @@ def checked_key(host: str, no_auth: bool) -> str | None:
 
 def about(rev: str) -> dict[str, Any]:
     """Return what is known of the classifier: accuracy with its interval, source of the data, commit."""
-    found: dict[str, Any] = {"revision": rev}
+    info: dict[str, Any] = {"revision": rev}
     revision = Revision(rev)
     try:
         metrics = json.loads(revision.read(METRICS))
-        found |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
+        info |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
     except (InputError, ValueError):
-        found["accuracy"] = None
+        info["accuracy"] = None
     try:
         import yaml
 
-        found["source"] = yaml.safe_load(revision.read("params.yaml"))["prepare"]["source"]
+        info["source"] = yaml.safe_load(revision.read("params.yaml"))["prepare"]["source"]
     except (InputError, KeyError, TypeError, yaml.YAMLError):
-        found["source"] = None
+        info["source"] = None
     git = ["git", "rev-parse", "--short=12", f"{'HEAD' if rev == WORKSPACE else rev}^{{commit}}"]
     try:
-        found["commit"] = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        info["commit"] = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        found["commit"] = None
-    return found
+        info["commit"] = None
+    return info

@@ -1,4 +1,4 @@
-"""Any encoder that `AutoModel` of transformers knows, from a folder or the Hugging Face Hub."""
+"""A folder or a Hugging Face id in; tokenizer and model, loaded by transformers' `AutoModel`, out."""
 
 import inspect
 from pathlib import Path

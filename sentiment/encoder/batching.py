@@ -1,4 +1,4 @@
-"""Batches of token lists with little padding."""
+"""The lengths of tokenized texts in; batches of similar length, so with little padding, out."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Which device computes."""
+"""The device that a setting names, or "auto", in; the torch device to compute on out."""
 
 import torch
 

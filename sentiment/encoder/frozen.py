@@ -135,7 +135,7 @@ class FrozenEncoder:
         return self._tokenize(list(texts)) if texts else []
 
     def tokenize_with_offsets(self, texts: Sequence[str]) -> list[TokensWithOffsets]:
-        """Return what `tokenize` does, and where each token stands in its text."""
+        """Return what `tokenize` does, and the offsets of each token in its text."""
         tokenizer = Tokenizer.from_str(self._tokenizer_json)
         tokenizer.enable_truncation(self.config.max_length)
         return [

@@ -1,6 +1,7 @@
-"""Says whether int8 is precise enough for an encoder: the first texts in int8 and in int16, which is float32's quality.
+"""Texts and an encoder in; whether int8 is precise enough for it out, by a comparison with int16.
 
-Both are exact, so the answer is the same on every machine, and may be written into an output.
+int16 has the quality of float32. Both are exact, so the answer is the same on every machine and may be written into
+an output.
 """
 
 import logging

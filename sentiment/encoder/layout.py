@@ -1,4 +1,4 @@
-"""Where the tokens of a batch stand: one below the other in a matrix, and padded by text for attention and pooling."""
+"""Token ids of a batch in; their layout out: packed into the rows of one matrix, and padded by text for attention."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -59,7 +59,7 @@ class Layout:
         return torch.index_select(rows, 0, self._to_padded, out=out)
 
     def unpad(self, padded: Tensor, out: Tensor) -> Tensor:
-        """Return the tokens of a padded matrix one below the other, shape (n_rows, dim), in `out`."""
+        """Return the tokens of a padded matrix packed, without padding between texts, shape (n_rows, dim), in `out`."""
         if self._to_rows is None:
             out[: len(padded)].copy_(padded)
             out[len(padded) :].zero_()

@@ -19,7 +19,7 @@ MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they
 
 
 def n_workers(n_threads: int) -> int:
-    """Return how many batches `map_batches` computes at one time with so many threads of torch."""
+    """Return how many batches `map_batches` computes at one time with this number of torch threads."""
     return min(n_threads, MAX_WORKERS)
 
 

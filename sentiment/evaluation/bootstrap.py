@@ -74,7 +74,7 @@ def _quantile(ordered: list[float], part: int, whole: int) -> float:
 
 
 def _resample_weights(rows: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Weights]:
-    """Yield how often each review stands in a resample, shape (some resamples, n_samples)."""
+    """Yield how often each review occurs in a resample, shape (some resamples, n_samples)."""
     dtype = np.float32 if rows < MAX_FLOAT32_ROWS else np.float64
     at_once = max(1, MAX_ROWS_IN_MEMORY // rows)
     for start in range(0, n_resamples, at_once):

@@ -1,9 +1,9 @@
-"""The confusion matrix and what follows from its four counts, each number rounded once or twice and nowhere summed.
+"""Labels and predictions in; the confusion matrix out, and the metrics that follow from its four counts.
 
     counts = confusion_counts(labels, predicted)
     counts.of_label(1).f1
 
-Tested against scikit-learn.
+Each metric is rounded once or twice; no floats are summed. Tested against scikit-learn.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Points of the plots that `dvc plots` draws: one small table a picture."""
+"""Labels and probabilities in; the points of the plots that `dvc plots` draws, one small table per plot, out."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,10 @@ def confusion_points(
     return [
         {
             "actual": names[actual],
-            "predicted": names[answer],
-            "rows": cells[actual][answer],
-            "share": ratio(cells[actual][answer], sum(cells[actual])),
+            "predicted": names[label],
+            "rows": cells[actual][label],
+            "share": ratio(cells[actual][label], sum(cells[actual])),
         }
         for actual in (0, 1)
-        for answer in (0, 1)
+        for label in (0, 1)
     ]

@@ -1,4 +1,4 @@
-"""Test reviews that the encoder was trained on: a test on them measures memory."""
+"""Test texts and an encoder in; how many of them it was trained on out, and an error where that is too many."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How good predicted probabilities are: metrics with intervals, and accuracy by slice.
+"""Labels and predicted probabilities in; metrics with confidence intervals, and accuracy by slice, out.
 
 Every metric has the same bits on every processor: counts are integers, sums of probabilities are exact, and logarithms
 are those of `sentiment.numerics`. Tested against scikit-learn.
@@ -18,7 +18,7 @@ from sentiment.numerics.array_functions import log
 from sentiment.numerics.array_sums import exact_mean
 
 MIN_PROBABILITY = 2.0**-52  # of the actual label, in the log loss: a sure mistake does not make it infinite
-# few, so that `dvc metrics diff` and `dvc exp show` answer short
+# few, so that the tables of `dvc metrics diff` and `dvc exp show` are short
 PRIMARY_METRICS = (
     "rows", "majority_accuracy", *(name + suffix for name in METRICS for suffix in ("", "_low", "_high"))
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Is the difference between two classifiers on the same reviews more than chance?"""
+"""Predictions of two classifiers on the same reviews in; their differences, intervals and McNemar's exact test out."""
 
 from dataclasses import asdict, dataclass
 from math import sqrt

@@ -1,4 +1,4 @@
-"""What decides a feature vector: the encoder, and how texts go into it. Imports no torch."""
+"""The settings that determine a feature vector: the encoder, and how texts are fed to it. Imports no torch."""
 
 from pathlib import Path
 from typing import Literal

@@ -43,7 +43,7 @@ def render_card(params: FinetuneParams, n_train: int, thresholds: Sequence[float
         thresholds: of the rating, which were targets beside the label.
         kept: metrics of the epoch that is kept.
     """
-    # autoescape is for HTML; values of params.yaml stand in code spans
+    # autoescape is for HTML; values of params.yaml are written as code spans
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)  # noqa: S701
     environment.filters["code"] = lambda value: f"`{value}`"
     template = (files("sentiment.finetuning") / "encoder_card.md.j2").read_text(encoding="utf-8")

@@ -72,8 +72,8 @@ def copy_encoder_files(folder: Path, target: Path) -> None:
         return
     copy_files(download(folder / POINTER, pointer), target)
     check_weights(target)
-    if pointer.sha256 and pointer.sha256 != (found := _sha256(target)):
-        raise EncoderError(f"{folder / POINTER}: {WEIGHTS} has SHA-256 {found}, expected {pointer.sha256}")
+    if pointer.sha256 and pointer.sha256 != (actual := _sha256(target)):
+        raise EncoderError(f"{folder / POINTER}: {WEIGHTS} has SHA-256 {actual}, expected {pointer.sha256}")
 
 
 def download(file: Path, pointer: Pointer) -> Path:

@@ -1,4 +1,4 @@
-"""Which words made a text's probability: contributions that add up to the logit.
+"""Texts in; their words with contributions that add up to the logit out.
 
     explain(SentimentClassifier.load("models/classifier"), ["Soft and warm, but the seams came loose"])
 

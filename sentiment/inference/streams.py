@@ -69,8 +69,8 @@ def _raw(name: str) -> Iterator[IO[bytes]]:
     else:
         path = Path(name)
         if path.is_dir() or not path.exists():
-            found = "is a folder" if path.is_dir() else "no such file"
-            raise InputError(f"{name}: {found}; expected a CSV, TSV, JSON, Parquet or text file")
+            problem = "is a folder" if path.is_dir() else "no such file"
+            raise InputError(f"{name}: {problem}; expected a CSV, TSV, JSON, Parquet or text file")
         with path.open("rb") as file:
             yield file
 

@@ -1,8 +1,9 @@
 """Symmetric quantization: floats to integers and a scale, by row for activations, by output channel for weights.
 
 Dettmers et al., LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale, 2022,
-https://arxiv.org/abs/2208.07339. The integers stand in float32, which holds them exactly. Only a maximum, a division, a
-product and a rounding to the nearest integer (half to even) are used; each is the same to the bit on every processor.
+https://arxiv.org/abs/2208.07339. The integers are stored as float32, which holds them exactly. Only a maximum, a
+division, a product and a rounding to the nearest integer (half to even) are used; each is the same to the bit on every
+processor.
 """
 
 import torch
@@ -12,11 +13,11 @@ from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.square_root import sqrt
 from sentiment.numerics.sums import row_sums
 
-# the largest integers: of 8 bits, of 12 bits as 16 * 127, and of 16 bits such that both bytes lie in [-128, 127]
+# the largest integers: of 8 bits, of 12 bits as 16 * 127, and of 16 bits such that both bytes are in [-128, 127]
 LEVELS = {8: 127.0, 12: 2_032.0, 16: 32_639.0}
 MIN_MAX = 1e-30  # a row of zeros gets the scale of this maximum, or of this mean square
 MAX_DIM_BY_NORM = 6_096
-RMS_PER_LEVELS = 6.0  # `quantize_rows_by_norm` makes 127 of so many times the root mean square
+RMS_PER_LEVELS = 6.0  # `quantize_rows_by_norm` maps this multiple of the root mean square to 127
 
 
 def quantize_rows(bits: int, x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:

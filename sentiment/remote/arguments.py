@@ -44,19 +44,19 @@ def experiments(arguments: Sequence[str], name: str | None) -> list[list[str]]:
     parser.add_argument("-n", "--name", default=name)
     parser.add_argument("--queue", action="store_true")  # implied by several values
     parser.add_argument("-j", "--jobs")  # of the queue
-    known, rest = parser.parse_known_args(list(arguments))
-    for argument in rest:
+    parsed, others = parser.parse_known_args(list(arguments))
+    for argument in others:
         option = argument.partition("=")[0]
         if option in REFUSED:
             raise ParamsError(f"{option}: not available in a remote run; {REFUSED[option]}")
         if not argument.startswith("-"):
             checked(argument, TARGET, "a target of dvc exp run")
-    if known.name is not None:
-        checked(known.name, NAME, "a name: letters, digits, '.', '_' and '-', at most 100")
-    grid = sweep(known.set_param)
-    names = [known.name] if len(grid) == 1 else [known.name and f"{known.name}-{i + 1}" for i in range(len(grid))]
+    if parsed.name is not None:
+        checked(parsed.name, NAME, "a name: letters, digits, '.', '_' and '-', at most 100")
+    grid = sweep(parsed.set_param)
+    names = [parsed.name] if len(grid) == 1 else [parsed.name and f"{parsed.name}-{i + 1}" for i in range(len(grid))]
     return [
-        [*(["-n", one] if one else []), *(f"--set-param={value}" for value in values), *rest]
+        [*(["-n", one] if one else []), *(f"--set-param={value}" for value in values), *others]
         for one, values in zip(names, grid, strict=True)
     ]
 

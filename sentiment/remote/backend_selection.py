@@ -1,4 +1,4 @@
-"""The backend that a command line or a job names."""
+"""The words after `--on`, or the folder of a job, in; the backend that they name out."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -89,18 +89,18 @@ def runner_arguments(folder: JobFolder, region: str | None = None) -> list[str]:
 
 def environment(remote: Remote) -> dict[str, str]:
     """Return this environment with the keys or the profile that DVC has for the remote, where it has any."""
-    found = dict(os.environ)
+    variables = dict(os.environ)
     settings = remote.settings
     if settings.get("access_key_id"):
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            found.pop(name, None)
-        found["AWS_ACCESS_KEY_ID"] = str(settings["access_key_id"])
-        found["AWS_SECRET_ACCESS_KEY"] = str(settings.get("secret_access_key", ""))
+            variables.pop(name, None)
+        variables["AWS_ACCESS_KEY_ID"] = str(settings["access_key_id"])
+        variables["AWS_SECRET_ACCESS_KEY"] = str(settings.get("secret_access_key", ""))
         if settings.get("session_token"):
-            found["AWS_SESSION_TOKEN"] = str(settings["session_token"])
+            variables["AWS_SESSION_TOKEN"] = str(settings["session_token"])
     elif settings.get("profile"):
-        found["AWS_PROFILE"] = str(settings["profile"])
-    return found
+        variables["AWS_PROFILE"] = str(settings["profile"])
+    return variables
 
 
 def current_python(lock: str) -> Path | None:

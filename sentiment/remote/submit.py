@@ -134,8 +134,8 @@ def _references(job_id: str, commits: dict[str, str]) -> Iterator[list[str]]:
 def _addresses(remote: Remote) -> dict[str, Any]:
     """Return the settings of the remote that are no secrets."""
     keys = [key for key in SETTINGS if key != "url"]
-    found = {key: remote.settings[key] for key in keys if remote.settings.get(key) not in (None, "")}
-    return {"name": remote.name, "url": remote.url, **found}
+    settings = {key: remote.settings[key] for key in keys if remote.settings.get(key) not in (None, "")}
+    return {"name": remote.name, "url": remote.url, **settings}
 
 
 def _author() -> dict[str, str]:

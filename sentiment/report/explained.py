@@ -15,7 +15,7 @@ LEVELS = (0.15, 0.4, 0.7)  # shares of the largest contribution from which a wor
 
 @dataclass(frozen=True)
 class Piece:
-    """A word of a review, or what stands between words.
+    """A word of a review, or the text between two words.
 
     Attributes:
         text: as in the review.

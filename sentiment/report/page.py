@@ -34,7 +34,7 @@ def _file(name: str) -> str:
 
 
 def _json_block(value: Any) -> Markup:
-    """Return JSON that cannot end the script element in which it stands."""
+    """Return JSON that cannot end the script element that contains it."""
     text = json.dumps(value, allow_nan=False).replace("<", "\\u003c")
     return Markup(text)  # noqa: S704 - no "<" is left
 

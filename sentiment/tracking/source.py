@@ -1,4 +1,4 @@
-"""Whether experiments that run in a copy of the project would find the reviews.
+"""A project in; why experiments that run in a copy of it would not find the reviews, or None, out.
 
 if missing := unseen_source(): log.warning(missing)
 """

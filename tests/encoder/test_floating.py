@@ -39,9 +39,9 @@ def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float
         tokens = tokenizer(text, truncation=True, max_length=32, return_tensors="pt")
         with torch.no_grad():
             hidden = model(**tokens).last_hidden_state[0].float().numpy()
-        wanted = {"cls": hidden[0], "mean": hidden.mean(0), "max": hidden.max(0)}
-        wanted["mean+max"] = np.concatenate([wanted["mean"], wanted["max"]])
-        vectors.append(wanted[pooling])
+        expected = {"cls": hidden[0], "mean": hidden.mean(0), "max": hidden.max(0)}
+        expected["mean+max"] = np.concatenate([expected["mean"], expected["max"]])
+        vectors.append(expected[pooling])
     return np.stack(vectors)
 
 
@@ -71,9 +71,9 @@ def test_bfloat16_is_no_less_exact_than_that_of_transformers(tmp_path: Path, act
     """Though it computes either GELU as the exact one."""
     folder = save_encoder(random_model(AlbertConfig(**{**SMALL, "hidden_act": activation}), std=0.3), tmp_path)
     exact = by_transformers(folder, "mean")
-    theirs = np.abs(by_transformers(folder, "mean", torch.bfloat16) - exact).mean()
-    ours = np.abs(FrozenEncoder.load(spec(folder, precision="bfloat16"), "cpu").encode(TEXTS) - exact).mean()
-    assert 0 < ours < 1.2 * theirs
+    expected_error = np.abs(by_transformers(folder, "mean", torch.bfloat16) - exact).mean()
+    error = np.abs(FrozenEncoder.load(spec(folder, precision="bfloat16"), "cpu").encode(TEXTS) - exact).mean()
+    assert 0 < error < 1.2 * expected_error
 
 
 def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ def test_an_albert_that_came_through_transformers_gives_the_same_vectors() -> No
 def test_tokens_are_those_of_transformers() -> None:
     sample = (ROOT / "data" / "raw" / "sample.csv").read_text().splitlines()
     texts = [*TEXTS, *sample]
-    wanted = AutoTokenizer.from_pretrained(BUNDLED)(texts, truncation=True, max_length=32)["input_ids"]
-    assert FrozenEncoder.load(spec(BUNDLED), "cpu").tokenize(texts) == wanted
-    assert max(len(ids) for ids in wanted) == 32, "else nothing was cut"
+    expected = AutoTokenizer.from_pretrained(BUNDLED)(texts, truncation=True, max_length=32)["input_ids"]
+    assert FrozenEncoder.load(spec(BUNDLED), "cpu").tokenize(texts) == expected
+    assert max(len(ids) for ids in expected) == 32, "else nothing was cut"
 
 
 def test_a_tokenizer_class_of_its_own_has_the_last_word(tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_a_tokenizer_class_of_its_own_has_the_last_word(tmp_path: Path) -> None:
     settings |= {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     text = "LOVELY Dress"
-    wanted = AutoTokenizer.from_pretrained(folder)([text])["input_ids"]
-    assert wanted != AutoTokenizer.from_pretrained(BUNDLED)([text])["input_ids"], "else nothing is shown"
-    assert FrozenEncoder.load(spec(folder), "cpu").tokenize([text]) == wanted
+    expected = AutoTokenizer.from_pretrained(folder)([text])["input_ids"]
+    assert expected != AutoTokenizer.from_pretrained(BUNDLED)([text])["input_ids"], "else nothing is shown"
+    assert FrozenEncoder.load(spec(folder), "cpu").tokenize([text]) == expected
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])

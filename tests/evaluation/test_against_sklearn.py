@@ -14,7 +14,7 @@ from sentiment.evaluation.ranking import precision_recall_points, rank_counts, r
 
 
 def sample(n: int, decimals: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of both classes, and probabilities rounded to so many decimals, 0 and 1 among them."""
+    """Labels of both classes, and probabilities rounded to this number of decimals, 0 and 1 among them."""
     rng = np.random.default_rng(seed)
     labels = (rng.random(n) < share).astype(np.int8)
     labels[:2] = 0, 1

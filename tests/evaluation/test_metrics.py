@@ -79,8 +79,8 @@ def test_values_of_a_slice_are_in_the_order_of_their_numbers() -> None:
 
 
 def test_slices_with_their_intervals() -> None:
-    right = np.array([True, True, False, True])
-    rows = list(accuracy_by_slice(right, {"size": np.array(["s", "s", "m", "m"], dtype=object)}))
+    correct = np.array([True, True, False, True])
+    rows = list(accuracy_by_slice(correct, {"size": np.array(["s", "s", "m", "m"], dtype=object)}))
     assert [(row["slice"], row["value"], row["rows"], row["accuracy"]) for row in rows] == [
         ("size", "m", 2, 0.5),
         ("size", "s", 2, 1.0),

@@ -21,13 +21,13 @@ Pair = tuple[NDArray[np.int8], Predictions, Predictions]
 ROWS = 2264  # of the real test reviews, about
 
 
-def answers_of(right: NDArray[np.bool_], labels: NDArray[np.int8]) -> Predictions:
-    """Predictions that are right where `right` says so, with a probability of 0.9 or 0.1."""
-    predicted = np.where(right, labels, 1 - labels).astype(np.int8)
+def predictions_of(correct: NDArray[np.bool_], labels: NDArray[np.int8]) -> Predictions:
+    """Predictions that are correct where `correct` is True, with a probability of 0.9 or 0.1."""
+    predicted = np.where(correct, labels, 1 - labels).astype(np.int8)
     return Predictions(predicted, np.where(predicted == 1, 0.9, 0.1).astype(np.float32))
 
 
-def noisy_answers(rng: np.random.Generator, labels: NDArray[np.int8], noise: float) -> Predictions:
+def noisy_predictions(rng: np.random.Generator, labels: NDArray[np.int8], noise: float) -> Predictions:
     probabilities = np.clip(labels * 0.4 + 0.3 + rng.normal(0, noise, len(labels)), 0.01, 0.99).astype(np.float32)
     return Predictions((probabilities >= 0.5).astype(np.int8), probabilities)
 
@@ -36,25 +36,26 @@ def noisy_answers(rng: np.random.Generator, labels: NDArray[np.int8], noise: flo
 def pair() -> Pair:
     rng = np.random.default_rng(7)
     labels = (rng.random(400) < 0.77).astype(np.int8)
-    return labels, noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.16)
+    return labels, noisy_predictions(rng, labels, 0.2), noisy_predictions(rng, labels, 0.16)
 
 
 def test_a_case_worked_out_by_hand() -> None:
-    # ten reviews: A wrong on the first two, B on the third; 3 disagreements, 1 against 2
+    # ten reviews: A wrong on the first two, B on the third; 3 discordant, 1 against 2
     labels = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=np.int8)
-    a_right = np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
-    b_right = np.array([1, 1, 0, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
-    found = compare_paired(labels, answers_of(a_right, labels), answers_of(b_right, labels), n_resamples=500, seed=0)
-    assert (found.only_a_correct, found.only_b_correct) == (1, 2)
-    assert found.p_value == pytest.approx(1.0)  # 2 * (1 + 3) / 2**3, cut off at 1
-    assert found.verdict == "no difference"
-    accuracy = found.metrics["accuracy"]
+    a_correct = np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
+    b_correct = np.array([1, 1, 0, 1, 1, 1, 1, 1, 1, 1], dtype=bool)
+    a, b = predictions_of(a_correct, labels), predictions_of(b_correct, labels)
+    comparison = compare_paired(labels, a, b, n_resamples=500, seed=0)
+    assert (comparison.only_a_correct, comparison.only_b_correct) == (1, 2)
+    assert comparison.p_value == pytest.approx(1.0)  # 2 * (1 + 3) / 2**3, cut off at 1
+    assert comparison.verdict == "no difference"
+    accuracy = comparison.metrics["accuracy"]
     assert (accuracy.a, accuracy.b, accuracy.difference) == pytest.approx((0.8, 0.9, 0.1))
     # A: 4 of 6 positives found, no false alarm: F1 0.8 and 0.8; B: 5 of 6: 10/11 and 8/9
-    assert found.metrics["f1_macro"].a == pytest.approx(0.8)
-    assert found.metrics["f1_macro"].b == pytest.approx((10 / 11 + 8 / 9) / 2)
+    assert comparison.metrics["f1_macro"].a == pytest.approx(0.8)
+    assert comparison.metrics["f1_macro"].b == pytest.approx((10 / 11 + 8 / 9) / 2)
     # A: 4 positives above all negatives, 2 tied with them: (4 + 2 / 2) / 6
-    assert found.metrics["roc_auc"].a == pytest.approx(5 / 6)
+    assert comparison.metrics["roc_auc"].a == pytest.approx(5 / 6)
 
 
 def test_p_of_six_to_none_by_hand() -> None:
@@ -64,30 +65,30 @@ def test_p_of_six_to_none_by_hand() -> None:
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 1), (3, 9), (25, 41), (60, 60), (700, 801)])
 def test_p_is_that_of_statsmodels(only_a: int, only_b: int) -> None:
-    theirs = mcnemar([[5, only_a], [only_b, 7]], exact=True).pvalue
-    assert mcnemar_exact(only_a, only_b) == pytest.approx(min(1.0, theirs), rel=1e-9)
+    expected = mcnemar([[5, only_a], [only_b, 7]], exact=True).pvalue
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(min(1.0, expected), rel=1e-9)
 
 
 def test_intervals_agree_with_a_bootstrap_by_brute_force(pair: Pair) -> None:
     labels, a, b = pair
-    found = compare_paired(labels, a, b, n_resamples=4000, seed=0)
+    comparison = compare_paired(labels, a, b, n_resamples=4000, seed=0)
     measures: dict[str, Callable[..., float]] = {
         "accuracy": lambda y, one: metrics.accuracy_score(y[0], y[1]),
         "f1_macro": lambda y, one: metrics.f1_score(y[0], y[1], average="macro"),
         "roc_auc": lambda y, one: metrics.roc_auc_score(y[0], y[2]),
     }
     rng = np.random.default_rng(1)
-    drawn: dict[str, list[float]] = {name: [] for name in measures}
+    resampled: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(300):
         rows = rng.integers(0, len(labels), len(labels))
         for name, measure in measures.items():
             values = [measure((labels[rows], x.predicted[rows], x.probabilities[rows]), x) for x in (a, b)]
-            drawn[name].append(values[1] - values[0])
+            resampled[name].append(values[1] - values[0])
     for name, measure in measures.items():
-        difference = found.metrics[name]
+        difference = comparison.metrics[name]
         exact = [measure((labels, x.predicted, x.probabilities), x) for x in (a, b)]
         assert (difference.a, difference.b) == pytest.approx(tuple(exact), abs=1e-9)
-        low, high = np.quantile(drawn[name], [0.025, 0.975])
+        low, high = np.quantile(resampled[name], [0.025, 0.975])
         width = high - low
         # the ends of 300 draws stray by a tenth of the interval
         assert (difference.low, difference.high) == pytest.approx((low, high), abs=0.15 * width)
@@ -95,26 +96,26 @@ def test_intervals_agree_with_a_bootstrap_by_brute_force(pair: Pair) -> None:
 
 def test_swapping_flips_every_sign(pair: Pair) -> None:
     labels, a, b = pair
-    there, back = compare_paired(labels, a, b, 1000, 3), compare_paired(labels, b, a, 1000, 3)
-    for name, one in there.metrics.items():
-        other = back.metrics[name]
+    forward, swapped = compare_paired(labels, a, b, 1000, 3), compare_paired(labels, b, a, 1000, 3)
+    for name, one in forward.metrics.items():
+        other = swapped.metrics[name]
         assert (one.a, one.b) == (other.b, other.a)
         assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
-    assert (there.only_a_correct, there.only_b_correct, there.p_value) == (
-        back.only_b_correct,
-        back.only_a_correct,
-        back.p_value,
+    assert (forward.only_a_correct, forward.only_b_correct, forward.p_value) == (
+        swapped.only_b_correct,
+        swapped.only_a_correct,
+        swapped.p_value,
     )
     opposite = {"better": "worse", "worse": "better", "no difference": "no difference"}
-    assert back.verdict == opposite[there.verdict]
+    assert swapped.verdict == opposite[forward.verdict]
 
 
 def test_with_itself_there_is_no_difference(pair: Pair) -> None:
     labels, a, _ = pair
-    found = compare_paired(labels, a, a, 500, 0)
-    assert found.verdict == "no difference"
-    assert found.p_value == 1
-    assert all((one.difference, one.low, one.high) == (0, 0, 0) for one in found.metrics.values())
+    comparison = compare_paired(labels, a, a, 500, 0)
+    assert comparison.verdict == "no difference"
+    assert comparison.p_value == 1
+    assert all((one.difference, one.low, one.high) == (0, 0, 0) for one in comparison.metrics.values())
 
 
 def verdicts(accuracy_a: float, accuracy_b: float, pairs: int, seed: int) -> Iterator[str]:
@@ -122,29 +123,30 @@ def verdicts(accuracy_a: float, accuracy_b: float, pairs: int, seed: int) -> Ite
     rng = np.random.default_rng(seed)
     for _ in range(pairs):
         labels = (rng.random(ROWS) < 0.77).astype(np.int8)
-        a, b = (answers_of(rng.random(ROWS) < accuracy, labels) for accuracy in (accuracy_a, accuracy_b))
+        a, b = (predictions_of(rng.random(ROWS) < accuracy, labels) for accuracy in (accuracy_a, accuracy_b))
         yield compare_paired(labels, a, b, n_resamples=2, seed=0).verdict  # the draws do not decide
 
 
-def test_equals_are_told_apart_in_about_one_of_twenty() -> None:
-    told_apart = sum(verdict != "no difference" for verdict in verdicts(0.9, 0.9, pairs=400, seed=11))
-    assert 0.02 <= told_apart / 400 <= 0.09
+def test_equal_classifiers_are_called_different_in_about_one_of_twenty() -> None:
+    n_different = sum(verdict != "no difference" for verdict in verdicts(0.9, 0.9, pairs=400, seed=11))
+    assert 0.02 <= n_different / 400 <= 0.09
 
 
 def test_three_points_are_found() -> None:
-    found = sum(verdict == "better" for verdict in verdicts(0.9, 0.93, pairs=200, seed=12))
-    assert found / 200 >= 0.9
+    n_better = sum(verdict == "better" for verdict in verdicts(0.9, 0.93, pairs=200, seed=12))
+    assert n_better / 200 >= 0.9
 
 
-def test_few_disagreements_never_make_a_difference() -> None:
-    # five against none: the bootstrap's interval excludes zero, and yet equals do that in one case of sixteen
+def test_few_discordant_reviews_never_make_a_difference() -> None:
+    # five against none: the bootstrap's interval excludes zero, and yet equal classifiers reach that in 1 case of 16
     labels = np.ones(300, dtype=np.int8)
     labels[200:] = 0
-    a_right = np.ones(300, dtype=bool)
-    a_right[:5] = False
-    found = compare_paired(labels, answers_of(a_right, labels), answers_of(np.ones(300, dtype=bool), labels), 2000, 0)
-    assert found.metrics["accuracy"].low > 0
-    assert found.verdict == "no difference"
+    a_correct = np.ones(300, dtype=bool)
+    a_correct[:5] = False
+    a, b = predictions_of(a_correct, labels), predictions_of(np.ones(300, dtype=bool), labels)
+    comparison = compare_paired(labels, a, b, n_resamples=2000, seed=0)
+    assert comparison.metrics["accuracy"].low > 0
+    assert comparison.verdict == "no difference"
 
 
 def test_the_detectable_difference_is_detected_as_often_as_promised() -> None:
@@ -166,7 +168,7 @@ def test_the_detectable_difference_is_at_least_six_reviews() -> None:
 def test_ten_thousand_draws_take_three_seconds() -> None:
     rng = np.random.default_rng(5)
     labels = (rng.random(ROWS) < 0.77).astype(np.int8)
-    a, b = noisy_answers(rng, labels, 0.2), noisy_answers(rng, labels, 0.2)
+    a, b = noisy_predictions(rng, labels, 0.2), noisy_predictions(rng, labels, 0.2)
     start = time.process_time()
     compare_paired(labels, a, b, 10_000, 0)
     assert time.process_time() - start < 6  # 2 on a quiet machine; a busy one counts up to twice that

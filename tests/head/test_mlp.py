@@ -23,27 +23,27 @@ def on_grid(values: np.ndarray) -> np.ndarray:
 def test_gradients_and_steps_are_those_of_torch(sizes: list[int]) -> None:
     rng = np.random.default_rng(0)
     head = Head(sizes, rng)
-    theirs: list[torch.nn.Module] = []
+    modules: list[torch.nn.Module] = []
     for depth, (weight, bias) in enumerate(head.layers):
         linear = torch.nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
         linear.weight.data, linear.bias.data = torch.tensor(weight), torch.tensor(bias)  # float64
-        theirs += [linear] if not depth else [torch.nn.ReLU(), linear]
-    network = torch.nn.Sequential(*theirs)
-    mine = AdamW(head.flat_params, 0.01, 0.1)
+        modules += [linear] if not depth else [torch.nn.ReLU(), linear]
+    network = torch.nn.Sequential(*modules)
+    own_optimizer = AdamW(head.flat_params, 0.01, 0.1)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(20):
         features = on_grid(rng.standard_normal((16, 7)))
         labels = rng.integers(0, 2, 16).astype(np.float64)
         head.backward(features, labels, 0.0, rng)
-        mine.step(head.grad)
+        own_optimizer.step(head.grad)
         optimizer.zero_grad()
         logits = network(torch.from_numpy(features)).squeeze(1)
         torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels)).backward()
         optimizer.step()
-        wanted = np.concatenate(
+        expected = np.concatenate(
             [param.grad.numpy().ravel() for param in network.parameters() if param.grad is not None]
         )
-        np.testing.assert_allclose(head.grad, wanted, atol=1e-6)
+        np.testing.assert_allclose(head.grad, expected, atol=1e-6)
     trained = np.concatenate([parameter.detach().numpy().ravel() for parameter in network.parameters()])
     np.testing.assert_allclose(head.flat_params, trained, atol=2e-6)
 

@@ -27,8 +27,8 @@ def with_head(sentiment: SentimentClassifier, layers: list[tuple[int, int]]) -> 
     """The same encoder with a head of random layers."""
     rng = np.random.default_rng(0)
     head = tuple((rng.normal(size=shape) / np.sqrt(shape[1]), rng.normal(size=shape[0])) for shape in layers)
-    one = sentiment.classifier
-    return SentimentClassifier(Classifier(one.config, one.mean, one.std, head), sentiment.encoder)
+    saved = sentiment.classifier
+    return SentimentClassifier(Classifier(saved.config, saved.mean, saved.std, head), sentiment.encoder)
 
 
 def test_bias_and_contributions_add_up_to_the_logit_of_the_probability(sentiment: SentimentClassifier) -> None:

@@ -13,7 +13,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 def imported(module: Path) -> set[Path]:
-    """Files of this project that a module imports, itself and those of its imports included, wherever they stand."""
+    """Files of this project that a module imports, itself and those of its imports included, wherever they are."""
     found, waiting = set(), [module]
     while waiting:
         path = waiting.pop()

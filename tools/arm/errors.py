@@ -1,4 +1,4 @@
-"""What goes wrong with the emulated Python, as one line."""
+"""Errors of the emulated Python; each is shown as one line."""
 
 from sentiment.common.errors import PipelineError
 

@@ -1,4 +1,4 @@
-"""Which aarch64 wheels the stages need: the pins of requirements.txt, chosen by what the packages require."""
+"""requirements.txt in; the pins of the aarch64 wheels that the stages need out, found by what the packages require."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires

@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, help="the folder to write; a model card in it stays")
     add("--params", type=Path, default=Path("params.yaml"), help="text columns and split (default: %(default)s)")
     add("--epochs", type=int, default=defaults.epochs, help="passes over the texts (default: %(default)s)")
-    add("--steps", type=int, help="stop after so many optimization steps, to try it out")
+    add("--steps", type=int, help="stop after this number of optimization steps, to try it out")
     add("--learning-rate", type=float, default=defaults.learning_rate, help="the highest (default: %(default)s)")
     add("--seed", type=int, default=defaults.seed, help="one seed, one machine: the same bytes (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")

@@ -51,7 +51,7 @@ def train_model(
     Args:
         title_distribution: target distributions over title n-grams. # (n_reviews, n_ngrams)
         text_targets: target vectors. # (n_reviews, svd_dim)
-        steps: stop after so many; None is `config.epochs` epochs.
+        steps: number of optimization steps; None for `config.epochs` epochs.
         on_step: called after every step.
 
     Raises:

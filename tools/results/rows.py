@@ -1,6 +1,6 @@
 """The rows of the results tables, as data: what is run, and where its test predictions are.
 
-A new row is one more entry. Rows are run in the order of `run_order`, and stand in the tables in the order of ROWS.
+A new row is one more entry. Rows are run in the order of `select`, and the tables list them in the order of ROWS.
 """
 
 from collections.abc import Iterable, Sequence

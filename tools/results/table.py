@@ -1,4 +1,4 @@
-"""Results in, the Markdown table of a page out; the table is what stands between two markers of the page."""
+"""Results in, the Markdown table of a page out; it replaces the text between two markers of the page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

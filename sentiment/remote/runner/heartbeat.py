@@ -1,4 +1,4 @@
-"""Tells the storage every few seconds that the runner lives: status, new lines of the log; hears a request to stop."""
+"""Writes status and new lines of the log to the storage every few seconds, and reads whether to stop from there."""
 
 import json
 import threading
