@@ -49,6 +49,15 @@ def pushed_project(
 
 
 @pytest.fixture
+def pulled_clone(pushed_project: Project, s3_server: S3Server, tmp_path: Path) -> Project:
+    """A colleague's clone of that project, with every output pulled from the server."""
+    clone = pushed_project.clone(tmp_path / "clone")
+    s3_server.connect(clone, "pushed")
+    clone.run("dvc", "pull")
+    return clone
+
+
+@pytest.fixture
 def bare_project(tmp_path: Path) -> Project:
     """A git and DVC repository with nothing in it but a remote named storage."""
     project = Project(tmp_path / "bare")

@@ -108,12 +108,7 @@ def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
     assert f"at {endpoint}: does not answer; start the local server with `make s3`" in lines[0]
 
 
-def test_pull_that_fails_with_every_output_cached_still_says_something(
-    pushed_project: Project, s3_server: S3Server, tmp_path: Path
-) -> None:
-    clone = pushed_project.clone(tmp_path / "clone")
-    s3_server.connect(clone, "pushed")
-    clone.run("dvc", "pull")
-    pull = clone.run("python", "-m", "storage.pull", "--no-such-option", check=False)
+def test_pull_that_fails_with_every_output_cached_still_says_something(pulled_clone: Project) -> None:
+    pull = pulled_clone.run("python", "-m", "storage.pull", "--no-such-option", check=False)
     assert pull.returncode != 0
     assert "holds every output of dvc.lock; DVC's message above names the cause" in pull.stderr

@@ -23,34 +23,24 @@ def hashes(root: Path) -> dict[str, str]:
     return hashes_by_path
 
 
-def test_a_fresh_clone_gets_every_byte_and_computes_nothing(
-    pushed_project: Project, s3_server: S3Server, tmp_path: Path
-) -> None:
-    clone = pushed_project.clone(tmp_path / "clone")
-    s3_server.connect(clone, "pushed")
-    clone.run("dvc", "pull")
+def test_a_fresh_clone_gets_every_byte_and_computes_nothing(pushed_project: Project, pulled_clone: Project) -> None:
     expected = hashes(pushed_project.root)
     assert len(expected) > 15
-    assert hashes(clone.root) == expected
-    repro = clone.run("dvc", "repro")
+    assert hashes(pulled_clone.root) == expected
+    repro = pulled_clone.run("dvc", "repro")
     assert "Data and pipelines are up to date." in repro.stdout
     assert "Running stage" not in repro.stdout
-    assert clone.run("git", "status", "--short").stdout == ""
-    assert "in sync" in clone.run("dvc", "status", "-c").stdout
+    assert pulled_clone.run("git", "status", "--short").stdout == ""
+    assert "in sync" in pulled_clone.run("dvc", "status", "-c").stdout
 
 
-def test_an_earlier_run_comes_back_from_the_run_cache(
-    pushed_project: Project, s3_server: S3Server, tmp_path: Path
-) -> None:
-    clone = pushed_project.clone(tmp_path / "clone")
-    s3_server.connect(clone, "pushed")
-    clone.run("dvc", "pull")
-    clone.set_params(train={"threshold": 0.5})
-    repro = clone.run("dvc", "repro", "--pull")
+def test_an_earlier_run_comes_back_from_the_run_cache(pulled_clone: Project) -> None:
+    pulled_clone.set_params(train={"threshold": 0.5})
+    repro = pulled_clone.run("dvc", "repro", "--pull")
     assert "Stage 'train' is cached - skipping run" in repro.stdout
     assert "Stage 'evaluate' is cached - skipping run" in repro.stdout
     assert "Running stage" not in repro.stdout
-    assert '"threshold": 0.5' in (clone.root / "models/classifier/config.json").read_text()
+    assert '"threshold": 0.5' in (pulled_clone.root / "models/classifier/config.json").read_text()
 
 
 @pytest.mark.slow
