@@ -25,7 +25,8 @@ def render(page: Path, results: Results) -> str:
     rows = {row: results.get(row.name, {NOT_RUN: "not yet"}) for row in ROWS if page in row.pages}
     lines += ["| " + " | ".join(_cells(row, result, has_val)) + " |" for row, result in rows.items()]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
-    lines += ["", f"{n_test} test reviews. Time: of the command, on {_machines(rows, results[DEFAULT]['machine'])}."]
+    machines = _machines(rows, results[DEFAULT]["machine"])
+    lines += ["", f"{n_test} test reviews. Times are those of the whole command, measured on {machines}."]
     return "\n".join(lines)
 
 
