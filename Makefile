@@ -53,7 +53,7 @@ test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the rea
 	pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-fast: $(INSTALLED)  ## run the tests that need neither minutes nor a server, browser, GPU or network
-	pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not browser and not gpu and not hub"
+	pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not server and not browser and not gpu and not hub"
 
 check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date and consistent
 	ruff check .

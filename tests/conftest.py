@@ -41,12 +41,16 @@ SHRUNK: dict[str, dict[str, object]] = {
 
 
 # a test that uses one of these fixtures carries the marker
-MARKERS_OF_FIXTURES = {"s3": {"server", "server_to_kill", "pushed"}, "browser": {"browser"}}
+MARKERS_OF_FIXTURES = {
+    "s3": {"s3_server", "own_s3_server"},
+    "server": {"server", "start_server"},
+    "browser": {"browser"},
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start an S3 server or a browser by the fixtures that do it."""
+    """Mark the tests that start a server or a browser by the fixtures that start it."""
     for item in items:
         for marker, fixtures in MARKERS_OF_FIXTURES.items():
             if fixtures.intersection(getattr(item, "fixturenames", ())):
