@@ -70,7 +70,7 @@ def test_an_unknown_revision_is_one_line(project_with_experiment: Project) -> No
         ),
     ],
 )
-def test_outputs_that_are_nowhere_are_one_line_with_advice_that_helps(
+def test_unavailable_outputs_are_one_line_with_advice_that_helps(
     completed_project: Project, revision: str, advice: str
 ) -> None:
     shutil.rmtree(completed_project.root / ".dvc" / "cache")

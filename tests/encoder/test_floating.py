@@ -114,7 +114,7 @@ def test_a_tokenizer_class_of_its_own_has_the_last_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])
-def test_neighbours_take_no_part(precision: Precision, tolerance: float) -> None:
+def test_other_texts_of_a_batch_change_no_vector(precision: Precision, tolerance: float) -> None:
     """Nor do the rows that bfloat16 is filled up with."""
     encoder = FrozenEncoder.load(spec(BUNDLED, precision=precision), "cpu")
     ids = encoder.tokenize(TEXTS)

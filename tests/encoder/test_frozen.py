@@ -113,7 +113,7 @@ def test_a_local_folder_never_touches_the_network(albert: Path, bert: Path, monk
     assert FrozenEncoder.load(spec(bert), "cpu").dim == 32
 
 
-def test_padding_takes_no_part() -> None:
+def test_padding_changes_no_vector() -> None:
     hidden = torch.tensor([[[1.0], [3.0], [99.0]]])
     mask = torch.tensor([[1, 1, 0]])
     assert pool(hidden, mask, "mean+max").tolist() == [[2.0, 3.0]]
@@ -125,6 +125,6 @@ def test_auto_is_int8_for_an_albert_and_float32_for_other_encoders(albert: Path,
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there() -> None:
+def test_an_unavailable_device_is_refused() -> None:
     with pytest.raises(EncoderError, match=r"device 'cuda' is not available; set encode\.device to auto or cpu"):
         pick_device("cuda")

@@ -42,7 +42,7 @@ def test_weights_that_lack_a_tensor(broken: Path) -> None:
     assert "1 weights are missing, such as encoder.embedding_hidden_mapping_in.weight" in refusal(broken)
 
 
-def test_a_tokenizer_that_is_none(broken: Path) -> None:
+def test_an_invalid_tokenizer(broken: Path) -> None:
     (broken / "tokenizer.json").write_text("{}")
     assert "tokenizer.json: not a tokenizer" in refusal(broken)
 
@@ -55,7 +55,7 @@ def test_an_unknown_encoder() -> None:
     assert "could not be loaded" in refusal("nobody/nothing", revision="0" * 40)
 
 
-def test_an_encoder_that_is_no_folder() -> None:
+def test_an_encoder_that_is_not_a_folder() -> None:
     assert "is no folder; expected one that the stage finetune writes" in refusal("albert/albert-base-v1")
 
 

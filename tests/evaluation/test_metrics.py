@@ -30,7 +30,7 @@ def test_resampled_metrics_are_those_of_sklearn_on_the_resampled_rows() -> None:
         assert area[draw] == pytest.approx(metrics.roc_auc_score(LABELS[rows], PROBABILITIES[rows]), abs=1e-6)
 
 
-def test_a_draw_of_one_class_has_no_area() -> None:
+def test_a_resample_of_one_class_has_no_roc_auc() -> None:
     assert np.isnan(
         roc_auc(np.array([[3, 0]], np.float32), np.array([1, 0], np.int8), np.array([0.2, 0.1], np.float32))
     )

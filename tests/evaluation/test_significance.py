@@ -58,7 +58,7 @@ def test_a_case_worked_out_by_hand() -> None:
     assert comparison.metrics["roc_auc"].a == pytest.approx(5 / 6)
 
 
-def test_p_of_six_to_none_by_hand() -> None:
+def test_p_values_of_mcnemars_test_by_hand() -> None:
     assert mcnemar_exact(6, 0) == pytest.approx(2 / 2**6)
     assert mcnemar_exact(0, 0) == 1
 
@@ -165,7 +165,7 @@ def test_the_detectable_difference_is_at_least_six_reviews() -> None:
     assert min_detectable_difference(3, 2) == 1
 
 
-def test_ten_thousand_draws_take_three_seconds() -> None:
+def test_ten_thousand_resamples_take_three_seconds() -> None:
     rng = np.random.default_rng(5)
     labels = (rng.random(ROWS) < 0.77).astype(np.int8)
     a, b = noisy_predictions(rng, labels, 0.2), noisy_predictions(rng, labels, 0.2)

@@ -80,7 +80,7 @@ def test_the_card_says_what_was_trained(run_finetune: Finetune, bert: Path, tmp_
     assert "| frozen parts | embeddings, 0 |" in card
 
 
-def test_two_ratings_are_no_targets_beside_the_label(
+def test_two_ratings_add_no_targets_to_the_label(
     run_finetune: Finetune, bert: Path, split: Path, tmp_path: Path
 ) -> None:
     rows = [{**row, "rating": row["label"]} for row in reviews("train", 64)]

@@ -40,7 +40,7 @@ def test_loads_as_saved_and_saves_the_same_bytes(classifier: Classifier, tmp_pat
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_features_of_another_width(classifier: Classifier) -> None:
+def test_features_of_another_dimension(classifier: Classifier) -> None:
     with pytest.raises(ClassifierError, match="features of dimension 3, but the head was trained on 2"):
         classifier.predict_proba(np.zeros((1, 3), np.float32))
 

@@ -75,7 +75,7 @@ def test_without_color_the_same_is_shown_without_a_single_escape_code(
     assert re.match(r"[+-]\d\.\d\d \w+", body(plain)[-1])
 
 
-def test_an_empty_no_color_is_no_wish(completed_template: Project) -> None:
+def test_an_empty_no_color_keeps_the_colors(completed_template: Project) -> None:
     assert "\x1b[" in on_terminal(completed_template, TEXT, NO_COLOR="")
 
 

@@ -56,7 +56,7 @@ def test_words_are_those_between_white_space_with_their_offsets(sentiment: Senti
         assert not explanation.is_truncated
 
 
-def test_words_behind_the_maximum_are_left_out_and_that_is_said(sentiment: SentimentClassifier) -> None:
+def test_words_beyond_the_maximum_length_are_left_out_and_reported(sentiment: SentimentClassifier) -> None:
     (explanation,) = explain(sentiment, [TEXTS[3]])
     assert explanation is not None
     assert explanation.is_truncated
@@ -68,7 +68,7 @@ def test_a_text_without_words_has_no_explanation(sentiment: SentimentClassifier)
     assert explain(sentiment, []) == []
 
 
-def test_one_string_is_no_sequence_of_texts(sentiment: SentimentClassifier) -> None:
+def test_a_single_string_is_refused(sentiment: SentimentClassifier) -> None:
     with pytest.raises(TypeError):
         explain(sentiment, "lovely")
 

@@ -176,5 +176,5 @@ def test_progress_counts_bytes_to_the_size_of_the_file(tmp_path: Path) -> None:
     assert "50 reviews" in screen.getvalue()
 
 
-def test_one_row_is_singular(predict: Predict) -> None:
+def test_the_summary_of_one_row_is_in_the_singular(predict: Predict) -> None:
     assert predict("Soft").stderr.startswith("predict: 1 row: ")

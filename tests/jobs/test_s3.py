@@ -104,7 +104,7 @@ def test_200_units_some_of_them_broken(s3_server: S3Server, completed_template: 
     assert "labels/_errors.jsonl" not in after
 
 
-def test_a_server_that_is_away_for_20_seconds(server_to_stop: S3Server, completed_template: Project) -> None:
+def test_a_server_outage_of_20_seconds(server_to_stop: S3Server, completed_template: Project) -> None:
     client = client_of(server_to_stop)
     n_units = 60
     for index in range(n_units):
@@ -123,9 +123,7 @@ def test_a_server_that_is_away_for_20_seconds(server_to_stop: S3Server, complete
     assert read_json(client, "out/_manifest.json")["counts"]["rows"] == 40 * n_units
 
 
-def test_a_bucket_that_is_not_there_and_wrong_keys_are_one_line(
-    s3_server: S3Server, batch: Batch, tmp_path: Any
-) -> None:
+def test_a_missing_bucket_and_wrong_keys_are_one_line(s3_server: S3Server, batch: Batch, tmp_path: Any) -> None:
     environment = s3_server.environment()
     missing = batch("s3://no-such-bucket/in", "--output", tmp_path / "labels", **environment)
     refused = batch(

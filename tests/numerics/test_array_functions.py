@@ -87,7 +87,7 @@ def test_limits_and_invalid_numbers_do_not_warn() -> None:
 
 
 @given(st.lists(st.floats(-800, 800), min_size=1, max_size=70))
-def test_a_number_has_one_result_whatever_stands_beside_it(values: list[float]) -> None:
+def test_an_element_has_the_same_result_in_any_array(values: list[float]) -> None:
     for function in (exp, sigmoid, softplus):
         together = function(np.array(values)).tolist()
         assert together == [float(function(np.array(value))) for value in values]

@@ -11,7 +11,7 @@ from sentiment.numerics.array_grid import EXACT_BITS, bits_left, round_to_bits
 
 
 @given(st.lists(st.floats(-1e19, 1e19), min_size=1, max_size=50), st.integers(1, 51))
-def test_rounding_keeps_to_its_bound_and_to_a_grid_of_so_many_bits(values: list[float], bits: int) -> None:
+def test_rounding_is_within_its_bound_and_on_a_grid_of_n_bits(values: list[float], bits: int) -> None:
     rounded = round_to_bits(np.array(values), bits)
     peak = max(map(abs, values))
     step = 2.0 ** (max(np.frexp(peak)[1], -400) - bits)

@@ -22,7 +22,7 @@ def test_data_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: 
     assert (clone.root / "data/raw/mine.csv").is_file()
 
 
-def test_data_that_is_nowhere_is_named(project: Project, tmp_path: Path) -> None:
+def test_unavailable_data_is_named(project: Project, tmp_path: Path) -> None:
     project.set_params(prepare={"source": "data/raw/mine.csv"})
     project.commit("A source that only one machine has")
     missing = project.run(".ci/data", check=False)

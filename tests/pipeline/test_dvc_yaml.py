@@ -92,6 +92,6 @@ def test_a_stage_reads_no_key_that_its_params_do_not_list(completed_project: Pro
     completed_project.run(*shlex.split(PIPELINE[stage]["cmd"]))
 
 
-def test_numbers_stand_in_params_and_not_in_commands() -> None:
+def test_numbers_are_in_params_and_not_in_commands() -> None:
     for stage in PIPELINE.values():
         assert not any(character.isdigit() for character in stage["cmd"])

@@ -123,7 +123,7 @@ def test_an_unknown_job_is_one_line(remote_project: RemoteProject, action: str) 
         assert message in refused.stderr
 
 
-def test_a_storage_that_is_gone_is_one_line(remote_project: RemoteProject, tmp_path: Path) -> None:
+def test_an_unreachable_storage_is_one_line(remote_project: RemoteProject, tmp_path: Path) -> None:
     config = remote_project.project.root / ".dvc" / "config.local"
     config.write_text(config.read_text().replace(str(remote_project.server.port), "9"))
     refused = remote_project.remote("list", check=False)

@@ -23,7 +23,7 @@ def test_outputs_that_were_never_pushed_are_pushed_first(
     assert "Running stage 'encode'" not in done.stdout
 
 
-def test_outputs_that_are_nowhere_are_made_there_and_a_tracked_input_goes_along(
+def test_unavailable_outputs_are_made_by_the_job_and_a_tracked_input_is_sent(
     completed_project: Project, s3_server: S3Server, tmp_path: Path
 ) -> None:
     source = completed_project.root / "data" / "raw" / "mine.csv"

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.s3]
 OUTAGE_S = 20
 
 
-def test_a_job_survives_a_storage_that_is_gone_for_20_seconds(
+def test_a_job_survives_a_storage_outage_of_20_seconds(
     completed_project: Project, project_template: Project, tmp_path: Path
 ) -> None:
     with running_server(project_template.clone(tmp_path / "server")) as server:

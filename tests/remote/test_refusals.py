@@ -46,7 +46,7 @@ def test_a_tree_with_changes_is_refused(project: Project) -> None:
     )
 
 
-def test_another_place_is_refused(project: Project) -> None:
+def test_another_backend_is_refused(project: Project) -> None:
     refused = project.run("sentiment", "remote", "run", "--on", "moon", check=False)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
     assert "--on moon: expected local" in refused.stderr

@@ -99,6 +99,6 @@ def test_an_experiment_on_a_host_comes_back(
 
 
 @pytest.mark.parametrize("host", ["-oProxyCommand=id", "a b", "$(id)", "", "x;id"])
-def test_a_host_that_is_no_name_does_not_reach_a_shell(host: str) -> None:
+def test_an_invalid_host_name_does_not_reach_a_shell(host: str) -> None:
     with pytest.raises(ParamsError, match="is not a host"):
         SshBackend(host)

@@ -18,7 +18,7 @@ def data(project_with_experiment: Project, monkeypatch: pytest.MonkeyPatch) -> R
     return collect(["HEAD", "strict"])
 
 
-def test_one_review_is_no_reviews(data: ReportData) -> None:
+def test_one_review_is_written_in_the_singular(data: ReportData) -> None:
     comparison = Comparison(1, {}, only_a_correct=1, only_b_correct=2, p_value=1.0, min_detectable_difference=0.5)
     one = replace(data.revisions[0], metrics={**data.revisions[0].metrics, "rows": 1})
     page = render(replace(data, comparison=comparison, revisions=[one, data.revisions[1]]), "today")

@@ -135,7 +135,7 @@ def test_an_unknown_commit_and_no_network_are_one_line(project: Project, hub: Hu
         ({"id": "../../etc/passwd", "commit": COMMIT}, "hub.json: id: String should match pattern"),
     ],
 )
-def test_a_pointer_that_is_none_is_refused(project: Project, pointer: dict[str, str], message: str) -> None:
+def test_an_invalid_pointer_is_refused(project: Project, pointer: dict[str, str], message: str) -> None:
     point_at_hub(project)
     (project.root / FROM_HUB / "hub.json").write_text(json.dumps(pointer))
     assert_one_line(finetune(project, check=False), FROM_HUB, message)
