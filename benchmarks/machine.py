@@ -47,7 +47,7 @@ def encoder_flops(lengths: list[int], config: TransformerConfig) -> float:
     By layer and token: 8 h² for query, key, value and output, 4 h i for the feed-forward, 4 h n for attention to n
     tokens; and once 2 e h from embedding to hidden size.
     """
-    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    by_token = 8 * hidden**2 + 4 * hidden * inner
+    hidden, intermediate, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    by_token = 8 * hidden**2 + 4 * hidden * intermediate
     once = 2 * (config.embedding_size or 0) * hidden
     return float(sum(n * (layers * (by_token + 4 * hidden * n) + once) for n in lengths))

@@ -21,7 +21,7 @@ from sentiment.common.command import run_main
 from sentiment.tracking.remote import REVIEWS_SOURCE, STORAGE, Remote
 from storage.connect import connect, endpoint_of, other_server_hint, point_dvc_at, share
 from storage.credentials import Credentials
-from storage.inner_ports import CONFIG_NAME, write_security_config
+from storage.internal_ports import CONFIG_NAME, write_security_config
 from storage.private_files import make_private_folder
 from storage.process import ServerError, check_ports, command, find, launch, port_of, terminate
 from storage.readiness import make_bucket, wait_until_ready
@@ -61,7 +61,7 @@ def start(folder: Path, requested_port: int | None) -> None:
     if (folder / CONFIG_NAME).exists():
         log.info("s3: other users of this machine can see its status pages (bucket names, sizes), not keys or objects")
     else:
-        log.warning("s3: its inner ports are open to every local user; `make s3-stop`, then `make s3` closes them")
+        log.warning("s3: its internal ports are open to every local user; `make s3-stop`, then `make s3` closes them")
     if hint := other_server_hint(folder / "data", port):
         log.info("s3: %s", hint)
 

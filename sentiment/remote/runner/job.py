@@ -22,7 +22,7 @@ from .layout import (
 )
 from .log import Log
 from .project import bundle_experiments, check_out, experiment_refs
-from .store import PATIENCE, Store, StoreError, patiently
+from .store import RETRY_TIMEOUT, Store, StoreError, with_retries
 
 PUSH_ATTEMPTS = 6
 SAVE_EVERY_S = 60.0  # a push takes seconds, and quick experiments of a grid share one
@@ -65,7 +65,7 @@ class JobRun:
     def _prepare(self, work: Path, project: Path, python: Path | None) -> None:
         self._beat.set(state=PREPARING, run=0, experiments=[])
         bundle = work / "repo.bundle"
-        bundle.write_bytes(patiently(lambda: self._store.get(BUNDLE), "the project's bundle"))
+        bundle.write_bytes(with_retries(lambda: self._store.get(BUNDLE), "the project's bundle"))
         shutil.rmtree(project, ignore_errors=True)
         project.mkdir()
         try:
@@ -92,7 +92,7 @@ class JobRun:
             if status == 0 or self._beat.outages == outages or attempt == 3:
                 break
             self._log.line("the storage did not answer meanwhile; waiting for it, then once more")
-            patiently(self._beat.put, "the storage")
+            with_retries(self._beat.put, "the storage")
         if status:
             reason = self._log.last_error or f"exit status {status}"
             self._failures.append(f"experiment {number}: {reason}")
@@ -102,8 +102,8 @@ class JobRun:
     def _save(self, work: Path) -> None:
         """Push data, then bring references: a reference without its data would be of no use."""
         self._beat.set(state=PUSHING)
-        self._push(PATIENCE)
-        self._put_references(work, PATIENCE)
+        self._push(RETRY_TIMEOUT)
+        self._put_references(work, RETRY_TIMEOUT)
 
     def _reset(self) -> None:
         """Go back to what was sent, so that the next experiment starts from it."""
@@ -111,10 +111,10 @@ class JobRun:
         if self._job["changes"]:
             self._commands.output("git", "restore", f"--source={self._job['changes']}", "--worktree", "--", ".")
 
-    def _put_references(self, work: Path, patience: float) -> None:
+    def _put_references(self, work: Path, timeout: float) -> None:
         bundle = bundle_experiments(self._commands, self._job["commit"], work / "experiments.bundle")
         if bundle is not None:
-            patiently(lambda: self._store.put(EXPERIMENTS, bundle), "the experiments", patience)
+            with_retries(lambda: self._store.put(EXPERIMENTS, bundle), "the experiments", timeout)
             self._beat.set(experiments=sorted(experiment_refs(self._commands)))
 
     def _push(self, seconds: float) -> None:
@@ -150,5 +150,5 @@ def read_job(store: Store) -> dict[str, Any]:
     """Return the job as it was sent."""
     from .layout import JOB
 
-    job: dict[str, Any] = json.loads(patiently(lambda: store.get(JOB), "the job"))
+    job: dict[str, Any] = json.loads(with_retries(lambda: store.get(JOB), "the job"))
     return job

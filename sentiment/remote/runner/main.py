@@ -17,7 +17,7 @@ from .heartbeat import Heartbeat
 from .job import JobRun, read_job
 from .layout import FAILED, FINISHED, STOPPED
 from .log import Log
-from .store import Store, StoreError, patiently
+from .store import Store, StoreError, with_retries
 
 EXIT = {FINISHED: 0, FAILED: 1, STOPPED: 128 + signal.SIGTERM}
 MAX_REASON = 1_024  # characters of a failure file that SageMaker shows
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
             log.write(traceback.format_exc().encode())
             state = FAILED
             beat.set(state=state, message=f"the runner failed: {type(error).__name__}: {' '.join(str(error).split())}")
-    patiently(log.ship, "the end of the log")
-    patiently(beat.put, "the last status")
+    with_retries(log.ship, "the end of the log")
+    with_retries(beat.put, "the last status")
     if state == FAILED and args.failure_file:
         args.failure_file.parent.mkdir(parents=True, exist_ok=True)
         args.failure_file.write_text(str(beat.get("message"))[:MAX_REASON], encoding="utf-8")

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 30, 2  # seconds, seconds, attempts of one request
-PATIENCE = 300.0  # seconds that a result waits for a storage that does not answer
+RETRY_TIMEOUT = 300.0  # seconds that a result waits for a storage that does not answer
 PAUSE = 2.0  # seconds between attempts
 
 T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """The storage did not answer within `PATIENCE`, or refused; the message names what was asked."""
+    """The storage did not answer within `RETRY_TIMEOUT`, or refused; the message names what was asked."""
 
 
 class Store:
@@ -83,15 +83,15 @@ def is_outage(error: Exception) -> bool:
     return not isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound))
 
 
-def patiently(operation: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+def with_retries(operation: Callable[[], T], what: str, timeout: float = RETRY_TIMEOUT) -> T:
     """Return what `operation` returns; repeat it while the storage does not answer.
 
     Raises:
-        StoreError: the storage refused, or did not answer for `patience` seconds.
+        StoreError: the storage refused, or did not answer for `timeout` seconds.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             return operation()
@@ -100,5 +100,5 @@ def patiently(operation: Callable[[], T], what: str, patience: float = PATIENCE)
             if not is_outage(error):
                 raise StoreError(f"{what}: {message}") from None
             if time.monotonic() > deadline:
-                raise StoreError(f"{what}: no answer for {patience:.0f} s ({message})") from None
+                raise StoreError(f"{what}: no answer for {timeout:.0f} s ({message})") from None
             time.sleep(PAUSE)

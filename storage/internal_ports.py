@@ -1,4 +1,4 @@
-"""Closes the inner ports of the local S3 server to everybody but the server itself.
+"""Closes the internal ports of the local S3 server to everybody but the server itself.
 
 Master, volume server, filer and admin speak gRPC and HTTP on ports of their own, and by default answer whoever asks:
 any local user could read the S3 keys with `weed shell`, or objects from the volume server. Here gRPC asks for a client

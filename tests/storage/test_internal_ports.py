@@ -1,4 +1,4 @@
-"""Another local user reads neither keys nor objects through the server's inner ports, sockets or files."""
+"""Another local user reads neither keys nor objects through the server's internal ports, sockets or files."""
 
 import os
 import shutil
