@@ -43,10 +43,10 @@ def cache() -> tuple[Status, str]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as probe:
         probe.write(b"written by make doctor\n")
-    return judge_free_space(folder, shutil.disk_usage(folder).free)
+    return check_cache_space(folder, shutil.disk_usage(folder).free)
 
 
-def judge_free_space(folder: Path, free: int) -> tuple[Status, str]:
+def check_cache_space(folder: Path, free: int) -> tuple[Status, str]:
     """Judge `free` bytes on the disk of `folder`; raises MachineError when it is about full."""
     if free < MIN_FREE_BYTES:
         raise MachineError(

@@ -65,7 +65,7 @@ class RemoteChecks:
         """Compare this machine's clock with the server's."""
         if self._server_time is None:
             return "note", "the server sends no time to compare with"
-        return judge_skew(parsedate_to_datetime(self._server_time), datetime.now(UTC))
+        return check_skew(parsedate_to_datetime(self._server_time), datetime.now(UTC))
 
     def bucket(self) -> tuple[Status, str]:
         """List one object below the prefix."""
@@ -121,7 +121,7 @@ def is_forbidden(error: ClientError) -> bool:
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403)
 
 
-def judge_skew(server: datetime, local: datetime) -> tuple[Status, str]:
+def check_skew(server: datetime, local: datetime) -> tuple[Status, str]:
     """Judge the difference of two clocks, in seconds."""
     seconds = round((local - server).total_seconds())
     if abs(seconds) < MAX_SKEW_WITHOUT_NOTE:

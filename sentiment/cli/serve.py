@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
         ) from None
     limits = Limits(args.queue_texts, args.max_texts, args.max_chars, args.max_body_mib * 2**20)
     load = partial(SentimentClassifier.load_revision, args.rev, args.classifier, args.device)
-    run(load, Options(limits, args.batch_tokens, api_key, about(args.rev)), listener)
+    run(load, Options(limits, args.batch_tokens, api_key, classifier_info(args.rev)), listener)
     return 0
 
 
@@ -86,7 +86,7 @@ def checked_key(host: str, no_auth: bool) -> str | None:
     return key
 
 
-def about(rev: str) -> dict[str, Any]:
+def classifier_info(rev: str) -> dict[str, Any]:
     """Return what is known of the classifier: accuracy with its interval, source of the data, commit."""
     info: dict[str, Any] = {"revision": rev}
     revision = Revision(rev)

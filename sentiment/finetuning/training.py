@@ -52,7 +52,7 @@ def finetune(
     best_loss, best_weights = math.inf, None
     for epoch in range(params.epochs):
         model.train()
-        running = Running()
+        running = RunningMean()
         for indices in batches_by_length(train.lengths, params.batch_size, rng):
             ids, mask, targets = train.batch(indices, pad_id, device)
             with autocast(device):
@@ -75,7 +75,7 @@ def finetune(
     model.load_state_dict(best_weights)
 
 
-class Running:
+class RunningMean:
     """Mean loss and accuracy of the label, the first target, over batches."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Running:
 def validate(model: EncoderWithHead, val: Dataset, pad_id: int) -> tuple[float, float]:
     """Return loss and accuracy of the label on a split."""
     model.train(False)
-    running, device = Running(), model.head.weight.device
+    running, device = RunningMean(), model.head.weight.device
     order = np.argsort(-val.lengths, kind="stable")
     for start in range(0, len(order), VAL_BATCH):
         ids, mask, targets = val.batch(order[start : start + VAL_BATCH], pad_id, device)

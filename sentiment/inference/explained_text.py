@@ -42,13 +42,13 @@ def as_mapping(text: str, explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def color_wanted(is_terminal: bool, environment: Mapping[str, str]) -> bool:
+def should_use_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
     """Return whether to color: on a terminal that can, unless NO_COLOR is set (https://no-color.org)."""
     return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM", "") not in ("", "dumb")
 
 
 def words_in_color(text: str, explanation: Explanation) -> Text:
-    """Return `text`, in which a word is the more striking the more it contributes."""
+    """Return `text` with colored words; the more a word contributes, the stronger its style."""
     colored = Text(text)
     largest = max((abs(word.contribution) for word in explanation.words), default=0.0)
     for word in explanation.words:

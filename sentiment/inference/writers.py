@@ -49,9 +49,9 @@ def explained_lines(
     prediction: str, text: str, explanation: "Explanation", width: int, is_terminal: bool
 ) -> Iterator[str]:
     """Yield the lines of a row: its text, colored where the terminal can, and the words that contribute most."""
-    from sentiment.inference.explained_text import color_wanted, strongest_words, words_in_color, wrapped
+    from sentiment.inference.explained_text import should_use_color, strongest_words, words_in_color, wrapped
 
-    use_color = color_wanted(is_terminal, os.environ)
+    use_color = should_use_color(is_terminal, os.environ)
     first, *others = wrapped(words_in_color(text, explanation), width, use_color)
     yield f"{prediction}  {first}\n"
     for line in [*others, strongest_words(explanation.words, width)]:

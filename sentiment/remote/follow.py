@@ -65,7 +65,7 @@ def follow(folder: JobFolder, backend: Backend) -> Status:
                     raise storage_error(folder.remote, error) from None
                 outage_since = outage_since or time.monotonic()
                 if time.monotonic() - outage_since > OUTAGE_S:
-                    raise StorageError(f"{storage_error(folder.remote, error)}; {later(folder)}") from None
+                    raise StorageError(f"{storage_error(folder.remote, error)}; {fetch_hint(folder)}") from None
                 time.sleep(POLL_S)
                 continue
             if outage_since:  # the runner could not write either
@@ -90,12 +90,12 @@ def check_alive(
         state = backend.describe(folder)
         raise LostJobError(
             f"job {folder.id}: no heartbeat for {status.age:.0f} s, in state {status.state} ({state.text}); "
-            f"{later(folder)}"
+            f"{fetch_hint(folder)}"
         )
 
 
-def later(folder: JobFolder) -> str:
-    """Return what a person does when following has ended and the job may not have."""
+def fetch_hint(folder: JobFolder) -> str:
+    """Return the command that fetches what a job has pushed, for when following it has ended."""
     return f"`sentiment remote fetch {folder.id}` brings what it has pushed"
 
 

@@ -10,7 +10,7 @@ from sentiment.inference.explanation import Explanation
 
 log = logging.getLogger(__name__)
 
-LEVELS = (0.15, 0.4, 0.7)  # shares of the largest contribution from which a word is the more striking
+LEVELS = (0.15, 0.4, 0.7)  # shares of the largest contribution from which a word gets the next stronger style
 
 
 @dataclass(frozen=True)

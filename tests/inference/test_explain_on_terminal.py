@@ -45,7 +45,7 @@ def styles(shown: str) -> dict[str, str]:
     return {word: codes for codes, word in re.findall(r"\x1b\[([0-9;]+)m([^\x1b]+)\x1b\[0m", shown)}
 
 
-def test_a_terminal_shows_the_whole_text_with_the_strongest_words_striking(
+def test_a_terminal_shows_the_whole_text_with_the_strongest_words_highlighted(
     completed_template: Project, sentiment: SentimentClassifier
 ) -> None:
     shown = on_terminal(completed_template, TEXT)

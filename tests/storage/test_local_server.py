@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from storage.check_result import Status
-from storage.machine_checks import MachineError, judge_free_space
+from storage.machine_checks import MachineError, check_cache_space
 from storage.process import ServerError, find, terminate
-from storage.remote_checks import judge_skew
+from storage.remote_checks import check_skew
 from storage.server import check_free_space
 from tests.conftest import Project
 from tests.s3_server import BUCKET, S3Server, free_port
@@ -106,7 +106,7 @@ def test_full_disk_is_refused_with_the_space_that_is_needed(tmp_path: Path, monk
     with pytest.raises(ServerError, match=r"0 MiB free, at least 512 MiB are needed"):
         check_free_space(tmp_path)
     with pytest.raises(MachineError, match=r"0 MiB free, at least 1024 MiB"):
-        judge_free_space(tmp_path, 1000)
+        check_cache_space(tmp_path, 1000)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_full_disk_is_refused_with_the_space_that_is_needed(tmp_path: Path, monk
 )
 def test_clock_skew_is_judged_by_its_size(seconds: int, status: Status, words: str) -> None:
     server = datetime(2026, 1, 1, tzinfo=UTC)
-    judged, text = judge_skew(server, server + timedelta(seconds=seconds))
-    assert judged == status
+    actual, text = check_skew(server, server + timedelta(seconds=seconds))
+    assert actual == status
     assert words in text

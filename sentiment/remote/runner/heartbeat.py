@@ -57,7 +57,7 @@ class Heartbeat:
         next_status = 0.0
         while not self._end.is_set():
             try:
-                self._log.ship()
+                self._log.upload()
                 if time.monotonic() >= next_status:
                     self.put()
                     next_status = time.monotonic() + self._seconds

@@ -20,7 +20,7 @@ class Log:
         self._file = path.open("ab")
         self._secrets = [os.environ[name].encode() for name in SECRETS if os.environ.get(name)]
         self._lock = threading.Lock()
-        self._shipping = threading.Lock()
+        self._uploading = threading.Lock()
         self._pending = b""
         self.parts = 0
         self.last_error = ""  # a stage's last line of an error; DVC's first one where no stage has any
@@ -40,9 +40,9 @@ class Log:
             self._file.write(line)
             self._file.flush()
 
-    def ship(self) -> None:
+    def upload(self) -> None:
         """Put what is new into the storage as the next part; raises botocore's errors, after which nothing is lost."""
-        with self._shipping:
+        with self._uploading:
             with self._lock:
                 part = self._pending
             if not part:

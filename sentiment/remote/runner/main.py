@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             log.write(traceback.format_exc().encode())
             state = FAILED
             beat.set(state=state, message=f"the runner failed: {type(error).__name__}: {' '.join(str(error).split())}")
-    with_retries(log.ship, "the end of the log")
+    with_retries(log.upload, "the end of the log")
     with_retries(beat.put, "the last status")
     if state == FAILED and args.failure_file:
         args.failure_file.parent.mkdir(parents=True, exist_ok=True)
