@@ -12,7 +12,6 @@ from tests.conftest import ROOT, Project
     [
         ("s3", "tests/storage/test_sharing.py", "tests/serving/test_huggingface.py"),
         ("server", "tests/serving/test_huggingface.py", "tests/storage/test_sharing.py"),
-        ("browser", "tests/report/test_untrusted_text.py", "tests/storage/test_sharing.py"),
     ],
 )
 def test_a_marker_selects_the_tests_that_start_what_it_names(marker: str, marked: str, unmarked: str) -> None:
