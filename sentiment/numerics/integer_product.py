@@ -19,7 +19,7 @@ MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and
 def integer_product(weight: Tensor, bits: int) -> Product:
     """Return the product with a weight; it takes x of shape (n_rows, n_inputs), at least 17 rows on CUDA.
 
-    The result, exact integers of shape (n_rows, n_outputs), stays in a buffer until the next product: for 8 bits as
+    The result, exact integers of shape (n_rows, n_outputs), stands in a buffer until the next product: for 8 bits as
     float32, rounded once where it exceeds 2^24; for 16 bits as float64, exact.
 
     Args:
