@@ -4,12 +4,17 @@
 
 The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in chunks and sorted by length
 within a chunk; vectors are written in the order of the reviews, so memory does not grow with their number.
+
+SENTIMENT_ENGINE=local or ray, or RAY_ADDRESS, divides the work over processes or machines: docs/scale.md.
 """
 
 import argparse
+import importlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from tqdm import tqdm
@@ -23,6 +28,8 @@ from sentiment.encoder.int8_check import N_TEXTS, int8_min_cosine
 from sentiment.features.config import EncodeParams, FeatureMetadata
 from sentiment.features.store import METADATA, feature_writer
 
+ENGINE_VARIABLES = ("SENTIMENT_ENGINE", "RAY_ADDRESS")
+
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +39,17 @@ def encode(table: Path, encoder: FrozenEncoder, output: Path, on_batch: Callable
     with feature_writer(output, rows, encoder.dim) as writer:
         for chunk in batches(table, ["text"]):
             writer.write(encoder.encode(chunk["text"].to_pylist(), on_batch))
+
+
+def load_engine() -> ModuleType | None:
+    """Return the module that encodes on the engine that the environment asks for; None where it asks for none.
+
+    Loaded by name: an import would make sentiment/jobs a dep of the stage in dvc.yaml, and every change there would run
+    it again. In exact arithmetic an engine changes no byte of the features, and the module refuses any other.
+    """
+    if not any(map(os.environ.get, ENGINE_VARIABLES)):
+        return None
+    return importlib.import_module("sentiment.jobs.split_encoding")
 
 
 def main() -> None:
@@ -49,9 +67,14 @@ def main() -> None:
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
     config = params.encoder_config(args.encoder)
     encoder = FrozenEncoder.load(config, params.device)
-    with tqdm(desc=f"encode on {encoder.device.type}", total=total, unit=" reviews", disable=None) as bar:
-        for name, path in tables.items():
-            encode(path, encoder, args.output / f"{name}.npy", bar.update)
+    engine = load_engine()
+    where = engine.requested_engine() if engine else encoder.device.type
+    with tqdm(desc=f"encode on {where}", total=total, unit=" reviews", disable=None) as bar:
+        if engine:
+            engine.encode_splits(tables, encoder, params.device, args.output, bar.update)
+        else:
+            for name, path in tables.items():
+                encode(path, encoder, args.output / f"{name}.npy", bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
     first = next(batches(tables["train"], ["text"], N_TEXTS))
     metadata = FeatureMetadata(
@@ -62,7 +85,7 @@ def main() -> None:
         int8_min_cosine=int8_min_cosine(encoder, first["text"].to_pylist()),
     )
     write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
-    log.info("encode: %d reviews on %s, %d-dimensional features", total, encoder.device.type, encoder.dim)
+    log.info("encode: %d reviews on %s, %d-dimensional features", total, where, encoder.dim)
 
 
 if __name__ == "__main__":

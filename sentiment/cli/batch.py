@@ -19,18 +19,13 @@ Details, clusters and costs: docs/scale.md.
 
 import argparse
 import logging
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sentiment.cli.arguments import add_classifier_arguments, positive, probability
 from sentiment.common.errors import ParamsError
 from sentiment.inference.summary import plural
 from sentiment.jobs.units import MAX_ROWS, Shard
-
-if TYPE_CHECKING:
-    from sentiment.jobs.dispatch import Pool
-    from sentiment.jobs.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -76,27 +71,11 @@ def check_paths(inputs: str, outputs: str) -> None:
         raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
 
 
-def open_pool(args: argparse.Namespace, workers: int, settings: "Settings") -> AbstractContextManager["Pool"]:
-    """Return the pool of the chosen engine; raises ParamsError where Ray is chosen and not installed."""
-    if args.engine == "local":
-        from sentiment.jobs.local import local_pool
-
-        return local_pool(workers, settings, args.classifier)
-    try:
-        from sentiment.jobs.ray_pool import ray_pool
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("ray"):
-            raise
-        raise ParamsError(
-            "Ray is not installed; run pip install 'frozen-albert-sentiment[ray]', in a checkout: make setup-ray"
-        ) from None
-    return ray_pool(args.address, args.workers, settings, args.classifier)
-
-
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
+    from sentiment.jobs.engines import divide_cpus, open_pool
+    from sentiment.jobs.labeling import labeling_job
     from sentiment.jobs.listing import Inputs
-    from sentiment.jobs.local import available_cpus
     from sentiment.jobs.plan import open_plan
     from sentiment.jobs.planning import Planner
     from sentiment.jobs.run import run_plan
@@ -106,8 +85,7 @@ def main(args: argparse.Namespace) -> int:
 
     inputs, outputs = Inputs.parse(args.input), args.output.rstrip("/") or "/"
     check_paths(inputs.folder, outputs)
-    threads = args.threads or (max(1, available_cpus() // args.workers) if args.workers else min(2, available_cpus()))
-    workers = args.workers or max(1, available_cpus() // threads)
+    workers, threads = divide_cpus(args.workers, args.threads)
     settings = make_settings(
         inputs.folder,
         outputs,
@@ -127,7 +105,9 @@ def main(args: argparse.Namespace) -> int:
             for line in estimate(plan, settings, args.classifier, workers):
                 log.info("batch: %s", line)
             return 0
-        pool = stack.enter_context(open_pool(args, workers, settings))
+        pool = stack.enter_context(
+            open_pool(args.engine, labeling_job(settings, args.classifier), args.workers, args.address)
+        )
         result = run_plan(plan, pool, target, settings, args.shard)
     counts = result.counts
     log.info("batch: %s labeled, %s there before", plural(result.written, "unit"), f"{result.kept:,}")

@@ -1,4 +1,4 @@
-"""Feature vectors on disk: one .npy file per split, written row by row, read as a memory map.
+"""Feature vectors on disk: one .npy file per split, written in any order of rows, read as a memory map.
 
 .npy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -21,13 +21,23 @@ ROWS_PER_CHUNK = 65_536  # rows checked together; bounds memory
 
 
 class FeatureWriter:
-    """Appends vectors; see `feature_writer`."""
+    """Writes vectors; see `feature_writer`."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], dim: int) -> None:
         self._file = file
+        self._dim = dim
+        self._first = file.tell()  # the position of row 0
 
-    def write(self, vectors: NDArray[np.float32]) -> None:
-        """Append vectors of shape (rows, dim)."""
+    def write(self, vectors: NDArray[np.float32], row: int | None = None) -> None:
+        """Write vectors of shape (rows, dim) from a row on, by default after those that were written last.
+
+        Raises:
+            ValueError: they have another shape.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self._dim:
+            raise ValueError(f"vectors of shape {vectors.shape}, expected (rows, {self._dim})")
+        if row is not None:
+            self._file.seek(self._first + row * self._dim * np.dtype("<f4").itemsize)
         self._file.write(np.ascontiguousarray(vectors, dtype="<f4").data)
 
 
@@ -41,7 +51,7 @@ def feature_writer(path: Path, rows: int, dim: int) -> Iterator[FeatureWriter]:
     with atomic(path) as partial, partial.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
         np.lib.format.write_array_header_1_0(file, header)
-        yield FeatureWriter(file)
+        yield FeatureWriter(file, dim)
 
 
 def read_features(path: Path, rows: int) -> NDArray[np.float32]:

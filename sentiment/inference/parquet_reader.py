@@ -45,7 +45,7 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns, rows: tuple[
             if rows is None:
                 yield from parquet.iter_batches(MAX_ROWS, columns=needed)
             else:
-                yield from _rows_of(parquet, needed, *rows)
+                yield from rows_of(parquet, needed, *rows)
         except damage as error:
             raise InputError(f"{name}: damaged Parquet file ({one_line(error)[:200]})") from None
 
@@ -70,7 +70,7 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns, rows: tuple[
     return InputTable(name, types, batches())
 
 
-def _rows_of(parquet: Any, columns: list[str], start: int, stop: int) -> Iterator[Any]:
+def rows_of(parquet: Any, columns: list[str], start: int, stop: int) -> Iterator[Any]:
     """Yield the rows from `start` up to `stop`; only row groups with such rows are read."""
     groups: list[int] = []
     position = first = 0

@@ -1,1 +1,1 @@
-"""Labels many files by many processes: units of work, their plan and manifest, and the engines that run them."""
+"""Labels many files, or encodes splits, by many processes: units of work, their plan, and the engines that run them."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sentiment.jobs.errors import RunError
-from sentiment.jobs.labeling import Reply
 from sentiment.jobs.units import Unit
+from sentiment.jobs.work import Reply
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Event:
 
     Attributes:
         slot: number of the worker.
-        rows: texts labeled since the last sign.
+        rows: texts done since the last sign.
         reply: the end of its unit, or None.
         death: why it ended without a reply, or "".
     """
@@ -65,18 +65,23 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows labeled, and the reply of a unit when it is complete; `rows` is negative where work was lost."""
+    """Rows done, and the reply of a unit when it is complete; `rows` is negative where work was lost."""
 
     unit: Unit
     rows: int
     reply: Reply | None = None
 
 
-def dispatch(pool: Pool, units: Iterator[Unit]) -> Iterator[Progress]:
+def dispatch(pool: Pool, units: Iterator[Unit], command: str = "batch") -> Iterator[Progress]:
     """Yield progress and replies until every unit has one; a fatal reply is the last.
 
+    Args:
+        pool: that does the units.
+        units: each is taken when a worker is idle.
+        command: the first word of a log line.
+
     Raises:
-        RunError: workers die one after the other and none has labeled a unit.
+        RunError: workers die one after the other and none has finished a unit.
     """
     busy: dict[int, Attempt] = {}
     again: deque[Attempt] = deque()
@@ -110,8 +115,8 @@ def dispatch(pool: Pool, units: Iterator[Unit]) -> Iterator[Progress]:
                 del busy[event.slot]
                 deaths += 1
                 if deaths >= MAX_ATTEMPTS * pool.size + MAX_ATTEMPTS:
-                    raise RunError(f"{deaths} workers ended without having labeled a unit; the last {event.death}")
-                log.warning("batch: %s: its worker %s", attempt.unit.output, event.death)
+                    raise RunError(f"{deaths} workers ended without having finished a unit; the last {event.death}")
+                log.warning("%s: %s: its worker %s", command, attempt.unit.name, event.death)
                 yield from _lost(attempt, event.death, again)
             else:
                 attempt.rows += event.rows
@@ -131,5 +136,5 @@ def _lost(attempt: Attempt, death: str, again: deque[Attempt]) -> Iterator[Progr
         again.append(Attempt(attempt.unit, attempt.number + 1))
         yield Progress(attempt.unit, -attempt.rows)
     else:
-        reason = f"{attempt.unit.file.name}: its worker {death}, {MAX_ATTEMPTS} times"
+        reason = f"{attempt.unit.name}: its worker {death}, {MAX_ATTEMPTS} times"
         yield Progress(attempt.unit, -attempt.rows, Reply("failed", reason))

@@ -12,4 +12,4 @@ class UnavailableError(StorageError):
 
 
 class RunError(PipelineError):
-    """A run that cannot go on: no worker can load the classifier, or workers end before they have labeled a unit."""
+    """A run that cannot go on: no worker can load the model, or workers end before they have finished a unit."""

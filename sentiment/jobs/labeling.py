@@ -1,11 +1,9 @@
 """A unit in; its output written, and what came of it, out. This is what a worker does, whatever engine runs it."""
 
 import io
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sentiment.common.errors import InputError, PipelineError, one_line
 from sentiment.inference.batches import PredictionBatch
@@ -18,34 +16,7 @@ from sentiment.jobs.metadata import Counts, OutputMetadata
 from sentiment.jobs.settings import Settings
 from sentiment.jobs.storage import storage_for
 from sentiment.jobs.units import Unit
-
-MAX_REASON = 500  # characters; a message may name every column of a header
-
-OnRows = Callable[[int], object]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came of a unit.
-
-    Attributes:
-        outcome: "written"; "failed" where its input cannot be read; "fatal" where no other unit would fare better.
-        reason: why not, one line.
-        counts: of its rows.
-    """
-
-    outcome: Literal["written", "failed", "fatal"]
-    reason: str = ""
-    counts: Counts = field(default_factory=Counts)
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Return a mapping that another process can read."""
-        return asdict(self)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "Reply":
-        """Return the reply of a mapping that `as_mapping` returned."""
-        return cls(values["outcome"], values["reason"], Counts(**values["counts"]))
+from sentiment.jobs.work import Job, OnRows, Reply, shorten
 
 
 class Labeler:
@@ -60,21 +31,12 @@ class Labeler:
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        import torch  # here, so that the number of threads holds before anything is computed
-
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
         self.settings = settings
         self.classifier = SentimentClassifier.load(folder, settings.device)
         self.inputs, self.outputs = storage_for(settings.inputs), storage_for(settings.outputs)
 
-    def label(self, unit: Unit, on_rows: OnRows | None = None) -> Reply:
-        """Label the rows of a unit and write its output; what is wrong with its input is returned, not raised.
-
-        Args:
-            unit: to label.
-            on_rows: called with the number of texts labeled, after each batch of the encoder.
-        """
+    def run(self, unit: Unit, on_rows: OnRows | None = None, payload: Any = None) -> Reply:
+        """Label the rows of a unit and write its output; see `Worker.run`."""
         try:
             data, counts = self.labeled(unit, on_rows)
             self.outputs.put(f"{self.settings.outputs}/{unit.output}", data)
@@ -118,16 +80,6 @@ def as_counts(summary: PredictionSummary) -> Counts:
     )
 
 
-def load_labeler(settings: Settings, folder: Path) -> Labeler | Reply:
-    """Return a Labeler, or the reply to every unit where the classifier cannot be loaded."""
-    if settings.threads:  # read when the libraries are imported
-        os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(settings.threads)
-    try:
-        return Labeler(settings, folder)
-    except PipelineError as error:
-        return Reply("fatal", shorten(one_line(error)))
-
-
-def shorten(reason: str) -> str:
-    """Return at most `MAX_REASON` characters."""
-    return reason if len(reason) <= MAX_REASON else f"{reason[: MAX_REASON - 1]}…"
+def labeling_job(settings: Settings, folder: Path) -> Job:
+    """Return the job of labeling units with the classifier in `folder`."""
+    return Job(partial(Labeler, settings), folder, settings.device, settings.threads)

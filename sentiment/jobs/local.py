@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
 from sentiment.jobs.dispatch import Event
-from sentiment.jobs.labeling import Reply, load_labeler
-from sentiment.jobs.settings import Settings
 from sentiment.jobs.units import Unit
+from sentiment.jobs.work import Job, Reply, load_worker
 
 SECONDS_BETWEEN_SIGNS = 0.5
 SECONDS_TO_END = 5
@@ -25,10 +23,10 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def work(connection: Connection, settings: Settings, folder: Path) -> None:
-    """Label the units that arrive, until the driver closes the connection or dies."""
+def work(connection: Connection, job: Job) -> None:
+    """Do the units that arrive, until the driver closes the connection or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
-    labeler = load_labeler(settings, folder)
+    worker = load_worker(job, job.folder)
     last_sign, rows = time.monotonic(), 0
 
     def on_rows(n_rows: int) -> None:
@@ -41,7 +39,7 @@ def work(connection: Connection, settings: Settings, folder: Path) -> None:
     try:
         while True:
             unit = Unit.from_mapping(connection.recv())
-            reply = labeler if isinstance(labeler, Reply) else labeler.label(unit, on_rows)
+            reply = worker if isinstance(worker, Reply) else worker.run(unit, on_rows)
             connection.send(reply.as_mapping())
             rows = 0
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -51,9 +49,9 @@ def work(connection: Connection, settings: Settings, folder: Path) -> None:
 class LocalPool:
     """Workers started by `spawn`: a forked process would inherit torch's threads in an unknown state."""
 
-    def __init__(self, size: int, settings: Settings, folder: Path) -> None:
+    def __init__(self, size: int, job: Job) -> None:
         self.size = size
-        self._arguments = (settings, folder)
+        self._job = job
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
 
@@ -61,7 +59,7 @@ class LocalPool:
         """Give an idle worker a unit; one that is not running is started first."""
         if slot not in self._workers:
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
+            process = self._context.Process(target=work, args=(theirs, self._job), daemon=True)
             process.start()
             theirs.close()
             self._workers[slot] = (process, ours)
@@ -107,9 +105,9 @@ class LocalPool:
 
 
 @contextmanager
-def local_pool(size: int, settings: Settings, folder: Path) -> Iterator[LocalPool]:
+def local_pool(size: int, job: Job) -> Iterator[LocalPool]:
     """Yield a pool whose workers start when they get their first unit, and are ended when the block ends."""
-    pool = LocalPool(size, settings, folder)
+    pool = LocalPool(size, job)
     try:
         yield pool
     finally:

@@ -7,13 +7,13 @@ from itertools import islice
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.jobs.cutting import cut
-from sentiment.jobs.labeling import shorten
 from sentiment.jobs.listing import Inputs
 from sentiment.jobs.metadata import Counts, OutputMetadata
 from sentiment.jobs.plan import Plan
 from sentiment.jobs.settings import Settings
 from sentiment.jobs.storage import FileInfo, Storage
 from sentiment.jobs.units import Part, Shard, Unit, output_name
+from sentiment.jobs.work import shorten
 
 THREADS = 16  # that ask the storage; most of their time they wait for it
 FILES_AT_ONCE = 64

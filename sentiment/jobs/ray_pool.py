@@ -18,11 +18,10 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from sentiment.common.errors import one_line
 from sentiment.jobs.dispatch import Event
-from sentiment.jobs.labeling import Reply
 from sentiment.jobs.ray_cluster import cluster_size, connect
-from sentiment.jobs.ray_worker import UnitLabeler, read_files
-from sentiment.jobs.settings import Settings
+from sentiment.jobs.ray_worker import UnitWorker, read_files
 from sentiment.jobs.units import Unit
+from sentiment.jobs.work import Job, Reply
 
 SECONDS_TO_ANSWER = 30  # for what is ready already
 SECONDS_BETWEEN_SIGNS = 2.0
@@ -42,12 +41,13 @@ class _Worker:
 class RayPool:
     """Actors by number; see `ray_pool`."""
 
-    def __init__(self, size: int, settings: Settings, folder: Path, resources: Mapping[str, float]) -> None:
+    def __init__(self, size: int, job: Job, resources: Mapping[str, float]) -> None:
         self.size = size
-        # two calls at a time: `label`, and `rows` beside it; a dead actor is replaced here and not by Ray
+        # two calls at a time: `run`, and `rows` beside it; a dead actor is replaced here and not by Ray
         options: dict[str, Any] = {"max_concurrency": 2, "max_restarts": 0, "max_task_retries": 0, **resources}
-        self._actor = ray.remote(**options)(UnitLabeler)
-        self._arguments = (settings, ray.put(read_files(folder)), str(Path.cwd()))
+        self._actor = ray.remote(**options)(UnitWorker)
+        self._payload = job.payload
+        self._arguments = (job, ray.put(read_files(job.folder)), str(Path.cwd()))
         self._workers: dict[int, _Worker] = {}
 
     def submit(self, slot: int, unit: Unit) -> None:
@@ -55,7 +55,9 @@ class RayPool:
         if slot not in self._workers:
             self._workers[slot] = _Worker(self._actor.remote(*self._arguments))
         worker = self._workers[slot]
-        worker.reply, worker.n_rows, worker.asked = worker.actor.label.remote(unit.as_mapping()), 0, time.monotonic()
+        payload = self._payload(unit) if self._payload else None
+        worker.reply = worker.actor.run.remote(unit.as_mapping(), payload)
+        worker.n_rows, worker.asked = 0, time.monotonic()
 
     def wait(self, timeout: float) -> list[Event]:
         """Return what workers have sent, after at most `timeout` seconds."""
@@ -108,7 +110,7 @@ class RayPool:
 
 
 @contextmanager
-def ray_pool(address: str | None, workers: int | None, settings: Settings, folder: Path) -> Iterator[RayPool]:
+def ray_pool(address: str | None, workers: int | None, job: Job) -> Iterator[RayPool]:
     """Yield a pool of `workers` actors, by default as many as the cluster has room for; they end with the block.
 
     Raises:
@@ -116,8 +118,8 @@ def ray_pool(address: str | None, workers: int | None, settings: Settings, folde
     """
     connect(address)
     try:
-        size, resources = cluster_size(settings.threads, settings.device in {"auto", "cuda"})
-        pool = RayPool(workers or size, settings, folder, resources)
+        size, resources = cluster_size(job.threads, job.device in {"auto", "cuda"})
+        pool = RayPool(workers or size, job, resources)
         try:
             yield pool
         finally:

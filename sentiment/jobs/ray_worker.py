@@ -1,4 +1,4 @@
-"""The actor that labels units on a Ray cluster, and what it is given."""
+"""The actor that labels or encodes units on a Ray cluster, and what it is given."""
 
 import os
 import tempfile
@@ -6,40 +6,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sentiment.jobs.labeling import Reply, load_labeler
-from sentiment.jobs.settings import Settings
 from sentiment.jobs.units import Unit
+from sentiment.jobs.work import Job, Reply, load_worker
 
 
-class UnitLabeler:
-    """An actor: labels one unit at a time, and meanwhile tells how many rows it has done.
+class UnitWorker:
+    """An actor: does one unit at a time, and meanwhile tells how many rows it has done.
 
     Args:
-        settings: of the run.
-        classifier: the classifier's files by their relative names.
+        job: what to do.
+        model: the files of the job's folder by their relative names.
         folder: the driver's, for relative paths and `.dvc/config.local`, where this machine has it too.
     """
 
-    def __init__(self, settings: Settings, classifier: Mapping[str, bytes], folder: str) -> None:
+    def __init__(self, job: Job, model: Mapping[str, bytes], folder: str) -> None:
         if Path(folder).is_dir():
             os.chdir(folder)
-        with tempfile.TemporaryDirectory(prefix="sentiment-classifier-") as to:
-            for name, data in classifier.items():
+        with tempfile.TemporaryDirectory(prefix="sentiment-model-") as to:
+            for name, data in model.items():
                 path = Path(to) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-            self._labeler = load_labeler(settings, Path(to))
+            self._worker = load_worker(job, Path(to))
         self._rows = 0
 
-    def label(self, unit: Mapping[str, Any]) -> dict[str, Any]:
-        """Label a unit and return its reply."""
+    def run(self, unit: Mapping[str, Any], payload: Any) -> dict[str, Any]:
+        """Do a unit and return its reply."""
         self._rows = 0
-        labeler = self._labeler
-        reply = labeler if isinstance(labeler, Reply) else labeler.label(Unit.from_mapping(unit), self._add)
+        worker = self._worker
+        reply = worker if isinstance(worker, Reply) else worker.run(Unit.from_mapping(unit), self._add, payload)
         return reply.as_mapping()
 
     def rows(self) -> int:
-        """Return how many texts of the current unit are labeled."""
+        """Return how many texts of the current unit are done."""
         return self._rows
 
     def _add(self, n_rows: int) -> None:

@@ -10,10 +10,10 @@ from sentiment.common.errors import InputError
 from sentiment.inference.readers import InputColumns
 from sentiment.inference.summary import plural
 from sentiment.jobs.content import read_unit
-from sentiment.jobs.errors import RunError
-from sentiment.jobs.labeling import Labeler, Reply, load_labeler
+from sentiment.jobs.labeling import Labeler
 from sentiment.jobs.plan import Plan
 from sentiment.jobs.settings import Settings
+from sentiment.jobs.work import limit_threads
 
 ROWS = 1_000  # of the sample: seconds with a small encoder
 WARM_UP_ROWS = 64
@@ -24,7 +24,7 @@ def estimate(plan: Plan, settings: Settings, folder: Path, workers: int) -> Iter
     """Yield lines about the units that are missing; a sample of their rows is labeled in this process.
 
     Raises:
-        RunError: the classifier cannot be loaded.
+        ClassifierError: it is missing or damaged.
     """
     outcomes, rows = plan.outcomes(), plan.total("rows", "pending")
     yield (
@@ -34,9 +34,8 @@ def estimate(plan: Plan, settings: Settings, folder: Path, workers: int) -> Iter
     if not outcomes["pending"]:
         return
     yield f"{plural(rows, 'row')} (of files too small to be cut: an estimate), {plan.total('size', 'pending'):,} bytes"
-    labeler = load_labeler(settings, folder)
-    if isinstance(labeler, Reply):
-        raise RunError(labeler.reason)
+    limit_threads(settings.threads)
+    labeler = Labeler(settings, folder)
     texts = _sample(plan, settings, labeler)
     if not texts:
         yield f"no row in the first {UNITS} units to measure a time with"

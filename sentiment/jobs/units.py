@@ -1,4 +1,4 @@
-"""Unit: the rows of one input that one process labels at a time, and the name of its output."""
+"""Unit: the rows of one input that one process labels or encodes at a time, and the name of its output."""
 
 import hashlib
 from collections.abc import Mapping
@@ -53,6 +53,11 @@ class Unit:
     def output(self) -> str:
         """Name of the output, relative to the folder of outputs."""
         return output_name(self.path, self.index)
+
+    @property
+    def name(self) -> str:
+        """What messages name it by."""
+        return f"{self.file.name}, unit {self.index}"
 
     def as_mapping(self) -> dict[str, Any]:
         """Return a mapping that JSON can hold."""

@@ -71,6 +71,20 @@ def test_features_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert np.array_equal(np.load(tmp_path / "f.npy"), vectors)
 
 
+def test_features_that_are_written_in_another_order_have_the_same_bytes(tmp_path: Path) -> None:
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    with feature_writer(tmp_path / "f.npy", 4, 3) as writer:
+        writer.write(vectors)
+    with feature_writer(tmp_path / "g.npy", 4, 3) as writer:
+        writer.write(vectors[2:], row=2)
+        writer.write(vectors[:1], row=0)
+        writer.write(vectors[1:2])
+    assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "g.npy").read_bytes()
+    with pytest.raises(ValueError, match=r"expected \(rows, 3\)"), feature_writer(tmp_path / "h.npy", 4, 3) as writer:
+        writer.write(vectors[:, :2])
+    assert not (tmp_path / "h.npy").exists()
+
+
 # no bytecode is written there: it would be cut off, and break every later run
 FULL_DISK = """
 import resource, sys

@@ -18,7 +18,7 @@ RAY = ("--engine", "ray")
 def actors_of(process: Any) -> list[psutil.Process]:
     """Return the Ray workers below a driver."""
     children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "ray::UnitLabeler" in "".join(child.cmdline())]
+    return [child for child in children if "ray::UnitWorker" in "".join(child.cmdline())]
 
 
 def test_the_bytes_are_those_of_local_processes(batch: Batch, inputs: Path, tmp_path: Path) -> None:

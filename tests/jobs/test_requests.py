@@ -47,7 +47,7 @@ def test_requests_per_unit(s3_server: S3Server, completed_template: Project, mon
             Planner(Inputs("s3://requests/in"), labeler.inputs, labeler.outputs, settings, Shard()).fill(plan)
             for unit in plan.pending():
                 assert OutputMetadata.read(labeler.outputs, f"{settings.outputs}/{unit.output}") is None
-                assert labeler.label(unit).outcome == "written"
+                assert labeler.run(unit).outcome == "written"
         return counted.copy()
 
     # is the output there? when planned, and before it is begun; its input; its output
