@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent.parent
 DEFAULTS = Path(__file__).parent / "defaults"
 SAMPLE = "data/raw/sample.csv"
 
+pytest_plugins = ("tests.browser",)
+
 IS_WORKER = bool(os.environ.get("PYTEST_XDIST_WORKER"))  # one of several processes that share the tests
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no test asks the Hub

@@ -23,13 +23,14 @@ from sentiment.report.misclassified import (
     local_reviews,
     misclassified_tables,
 )
-from sentiment.report.plots import Plot, plots
+from sentiment.report.plots import SLICES_FILE, Plot, plots
 from sentiment.tracking.comparison import PREDICTIONS, compare, read_predictions, sentence
 from sentiment.tracking.resolve import resolve
 from sentiment.tracking.revisions import Revision
+from sentiment.tracking.subject import commit_subject
 
 ALL_METRICS_FILE = "data/evaluate/metrics.json"
-SLICES_FILE, SPLIT_FILE = "metrics/slices.csv", "metrics/split.json"
+SPLIT_FILE = "metrics/split.json"
 PARAMS_FILE = "params.yaml"
 TEST_TABLE = Path("data/split/test.parquet")
 MAX_REVIEWS = 10  # per table of misclassified reviews
@@ -50,6 +51,7 @@ class RevisionResults:
         head_epoch: of the head, the epoch that is kept; None for a baseline, which has no epochs.
         encoder_epoch: of fine-tuning the encoder; None where it is frozen.
         params: every value by its full name (`train.epochs`).
+        subject: of the commit; empty for what is no commit.
     """
 
     name: str
@@ -59,6 +61,7 @@ class RevisionResults:
     head_epoch: KeptEpoch | None
     encoder_epoch: KeptEpoch | None
     params: Params
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def _results(revision: Revision) -> RevisionResults:
         head_epoch=kept_epoch(revision, HEAD_LOG),
         encoder_epoch=kept_epoch(revision, ENCODER_LOG),
         params=flat_params(yaml.safe_load(revision.read(PARAMS_FILE))),
+        subject=commit_subject(revision.name),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.tracking.dvc_output import dvc_json
+from sentiment.tracking.subject import commit_subject
 
 METRICS_FILE = "metrics/evaluate.json"
 
@@ -15,13 +16,14 @@ class Experiment:
 
     Attributes:
         name: of the experiment or branch, "workspace", or else the commit's first seven digits.
+        subject: of the commit; empty for the workspace and for an experiment.
         derived: whether it is an experiment on top of the commit above it.
         params: every value by its full name (`train.epochs`).
         metrics: of the test reviews; empty where the pipeline has not run.
     """
 
     name: str
-    commit: str
+    subject: str
     derived: bool
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
@@ -42,7 +44,8 @@ def _rows(state: Mapping[str, Any], derived: bool) -> Iterator[Experiment]:
     }
     metrics = (data["metrics"].get(METRICS_FILE) or {}).get("data") or {}
     commit = "" if state["rev"] == "workspace" else state["rev"][:7]
-    yield Experiment(state["name"] or commit or state["rev"], commit, derived, params, metrics)
+    subject = commit_subject(state["rev"]) if commit and not derived else ""
+    yield Experiment(state["name"] or commit or state["rev"], subject, derived, params, metrics)
     for group in state["experiments"] or ():
         yield from _rows(group["revs"][0], derived=True)
 

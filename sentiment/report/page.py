@@ -7,30 +7,38 @@ from importlib.resources import files
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sentiment.report.collect import ReportData
+
+STYLES = (("sentiment.theme", "static/theme.css"), ("sentiment.report", "templates/page.css"))
 
 
 def render(data: ReportData, created: str) -> str:
     """Return the page. Values are escaped, and its Content-Security-Policy admits its own two scripts only."""
     # StrictUndefined: a missing value is an error and not an empty cell
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("sentiment.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"json_block": _json_block}
     vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
-    scripts = [vega, _file("page.js")]
-    return environment.from_string(_file("page.html.j2")).render(
+    scripts = [vega, _file("sentiment.report", "templates/page.js")]
+    return environment.get_template("page.html.j2").render(
         data=data,
         created=created,
-        style=Markup(_file("page.css")),  # noqa: S704 - our own file
+        style=Markup("\n".join(_file(*name) for name in STYLES)),  # noqa: S704 - our own files
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
         hashes=[_content_hash(script) for script in scripts],
     )
 
 
-def _file(name: str) -> str:
-    return (files("sentiment.report") / "templates" / name).read_text(encoding="utf-8")
+def _file(package: str, path: str) -> str:
+    return (files(package) / path).read_text(encoding="utf-8")
 
 
 def _json_block(value: Any) -> Markup:

@@ -1,12 +1,14 @@
 """The plots of dvc.yaml as Vega-Lite, drawn by DVC's own templates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sentiment.common.errors import InputError
 from sentiment.tracking.dvc_output import dvc_json
 from sentiment.tracking.revisions import WORKSPACE
+
+SLICES_FILE = "metrics/slices.csv"
 
 
 @dataclass(frozen=True)
@@ -15,15 +17,12 @@ class Plot:
 
     Attributes:
         spec: Vega-Lite, with a description for readers who cannot see it.
+        by_slice: whether it is the chart of slices, which have a section of their own.
     """
 
     title: str
     spec: dict[str, Any]
-
-    @property
-    def by_slice(self) -> bool:
-        """Whether it is the chart of slices, which have a section of their own."""
-        return bool(self.spec.get("facet", {}).get("row"))
+    by_slice: bool = False
 
 
 def plots(revisions: Sequence[str], kept_epochs: Mapping[str, Mapping[str, int]]) -> list[Plot]:
@@ -42,7 +41,10 @@ def plots(revisions: Sequence[str], kept_epochs: Mapping[str, Mapping[str, int]]
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
     return [
-        _plot(views[0]["content"], revisions, kept_epochs.get(path.rpartition("/")[0], {}))
+        replace(
+            _plot(views[0]["content"], revisions, kept_epochs.get(path.rpartition("/")[0], {})),
+            by_slice=path == SLICES_FILE,
+        )
         for path, views in output["data"].items()
         if views  # none where the file has no rows: nothing was fine-tuned
     ]

@@ -1,4 +1,4 @@
-"""The page at GET / and the API's description at GET /docs, from files of this package and of fastapi-offline."""
+"""The page at GET / and the API description at GET /docs, from files of this package, the theme and fastapi-offline."""
 
 from importlib.resources import files
 
@@ -13,10 +13,12 @@ PAGE_POLICY = (
 # Swagger UI sets style attributes, which need 'unsafe-inline'; scripts do not
 DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 ASSETS = {
+    "theme.css": ("sentiment.theme", "text/css"),
     "page.css": ("sentiment.serving", "text/css"),
-    "csv.js": ("sentiment.serving", "text/javascript"),
-    "page.js": ("sentiment.serving", "text/javascript"),
-    "docs.js": ("sentiment.serving", "text/javascript"),
+    **{
+        f"{name}.js": ("sentiment.serving", "text/javascript")
+        for name in ("page", "review", "list", "table", "csv", "docs")
+    },
     "swagger-ui.css": ("fastapi_offline", "text/css"),
     "swagger-ui-bundle.js": ("fastapi_offline", "text/javascript"),
 }

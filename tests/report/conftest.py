@@ -1,58 +1,44 @@
-"""A real browser without a network, for looking at pages from the file system."""
+"""Two pages of a real project, read in a browser without a network."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import sys
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-
-def browser_path() -> str:
-    """Find Chromium: the variable CHROMIUM or the PATH; without one the tests skip, but never in CI."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if found:
-        return found
-    reason = "no Chromium: install one (Debian: apt-get install chromium) or name it in the variable CHROMIUM"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.browser import Opened, Scheme, open_url
+from tests.conftest import Project
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = browser_path()
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield chromium
-        chromium.close()
+def pages(project_with_experiment: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of two pages: one.html of the workspace, two.html of HEAD and an experiment."""
+    folder = tmp_path_factory.mktemp("pages")
+    report = [sys.executable, "-m", "sentiment", "report"]
+    project_with_experiment.run(*report, "--output", str(folder / "one.html"))
+    project_with_experiment.run(*report, "HEAD", "strict", "--output", str(folder / "two.html"))
+    return folder
 
 
-@dataclass
-class Opened:
-    """A page, its errors and warnings, and the addresses that it requested."""
-
-    page: Page
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
-def open_page(browser: Browser, path: Path, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> Opened:
+def open_page(browser: Browser, path: Path, width: int = 1280, scheme: Scheme = "light") -> Opened:
     """Open a page offline and wait until its charts are drawn."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-    opened = Opened(context.new_page())
-    opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
-    opened.page.on(
-        "console", lambda line: opened.errors.append(line.text) if line.type in ("error", "warning") else None
-    )
-    opened.page.on("request", lambda request: opened.requests.append(request.url))
-    opened.page.goto(path.resolve().as_uri())
+    opened = open_url(browser, path.resolve().as_uri(), width, scheme, offline=True)
     opened.page.wait_for_function(
         "[...document.querySelectorAll('.plot')].every((box) => box.querySelector('svg'))", timeout=60_000
     )
     return opened
+
+
+def file_at(project: Project, revision: str, path: str) -> str:
+    """Return the content of a file of a revision, without the project's own code."""
+    if revision == "workspace":
+        return (project.root / path).read_text()
+    ref = revision if revision == "HEAD" else project.experiment(revision)
+    return project.run("git", "show", f"{ref}:{path}").stdout
+
+
+def figures(page: Page, table: str) -> dict[str, list[tuple[str, str]]]:
+    """Return the numbers of a table by row: in full precision, and as shown."""
+    script = """(name) => [...document.querySelectorAll(`table[data-table=${name}] tr[data-row]`)].map((row) =>
+        [row.dataset.row, [...row.querySelectorAll("data")].map((one) => [one.value, one.textContent])])"""
+    return {name: [tuple(one) for one in cells] for name, cells in page.evaluate(script, table)}

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, on a free port."""
+"""A real server in a process of its own, on a free port, and its page in a browser."""
 
 import json
 import os
@@ -15,8 +15,10 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
 from sentiment.inference.classifier import SentimentClassifier
+from tests.browser import Opened, open_url
 from tests.conftest import ROOT, Project
 
 START_SECONDS = 60
@@ -109,3 +111,12 @@ def sample_texts() -> list[str]:
     texts = list(dict.fromkeys(table["Review Text"].str.strip()))[:1_000]
     assert len(texts) == 1_000
     return texts
+
+
+@pytest.fixture
+def opened(browser: Browser, server: Server) -> Iterator[Opened]:
+    """The server's page at 1400 px, with no error and no request to another host at the end."""
+    opened = open_url(browser, server.url)
+    yield opened
+    assert opened.errors == []
+    assert opened.requests_beyond(server.url) == []

@@ -2,8 +2,10 @@
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 function fitted({ $schema, ...spec }, width) {
-  if (!spec.facet) return { ...spec, width: "container" };
   const values = spec.data.values;
+  if (!spec.facet) { // Vega-Lite fits no width beside a height by step
+    return { ...spec, width: "container", height: spec.height?.step ? spec.height.step * values.length : spec.height };
+  }
   const columns = spec.facet.column ? new Set(values.map((point) => point[spec.facet.column.field])).size : 1;
   const labels = 110; // axis labels and titles
   const each = Math.max(90, (width - labels) / columns - 20);
@@ -11,21 +13,29 @@ function fitted({ $schema, ...spec }, width) {
   return { ...spec, spec: { ...spec.spec, width: each, height } };
 }
 
-const legend = { orient: "bottom", symbolBaseFillColor: "grey", symbolBaseStrokeColor: "grey" };
-
-// Vega-Lite warns about the chart of slices, whose y scales are independent on purpose; vegaEmbed passes it no logger.
-console.warn = () => {};
+// the colors of the page's style sheet
+function config(narrow) {
+  const style = getComputedStyle(document.documentElement);
+  const [ink, soft, line, edge] = ["--ink", "--soft", "--line", "--edge"].map((name) => style.getPropertyValue(name));
+  const text = { labelColor: soft, titleColor: ink };
+  return {
+    background: "transparent",
+    view: { stroke: line },
+    axisY: { labelLimit: narrow ? 110 : 220 },
+    axis: { ...text, gridColor: line, domainColor: edge, tickColor: edge, labelOverlap: true },
+    legend: { ...text, orient: "bottom", symbolBaseFillColor: "grey", symbolBaseStrokeColor: "grey" },
+    header: { labelColor: ink, titleColor: ink },
+  };
+}
 
 function draw() {
-  const axis = { labelOverlap: true, ...(dark.matches && { gridColor: "#3d444d", domainColor: "#6e7681" }) };
   for (const source of document.querySelectorAll("script.spec")) {
     const box = source.previousElementSibling;
     window.vegaEmbed(box, fitted(JSON.parse(source.textContent), box.clientWidth), {
       mode: "vega-lite", // of the version in this page, whatever version the specification names
       actions: false,
       renderer: "svg",
-      theme: dark.matches ? "dark" : undefined,
-      config: { background: "transparent", legend, axis },
+      config: config(box.clientWidth < 400),
     });
   }
 }

@@ -1,7 +1,6 @@
-"use strict";
 // CSV as RFC 4180 describes it: read into rows of fields, and written.
 
-function parseCsv(text) {
+export function parseCsv(text) {
   const rows = [];
   let row = [], field = "", quoted = false;
   for (let i = 0; i < text.length; i++) {
@@ -24,7 +23,7 @@ function parseCsv(text) {
   return rows;
 }
 
-function formatCsv(rows) {
+export function formatCsv(rows) {
   // a leading =, +, - or @ would be a formula in a spreadsheet
   const safe = (value) => (/^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? "'" + value : value);
   const quote = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);

@@ -1,0 +1,112 @@
+"""Many reviews on the page: from a file or pasted lines to a table, a histogram and a download."""
+
+import csv
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from sentiment.inference.classifier import SentimentClassifier
+from tests.browser import Opened
+
+GOOD, BAD = "Lovely dress, it fits perfectly and the color is beautiful", "Returned it, the fabric is cheap and itchy"
+LINES, FILE, START = "Or paste reviews, one per line", "A CSV file", "Label reviews"
+
+
+def test_pasted_lines_are_labeled_sorted_filtered_and_downloaded_by_keyboard(
+    opened: Opened, sentiment: SentimentClassifier, tmp_path: Path
+) -> None:
+    page = opened.page
+    texts = [GOOD, BAD, f"{GOOD}, twice", f"{BAD}, twice"]
+    page.get_by_label(LINES).fill("\n".join(texts))
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=START)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_have_text("4 of 4 labeled")
+    expect(page.locator("#rows tr")).to_have_count(4)
+    expect(page.locator("#histogram .bar")).to_have_count(20)
+    labels = sentiment.predict(texts)
+    n_positive = sum(label == "positive" for label in labels)
+    expect(page.locator("#histogram-title")).to_contain_text(f"{n_positive} positive, {4 - n_positive} negative")
+    button = page.get_by_role("button", name="Probability")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("th", has=button)).to_have_attribute("aria-sort", "descending")
+    shown = [float(cell) for cell in page.locator("#rows td:nth-child(3)").all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    page.get_by_label("containing").fill("TWICE")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    page.get_by_label("Show").select_option(str(labels[2]))
+    expect(page.locator("#rows tr")).to_have_count(sum(label == labels[2] for label in labels[2:]))
+    page.get_by_label("containing").fill("")
+    page.get_by_label("Show").select_option("")
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download 4 rows as CSV").press("Enter")
+    downloading.value.save_as(tmp_path / "labels.csv")
+    rows = sorted(csv.DictReader((tmp_path / "labels.csv").open()), key=lambda row: int(row["id"]))
+    assert [row["text"] for row in rows] == texts
+    assert [row["sentiment"] for row in rows] == labels
+    assert [float(row["probability"]) for row in rows] == [float(p) for p in sentiment.predict_proba(texts)]
+
+
+def test_a_csv_file_with_the_columns_of_training_is_labeled_as_title_and_body(
+    opened: Opened, sentiment: SentimentClassifier, tmp_path: Path
+) -> None:
+    page = opened.page
+    path = tmp_path / "new.csv"
+    rows = [["44", "Returned", 'It says "soft",\nbut is not'], ["30", "", GOOD], ["20", "Only a title", ""]]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["Age", "Title", "Review Text"], *rows])
+    page.get_by_label(LINES).fill("a line that was pasted before")
+    page.get_by_label(FILE).set_input_files(path)
+    expect(page.locator("#status")).to_have_text("3 rows in new.csv")
+    expect(page.get_by_label(LINES)).to_be_empty()
+    expect(page.get_by_label("Column")).to_have_value("*")
+    page.get_by_role("button", name=START).click()
+    expect(page.locator("#rows tr")).to_have_count(3)
+    texts = [f"Returned. {rows[0][2]}", GOOD]
+    shown = page.locator("#rows td:nth-child(3)").all_inner_texts()
+    assert shown == [*(f"{p:.3f}" for p in sentiment.predict_proba(texts)), ""]
+    expect(page.locator("#histogram-title")).to_contain_text("1 without text")
+
+
+def test_pasted_lines_take_the_place_of_a_file(opened: Opened, tmp_path: Path) -> None:
+    page = opened.page
+    path = tmp_path / "new.csv"
+    path.write_text(f"text\n{GOOD.replace(',', '')}\n")
+    page.get_by_label(FILE).set_input_files(path)
+    expect(page.get_by_label("Column")).to_be_visible()
+    page.get_by_label(LINES).fill(f"{GOOD}\n{BAD}\n{GOOD}")
+    expect(page.get_by_label("Column")).to_be_hidden()
+    expect(page.get_by_label(FILE)).to_have_value("")
+    page.get_by_role("button", name=START).click()
+    expect(page.locator("#rows tr")).to_have_count(3)
+
+
+def test_a_dropped_file_is_read_and_nothing_to_label_is_said(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("button", name=START).click()
+    expect(page.get_by_role("alert")).to_contain_text("no review to label")
+    page.evaluate(
+        """() => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File(["one\\n\\ntwo\\n"], "new.txt"));
+            const event = new DragEvent("drop", { dataTransfer, bubbles: true });
+            document.querySelector("h1").dispatchEvent(event);
+        }"""
+    )
+    expect(page.locator("#status")).to_have_text("2 lines in new.txt")
+    page.get_by_role("button", name=START).click()
+    expect(page.locator("#rows tr")).to_have_count(2)
+
+
+def test_labeling_can_be_stopped(opened: Opened, tmp_path: Path) -> None:
+    page = opened.page
+    path = tmp_path / "many.csv"
+    path.write_text("text\n" + f"{GOOD.replace(',', '')}\n" * 20_000)
+    page.get_by_label(FILE).set_input_files(path)
+    expect(page.locator("#status")).to_have_text("20,000 rows in many.csv")
+    page.get_by_role("button", name=START).click()
+    page.get_by_role("button", name="Stop").press("Enter")
+    expect(page.get_by_role("button", name=START)).to_be_focused()
+    expect(page.locator("#status")).to_contain_text("Stopped: ")
