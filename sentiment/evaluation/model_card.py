@@ -4,11 +4,9 @@ The card is written beside the classifier by `python -m stages.evaluate`.
 """
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
+from sentiment.common.markdown import render_markdown
 from sentiment.head.classifier import ClassifierConfig
 
 TEMPLATE = "model_card.md.j2"
@@ -32,16 +30,6 @@ def render_model_card(
     """
     large = [row for row in slices if row["rows"] >= MIN_SLICE_ROWS]
     weakest = sorted(large, key=lambda row: (row["accuracy"], row["slice"], row["value"]))[:N_WEAKEST_SLICES]
-    # StrictUndefined: a missing value is an error and not an empty cell
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 - Markdown, not HTML
-    environment.filters |= {"code": _code}
-    template = (files("sentiment.evaluation") / TEMPLATE).read_text(encoding="utf-8")
-    text = environment.from_string(template).render(
-        config=config, n_reviews=n_reviews, metrics=metrics, weakest=weakest
+    return render_markdown(
+        "sentiment.evaluation", TEMPLATE, config=config, n_reviews=n_reviews, metrics=metrics, weakest=weakest
     )
-    return text.rstrip("\n") + "\n"
-
-
-def _code(value: object) -> str:
-    """Return a value from data as inline code in one line, so that it cannot be markup."""
-    return "`" + " ".join(str(value).replace("`", "'").split()) + "`"

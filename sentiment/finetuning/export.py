@@ -1,20 +1,19 @@
 """A fine-tuned encoder in; its standard Hugging Face folder out, with a model card and the list of its texts."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
 from sentiment.common.epoch_log import EpochMetrics
 from sentiment.common.files import scratch_folder, write_text
+from sentiment.common.markdown import render_markdown
 from sentiment.common.text_hash import Hashes, read_seen_texts, write_seen_texts
 from sentiment.features.encoder_files import WEIGHTS_FILES, copy_files
 from sentiment.finetuning.settings import FinetuneParams
 
-CARD = "README.md"
+CARD, TEMPLATE = "README.md", "encoder_card.md.j2"
 
 
 def export(folder: Path, model: Any, card: str, hashes: Hashes) -> None:
@@ -43,9 +42,7 @@ def render_card(params: FinetuneParams, n_train: int, thresholds: Sequence[float
         thresholds: of the rating, which were targets beside the label.
         kept: metrics of the epoch that is kept.
     """
-    # autoescape is for HTML; values of params.yaml are written as code spans
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)  # noqa: S701
-    environment.filters["code"] = lambda value: f"`{value}`"
-    template = (files("sentiment.finetuning") / "encoder_card.md.j2").read_text(encoding="utf-8")
     limits = [f"{threshold:g}" for threshold in thresholds]
-    return environment.from_string(template).render(params=params, n_train=n_train, thresholds=limits, kept=kept)
+    return render_markdown(
+        "sentiment.finetuning", TEMPLATE, params=params, n_train=n_train, thresholds=limits, kept=kept
+    )
