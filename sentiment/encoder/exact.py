@@ -21,6 +21,7 @@ from sentiment.encoder.exact_pooling import pool
 from sentiment.encoder.exact_weights import Layer, Linear, QuantizedWeights, Weights
 from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.layout import Layout
+from sentiment.numerics.blocks import row_blocks
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.elementwise import gelu_
 from sentiment.numerics.layer_norm import layer_norm_
@@ -104,6 +105,9 @@ class ExactTransformer:
     def _linear(self, x: Tensor, linear: Linear, out: Tensor) -> Tensor:
         """Return x times the weight, plus the bias, in `out`, float32 of shape (n_rows, n_outputs)."""
         integers, scales = linear.quantize(x, self._buffers)
-        product = linear.product(integers, self._buffers)
-        torch.mul(product.mul_(scales), linear.scales, out=out)
-        return out if linear.bias is None else out.add_(linear.bias)
+        sums = linear.product(integers, self._buffers)
+        for rows in row_blocks(out):
+            torch.mul(sums.rows(rows).mul_(scales[rows]), linear.scales, out=out[rows])
+            if linear.bias is not None:
+                out[rows].add_(linear.bias)
+        return out

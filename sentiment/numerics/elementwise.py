@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sentiment.numerics.blocks import row_blocks
 from sentiment.numerics.buffers import Buffers
 
 Gelu = Literal["erf", "tanh"]
@@ -52,18 +53,25 @@ def gelu_(x: Tensor, kind: Gelu, buffers: Buffers) -> Tensor:
     GELU(x) = max(x, 0) - |x| * tail(|x|), where the tail, 1 - Phi(|x|), is a power of a polynomial. Hendrycks and
     Gimpel, Gaussian Error Linear Units, 2016, https://arxiv.org/abs/1606.08415; a power of a polynomial for the tail:
     Abramowitz and Stegun, 7.1.28.
+
+    Args:
+        x: shape (n_rows, dim).
+        buffers: hold what is computed on the way.
     """
-    shape = tuple(x.shape)
-    size, tail = buffers.get("gelu_size", shape), buffers.get("gelu_tail", shape)
-    torch.abs(x, out=size).clamp_(max=MAX_ERF if kind == "erf" else MAX_TANH)
-    polynomial(size, GELU_ERF if kind == "erf" else GELU_TANH, out=tail)
-    for _ in range(5 if kind == "erf" else 4):
-        tail.mul_(tail)
-    if kind == "erf":
-        size.mul_(tail)
-    else:
-        size.mul_(tail).div_(tail.add_(1.0))  # e / (1 + e) is the tail, for e = exp(-2u)
-    return x.clamp_(min=0.0).sub_(size)
+    for rows in row_blocks(x):
+        block = x[rows]
+        shape = tuple(block.shape)
+        size, tail = buffers.get("gelu_size", shape), buffers.get("gelu_tail", shape)
+        torch.abs(block, out=size).clamp_(max=MAX_ERF if kind == "erf" else MAX_TANH)
+        polynomial(size, GELU_ERF if kind == "erf" else GELU_TANH, out=tail)
+        for _ in range(5 if kind == "erf" else 4):
+            tail.mul_(tail)
+        if kind == "erf":
+            size.mul_(tail)
+        else:
+            size.mul_(tail).div_(tail.add_(1.0))  # e / (1 + e) is the tail, for e = exp(-2u)
+        block.clamp_(min=0.0).sub_(size)
+    return x
 
 
 def exp_(x: Tensor, buffers: Buffers) -> Tensor:

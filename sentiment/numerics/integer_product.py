@@ -1,7 +1,7 @@
 """Exact matrix products of integers, for weights and activations of 8, 12 and 16 bits.
 
     product = integer_product(weight, bits=8)
-    sums = product(x, buffers)
+    sums = product(x, buffers).all()
 
 `numerics.products` says why they are exact, `numerics.backend` which way a device takes.
 """
@@ -11,7 +11,15 @@ from torch import Tensor
 
 from sentiment.numerics.backend import backend
 from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.products import Product, float32_product, float64_product, native8_product, native16_product
+from sentiment.numerics.products import (
+    Product,
+    Sums,
+    float32_product,
+    float64_product,
+    int8_product,
+    native8_product,
+    native16_product,
+)  # fmt: skip
 
 MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
 
@@ -19,8 +27,8 @@ MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and
 def integer_product(weight: Tensor, bits: int) -> Product:
     """Return the product with a weight; it takes x of shape (n_rows, n_inputs), at least 17 rows on CUDA.
 
-    The result, exact integers of shape (n_rows, n_outputs), stands in a buffer until the next product: for 8 bits as
-    float32, rounded once where it exceeds 2^24; for 16 bits as float64, exact.
+    The result, exact integers of shape (n_rows, n_outputs), is there until the next product: for 8 bits as float32,
+    rounded once where it exceeds 2^24; for 16 bits as float64, exact.
 
     Args:
         weight: integers in float32, shape (n_outputs, n_inputs).
@@ -40,12 +48,17 @@ def outlier_product(weight: Tensor) -> Product:
     """
     if backend(weight.device) == "float32" or any(size % MULTIPLE for size in weight.shape):
         columns = weight.t()
-        return lambda x, buffers: torch.mm(x, columns, out=buffers.get("product", (len(x), len(weight))))
+
+        def by_floats(x: Tensor, buffers: Buffers) -> Sums:
+            product = torch.mm(x, columns, out=buffers.get("product", (len(x), len(weight))))
+            return Sums(len(x), product.__getitem__)
+
+        return by_floats
     by_input = weight.to(torch.int8).t().contiguous()  # (n_inputs, n_outputs)
     n_inputs, n_outputs = by_input.shape
     by_columns = weight.device.type == "cuda"  # cuBLAS reads the weights of an int8 product column by column
 
-    def native(x: Tensor, buffers: Buffers) -> Tensor:
+    def native(x: Tensor, buffers: Buffers) -> Sums:
         largest = torch.abs(x, out=buffers.get("sizes", tuple(x.shape))).amax(0)
         n_rests = max(0, int(largest.amax().item()) - 1) // 127
         outliers = [(largest > 127 * (n + 1)).nonzero().squeeze(1) for n in range(n_rests)]
@@ -68,8 +81,7 @@ def outlier_product(weight: Tensor) -> Product:
         operand[:, :n_inputs].copy_(x.clamp_(-127, 127))
         weights[start:].zero_()
         operand[:, start:].zero_()
-        sums = torch._int_mm(operand, weights, out=buffers.get("sums", (len(x), n_outputs), torch.int32))
-        return buffers.get("product", (len(x), n_outputs)).copy_(sums)
+        return int8_product(operand, weights, buffers)
 
     return native
 
@@ -78,9 +90,10 @@ def product_of_12_bits(weight: Tensor) -> Product:
     """Return the product of 8-bit weights with integers of up to 2,032, as two products: x = 16 * high + low."""
     product = integer_product(weight, 8)
 
-    def both(x: Tensor, buffers: Buffers) -> Tensor:
+    def both(x: Tensor, buffers: Buffers) -> Sums:
         high = torch.mul(x, 1 / 16, out=buffers.get("sizes", tuple(x.shape))).round_()
-        coarse = torch.mul(product(high, buffers), 16.0, out=buffers.get("summand", (len(x), len(weight))))
-        return product(x.sub_(high.mul_(16.0)), buffers).add_(coarse)
+        coarse = torch.mul(product(high, buffers).all(), 16.0, out=buffers.get("summand", (len(x), len(weight))))
+        fine = product(x.sub_(high.mul_(16.0)), buffers)
+        return Sums(len(x), lambda block: fine.rows(block).add_(coarse[block]))
 
     return both

@@ -7,14 +7,35 @@ multiplied in float64, exact within 2^53. A sum of integers does not depend on i
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sentiment.numerics.buffers import Buffers
 
+
+@dataclass(frozen=True)
+class Sums:
+    """The result of a product.
+
+    Attributes:
+        n_rows: how many rows it has.
+        rows: returns some of them as floats, shape (n, n_outputs), in memory that the caller may change; once for each
+            row, until the next product.
+    """
+
+    n_rows: int
+    rows: Callable[[slice], Tensor]
+
+    def all(self) -> Tensor:
+        """Return all rows, shape (n_rows, n_outputs)."""
+        return self.rows(slice(0, self.n_rows))
+
+
 # from integers in float32 (n_rows, n_inputs) to sums (n_rows, n_outputs), for a weight of shape (n_outputs, n_inputs)
-Product = Callable[[Tensor, Buffers], Tensor]
+Product = Callable[[Tensor, Buffers], Sums]
 
 MAX_INPUTS = 1_024  # 1,024 * 127 * 127 < 2^24
 
@@ -23,11 +44,9 @@ def native8_product(weight: Tensor) -> Product:
     """Return the product by int8 products: the sums as float32, rounded once where they exceed 2^24."""
     columns = weight.to(torch.int8).t()
 
-    def product(x: Tensor, buffers: Buffers) -> Tensor:
-        shape = (len(x), columns.shape[1])
+    def product(x: Tensor, buffers: Buffers) -> Sums:
         operand = buffers.get("operand", tuple(x.shape), torch.int8).copy_(x)
-        sums = torch._int_mm(operand, columns, out=buffers.get("sums", shape, torch.int32))
-        return buffers.get("product", shape).copy_(sums)
+        return int8_product(operand, columns, buffers)
 
     return product
 
@@ -37,16 +56,16 @@ def float32_product(weight: Tensor) -> Product:
     starts = range(0, weight.shape[1], MAX_INPUTS)
     pieces = [weight[:, start : start + MAX_INPUTS].t() for start in starts]
 
-    def product(x: Tensor, buffers: Buffers) -> Tensor:
+    def product(x: Tensor, buffers: Buffers) -> Sums:
         shape = (len(x), len(weight))
         out = buffers.get("product", shape)
         if len(pieces) == 1:
-            return torch.mm(x, pieces[0], out=out)
+            return Sums(len(x), torch.mm(x, pieces[0], out=out).__getitem__)
         sums = buffers.get("sums", shape, torch.int32).zero_()
         summand = buffers.get("piece", shape, torch.int32)
         for start, piece in zip(starts, pieces, strict=True):
             sums.add_(summand.copy_(torch.mm(x[:, start : start + MAX_INPUTS], piece, out=out)))
-        return out.copy_(sums)
+        return Sums(len(x), partial(float32_rows, sums, buffers))
 
     return product
 
@@ -55,18 +74,25 @@ def native16_product(weight: Tensor) -> Product:
     """Return the product by four int8 products: the exact sums as float64."""
     high, low = (byte.to(torch.int8).t() for byte in split_bytes(weight, Buffers(weight.device)))
 
-    def product(x: Tensor, buffers: Buffers) -> Tensor:
+    def product(x: Tensor, buffers: Buffers) -> Sums:
         shape = (len(x), high.shape[1])
         x_high, x_low = (
             buffers.get(f"operand_{name}", tuple(x.shape), torch.int8).copy_(byte)
             for name, byte in zip(("high", "low"), split_bytes(x, buffers), strict=True)
         )
-        sums, cross = buffers.get("sums", shape, torch.int32), buffers.get("cross", shape, torch.int32)
-        out, term = buffers.get("product", shape, torch.float64), buffers.get("term", shape, torch.float64)
-        out.copy_(torch._int_mm(x_high, high, out=sums)).mul_(256.0)
-        torch._int_mm(x_high, low, out=cross).add_(torch._int_mm(x_low, high, out=sums))
-        out.add_(term.copy_(cross)).mul_(256.0)
-        return out.add_(term.copy_(torch._int_mm(x_low, low, out=sums)))
+        of_high, cross, of_low = (buffers.get(f"sums_{name}", shape, torch.int32) for name in ("high", "cross", "low"))
+        torch._int_mm(x_high, low, out=cross)
+        cross.add_(torch._int_mm(x_low, high, out=of_low))
+        torch._int_mm(x_high, high, out=of_high)
+        torch._int_mm(x_low, low, out=of_low)
+
+        def rows(block: slice) -> Tensor:
+            highest = of_high[block]
+            out, term = (buffers.get(name, tuple(highest.shape), torch.float64) for name in ("block", "term"))
+            out.copy_(highest).mul_(256.0).add_(term.copy_(cross[block])).mul_(256.0)
+            return out.add_(term.copy_(of_low[block]))
+
+        return Sums(len(x), rows)
 
     return product
 
@@ -75,11 +101,24 @@ def float64_product(weight: Tensor) -> Product:
     """Return the product by a float64 product: the same values as those of `native16_product`."""
     columns = weight.double().t()
 
-    def product(x: Tensor, buffers: Buffers) -> Tensor:
+    def product(x: Tensor, buffers: Buffers) -> Sums:
         operand = buffers.get("operand", tuple(x.shape), torch.float64).copy_(x)
-        return torch.mm(operand, columns, out=buffers.get("product", (len(x), columns.shape[1]), torch.float64))
+        out = buffers.get("product", (len(x), columns.shape[1]), torch.float64)
+        return Sums(len(x), torch.mm(operand, columns, out=out).__getitem__)
 
     return product
+
+
+def int8_product(operand: Tensor, columns: Tensor, buffers: Buffers) -> Sums:
+    """Return operand, int8 of shape (n_rows, n_inputs), times columns, int8 of shape (n_inputs, n_outputs)."""
+    sums = buffers.get("sums", (len(operand), columns.shape[1]), torch.int32)
+    return Sums(len(operand), partial(float32_rows, torch._int_mm(operand, columns, out=sums), buffers))
+
+
+def float32_rows(sums: Tensor, buffers: Buffers, block: slice) -> Tensor:
+    """Return some rows of int32 sums as float32, rounded once where they exceed 2^24."""
+    rows = sums[block]
+    return buffers.get("block", tuple(rows.shape)).copy_(rows)
 
 
 def split_bytes(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:

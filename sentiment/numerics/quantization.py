@@ -9,6 +9,7 @@ processor.
 import torch
 from torch import Tensor
 
+from sentiment.numerics.blocks import row_blocks
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.square_root import sqrt
 from sentiment.numerics.sums import row_sums
@@ -28,10 +29,12 @@ def quantize_rows(bits: int, x: Tensor, buffers: Buffers) -> tuple[Tensor, Tenso
         x: float32, shape (n_rows, dim).
         buffers: holds the integers until the next call.
     """
-    integers = buffers.get("quantized", tuple(x.shape))
-    largest = torch.abs(x, out=integers).amax(1, keepdim=True).clamp_(min=MIN_MAX)
-    torch.mul(x, torch.full_like(largest, LEVELS[bits]).div_(largest), out=integers).round_()
-    return integers, largest.mul_(1 / LEVELS[bits])
+    integers, scales = buffers.get("quantized", tuple(x.shape)), torch.empty((len(x), 1), device=x.device)
+    for rows in row_blocks(x):
+        largest = torch.abs(x[rows], out=integers[rows]).amax(1, keepdim=True).clamp_(min=MIN_MAX)
+        torch.mul(x[rows], torch.full_like(largest, LEVELS[bits]).div_(largest), out=integers[rows]).round_()
+        scales[rows] = largest.mul_(1 / LEVELS[bits])
+    return integers, scales
 
 
 def quantize_rows_by_norm(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,7 @@ def test_exp_of_zero_is_one() -> None:
 
 
 def check_gelu(kind: Gelu, values: list[float]) -> None:
-    x = torch.tensor(values, dtype=torch.float32)
+    x = torch.tensor([values], dtype=torch.float32)
     wide = x.double().numpy()
     cdf = ndtr(wide) if kind == "erf" else 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)))
     assert np.abs(gelu_(x, kind, BUFFERS).double().numpy() - wide * cdf).max() <= 1e-6
