@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
-from tests.conftest import ROOT
-
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
+from tests.project import BUNDLED
 
 
 def random_model(config: PretrainedConfig, std: float | None = None, auto_class: Any = AutoModel) -> PreTrainedModel:

@@ -17,7 +17,7 @@ from dvc.config import Config as DvcConfig
 
 from storage.credentials import AccessKey, Credentials
 from storage.process import ServerError, check_ports, find
-from tests.conftest import Project
+from tests.project import Project
 
 BUCKET = "sentiment-dvc"
 PUBLIC_BUCKET = "dlai-practical-data-science"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import DEFAULTS, ROOT, Project, code_files
+from tests.project import DEFAULTS, ROOT, Project, code_files
 
 
 def keys(path: Path) -> dict[str, list[str]]:

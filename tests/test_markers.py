@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, Project
+from tests.project import ROOT, Project
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 
 
 @pytest.mark.slow

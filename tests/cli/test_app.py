@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.cli.app import COMMANDS
-from tests.conftest import ROOT
+from tests.project import ROOT
 
 MODULE = [sys.executable, "-m", "sentiment"]
 

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tests.conftest import Project
+from tests.project import Project
 
 FILES = ["metrics.json", "params.yaml", "predictions.parquet", "slices.csv", "split.json", "val.json"]
 

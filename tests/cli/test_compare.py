@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.project import Project
 
 
 def compare(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from tests.conftest import Project, make_project
+from tests.project import Project, make_project
 
 EXPECTED = ["positive", "negative"]  # of the texts of each example, in order
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 
 
 def noise(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

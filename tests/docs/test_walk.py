@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import DEFAULTS, ROOT, Project, make_project
 from tests.docs.blocks import RUNNABLE, Block, missing_lines, read_blocks
+from tests.project import DEFAULTS, ROOT, Project, make_project
 from tests.s3_server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]

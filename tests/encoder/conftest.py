@@ -10,7 +10,7 @@ from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.text import join_text
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig, Pooling, Precision
-from tests.conftest import ROOT
+from tests.project import ROOT
 from tests.random_encoders import random_model, save_encoder
 
 SMALL: dict[str, Any] = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

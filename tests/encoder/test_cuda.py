@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import Precision
 from sentiment.numerics.backend import backend
-from tests.conftest import ROOT, make_project
 from tests.encoder.conftest import config
-from tests.random_encoders import BUNDLED
+from tests.project import BUNDLED, ROOT, make_project
 
 pytestmark = [
     pytest.mark.gpu,

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from sentiment.encoder.exact import ExactTransformer
 from sentiment.features.config import Pooling, Precision
-from tests.conftest import ROOT
 from tests.encoder.conftest import config, load
-from tests.random_encoders import BUNDLED
+from tests.project import BUNDLED, ROOT
 
 EXACT: list[Precision] = ["int8", "int16"]
 

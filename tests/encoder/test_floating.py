@@ -16,8 +16,8 @@ from sentiment.encoder.floating import ROW_MULTIPLE, FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
 from sentiment.features.config import EncoderConfig, Pooling, Precision
-from tests.conftest import ROOT
-from tests.random_encoders import BUNDLED, random_model, save_encoder
+from tests.project import BUNDLED, ROOT
+from tests.random_encoders import random_model, save_encoder
 
 TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlikely", "I hate it!"]
 SMALL: dict[str, Any] = {

@@ -22,7 +22,7 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
 from sentiment.encoder.transformers import TransformersEncoder
 from sentiment.features.config import EncoderConfig, Precision
-from tests.conftest import ROOT
+from tests.project import ROOT
 
 pytestmark = pytest.mark.slow
 

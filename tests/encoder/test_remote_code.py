@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.project import ROOT
 
 
 def test_an_encoder_with_its_own_code_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.head.classifier import ClassifierConfig
-from tests.conftest import Project
+from tests.project import Project
 
 
 def card_of(project: Project, **changes: Any) -> str:

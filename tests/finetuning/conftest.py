@@ -13,7 +13,7 @@ from transformers import AlbertConfig, BertConfig
 from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
 from stages import finetune
-from tests.conftest import DEFAULTS
+from tests.project import DEFAULTS
 from tests.random_encoders import random_model, save_encoder
 from tests.stages.conftest import Outcome, command  # noqa: F401 - a fixture
 

@@ -14,7 +14,7 @@ from sentiment.common.text_hash import hash_texts, read_seen_texts, write_seen_t
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig
 from tests.finetuning.conftest import SIZES, Finetune, reviews, write_table
-from tests.random_encoders import BUNDLED
+from tests.project import BUNDLED
 
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]
 N_EPOCHS = 6

@@ -12,8 +12,8 @@ from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.optimizer import build_optimizer, lr_factor
 from sentiment.finetuning.parts import weight_part
 from sentiment.finetuning.settings import FinetuneParams
-from tests.conftest import DEFAULTS
 from tests.finetuning.conftest import Finetune
+from tests.project import DEFAULTS
 
 
 def is_embedding(name: str) -> bool:

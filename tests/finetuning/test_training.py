@@ -17,8 +17,8 @@ from sentiment.finetuning.dataset import batches_by_length, rating_thresholds, r
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.training import finetune, validate
-from tests.conftest import DEFAULTS, Project
 from tests.finetuning.conftest import Finetune
+from tests.project import DEFAULTS, Project
 
 MAX_SECONDS = 120  # until a process that trains was seen to train
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sentiment.cli.app import main as sentiment
 from sentiment.common.command import run_main
 from stages import prepare
-from tests.conftest import DEFAULTS, Project
+from tests.project import DEFAULTS, Project
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from sentiment.cli.app import main
-from sentiment.inference.classifier import SentimentClassifier
 from storage.readiness import make_bucket
-from tests.conftest import Project
 from tests.s3_server import S3Server
 
 EXPLAIN = (sys.executable, "-m", "sentiment", "predict", "--explain")
@@ -30,16 +28,6 @@ class Outcome:
 
 
 Predict = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="session")
-def classifier(completed_template: Project) -> Path:
-    return completed_template.root / "models" / "classifier"
-
-
-@pytest.fixture(scope="session")
-def sentiment(classifier: Path) -> SentimentClassifier:
-    return SentimentClassifier.load(classifier)
 
 
 @pytest.fixture

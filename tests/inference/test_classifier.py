@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 
 from sentiment.common.errors import ClassifierError
 from sentiment.inference.classifier import SentimentClassifier
-from tests.conftest import Project
 from tests.inference.conftest import Predict
+from tests.project import Project
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from sentiment.inference.classifier import SentimentClassifier
-from tests.conftest import Project
 from tests.inference.conftest import EXPLAIN, TEXT
+from tests.project import Project
 
 ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
 

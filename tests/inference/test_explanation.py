@@ -9,7 +9,7 @@ import pytest
 from sentiment.head.classifier import Classifier
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import Explanation, explain
-from tests.conftest import Project
+from tests.project import Project
 
 TEXTS = [
     "  Soft and warm, but the seams came loose.\n\tI don't recommend it ",

@@ -16,8 +16,8 @@ import pytest
 from sentiment.inference.batches import InputBatch
 from sentiment.inference.progress import progress
 from sentiment.inference.streams import reading
-from tests.conftest import Project
 from tests.inference.conftest import Predict
+from tests.project import Project
 
 TEXTS = ["Soft and warm", "Came apart, sadly"]
 RECORDS = [{"Title": "", "Review Text": text} for text in TEXTS]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sentiment.inference.classifier
-from tests.conftest import ROOT, Project
+from tests.project import ROOT, Project
 
 
 def test_the_examples_in_the_docstrings_hold(completed_template: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ import pytest
 from benchmarks.peak_memory import peak_memory
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
-from tests.conftest import SAMPLE, Project
 from tests.inference.conftest import EXPLAIN, TEXT, Predict
 from tests.inference.test_explanation import with_head
+from tests.project import SAMPLE, Project
 
 
 def assert_adds_up(explanation: dict[str, Any], probability: float) -> None:

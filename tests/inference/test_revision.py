@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from sentiment.inference.classifier import SCRATCH, SentimentClassifier
-from tests.conftest import Project
 from tests.inference.conftest import Predict
+from tests.project import Project
 
 TEXT = "Lovely, soft and warm"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sentiment.head.classifier import Classifier
 from storage.readiness import make_bucket
-from tests.conftest import Project
 from tests.inference.conftest import Predict
+from tests.project import Project
 from tests.s3_server import BUCKET, S3Server
 
 CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.peak_memory import peak_memory
-from tests.conftest import Project
+from tests.project import Project
 
 COMMAND = (sys.executable, "-m", "sentiment", "predict")
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import SAMPLE, Project
+from tests.project import SAMPLE, Project
 
 TIMEOUT = 240  # seconds a command may take, whatever else the machine does
 

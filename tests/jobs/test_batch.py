@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Project
 from tests.jobs.conftest import Batch, manifest, outputs, rows
+from tests.project import Project
 
 UNITS = ("--unit-rows", "120")  # three units of each file of 300 rows
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sentiment.cli.app import build_parser
-from tests.conftest import ROOT
+from tests.project import ROOT
 
 CLUSTERS = ROOT / "docs" / "clusters"
 

@@ -9,8 +9,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from tests.conftest import SAMPLE, Project
 from tests.jobs.conftest import TIMEOUT
+from tests.project import SAMPLE, Project
 from tests.s3_server import wait_for
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from sentiment.jobs.split_encoding import encode_splits
 from sentiment.jobs.storage import FileInfo
 from sentiment.jobs.units import Part, Unit
 from sentiment.jobs.work import Reply, load_worker
-from tests.conftest import Project
+from tests.project import Project
 
 
 @pytest.fixture

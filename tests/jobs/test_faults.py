@@ -11,8 +11,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Project
 from tests.jobs.conftest import TIMEOUT, Batch, command, manifest, outputs, started, worker_of, write_csv
+from tests.project import Project
 from tests.s3_server import wait_for
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import Project
 from tests.jobs.conftest import TIMEOUT, Batch, outputs, started, write_csv
+from tests.project import Project
 from tests.s3_server import wait_for
 
 pytestmark = pytest.mark.slow

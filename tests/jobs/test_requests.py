@@ -15,7 +15,7 @@ from sentiment.jobs.s3 import S3Storage
 from sentiment.jobs.settings import make_settings
 from sentiment.jobs.units import Shard
 from storage.readiness import make_bucket
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import S3Server
 
 N_UNITS = 10

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.readiness import make_bucket
-from tests.conftest import Project
 from tests.jobs.conftest import TIMEOUT, Batch, started, worker_of
+from tests.project import Project
 from tests.s3_server import S3Server, running_server, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]

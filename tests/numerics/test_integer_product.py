@@ -21,7 +21,7 @@ from sentiment.numerics.products import (
     split_bytes,
 )  # fmt: skip
 from sentiment.numerics.quantization import quantize_rows_by_norm
-from tests.conftest import ROOT
+from tests.project import ROOT
 
 CPU = torch.device("cpu")
 LEVELS = {8: 127, 16: 32_639}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
-from tests.conftest import ROOT
+from tests.project import ROOT
 
 # what NumPy has SIMD code for, by its own names, which change between versions: X86_V4 is AVX-512, X86_V3 AVX2
 ALL_SIMD = " ".join(__cpu_dispatch__)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Project
+from tests.project import ROOT, Project
 
 
 def test_data_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.project import Project
 
 STAGES = ["prepare", "split", "finetune", "encode", "train", "evaluate"]
 

@@ -11,8 +11,8 @@ import pytest
 
 from sentiment.common.text_hash import hash_texts, write_seen_texts
 from sentiment.evaluation.leakage import count_seen
-from tests.conftest import ROOT, Project
 from tests.pipeline.test_commands import stages_run
+from tests.project import ROOT, Project
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.conftest import Project
 from tests.pipeline.test_commands import stages_run
+from tests.project import Project
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Project
+from tests.project import ROOT, Project
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SLOW = {"torch", "transformers", "sklearn", "dvc", "boto3", "pandera", "dvclive"}

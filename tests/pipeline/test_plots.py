@@ -10,7 +10,7 @@ import yaml
 from playwright.sync_api import Browser
 
 from tests.browser import open_url
-from tests.conftest import ROOT, Project
+from tests.project import ROOT, Project
 
 DEFINED: dict[str, dict[str, Any]] = {
     path: properties

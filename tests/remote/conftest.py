@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, start_command
 
 HEARTBEAT_S = "1"

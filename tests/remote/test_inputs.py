@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.remote.conftest import RemoteProject
 from tests.s3_server import S3Server
 

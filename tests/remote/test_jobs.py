@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.remote.conftest import RemoteProject
 from tests.s3_server import start_command, wait_for
 

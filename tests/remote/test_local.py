@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.remote.conftest import RemoteProject
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.remote.conftest import RemoteProject
 from tests.remote.test_faults import CHANGE_SPLIT, Started
 from tests.s3_server import running_server

@@ -8,7 +8,7 @@ from sentiment.common.errors import ParamsError
 from sentiment.remote.arguments import experiments
 from sentiment.remote.runner.log import Log
 from sentiment.remote.runner.store import Store
-from tests.conftest import Project
+from tests.project import Project
 from tests.remote.conftest import RemoteProject
 
 

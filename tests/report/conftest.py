@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser import Opened, Scheme, open_url
-from tests.conftest import Project
+from tests.project import Project
 
 
 @pytest.fixture(scope="session")

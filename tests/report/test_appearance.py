@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import WIDTHS_AND_SCHEMES, Scheme, assert_fits_and_is_accessible
-from tests.conftest import Project
+from tests.project import Project
 from tests.report.conftest import open_page
 
 

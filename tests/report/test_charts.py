@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.report.conftest import file_at, open_page
 
 CURVES = {

@@ -2,7 +2,7 @@
 
 from sentiment.report.experiments import Experiment
 from sentiment.report.experiments_table import MAX_WIDTH, experiments_table
-from tests.conftest import Project
+from tests.project import Project
 
 METRICS = {"accuracy": 0.9, "roc_auc": 0.95}
 SAME: dict[str, object] = {"train.seed": 1}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.report.conftest import figures, file_at, open_page
 
 SPLITS = ("train", "val", "test")

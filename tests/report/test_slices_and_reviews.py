@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from sentiment.tracking.comparison import PREDICTIONS
 from sentiment.tracking.revisions import Revision
-from tests.conftest import Project
+from tests.project import Project
 from tests.report.conftest import figures, file_at, open_page
 
 

@@ -9,7 +9,7 @@ from sentiment.evaluation.significance import Comparison
 from sentiment.report.collect import ReportData, collect
 from sentiment.report.explained import explained_reviews
 from sentiment.report.page import render
-from tests.conftest import Project
+from tests.project import Project
 
 
 @pytest.fixture

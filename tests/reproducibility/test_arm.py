@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Project
+from tests.project import ROOT, Project
 from tools.arm.build import build
 from tools.arm.debian import check_system
 from tools.arm.errors import ArmError

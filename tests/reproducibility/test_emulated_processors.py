@@ -13,7 +13,7 @@ import pytest
 import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
-from tests.conftest import ROOT, Project, make_project
+from tests.project import ROOT, Project, make_project
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from sentiment.inference.classifier import SentimentClassifier
 from tests.browser import Opened, open_url
-from tests.conftest import ROOT, Project
+from tests.project import ROOT
 
 START_SECONDS = 60
 
@@ -75,16 +74,6 @@ def running(folder: Path, classifier: Path, *arguments: str, **env: str) -> Iter
         if process.poll() is None:
             process.kill()
             process.wait(10)
-
-
-@pytest.fixture(scope="session")
-def classifier(completed_template: Project) -> Path:
-    return completed_template.root / "models" / "classifier"
-
-
-@pytest.fixture(scope="session")
-def sentiment(classifier: Path) -> SentimentClassifier:
-    return SentimentClassifier.load(classifier)
 
 
 @pytest.fixture(scope="session")

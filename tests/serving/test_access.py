@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.project import ROOT
 from tests.serving.conftest import Server, StartServer
 
 KEY = "a-key-of-27-characters-here"

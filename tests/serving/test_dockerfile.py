@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.project import ROOT
 from tests.serving.conftest import StartServer
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -16,12 +16,11 @@ from sentiment.data.schema import table_schema
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.features.config import EncoderConfig
 from stages import encode
-from tests.conftest import ROOT
+from tests.project import BUNDLED
 
 PARAMS: dict[str, Any] = {
     "max_length": 16, "pooling": "mean", "precision": "auto", "device": "cpu",
 }  # fmt: skip
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
 SCHEMA = table_schema([], ["Title", "Body"])
 TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number in range(50)] for part in SPLITS}
 

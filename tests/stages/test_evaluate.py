@@ -16,7 +16,7 @@ from sklearn import metrics
 from sentiment.common.text_hash import SEEN_TEXTS, hash_texts, write_seen_texts
 from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS
 from sentiment.evaluation.slices import slice_values
-from tests.conftest import Project
+from tests.project import Project
 
 Written = tuple[Project, NDArray[np.int8], NDArray[np.float32]]
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Project
 from tests.hub_server import COMMIT, MODEL, HubServer, running_hub
+from tests.project import BUNDLED, ROOT, Project
 from tests.s3_server import free_port
 
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
 WEIGHTS_SHA256 = sha256((BUNDLED / "model.safetensors").read_bytes()).hexdigest()
 FROM_HUB = "models/encoders/from-hub"
 

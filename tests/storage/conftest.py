@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import S3Server, running_server
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from sentiment.tracking.remote import STORAGE, Remote
 from storage.credentials import AccessKey
 from storage.remote_checks import remote_checks
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import BUCKET, PUBLIC_BUCKET, S3Server, folder_size, free_port
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
 

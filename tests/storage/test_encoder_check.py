@@ -7,10 +7,8 @@ import pytest
 import yaml
 
 from storage.machine_checks import MachineError, encoder
-from tests.conftest import DEFAULTS, ROOT
 from tests.hub_server import COMMIT, MODEL
-
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
+from tests.project import BUNDLED, DEFAULTS
 
 
 def params_of(encoder_folder: Path, folder: Path) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, folder_size, start_command, wait_for
 
 MB = 1_000_000

@@ -15,7 +15,7 @@ from storage.machine_checks import MachineError, check_cache_space
 from storage.process import ServerError, find, terminate
 from storage.remote_checks import check_skew
 from storage.server import check_free_space
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.project import Project
 from tests.s3_server import S3Server, start_command
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.project import ROOT
 from tools.arm.build import build
 from tools.arm.errors import ArmError
 from tools.arm.lock import TORCH, arm_requirements

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sentiment.common.errors import EncoderError
-from tests.conftest import ROOT, SAMPLE, Project
+from tests.project import ROOT, SAMPLE, Project
 from tools.results.measure import METRICS, ResultsClone
 from tools.results.rows import CARD, README, ROWS
 from tools.results.table import BEGIN, END, NOT_RUN, render, split_page

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.project import Project
 
 pytestmark = pytest.mark.slow  # each runs the pipeline
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.project import Project
 
 OVERRIDE = "train.learning_rate=0.01"
 

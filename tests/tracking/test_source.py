@@ -1,7 +1,7 @@
 """A source that queued experiments would not find is named, with the command that helps."""
 
 from sentiment.tracking.source import unseen_source
-from tests.conftest import SAMPLE, Project
+from tests.project import SAMPLE, Project
 
 
 def test_a_source_in_git_is_seen(project: Project) -> None:

@@ -1,7 +1,7 @@
 """Commits are named by the subject of their message; what no person named has none."""
 
 from sentiment.tracking.subject import commit_subject
-from tests.conftest import Project
+from tests.project import Project
 
 
 def test_a_commit_and_a_branch_have_the_subject_of_their_message(project_with_experiment: Project) -> None:

@@ -18,7 +18,7 @@ from sentiment.common.text_hash import hash_texts
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
 from sentiment.data.text import join_text
-from tests.conftest import DEFAULTS, ROOT
+from tests.project import DEFAULTS, ROOT
 from tests.random_encoders import random_model
 from tools.pretrain.vocabulary import SPECIAL_TOKENS
 

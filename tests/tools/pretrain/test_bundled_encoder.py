@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sentiment.common.text_hash import read_seen_texts
-from tests.random_encoders import BUNDLED
+from tests.project import BUNDLED
 from tests.tools.pretrain.conftest import assert_lists_train_split, assert_loads_with_transformers
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sentiment.cli import app
-from tests.conftest import ROOT
+from tests.project import ROOT
 from tests.tools.pretrain.conftest import (
     COLUMNS,
     PARAMS,
