@@ -87,6 +87,7 @@ def test_a_dropped_file_is_read_and_nothing_to_label_is_said(opened: Opened) -> 
     page = opened.page
     page.get_by_role("button", name=START).click()
     expect(page.get_by_role("alert")).to_contain_text("no review to label")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
     page.evaluate(
         """() => {
             const dataTransfer = new DataTransfer();

@@ -54,7 +54,7 @@ def test_a_long_text_is_not_cut_and_one_beyond_the_limit_is_refused_in_words(ope
     box.fill("soft " * 10_000)
     expect(page.locator("#note")).to_contain_text("longer than the classifier reads")
     box.fill("soft " * 30_000)
-    expect(page.get_by_role("alert")).to_contain_text("150,000 characters; the limit is 100,000")
+    expect(page.get_by_role("alert")).to_contain_text("the text has 150,000 characters; the limit is 100,000")
     expect(page.locator("#verdict")).to_have_text("No label.")
     opened.errors.clear()  # the browser logs the status 413
     box.fill("soft")

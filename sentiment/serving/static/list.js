@@ -49,7 +49,7 @@ function inputs() {
 async function labelAll() {
   const all = inputs(), total = all.length.toLocaleString("en");
   showError("");
-  if (!all.length) return showError("There is no review to label: choose a file, or paste lines.");
+  if (!all.length) return showError("There is no review to label: choose a file, or paste lines.", $("start").parentElement);
   rows.length = 0;
   running = new AbortController();
   $("progress").value = 0;
@@ -66,7 +66,7 @@ async function labelAll() {
   } catch (error) {
     $("status").textContent = `Stopped: ${rows.length.toLocaleString("en")} of ${total} labeled`;
     const last = Math.min(rows.length + BATCH, all.length);
-    if (error.name !== "AbortError") showError(`Rows ${rows.length + 1} to ${last} got no label: ${error.message}.`);
+    if (error.name !== "AbortError") showError(`Rows ${rows.length + 1} to ${last} got no label: ${error.message}.`, $("start").parentElement);
   } finally {
     $("start").disabled = false;
     if (document.activeElement === $("stop")) $("start").focus(); // a hidden button keeps no focus

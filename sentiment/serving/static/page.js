@@ -13,7 +13,9 @@ export function element(name, text, attributes = {}) {
   return made;
 }
 
-export function showError(message) {
+// below the element that it is about, where it is in sight
+export function showError(message, about = $("key-form")) {
+  if (message) about.after($("error"));
   $("error").textContent = message;
   $("error").hidden = !message;
 }

@@ -20,7 +20,7 @@ async function explain() {
   } catch (error) {
     if (error.name === "AbortError") return;
     showNothing("No label.");
-    showError(`No label: ${error.message}.`);
+    showError(`No label: ${error.message.replace(/^text 0/, "the text")}.`, $("review"));
   }
 }
 
