@@ -3,8 +3,7 @@
 Requests that wait together share a batch, so that a busy server computes few large batches and an idle one answers at
 once. Each gets an equal share of every batch: one with thousands of texts does not keep the others waiting.
 
-A worker is a thread that computes a batch of its own on its share of the cores, as `encoder.parallel` does for
-`sentiment predict`.
+A worker is a thread that computes batches on its share of the cores, as `encoder.parallel` does in `sentiment predict`.
 """
 
 import logging
@@ -96,8 +95,7 @@ class Batcher:
         self._capacity.check(n_texts)
 
     def _acquire_slots(self, n_texts: int) -> None:
-        if not self.is_alive:
-            raise ShuttingDownError("the server is shutting down")
+        self.check_capacity(n_texts)
         self._capacity.acquire(n_texts)
 
     def close(self, timeout: float | None = None) -> bool:
