@@ -87,7 +87,7 @@ class ExactTransformer:
         return x
 
     def _attention(self, x: Tensor, layer: Layer, layout: Layout) -> Tensor:
-        """Return what the heads bring to each token, shape (n_rows, hidden_size)."""
+        """Return the output of the attention heads for each token, shape (n_rows, hidden_size)."""
         n_rows, hidden = x.shape
         query_key_value = self._linear(
             x, layer.query_key_value, self._buffers.get("query_key_value", (n_rows, 3 * hidden))
