@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def cluster_size(cpus_per_worker: int, use_gpus: bool) -> tuple[int, dict[str, f
 
     Every CPU may be taken: the driver needs none, and there are no other tasks that would wait for one.
     """
-    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cluster_resources: Callable[[], dict[str, float]] = ray.cluster_resources  # typed here: Ray does not
+    total = cluster_resources()
     if use_gpus and (gpus := int(total.get("GPU", 0))):
         return gpus, {"num_cpus": 1, "num_gpus": 1}
     cpus = int(total.get("CPU", 1))
