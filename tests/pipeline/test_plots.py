@@ -55,6 +55,7 @@ def test_training_and_validation_are_lines_of_one_chart(completed_template: Proj
         assert points == [(split, epoch) for epoch in range(4) for split in ("train", "val")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["show"], ["diff", "HEAD", "strict"]], ids=" ".join)
 def test_vega_draws_every_chart_of_dvc_without_a_warning(
     project_with_experiment: Project, browser: Browser, command: list[str]

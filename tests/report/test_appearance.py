@@ -10,6 +10,8 @@ from tests.browser import WIDTHS_AND_SCHEMES, Scheme, assert_fits_and_is_accessi
 from tests.project import Project
 from tests.report.conftest import open_page
 
+pytestmark = pytest.mark.slow  # each test starts servers, or draws in a browser
+
 
 @pytest.mark.parametrize(("width", "scheme"), WIDTHS_AND_SCHEMES)
 @pytest.mark.parametrize("name", ["one", "two"])

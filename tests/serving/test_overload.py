@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
+import pytest
 
 from sentiment.inference.classifier import SentimentClassifier
 from tests.serving.conftest import Server, StartServer
@@ -129,6 +130,7 @@ def test_sigterm_answers_a_long_request_and_tells_idle_connections_to_close(star
     assert server.process.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_sigkill_and_restart_on_the_same_port_leave_nothing_behind(start_server: StartServer) -> None:
     first = start_server()
     children = psutil.Process(first.process.pid).children(recursive=True)

@@ -32,7 +32,13 @@ def broken_remotes(server: S3Server) -> dict[str, tuple[dict[str, str], str, str
     }
 
 
-CASES = ("wrong secret", "unknown key", "no credentials", "no bucket", "unreachable")
+CASES = (
+    "wrong secret",
+    "unknown key",
+    "no credentials",
+    "no bucket",
+    pytest.param("unreachable", marks=pytest.mark.slow),
+)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -129,6 +135,7 @@ def test_git_history_holds_no_key(pushed_project: Project, s3_server: S3Server) 
             ]
 
 
+@pytest.mark.slow
 def test_doctor_with_keys_that_may_only_read_ends_in_a_note_and_exits_with_0(
     s3_server: S3Server, pushed_project: Project, tmp_path: Path
 ) -> None:

@@ -3,10 +3,13 @@
 import shlex
 from pathlib import Path
 
+import pytest
 from dvc.config import Config
 
 from tests.project import Project
 from tests.s3_server import S3Server, free_port
+
+pytestmark = pytest.mark.slow  # each test starts servers, or draws in a browser
 
 
 def local_remotes(project: Project) -> dict[str, dict[str, str]]:

@@ -10,6 +10,8 @@ import yaml
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
+pytestmark = pytest.mark.slow  # each test starts servers, or draws in a browser
+
 
 def first_output(project: Project, stage: str) -> tuple[str, str]:
     """Return path and hash of a stage's first output."""
@@ -97,7 +99,6 @@ def test_pull_of_a_missing_object_names_the_stage_that_makes_it(
     assert key in s3_server.object_keys(request.node.name)
 
 
-@pytest.mark.slow
 def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     clone.run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint)

@@ -19,6 +19,7 @@ from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
 
+@pytest.mark.slow
 def test_start_twice_and_after_a_kill_serves_the_same_data_with_the_same_keys(own_s3_server: S3Server) -> None:
     server = own_s3_server
     assert server.process
