@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from sentiment.numerics.blocks import row_blocks
 from sentiment.numerics.buffers import Buffers
 
 
@@ -76,10 +77,11 @@ def native16_product(weight: Tensor) -> Product:
 
     def product(x: Tensor, buffers: Buffers) -> Sums:
         shape = (len(x), high.shape[1])
-        x_high, x_low = (
-            buffers.get(f"operand_{name}", tuple(x.shape), torch.int8).copy_(byte)
-            for name, byte in zip(("high", "low"), split_bytes(x, buffers), strict=True)
-        )
+        x_high, x_low = (buffers.get(f"operand_{name}", tuple(x.shape), torch.int8) for name in ("high", "low"))
+        for block in row_blocks(x):
+            x_block_high, x_block_low = split_bytes(x[block], buffers)
+            x_high[block].copy_(x_block_high)
+            x_low[block].copy_(x_block_low)
         of_high, cross, of_low = (buffers.get(f"sums_{name}", shape, torch.int32) for name in ("high", "cross", "low"))
         torch._int_mm(x_high, low, out=cross)
         cross.add_(torch._int_mm(x_low, high, out=of_low))
