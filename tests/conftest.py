@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
 
 
+def made_once(name: str, make: Callable[[Path], Project], factory: pytest.TempPathFactory) -> Project:
+    """Return the project that `make` makes in a folder, made once for all processes that run tests side by side."""
+    shared = factory.getbasetemp().parent if IS_WORKER else factory.getbasetemp()
+    with FileLock(shared / f"{name}.lock", timeout=1_200):
+        if not (shared / name).exists():
+            make(shared / f"{name}-unfinished").root.rename(shared / name)
+    return Project(shared / name)
+
+
 @pytest.fixture(scope="session")
 def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The code of this checkout, committed in a fresh repository, nothing run yet, settings shrunk."""
@@ -56,15 +65,15 @@ def project_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def completed_template(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run, committed; made once, also for tests that run side by side."""
-    shared = tmp_path_factory.getbasetemp().parent if IS_WORKER else tmp_path_factory.getbasetemp()
-    with FileLock(shared / "completed_project.lock"):
-        if not (shared / "finished").exists():
-            project = project_template.copy(shared / "unfinished")
-            project.run("dvc", "repro")
-            project.commit("Run the pipeline")
-            project.root.rename(shared / "finished")
-    return Project(shared / "finished")
+    """A project whose pipeline has run, committed; only to be read."""
+
+    def make(root: Path) -> Project:
+        project = project_template.copy(root)
+        project.run("dvc", "repro")
+        project.commit("Run the pipeline")
+        return project
+
+    return made_once("completed", make, tmp_path_factory)
 
 
 @pytest.fixture
@@ -82,11 +91,16 @@ def completed_project(completed_template: Project, tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def project_with_experiment(completed_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with experiment `strict`, whose threshold few reviews reach; at HEAD, and only to be read."""
-    project = completed_template.copy(tmp_path_factory.mktemp("project_with_experiment") / "project")
-    project.run("dvc", "exp", "run", "-n", "strict", "-S", "train.threshold=0.97")
-    project.run("git", "reset", "--hard", "-q")
-    project.run("dvc", "checkout", "-q")
-    return project
+
+    def make(root: Path) -> Project:
+        project = completed_template.copy(root)
+        project.run("dvc", "exp", "run", "-n", "strict", "-S", "train.threshold=0.97")
+        project.run("git", "reset", "--hard", "-q")
+        project.run("dvc", "checkout", "-q")
+        return project
+
+    # a copy for each process: DVC locks a project
+    return made_once("with_experiment", make, tmp_path_factory).copy(tmp_path_factory.mktemp("copy") / "project")
 
 
 @pytest.fixture(scope="session")
@@ -114,17 +128,17 @@ def reviews_csv() -> Path:
 
 @pytest.fixture(scope="session")
 def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run on all real reviews, default params; made once, and only to be read."""
-    shared = tmp_path_factory.getbasetemp().parent if IS_WORKER else tmp_path_factory.getbasetemp()
-    with FileLock(shared / "real_project.lock", timeout=1200):
-        if not (shared / "real").exists():
-            project = make_project(shared / "real_unfinished", {"prepare": {"source": "data/raw/reviews.csv"}})
-            shutil.copy(reviews_csv, project.root / "data" / "raw" / "reviews.csv")
-            project.run("dvc", "add", "-q", "data/raw/reviews.csv")
-            project.run("dvc", "repro")
-            project.commit("Run the pipeline on the real reviews")
-            project.root.rename(shared / "real")
-    return Project(shared / "real")
+    """A project whose pipeline has run on all real reviews, default params; only to be read."""
+
+    def make(root: Path) -> Project:
+        project = make_project(root, {"prepare": {"source": "data/raw/reviews.csv"}})
+        shutil.copy(reviews_csv, project.root / "data" / "raw" / "reviews.csv")
+        project.run("dvc", "add", "-q", "data/raw/reviews.csv")
+        project.run("dvc", "repro")
+        project.commit("Run the pipeline on the real reviews")
+        return project
+
+    return made_once("real", make, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
