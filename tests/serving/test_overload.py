@@ -81,6 +81,7 @@ def test_a_client_that_hangs_up_frees_its_place(start_server: StartServer) -> No
     assert wait_until(lambda: 499 in [line["status"] for line in server.access()])
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_middle_of_load_loses_no_accepted_request_and_exits_0(start_server: StartServer) -> None:
     server = start_server()
     answered: list[bytes] = []

@@ -34,10 +34,8 @@ def broken_remotes(server: S3Server) -> dict[str, tuple[dict[str, str], str, str
 
 CASES = (
     "wrong secret",
-    "unknown key",
     "no credentials",
-    "no bucket",
-    pytest.param("unreachable", marks=pytest.mark.slow),
+    *(pytest.param(case, marks=pytest.mark.slow) for case in ("unknown key", "no bucket", "unreachable")),
 )
 
 
