@@ -1,7 +1,6 @@
 """`sentiment predict` called in this process, which saves the seconds of a new one, and a client of an S3 server."""
 
 import io
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pytest
 
 from sentiment.cli.app import main
 from storage.readiness import make_bucket
+from tests.command_call import call_command
 from tests.s3_server import S3Server
 
 EXPLAIN = (sys.executable, "-m", "sentiment", "predict", "--explain")
@@ -36,13 +36,11 @@ def predict(classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
 
     def call(*arguments: object, stdin: bytes = b"") -> Outcome:
         out = io.TextIOWrapper(io.BytesIO())
-        caplog.set_level(logging.INFO, logger="sentiment")
-        caplog.clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdout", out)
-        with pytest.raises(SystemExit) as exited:
-            main(["predict", "--classifier", str(classifier), *map(str, arguments)])
-        return Outcome(int(exited.value.code or 0), out.buffer.getvalue().decode(), "\n".join(caplog.messages))
+        command = ["predict", "--classifier", str(classifier), *map(str, arguments)]
+        status, log = call_command(lambda: main(command), caplog, "sentiment")
+        return Outcome(status, out.buffer.getvalue().decode(), log)
 
     return call
 

@@ -1,7 +1,6 @@
 """A stage run as the command line runs it, without the seconds of a new process."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import yaml
 
 from sentiment.common.command import run_main
 from stages import prepare
+from tests.command_call import call_command
 
 HEADER = "Title,Review Text,Rating,Department Name\n"
 GOOD = HEADER + 'Nice,"Soft, and warm",5,Tops\n,Too big,2,Tops\n'
@@ -53,12 +53,8 @@ def command(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -
     """Call a stage's main with arguments, through the same `run` that `python -m` uses."""
 
     def call(main: Callable[[], None], *arguments: object) -> Outcome:
-        caplog.set_level(logging.INFO)
-        caplog.clear()
         monkeypatch.setattr(sys, "argv", ["stage", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            run_main(main)
-        return Outcome(int(ended.value.code or 0), caplog.text and "\n".join(caplog.messages))
+        return Outcome(*call_command(lambda: run_main(main), caplog))
 
     return call
 

@@ -1,7 +1,6 @@
 """`sentiment pretrain` with a source encoder of random weights: what it writes, and what it refuses."""
 
 import csv
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from sentiment.cli import app
+from tests.command_call import call_command
 from tests.project import ROOT
 from tests.tools.pretrain.conftest import (
     COLUMNS,
@@ -43,14 +43,10 @@ def run_pretrain(
 
     def call(name: str, *more: object, reviews: Path = SAMPLE) -> PretrainRun:
         monkeypatch.chdir(ROOT)
-        caplog.set_level(logging.INFO)
-        caplog.clear()
         folder = tmp_path / name
         arguments = ["pretrain", "--reviews", reviews, "--source-encoder", source_encoder, "--out", folder]
         arguments += ["--params", PARAMS, "--device", "cpu", "--steps", 3, *more]
-        with pytest.raises(SystemExit) as ended:
-            app.main([str(argument) for argument in arguments])
-        return PretrainRun(int(ended.value.code or 0), "\n".join(caplog.messages), folder)
+        return PretrainRun(*call_command(lambda: app.main(list(map(str, arguments))), caplog), folder)
 
     return call
 
