@@ -1,21 +1,19 @@
 """The engine `local`: worker processes of this machine, each with its share of the threads."""
 
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from sentiment.common.child_process import SECONDS_TO_END, ChildProcess
 from sentiment.jobs.dispatch import Event
 from sentiment.jobs.units import Unit
 from sentiment.jobs.work import Job, Reply, load_worker
 
 SECONDS_BETWEEN_SIGNS = 0.5
-SECONDS_TO_END = 5
 
 
 def available_cpus() -> int:
@@ -25,7 +23,6 @@ def available_cpus() -> int:
 
 def work(connection: Connection, job: Job) -> None:
     """Do the units that arrive, until the driver closes the connection or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
     worker = load_worker(job, job.folder)
     last_sign, rows = time.monotonic(), 0
 
@@ -36,41 +33,33 @@ def work(connection: Connection, job: Job) -> None:
             connection.send(rows)
             last_sign, rows = time.monotonic(), 0
 
-    try:
-        while True:
-            unit = Unit.from_mapping(connection.recv())
-            reply = worker if isinstance(worker, Reply) else worker.run(unit, on_rows)
-            connection.send(reply.as_mapping())
-            rows = 0
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
+    while True:
+        unit = Unit.from_mapping(connection.recv())
+        reply = worker if isinstance(worker, Reply) else worker.run(unit, on_rows)
+        connection.send(reply.as_mapping())
+        rows = 0
 
 
 class LocalPool:
-    """Workers started by `spawn`: a forked process would inherit torch's threads in an unknown state."""
+    """Worker processes by number; see `local_pool`."""
 
     def __init__(self, size: int, job: Job) -> None:
         self.size = size
         self._job = job
-        self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
+        self._workers: dict[int, ChildProcess] = {}
 
     def submit(self, slot: int, unit: Unit) -> None:
         """Give an idle worker a unit; one that is not running is started first."""
         if slot not in self._workers:
-            ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=work, args=(theirs, self._job), daemon=True)
-            process.start()
-            theirs.close()
-            self._workers[slot] = (process, ours)
+            self._workers[slot] = ChildProcess(work, self._job)
         try:
-            self._workers[slot][1].send(unit.as_mapping())
+            self._workers[slot].connection.send(unit.as_mapping())
         except (BrokenPipeError, ConnectionResetError):
             return  # it died while it was idle: `wait` sees that and says so
 
     def wait(self, timeout: float) -> list[Event]:
         """Return what workers have sent, after at most `timeout` seconds."""
-        slots = {connection: slot for slot, (_, connection) in self._workers.items()}
+        slots = {worker.connection: slot for slot, worker in self._workers.items()}
         ready: Any = wait(list(slots), timeout)
         events = []
         for connection in ready:
@@ -88,13 +77,10 @@ class LocalPool:
 
     def stop(self, slot: int) -> None:
         """End a worker at once."""
-        process, connection = self._workers.pop(slot)
-        connection.close()
-        process.kill()
-        process.join(SECONDS_TO_END)
+        self._workers.pop(slot).stop()
 
     def _describe_death(self, slot: int) -> str:
-        process = self._workers[slot][0]
+        process = self._workers[slot].process
         process.join(SECONDS_TO_END)
         code = process.exitcode
         self.stop(slot)

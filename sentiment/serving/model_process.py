@@ -7,8 +7,6 @@ answers requests. A process has an interpreter of its own: 1.2 times the request
 
 import hashlib
 import logging
-import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -16,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from sentiment.common.child_process import ChildProcess
 from sentiment.common.errors import one_line
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving.scores import Scores, TokenIds, score_token_ids
 
 ANSWER_SECONDS = 60  # for a batch, which takes a fraction of a second
-END_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +41,8 @@ class ModelProcess:
     """
 
     def __init__(self, load: Load, classifier: SentimentClassifier, n_threads: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads half alive
         self._expected = identity(classifier)
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, load, n_threads), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._child = ChildProcess(work, load, n_threads)
         self._is_ready = False
 
     def is_ready(self) -> bool:
@@ -57,14 +51,14 @@ class ModelProcess:
         Raises:
             ModelProcessError: it ended, or has loaded another classifier.
         """
-        if not self._is_ready and self._connection.poll():
+        if not self._is_ready and self._child.connection.poll():
             loaded = self._receive()
             if isinstance(loaded, Exception):
                 raise ModelProcessError(one_line(loaded))
             if loaded != self._expected:
                 raise ModelProcessError("the classifier's files have changed since the server started")
             self._is_ready = True
-            log.info("a busy worker goes on in process %d", self._process.pid)
+            log.info("a busy worker goes on in process %d", self._child.process.pid)
         return self._is_ready
 
     def score(self, token_ids: Sequence[TokenIds]) -> Scores:
@@ -75,10 +69,10 @@ class ModelProcess:
             Exception: that the model raised.
         """
         try:
-            self._connection.send(token_ids)
+            self._child.connection.send(token_ids)
         except OSError as error:
             raise ModelProcessError(f"it ended: {error}") from None
-        if not self._connection.poll(ANSWER_SECONDS):
+        if not self._child.connection.poll(ANSWER_SECONDS):
             raise ModelProcessError(f"no answer within {ANSWER_SECONDS} s")
         answer = self._receive()
         if isinstance(answer, Exception):
@@ -88,19 +82,14 @@ class ModelProcess:
 
     def _receive(self) -> Any:
         try:
-            received = self._connection.recv()
+            received = self._child.connection.recv()
         except (EOFError, OSError):
             raise ModelProcessError("it ended") from None
         return received
 
     def close(self) -> None:
         """End the process."""
-        self._connection.close()
-        self._process.terminate()
-        self._process.join(END_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join(END_SECONDS)
+        self._child.stop()
 
 
 def identity(classifier: SentimentClassifier) -> str:
@@ -114,22 +103,19 @@ def identity(classifier: SentimentClassifier) -> str:
 
 def work(connection: Connection, load: Load, n_threads: int) -> None:
     """Load the model, say what it is, and compute the batches that arrive until the other side closes or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server, which ends its processes
     import torch
 
     torch.set_num_threads(n_threads)
     try:
-        try:
-            classifier = load()
-        except Exception as error:  # which the worker logs
-            connection.send(error)
-            return
-        connection.send(identity(classifier))
-        while True:
-            token_ids = connection.recv()
-            try:
-                connection.send(score_token_ids(classifier, token_ids))
-            except Exception as error:  # an answer that the worker raises
-                connection.send(error)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        classifier = load()
+    except Exception as error:  # which the worker logs
+        connection.send(error)
         return
+    connection.send(identity(classifier))
+    while True:
+        token_ids = connection.recv()
+        try:
+            answer: Scores | Exception = score_token_ids(classifier, token_ids)
+        except Exception as error:  # which the worker raises
+            answer = error
+        connection.send(answer)
