@@ -107,7 +107,7 @@ class ExactTransformer:
         integers, scales = linear.quantize(x, self._buffers)
         sums = linear.product(integers, self._buffers)
         for rows in row_blocks(out):
-            torch.mul(sums.rows(rows).mul_(scales[rows]), linear.scales, out=out[rows])
+            torch.mul(sums(rows).mul_(scales[rows]), linear.scales, out=out[rows])
             if linear.bias is not None:
                 out[rows].add_(linear.bias)
         return out

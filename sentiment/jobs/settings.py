@@ -9,7 +9,7 @@ from sentiment.features.config import Device
 from sentiment.head.classifier import CONFIG, HEAD, Classifier
 from sentiment.jobs.units import MAX_ROWS
 
-FORMAT = 1  # of an output; a higher number makes every unit anew
+FORMAT = 1  # of an output; a higher number labels every unit again
 
 
 @dataclass(frozen=True)

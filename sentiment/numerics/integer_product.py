@@ -1,7 +1,7 @@
 """Exact matrix products of integers, for weights and activations of 8, 12 and 16 bits.
 
     product = integer_product(weight, bits=8)
-    sums = product(x, buffers).all()
+    sums = product(x, buffers)(ALL_ROWS)
 
 `numerics.products` says why they are exact, `numerics.backend` which way a device takes.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 from sentiment.numerics.backend import backend
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.products import (
+    ALL_ROWS,
     Product,
     Sums,
     float32_product,
@@ -50,8 +51,7 @@ def outlier_product(weight: Tensor) -> Product:
         columns = weight.t()
 
         def by_floats(x: Tensor, buffers: Buffers) -> Sums:
-            product = torch.mm(x, columns, out=buffers.get("product", (len(x), len(weight))))
-            return Sums(len(x), product.__getitem__)
+            return torch.mm(x, columns, out=buffers.get("product", (len(x), len(weight)))).__getitem__
 
         return by_floats
     by_input = weight.to(torch.int8).t().contiguous()  # (n_inputs, n_outputs)
@@ -92,8 +92,8 @@ def product_of_12_bits(weight: Tensor) -> Product:
 
     def both(x: Tensor, buffers: Buffers) -> Sums:
         high = torch.mul(x, 1 / 16, out=buffers.get("sizes", tuple(x.shape))).round_()
-        coarse = torch.mul(product(high, buffers).all(), 16.0, out=buffers.get("summand", (len(x), len(weight))))
+        coarse = torch.mul(product(high, buffers)(ALL_ROWS), 16.0, out=buffers.get("summand", (len(x), len(weight))))
         fine = product(x.sub_(high.mul_(16.0)), buffers)
-        return Sums(len(x), lambda block: fine.rows(block).add_(coarse[block]))
+        return lambda rows: fine(rows).add_(coarse[rows])
 
     return both

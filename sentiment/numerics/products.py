@@ -7,7 +7,6 @@ multiplied in float64, exact within 2^53. A sum of integers does not depend on i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,28 +15,14 @@ from torch import Tensor
 from sentiment.numerics.blocks import row_blocks
 from sentiment.numerics.buffers import Buffers
 
-
-@dataclass(frozen=True)
-class Sums:
-    """The result of a product.
-
-    Attributes:
-        n_rows: how many rows it has.
-        rows: returns some of them as floats, shape (n, n_outputs), in memory that the caller may change; once for each
-            row, until the next product.
-    """
-
-    n_rows: int
-    rows: Callable[[slice], Tensor]
-
-    def all(self) -> Tensor:
-        """Return all rows, shape (n_rows, n_outputs)."""
-        return self.rows(slice(0, self.n_rows))
-
+# Returns some rows of the sums as floats, shape (n, n_outputs), in memory that the caller may change: once for each
+# row, until the next product.
+Sums = Callable[[slice], Tensor]
 
 # from integers in float32 (n_rows, n_inputs) to sums (n_rows, n_outputs), for a weight of shape (n_outputs, n_inputs)
 Product = Callable[[Tensor, Buffers], Sums]
 
+ALL_ROWS = slice(None)
 MAX_INPUTS = 1_024  # 1,024 * 127 * 127 < 2^24
 
 
@@ -61,12 +46,12 @@ def float32_product(weight: Tensor) -> Product:
         shape = (len(x), len(weight))
         out = buffers.get("product", shape)
         if len(pieces) == 1:
-            return Sums(len(x), torch.mm(x, pieces[0], out=out).__getitem__)
+            return torch.mm(x, pieces[0], out=out).__getitem__
         sums = buffers.get("sums", shape, torch.int32).zero_()
         summand = buffers.get("piece", shape, torch.int32)
         for start, piece in zip(starts, pieces, strict=True):
             sums.add_(summand.copy_(torch.mm(x[:, start : start + MAX_INPUTS], piece, out=out)))
-        return Sums(len(x), partial(float32_rows, sums, buffers))
+        return partial(float32_rows, sums, buffers)
 
     return product
 
@@ -94,7 +79,7 @@ def native16_product(weight: Tensor) -> Product:
             out.copy_(highest).mul_(256.0).add_(term.copy_(cross[block])).mul_(256.0)
             return out.add_(term.copy_(of_low[block]))
 
-        return Sums(len(x), rows)
+        return rows
 
     return product
 
@@ -106,7 +91,7 @@ def float64_product(weight: Tensor) -> Product:
     def product(x: Tensor, buffers: Buffers) -> Sums:
         operand = buffers.get("operand", tuple(x.shape), torch.float64).copy_(x)
         out = buffers.get("product", (len(x), columns.shape[1]), torch.float64)
-        return Sums(len(x), torch.mm(operand, columns, out=out).__getitem__)
+        return torch.mm(operand, columns, out=out).__getitem__
 
     return product
 
@@ -114,7 +99,7 @@ def float64_product(weight: Tensor) -> Product:
 def int8_product(operand: Tensor, columns: Tensor, buffers: Buffers) -> Sums:
     """Return operand, int8 of shape (n_rows, n_inputs), times columns, int8 of shape (n_inputs, n_outputs)."""
     sums = buffers.get("sums", (len(operand), columns.shape[1]), torch.int32)
-    return Sums(len(operand), partial(float32_rows, torch._int_mm(operand, columns, out=sums), buffers))
+    return partial(float32_rows, torch._int_mm(operand, columns, out=sums), buffers)
 
 
 def float32_rows(sums: Tensor, buffers: Buffers, block: slice) -> Tensor:

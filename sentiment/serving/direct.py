@@ -1,7 +1,7 @@
-"""Calls the function of a path without the framework's steps between: they take two thirds of a short request's time.
+"""Calls the function of a path without the framework's steps between, which take a quarter of a request's time.
 
-Measured with a model that answers at once: FastAPI's router and wrappers take 0.2 of 0.33 ms a request. Python runs one
-thread at a time, so that the workers wait in it, too.
+Measured with a model that answers at once: 0.33 ms of a core a request through FastAPI's router and wrappers, 0.26 ms
+without. Python runs one thread at a time, so that the workers wait in it, too.
 """
 
 import inspect
@@ -33,7 +33,7 @@ def direct_endpoints(routers: Iterable[APIRouter]) -> dict[tuple[str, str], Endp
 
 
 class DirectRoutes:
-    """Answers the paths of `endpoints`, and passes on what it does not know: FastAPI has pages, 404 and 405.
+    """Calls the functions of `endpoints`, and passes other requests on: FastAPI has the pages, 404 and 405.
 
     Args:
         app: the next application.

@@ -24,7 +24,7 @@ SECURITY_HEADERS = [
 
 
 class Auth:
-    """Answers 401 where the key is missing or another; `open_paths` need none."""
+    """Responds with 401 where the key is missing or another; `open_paths` need none."""
 
     def __init__(self, app: ASGIApp, key: str, open_paths: Collection[str]) -> None:
         self._app = app
@@ -49,7 +49,7 @@ class Auth:
 
 
 class Admission:
-    """Answers 429 or 503 before a request is read, where nothing is accepted: it then costs next to nothing.
+    """Responds with 429 or 503 before a request is read, where none is accepted: a refusal then takes little time.
 
     A client that comes back at once, and not when the answer says, is not read again for a moment: many of them would
     keep the event loop from everything else.

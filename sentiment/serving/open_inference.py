@@ -2,7 +2,7 @@
 
 https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md
 
-Triton's extension for binary tensors, which its own client uses unless told otherwise, is understood too.
+Triton's extension for binary tensors, which its own client uses by default, is understood too.
 """
 
 import json

@@ -7,12 +7,12 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-THROTTLE_SECONDS = 0.25  # before a refused client is read again, if it did not wait the second that it is told to
+THROTTLE_SECONDS = 0.25  # before a refused client is read again, if it did not wait for the second of Retry-After
 HEAD_TIMEOUT = 10.0  # seconds
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Answers 431 to a head that is too large, 408 to one that is too slow, 400 to what is not HTTP; then closes."""
+    """Responds with 431 to a head that is too large, 408 to a slow one, 400 to what is not HTTP; then closes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Answers as JSON: what succeeded, and errors."""
+"""JSON responses: results and errors."""
 
 import json
 import logging

@@ -16,7 +16,7 @@ from sentiment.serving.protocol import BoundedHttpProtocol
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 1.0  # in which busy connections are told to close behind their answers
+DRAIN_SECONDS = 1.0  # in which answers on busy connections carry `connection: close`
 ANSWER_SECONDS = 25  # for what was accepted; SageMaker kills 30 s after SIGTERM
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy's, which then is the one that closes
 

@@ -14,6 +14,7 @@ from sentiment.numerics.backend import backend
 from sentiment.numerics.buffers import Buffers
 from sentiment.numerics.integer_product import outlier_product, product_of_12_bits
 from sentiment.numerics.products import (
+    ALL_ROWS,
     float32_product,
     float64_product,
     native8_product,
@@ -59,7 +60,7 @@ def test_product_is_that_of_python_integers(data: st.DataObject, bits: int) -> N
     x, weight = data.draw(operands(bits))
     expected = torch.tensor(by_python(x[:4], weight))
     for make in MAKERS[bits]:
-        product = make(weight)(x, Buffers(CPU)).all()
+        product = make(weight)(x, Buffers(CPU))(ALL_ROWS)
         assert torch.equal(product[:4], expected.to(product.dtype)), make.__name__
 
 
@@ -71,7 +72,7 @@ def test_native_and_float_products_are_equal(bits: int) -> None:
     x, weight = (
         torch.randint(-level, level + 1, (n, 3_072), generator=generator).float() for n in (192, 256)
     )  # fmt: skip
-    by_float, native = (make(weight)(x, Buffers(CPU)).all() for make in MAKERS[bits])
+    by_float, native = (make(weight)(x, Buffers(CPU))(ALL_ROWS) for make in MAKERS[bits])
     assert torch.equal(by_float, native)
 
 
@@ -87,7 +88,7 @@ def test_product_with_outliers_is_that_of_python_integers(seed: int, dim: int, n
     integers, _ = quantize_rows_by_norm(x, Buffers(CPU))
     assert integers.abs().sum(1).max() * 127 < 2**24
     expected = torch.tensor(by_python(integers[:4], weight)).float()
-    assert torch.equal(outlier_product(weight)(integers, Buffers(CPU)).all()[:4], expected)
+    assert torch.equal(outlier_product(weight)(integers, Buffers(CPU))(ALL_ROWS)[:4], expected)
 
 
 @settings(max_examples=10, deadline=None)
@@ -97,7 +98,7 @@ def test_product_of_12_bits_is_that_of_python_integers(seed: int) -> None:
     x = torch.randint(-2_032, 2_033, (64, 32), generator=generator).float()  # no sum exceeds 2^24
     weight = torch.randint(-127, 128, (8, 32), generator=generator).float()
     expected = torch.tensor(by_python(x[:4], weight)).float()
-    assert torch.equal(product_of_12_bits(weight)(x, Buffers(CPU)).all()[:4], expected)
+    assert torch.equal(product_of_12_bits(weight)(x, Buffers(CPU))(ALL_ROWS)[:4], expected)
 
 
 @settings(deadline=None)
