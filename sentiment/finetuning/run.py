@@ -16,7 +16,7 @@ from sentiment.common.tables import batches
 from sentiment.common.text_hash import Hashes, hash_texts
 from sentiment.encoder.auto_model import load_auto_model
 from sentiment.encoder.device import pick_device
-from sentiment.finetuning.dataset import rating_thresholds, read_dataset
+from sentiment.finetuning.dataset import Tokenize, rating_thresholds, read_dataset
 from sentiment.finetuning.export import export, render_card
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.parts import freeze
@@ -42,14 +42,9 @@ def finetune_folder(folder: Path, split: Path, params: FinetuneParams, log: Path
     make_deterministic(params.seed)
     device = pick_device(params.device, key="finetune.device")
     tokenizer, encoder = load(folder, params)
-
-    def tokenize(texts: list[str]) -> list[list[int]]:
-        only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
-        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=params.max_length, **only_ids)["input_ids"]
-        return ids
-
     train_table = split / "train.parquet"
     thresholds = rating_thresholds(train_table) if params.rating_targets else []
+    tokenize = tokenize_with(tokenizer, params.max_length)
     train, val = (read_dataset(split / f"{name}.parquet", tokenize, thresholds) for name in ("train", "val"))
     freeze(encoder, params.frozen)
     model = EncoderWithHead(encoder, params.pooling, 1 + len(thresholds), params.dropout)
@@ -91,6 +86,17 @@ def load(folder: Path, params: FinetuneParams) -> tuple[Any, Any]:
             f"finetune.max_length is {params.max_length}, but '{params.encoder}' takes at most {max_positions}"
         )
     return tokenizer, encoder
+
+
+def tokenize_with(tokenizer: Any, max_length: int) -> Tokenize:
+    """Return a function from texts to the ids of their first `max_length` tokens, with transformers' tokenizer."""
+
+    def tokenize(texts: list[str]) -> list[list[int]]:
+        only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=max_length, **only_ids)["input_ids"]
+        return ids
+
+    return tokenize
 
 
 def train_hashes(table: Path) -> Hashes:

@@ -30,10 +30,10 @@ from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.encoder.device import pick_device
 from stages.prepare import Params as PrepareParams
+from tools.encoder_folder import export
 from tools.pretrain.augmentation import ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.corpus import Corpus, read_corpus
-from tools.pretrain.export import export
 from tools.pretrain.model import build_model, initial_embeddings
 from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
 from tools.pretrain.source_encoder import SourceEncoder, load_source_encoder
@@ -111,7 +111,8 @@ def main(args: argparse.Namespace) -> None:
             bar.update()
 
         model, vocabulary = pretrain(corpus, source_encoder, config, device, args.steps, show)
-    sha256 = export(model, vocabulary, config.max_length, hash_texts(corpus.texts), args.out)
+    tokenizer = vocabulary.as_pretrained(config.max_length)
+    sha256 = export(model, tokenizer.save_pretrained, hash_texts(corpus.texts), args.out)
     log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 

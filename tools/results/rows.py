@@ -56,6 +56,12 @@ ROWS = (
     Row("float32", "bundled encoder in float32, linear head", "128", "dvc exp run -S encode.precision=float32"),
     Row(TFIDF_FEATURES, "its features and TF-IDF side by side", "128 and all", BASELINE_COMMAND, TFIDF_FEATURES),
     Row(
+        "distilled",
+        "distilled encoder, linear head",
+        "128",
+        "dvc exp run -S finetune.encoder=models/encoders/distilled -S train.l2=0.2",
+    ),
+    Row(
         "finetuned",
         "bundled encoder fine-tuned for two epochs, linear head",
         "128",

@@ -1,0 +1,47 @@
+"""Excerpts, folds and targets of distillation, on a handful of rows."""
+
+import doctest
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import tools.distill.examples
+from tools.distill.config import DistillConfig
+from tools.distill.examples import Examples, read_examples
+from tools.distill.soft_targets import fold_of_review, student_targets
+
+
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    result = doctest.testmod(tools.distill.examples)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_excerpts_have_the_review_and_the_targets_of_the_whole(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": ["Nice. Too long. Too wide.", "Soft", "Bad! Sent back."],
+            "label": [1, 1, 0],
+            "rating": [4.0, 5.0, 1.0],
+        }
+    )
+    pq.write_table(table, tmp_path / "train.parquet")
+    examples = read_examples(tmp_path / "train.parquet", [1.0, 4.0], n_excerpts=2, seed=0)
+    assert examples.review.tolist() == [0, 0, 0, 1, 2, 2, 2]
+    assert examples.is_excerpt.tolist() == [False, True, True, False, False, True, True]
+    assert [examples.texts[index] for index in (0, 3, 4)] == table["text"].to_pylist()
+    assert examples.texts[5:] == ["Bad!", "Sent back."]
+    assert examples.targets[[0, 1, 3, 6]].tolist() == [[1, 1, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]]
+
+
+def test_each_fold_has_as_many_reviews_as_any_other() -> None:
+    folds = fold_of_review(23, DistillConfig(n_folds=5))
+    assert sorted(np.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
+
+
+def test_labels_count_for_whole_reviews_only() -> None:
+    train = Examples(["whole. part.", "part."], np.array([0, 0]), np.array([False, True]), np.ones((2, 1), np.float32))
+    targets = student_targets(np.array([[0.5], [0.5]], np.float32), train, label_weight=0.2)
+    np.testing.assert_allclose(targets, [[0.6], [0.5]], rtol=1e-6)

@@ -1,0 +1,42 @@
+"""The encoders with weights in git: their size, the texts that they list, and what their cards say."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentiment.common.text_hash import read_seen_texts
+from tests.project import BUNDLED
+from tests.tools.pretrain.conftest import assert_lists_train_split, assert_loads_with_transformers
+
+ENCODERS = [BUNDLED, BUNDLED.parent / "distilled"]
+
+of_each_encoder = pytest.mark.parametrize("encoder", ENCODERS, ids=lambda folder: folder.name)
+
+
+def test_no_other_encoder_has_weights_in_git() -> None:
+    assert sorted(path.parent for path in BUNDLED.parent.glob("*/*.safetensors")) == ENCODERS
+
+
+@of_each_encoder
+def test_it_loads_and_has_at_most_5_mb(encoder: Path) -> None:
+    assert_loads_with_transformers(encoder)
+    assert sum(path.stat().st_size for path in encoder.iterdir()) <= 5_000_000
+
+
+@of_each_encoder
+def test_it_lists_its_texts_in_ascending_order_each_once(encoder: Path) -> None:
+    listed = read_seen_texts(encoder)
+    assert len(listed) == 18_035
+    assert (listed[1:] > listed[:-1]).all()
+
+
+@of_each_encoder
+def test_it_lists_the_train_split_of_the_real_reviews(encoder: Path, reviews_csv: Path) -> None:
+    assert_lists_train_split(np.load(encoder / "trained_on.npy"), reviews_csv)
+
+
+@of_each_encoder
+def test_the_model_card_names_the_sha256_of_the_weights(encoder: Path) -> None:
+    assert sha256((encoder / "model.safetensors").read_bytes()).hexdigest() in (encoder / "README.md").read_text()

@@ -1,0 +1,72 @@
+"""Texts with labels in; targets between 0 and 1 out, from teachers that were not trained on these texts.
+
+Cross-fitting: a teacher that saw the label of a text would repeat it, with no more in it than the label itself.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.common.errors import InputError
+from sentiment.common.files import atomic
+from tools.distill.config import DistillConfig
+from tools.distill.examples import Examples
+from tools.distill.training import TrainableEncoder
+
+
+def fold_of_review(n_reviews: int, config: DistillConfig) -> NDArray[np.int64]:
+    """Return the part of the train split that each review is in: parts of equal size, at random. # (n_reviews,)"""
+    return np.random.default_rng(config.seed).permutation(n_reviews) % config.n_folds
+
+
+def cross_fit(teacher: Path, train: Examples, val: Examples, config: DistillConfig) -> NDArray[np.float32]:
+    """Return the probability of every target of the training texts. # (n_examples, n_targets)
+
+    A teacher for each part is fine-tuned on the reviews of the other parts, without excerpts, and predicts the texts of
+    its part, excerpts among them.
+
+    Args:
+        teacher: the folder of the encoder that the teachers start from.
+        val: chooses the epoch of each teacher.
+    """
+    fold = fold_of_review(int(train.review.max()) + 1, config)[train.review]  # (n_examples,)
+    probabilities = np.empty_like(train.targets)
+    for number in range(config.n_folds):
+        encoder = TrainableEncoder(teacher, config.teacher)
+        fitted = np.flatnonzero((fold != number) & ~train.is_excerpt)
+        held_out = np.flatnonzero(fold == number)
+        encoder.train(
+            encoder.dataset([train.texts[index] for index in fitted], train.targets[fitted]),
+            encoder.dataset(val.texts, val.targets),
+            f"teacher {number + 1} of {config.n_folds}",
+        )
+        data = encoder.dataset([train.texts[index] for index in held_out], train.targets[held_out])
+        probabilities[held_out] = encoder.predict_proba(data)
+    return probabilities
+
+
+def read_or_cross_fit(
+    file: Path | None, teacher: Path, train: Examples, val: Examples, config: DistillConfig
+) -> NDArray[np.float32]:
+    """Return what `cross_fit` does, from a .npy file if it exists; if not, it is written. # (n_examples, n_targets)
+
+    Raises:
+        InputError: the file is of other texts.
+    """
+    if file is None or not file.exists():
+        probabilities = cross_fit(teacher, train, val, config)
+        if file is not None:
+            with atomic(file) as partial, partial.open("wb") as opened:
+                np.save(opened, probabilities)
+        return probabilities
+    stored: NDArray[np.float32] = np.load(file)
+    if stored.shape != train.targets.shape:
+        raise InputError(f"{file}: shape {stored.shape}, expected {train.targets.shape}; delete the file")
+    return stored
+
+
+def student_targets(probabilities: NDArray[np.float32], train: Examples, label_weight: float) -> NDArray[np.float32]:
+    """Mix the teachers' probabilities with the labels of whole reviews. # (n_examples, n_targets)"""
+    weight = np.where(train.is_excerpt, 0.0, label_weight)[:, None]  # (n_examples, 1)
+    return ((1 - weight) * probabilities + weight * train.targets).astype(np.float32)

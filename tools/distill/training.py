@@ -1,0 +1,70 @@
+"""An encoder's folder and texts with targets in; the encoder with a trained head out, or its probabilities."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sentiment.encoder.device import pick_device
+from sentiment.finetuning.dataset import Dataset
+from sentiment.finetuning.model import EncoderWithHead
+from sentiment.finetuning.run import load, tokenize_with
+from sentiment.finetuning.settings import FinetuneParams
+from sentiment.finetuning.training import VAL_BATCH, autocast, finetune
+
+
+class TrainableEncoder:
+    """An encoder with its tokenizer, and with a head once it is trained."""
+
+    def __init__(self, folder: Path, params: FinetuneParams) -> None:
+        self.params = params.model_copy(update={"encoder": str(folder)})
+        self.tokenizer, self.encoder = load(folder, self.params)
+        self.model: EncoderWithHead | None = None
+
+    def dataset(self, texts: Sequence[str], targets: NDArray[np.float32]) -> Dataset:
+        """Tokenize texts. `targets`: in [0, 1]. # (n_texts, n_targets)"""
+        ids = tokenize_with(self.tokenizer, self.params.max_length)(list(texts))
+        starts = np.cumsum([0, *map(len, ids)])
+        return Dataset(np.concatenate([np.array(tokens, np.int32) for tokens in ids]), starts, targets)
+
+    def train(self, train: Dataset, val: Dataset, description: str) -> float:
+        """Train; return the lowest validation loss, of the label in nats, whose epoch is kept."""
+        device = pick_device(self.params.device)
+        n_targets = train.targets.shape[1]
+        self.model = EncoderWithHead(self.encoder, self.params.pooling, n_targets, self.params.dropout)
+        torch.nn.Module.to(self.model, device)
+        losses = []
+        with tqdm(desc=description, total=self.params.epochs * len(train), unit=" texts", disable=None) as bar:
+
+            def on_step(loss: float, n_texts: int) -> None:
+                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                bar.update(n_texts)
+
+            for epoch in finetune(self.model, train, val, self._pad_id, self.params, on_step):
+                losses.append(epoch.val_loss)
+                bar.write(f"{description}: val loss {epoch.val_loss:.4f}, val accuracy {epoch.val_accuracy:.4f}")
+        return min(losses)
+
+    @torch.inference_mode()
+    def predict_proba(self, data: Dataset) -> NDArray[np.float32]:
+        """Return the probability of every target. # (n_texts, n_targets)"""
+        assert self.model is not None, "train first"
+        self.model.train(False)
+        probabilities = np.empty_like(data.targets)
+        order = np.argsort(-data.lengths, kind="stable")
+        for start in range(0, len(order), VAL_BATCH):
+            indices = order[start : start + VAL_BATCH]
+            ids, mask, _ = data.batch(indices, self._pad_id, self.model.head.weight.device)
+            with autocast(ids.device):
+                logits = self.model(ids, mask)
+            probabilities[indices] = torch.sigmoid(logits.float()).cpu().numpy()
+        return probabilities
+
+    @property
+    def _pad_id(self) -> int:
+        pad_id: Any = self.tokenizer.pad_token_id
+        return int(pad_id or 0)
