@@ -29,6 +29,7 @@ def test_units_have_the_rows_of_predict_and_the_same_bytes_however_they_are_divi
         assert rows(one, str(path.relative_to(inputs))) == pq.read_table(labels).to_pylist()
 
 
+@pytest.mark.slow
 def test_a_second_run_labels_only_what_is_missing(batch: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "labels"
     assert batch(inputs, "--output", folder).status == 0

@@ -33,6 +33,7 @@ def test_the_same_inputs_give_the_same_bytes(completed_project: Project) -> None
     assert not completed_project.run("git", "status", "--porcelain").stdout
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Project) -> None:
     before = accuracy(completed_project)
     ran = completed_project.run("dvc", "exp", "run", "-n", "faster", "-S", "train.learning_rate=5e-2").stdout

@@ -15,6 +15,8 @@ import pytest
 
 from tests.serving.conftest import Server, running
 
+pytestmark = pytest.mark.slow  # starts a server of its own
+
 MIB = 2**20
 JSON_HEADERS = {"content-type": "application/json"}
 
@@ -122,7 +124,6 @@ def test_http_1_0_without_keep_alive_is_answered(patient_server: Server) -> None
         assert read_answer(connection)[0] == 200
 
 
-@pytest.mark.slow
 def test_clients_that_stop_sending_get_408_after_10_seconds(patient_server: Server) -> None:
     head = b"POST / HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
     start = time.monotonic()
