@@ -24,7 +24,7 @@ class Dataset:
     Attributes:
         token_ids: of all texts, one after the other, int32.
         starts: where each text begins, and the end of the last, shape (n_texts + 1,).
-        targets: 0 or 1, float32, shape (n_texts, n_targets); the first is the label.
+        targets: labels or probabilities, float32, shape (n_texts, n_targets); the first is of the label.
     """
 
     token_ids: NDArray[np.int32]

@@ -67,7 +67,7 @@ def make_deterministic(seed: int) -> None:
     """Let torch give the same numbers in each run on this machine, and seed it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True)
-    # it finds mistakes in kernels, and takes time
+    # filling exposes reads of uninitialized memory, and takes time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
 

@@ -144,7 +144,7 @@ def test_every_pointer_of_the_project_is_valid() -> None:
     from sentiment.finetuning.source import read_pointer
 
     pointers = {folder.name: read_pointer(folder) for folder in (ROOT / "models/encoders").iterdir()}
-    assert pointers.pop("bundled") is None
+    assert [pointers.pop(name) for name in ("bundled", "distilled")] == [None, None]
     assert len(pointers) >= 4
     for name, pointer in pointers.items():
         assert pointer is not None

@@ -1,5 +1,6 @@
 """The encoders with weights in git: their size, the texts that they list, and what their cards say."""
 
+import subprocess
 from hashlib import sha256
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from sentiment.common.text_hash import read_seen_texts
-from tests.project import BUNDLED
+from tests.project import BUNDLED, ROOT
 from tests.tools.pretrain.conftest import assert_lists_train_split, assert_loads_with_transformers
 
 ENCODERS = [BUNDLED, BUNDLED.parent / "distilled"]
@@ -16,7 +17,10 @@ of_each_encoder = pytest.mark.parametrize("encoder", ENCODERS, ids=lambda folder
 
 
 def test_no_other_encoder_has_weights_in_git() -> None:
-    assert sorted(path.parent for path in BUNDLED.parent.glob("*/*.safetensors")) == ENCODERS
+    listed = subprocess.run(
+        ["git", "ls-files", "models/encoders/*/*.safetensors"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    ).stdout.split()
+    assert sorted((ROOT / path).parent for path in listed) == ENCODERS
 
 
 @of_each_encoder

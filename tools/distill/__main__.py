@@ -18,18 +18,16 @@ import numpy as np
 import torch
 
 from sentiment.common.command import run_main
-from sentiment.common.errors import ParamsError
-from sentiment.common.text_hash import hash_texts, read_seen_texts
-from sentiment.features.encoder_files import copy_files
+from sentiment.common.errors import EncoderError, ParamsError
+from sentiment.common.text_hash import read_seen_texts
+from sentiment.features.encoder_files import TOKENIZER_FILES, check_weights, copy_files
 from sentiment.finetuning.dataset import rating_thresholds
-from sentiment.finetuning.run import make_deterministic
+from sentiment.finetuning.run import make_deterministic, train_hashes
 from tools.distill.config import DistillConfig
 from tools.distill.examples import read_examples
 from tools.distill.soft_targets import read_or_cross_fit, student_targets
 from tools.distill.training import TrainableEncoder
 from tools.encoder_folder import export
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +44,17 @@ def distill(
         teacher, student: folders of encoders that transformers loads.
         soft_targets: a .npy file of the teachers' probabilities, which is read, or written if there is none.
         out: the folder to write.
+
+    Raises:
+        EncoderError: an encoder is missing or cannot be loaded, or the teacher was trained on reviews that it would
+            predict.
     """
     make_deterministic(config.seed)
+    check_weights(student)
+    if soft_targets is None or not soft_targets.exists():
+        check_weights(teacher)
+        if np.isin(train_hashes(split / "train.parquet"), read_seen_texts(teacher)).any():
+            raise EncoderError(f"{teacher}: was trained on reviews that it would predict; use an encoder that was not")
     thresholds = rating_thresholds(split / "train.parquet")
     train = read_examples(split / "train.parquet", thresholds, config.n_excerpts, config.seed)
     val = read_examples(split / "val.parquet", thresholds, 0, config.seed)
@@ -59,8 +66,7 @@ def distill(
         encoder.dataset(val.texts, val.targets),
         "student",
     )
-    reviews = [text for text, is_excerpt in zip(train.texts, train.is_excerpt, strict=True) if not is_excerpt]
-    seen = np.concatenate([read_seen_texts(student), hash_texts(reviews)])
+    seen = np.concatenate([read_seen_texts(student), train_hashes(split / "train.parquet")])
     return export(encoder.encoder, lambda folder: copy_files(student, folder, TOKENIZER_FILES), seen, out)
 
 
@@ -73,10 +79,15 @@ def main() -> None:
     add("--student", type=Path, required=True, help="the folder of the encoder that learns")
     add("--out", type=Path, required=True, help="the folder to write; a model card in it stays")
     add("--soft-targets", type=Path, help=".npy of the teachers' probabilities, to read, or to write if there is none")
-    add("--excerpts", type=int, default=defaults.n_excerpts, help="made of each review (default: %(default)s)")
-    add("--label-weight", type=float, default=defaults.label_weight, help="beside the teacher (default: %(default)s)")
-    add("--epochs", type=int, default=defaults.student.epochs, help="of the student (default: %(default)s)")
-    add("--batch-size", type=int, default=defaults.student.batch_size, help="of the student (default: %(default)s)")
+    add("--excerpts", type=int, default=defaults.n_excerpts, help="excerpts per review (default: %(default)s)")
+    add(
+        "--label-weight",
+        type=float,
+        default=defaults.label_weight,
+        help="the rest is the teacher's (default: %(default)s)",
+    )
+    add("--epochs", type=int, default=defaults.student.epochs, help="epochs of the student (default: %(default)s)")
+    add("--batch-size", type=int, default=defaults.student.batch_size, help="of it (default: %(default)s)")
     add("--learning-rate", type=float, default=defaults.student.learning_rate, help="of it (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
     args = parser.parse_args()

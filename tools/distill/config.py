@@ -8,7 +8,7 @@ SHARED = {
     "encoder": "the folder that the command names",
     "seed": 0,
     "frozen": (),
-    "rating_targets": True,
+    "rating_targets": True,  # required; the targets are those of `read_examples`
     "pooling": "mean+max",
     "dropout": 0.1,
     "layer_lr_decay": 1.0,
@@ -25,12 +25,12 @@ class DistillConfig:
     """Cross-fitting, the texts to learn from, and the two trainings.
 
     Attributes:
-        n_folds: parts of the train split; the teacher of a part is fine-tuned on the others.
-        n_excerpts: shorter texts made from each review; a review of one sentence has none.
+        n_folds: of the train split; the teacher of a fold is fine-tuned on the others.
+        n_excerpts: excerpts per review; a review of one sentence has none.
         label_weight: of the label and the rating in the targets of a review; the teacher's probabilities have the rest.
             The targets of an excerpt are the teacher's, for the label of the whole need not fit a part.
-        seed: of folds, excerpts and both trainings.
-        teacher: as the results table fine-tunes MiniLM.
+        seed: of folds, excerpts, initial heads and dropout; `teacher.seed` and `student.seed` order the batches.
+        teacher: the settings of the row of MiniLM in the results tables.
         student: of 24 settings of epochs (1 to 20), learning rate, batch size and label weight, the one with the lowest
             validation loss and the highest validation AUC.
     """

@@ -32,6 +32,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def reviews(self) -> list[str]:
+        """Return the whole reviews, by their numbers."""
+        return [text for text, is_excerpt in zip(self.texts, self.is_excerpt, strict=True) if not is_excerpt]
+
 
 def excerpts(text: str, n: int, rng: np.random.Generator) -> list[str]:
     """Return up to `n` different runs of sentences of a text, none of them the whole.
@@ -57,7 +62,7 @@ def read_examples(table: Path, thresholds: Sequence[float], n_excerpts: int, see
     reviews = read_column(table, "text").to_pylist()
     rating = read_column(table, "rating").to_numpy()
     labels = read_column(table, "label").to_numpy()
-    targets = np.stack([labels, *(rating > limit for limit in thresholds)], axis=1).astype(np.float32)
+    targets = np.stack([labels, *(rating > threshold for threshold in thresholds)], axis=1).astype(np.float32)
     texts, review, is_excerpt = [], [], []
     for number, whole in enumerate(reviews):
         parts = excerpts(whole, n_excerpts, rng)

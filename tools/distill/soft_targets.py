@@ -1,8 +1,9 @@
 """Texts with labels in; targets between 0 and 1 out, from teachers that were not trained on these texts.
 
-Cross-fitting: a teacher that saw the label of a text would repeat it, with no more in it than the label itself.
+Cross-fitting: on texts that it was trained on, a teacher only repeats the labels.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +11,40 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError
 from sentiment.common.files import atomic
+from sentiment.common.text_hash import hash_texts
 from tools.distill.config import DistillConfig
 from tools.distill.examples import Examples
 from tools.distill.training import TrainableEncoder
 
 
-def fold_of_review(n_reviews: int, config: DistillConfig) -> NDArray[np.int64]:
-    """Return the part of the train split that each review is in: parts of equal size, at random. # (n_reviews,)"""
-    return np.random.default_rng(config.seed).permutation(n_reviews) % config.n_folds
+def folds_of(reviews: Sequence[str], config: DistillConfig) -> NDArray[np.int64]:
+    """Return the random fold of each review; equal texts share one, sizes are equal otherwise. # (n_reviews,)"""
+    _, first, inverse = np.unique(hash_texts(reviews), return_index=True, return_inverse=True)
+    folds = np.random.default_rng(config.seed).permutation(len(reviews)) % config.n_folds
+    same_for_equal_texts: NDArray[np.int64] = folds[first[inverse]]
+    return same_for_equal_texts
 
 
 def cross_fit(teacher: Path, train: Examples, val: Examples, config: DistillConfig) -> NDArray[np.float32]:
     """Return the probability of every target of the training texts. # (n_examples, n_targets)
 
-    A teacher for each part is fine-tuned on the reviews of the other parts, without excerpts, and predicts the texts of
-    its part, excerpts among them.
+    A teacher for each fold is fine-tuned on the reviews of the other folds, without excerpts, and predicts the texts of
+    its fold, excerpts among them.
 
     Args:
         teacher: the folder of the encoder that the teachers start from.
         val: chooses the epoch of each teacher.
     """
-    fold = fold_of_review(int(train.review.max()) + 1, config)[train.review]  # (n_examples,)
+    fold = folds_of(train.reviews, config)[train.review]  # (n_examples,)
     probabilities = np.empty_like(train.targets)
-    for number in range(config.n_folds):
+    for held_out_fold in range(config.n_folds):
         encoder = TrainableEncoder(teacher, config.teacher)
-        fitted = np.flatnonzero((fold != number) & ~train.is_excerpt)
-        held_out = np.flatnonzero(fold == number)
+        fitted = np.flatnonzero((fold != held_out_fold) & ~train.is_excerpt)
+        held_out = np.flatnonzero(fold == held_out_fold)
         encoder.train(
             encoder.dataset([train.texts[index] for index in fitted], train.targets[fitted]),
             encoder.dataset(val.texts, val.targets),
-            f"teacher {number + 1} of {config.n_folds}",
+            f"teacher {held_out_fold + 1} of {config.n_folds}",
         )
         data = encoder.dataset([train.texts[index] for index in held_out], train.targets[held_out])
         probabilities[held_out] = encoder.predict_proba(data)
@@ -52,7 +57,7 @@ def read_or_cross_fit(
     """Return what `cross_fit` does, from a .npy file if it exists; if not, it is written. # (n_examples, n_targets)
 
     Raises:
-        InputError: the file is of other texts.
+        InputError: the file has another number of texts or targets. That it is of the same texts is not checked.
     """
     if file is None or not file.exists():
         probabilities = cross_fit(teacher, train, val, config)

@@ -31,13 +31,12 @@ class TrainableEncoder:
         starts = np.cumsum([0, *map(len, ids)])
         return Dataset(np.concatenate([np.array(tokens, np.int32) for tokens in ids]), starts, targets)
 
-    def train(self, train: Dataset, val: Dataset, description: str) -> float:
-        """Train; return the lowest validation loss, of the label in nats, whose epoch is kept."""
-        device = pick_device(self.params.device)
+    def train(self, train: Dataset, val: Dataset, description: str) -> None:
+        """Train, and keep the epoch of the lowest validation loss (of the label)."""
+        device = pick_device(self.params.device, key="--device")
         n_targets = train.targets.shape[1]
         self.model = EncoderWithHead(self.encoder, self.params.pooling, n_targets, self.params.dropout)
         torch.nn.Module.to(self.model, device)
-        losses = []
         with tqdm(desc=description, total=self.params.epochs * len(train), unit=" texts", disable=None) as bar:
 
             def on_step(loss: float, n_texts: int) -> None:
@@ -45,9 +44,7 @@ class TrainableEncoder:
                 bar.update(n_texts)
 
             for epoch in finetune(self.model, train, val, self._pad_id, self.params, on_step):
-                losses.append(epoch.val_loss)
                 bar.write(f"{description}: val loss {epoch.val_loss:.4f}, val accuracy {epoch.val_accuracy:.4f}")
-        return min(losses)
 
     @torch.inference_mode()
     def predict_proba(self, data: Dataset) -> NDArray[np.float32]:

@@ -8,12 +8,11 @@ the time, the model predicts the n-grams of the title, and a vector of which tit
 source encoder come the tokenizer, without the tokens that the reviews do not use, and half of each initial token
 embedding.
 
-Beside the weights it writes `trained_on.npy`: the 64-bit hash of every training text, by which `evaluate` knows a leak.
+It also writes `trained_on.npy`: the 64-bit hash of every training text, so that `evaluate` can detect leaks.
 """
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +28,7 @@ from sentiment.common.text_hash import hash_texts
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.encoder.device import pick_device
+from sentiment.finetuning.run import make_deterministic
 from stages.prepare import Params as PrepareParams
 from tools.encoder_folder import export
 from tools.pretrain.augmentation import ReviewAugmenter
@@ -96,13 +96,12 @@ def main(args: argparse.Namespace) -> None:
     if args.epochs < 1 or (args.steps is not None and args.steps < 1) or args.seed < 0 or args.learning_rate <= 0:
         raise ParamsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
 
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-    torch.use_deterministic_algorithms(True)
+    make_deterministic(args.seed)
     columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
     corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
     config = replace(PretrainingConfig(), epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
     source_encoder = load_source_encoder(args.source_encoder)
-    device = pick_device(args.device)
+    device = pick_device(args.device, key="--device")
     with tqdm(desc=f"pretrain on {device.type}", unit=" steps", disable=None) as bar:
 
         def show(step: StepMetrics) -> None:

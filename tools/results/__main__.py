@@ -1,4 +1,4 @@
-"""Run every row of the results tables in a temporary clone, and write the tables of README and the encoder's card.
+"""Run every row of the results tables in a temporary clone; write those of README and the bundled encoder's card.
 
     python -m tools.results --reviews reviews.csv                    what `make results REVIEWS_CSV=...` does
     python -m tools.results --reviews reviews.csv --rows tokens-20   run these, keep what the other rows gave earlier

@@ -36,7 +36,7 @@ RunDistill = Callable[..., tuple[int, str, Path]]
 
 @pytest.fixture
 def split(tmp_path: Path) -> Path:
-    """A train table of 40 reviews and a val table of 8, with two ratings more than the label needs."""
+    """A train table of 40 reviews and a val table of 8, with three ratings, so that there are rating targets."""
     for name, size in (("train", 40), ("val", 8)):
         texts = [f"{BAD if row % 4 == 0 else GOOD} Order {name} {row}." for row in range(size)]
         ratings = [1.0 if row % 4 == 0 else 4.0 + row % 2 for row in range(size)]
@@ -82,9 +82,10 @@ def test_the_folder_lists_the_texts_of_the_student_and_of_train(run_distill: Run
 
 
 def test_a_teacher_does_not_see_the_reviews_that_it_predicts(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The teachers here learn nothing and predict the number of tokens, which says where each prediction went."""
     texts_of_teacher: list[list[list[str]]] = []
 
-    class Recorded(TrainableEncoder):
+    class Counting(TrainableEncoder):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             texts_of_teacher.append([])
@@ -93,16 +94,36 @@ def test_a_teacher_does_not_see_the_reviews_that_it_predicts(split: Path, monkey
             texts_of_teacher[-1].append(list(texts))
             return super().dataset(texts, targets)
 
-    monkeypatch.setattr(soft_targets, "TrainableEncoder", Recorded)
+        def train(self, train: Dataset, val: Dataset, description: str) -> None:
+            pass
+
+        def predict_proba(self, data: Dataset) -> NDArray[np.float32]:
+            return np.stack([data.lengths] * 2, axis=1).astype(np.float32)
+
     config = DistillConfig(n_folds=3)
     train, val = (read_examples(split / f"{name}.parquet", [1.0], 2, seed=0) for name in ("train", "val"))
-    probabilities = soft_targets.cross_fit(BUNDLED, train, val, config)
-    assert probabilities.shape == (len(train), 2)
+    lengths = TrainableEncoder(BUNDLED, config.teacher).dataset(train.texts, train.targets).lengths
+    monkeypatch.setattr(soft_targets, "TrainableEncoder", Counting)
+    assert soft_targets.cross_fit(BUNDLED, train, val, config)[:, 0].tolist() == lengths.tolist()
     assert len(texts_of_teacher) == 3
-    for fitted, _, predicted in texts_of_teacher:
+    for fitted, chosen_by, predicted in texts_of_teacher:
+        assert chosen_by == val.texts
+        assert set(fitted) <= set(train.reviews)
         numbers = [{number_of(text) for text in texts if "Order" in text} for texts in (fitted, predicted)]
         assert not numbers[0] & numbers[1]
         assert numbers[0] | numbers[1] == set(range(40))
+
+
+def test_a_text_has_the_same_probabilities_alone_and_in_a_batch(split: Path) -> None:
+    config = DistillConfig(n_excerpts=0)
+    params = config.student.model_copy(update={"device": "cpu"})
+    train = read_examples(split / "train.parquet", [1.0], 0, seed=0)
+    encoder = TrainableEncoder(BUNDLED, params)
+    data = encoder.dataset(train.texts, train.targets)
+    encoder.train(data, data, "student")
+    together = encoder.predict_proba(data)
+    alone = [encoder.predict_proba(encoder.dataset([train.texts[row]], train.targets[:1]))[0] for row in (0, 1, 39)]
+    np.testing.assert_allclose(together[[0, 1, 39]], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +131,8 @@ def test_a_teacher_does_not_see_the_reviews_that_it_predicts(split: Path, monkey
     [
         (["--epochs", 0], "must be above 0"),
         (["--label-weight", 1.5], "--label-weight from 0 to 1"),
-        (["--teacher", "no-such"], "could not be loaded"),
+        (["--teacher", "no-such"], "no such file"),
+        (["--student", "no-such"], "no such file"),
     ],
 )
 def test_invalid_arguments_are_refused_in_one_line(run_distill: RunDistill, more: list[object], message: str) -> None:
@@ -120,8 +142,15 @@ def test_invalid_arguments_are_refused_in_one_line(run_distill: RunDistill, more
     assert not out.exists()
 
 
-def test_soft_targets_of_other_texts_are_refused(run_distill: RunDistill, split: Path) -> None:
+def test_soft_targets_of_another_shape_are_refused(run_distill: RunDistill, split: Path) -> None:
     np.save(split / "other.npy", np.zeros((3, 3), np.float32))
     status, stderr, _ = run_distill("out", "--soft-targets", split / "other.npy")
     assert status == 1
     assert "shape (3, 3), expected" in stderr
+
+
+def test_a_teacher_that_was_trained_on_the_reviews_is_refused(run_distill: RunDistill) -> None:
+    _, _, taught = run_distill("taught")
+    status, stderr, _ = run_distill("out", "--teacher", taught)
+    assert status == 1
+    assert "was trained on reviews that it would predict" in stderr

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import tools.distill.examples
 from tools.distill.config import DistillConfig
 from tools.distill.examples import Examples, read_examples
-from tools.distill.soft_targets import fold_of_review, student_targets
+from tools.distill.soft_targets import folds_of, student_targets
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
@@ -20,13 +20,8 @@ def test_the_examples_in_the_docstrings_are_true() -> None:
 
 
 def test_excerpts_have_the_review_and_the_targets_of_the_whole(tmp_path: Path) -> None:
-    table = pa.table(
-        {
-            "text": ["Nice. Too long. Too wide.", "Soft", "Bad! Sent back."],
-            "label": [1, 1, 0],
-            "rating": [4.0, 5.0, 1.0],
-        }
-    )
+    texts = ["Nice. Too long. Too wide.", "Soft", "Bad! Sent back."]
+    table = pa.table({"text": texts, "label": [1, 1, 0], "rating": [4.0, 5.0, 1.0]})
     pq.write_table(table, tmp_path / "train.parquet")
     examples = read_examples(tmp_path / "train.parquet", [1.0, 4.0], n_excerpts=2, seed=0)
     assert examples.review.tolist() == [0, 0, 0, 1, 2, 2, 2]
@@ -36,9 +31,14 @@ def test_excerpts_have_the_review_and_the_targets_of_the_whole(tmp_path: Path) -
     assert examples.targets[[0, 1, 3, 6]].tolist() == [[1, 1, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]]
 
 
-def test_each_fold_has_as_many_reviews_as_any_other() -> None:
-    folds = fold_of_review(23, DistillConfig(n_folds=5))
+def test_sizes_of_folds_differ_by_at_most_one() -> None:
+    folds = folds_of([f"review {number}" for number in range(23)], DistillConfig(n_folds=5))
     assert sorted(np.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
+
+
+def test_equal_texts_share_a_fold() -> None:
+    folds = folds_of(["Nice", "Bad", "nice ", "Soft", "NICE"], DistillConfig(n_folds=5))
+    assert len({folds[0], folds[2], folds[4]}) == 1
 
 
 def test_labels_count_for_whole_reviews_only() -> None:
