@@ -14,66 +14,13 @@ It also writes `trained_on.npy`: the 64-bit hash of every training text, so that
 import argparse
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-from transformers import PreTrainedModel
-
 from sentiment.common.errors import ParamsError
-from sentiment.common.params import load_params
-from sentiment.common.text_hash import hash_texts
-from sentiment.data.csv_chunks import read_chunks
-from sentiment.data.splitting import SplitParams
-from sentiment.encoder.device import pick_device
-from sentiment.finetuning.run import make_deterministic
-from stages.prepare import Params as PrepareParams
-from tools.encoder_folder import export
-from tools.pretrain.augmentation import ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig
-from tools.pretrain.corpus import Corpus, read_corpus
-from tools.pretrain.model import build_model, initial_embeddings
-from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
-from tools.pretrain.source_encoder import SourceEncoder, load_source_encoder
-from tools.pretrain.training import StepMetrics, train_model
-from tools.pretrain.vocabulary import Vocabulary, prune
 
 log = logging.getLogger(__name__)
-
-
-def pretrain(
-    corpus: Corpus,
-    source_encoder: SourceEncoder,
-    config: PretrainingConfig,
-    device: torch.device,
-    steps: int | None = None,
-    on_step: Callable[[StepMetrics], object] = lambda step: None,
-) -> tuple[PreTrainedModel, Vocabulary]:
-    """Pretrain a model on the corpus and return it with its tokenizer; equal arguments give equal weights."""
-    torch.manual_seed(config.seed)
-    vocabulary = prune(source_encoder.tokenizer, corpus.texts, config.min_token_count)
-    token_ids = vocabulary.token_ids(corpus.texts)
-    titles, has_title = title_ngrams(corpus.titles, config.min_title_ngram_count), corpus.has_title()
-    log.info("pretrain: %d texts, %d with a title, %d tokens", len(token_ids), has_title.sum(), len(vocabulary))
-
-    indicator = token_indicator(token_ids, len(vocabulary))
-    token_ppmi = ppmi_embeddings(
-        indicator[has_title], titles.indicator[has_title], config.embedding_size // 2, config.seed
-    )
-    embeddings = initial_embeddings(
-        source_encoder.token_embeddings(vocabulary.source_ids, device),
-        torch.from_numpy(token_ppmi).float(),
-        config.embedding_size,
-    )
-    targets = text_targets(
-        corpus.texts, has_title, titles.indicator, config.min_text_ngram_count, config.svd_dim, config.seed
-    )
-    augmenter = ReviewAugmenter(token_ids, vocabulary.token_ids(corpus.bodies), config)
-    model = build_model(config, embeddings, device)
-    train_model(model, augmenter, titles.title_distribution, torch.from_numpy(targets), config, steps, on_step)
-    return model, vocabulary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,26 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read the training texts, pretrain, and write the encoder's folder."""
+    """Check the arguments, pretrain, and write the encoder's folder."""
     if args.epochs < 1 or (args.steps is not None and args.steps < 1) or args.seed < 0 or args.learning_rate <= 0:
         raise ParamsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
 
-    make_deterministic(args.seed)
-    columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
-    corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
+    from tools.pretrain.run import pretrain_folder  # torch and transformers, seconds
+
     config = replace(PretrainingConfig(), epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
-    source_encoder = load_source_encoder(args.source_encoder)
-    device = pick_device(args.device, key="--device")
-    with tqdm(desc=f"pretrain on {device.type}", unit=" steps", disable=None) as bar:
-
-        def show(step: StepMetrics) -> None:
-            bar.total = step.total
-            bar.set_postfix(titles=f"{step.title_loss:.3f}", texts=f"{step.text_loss:.3f}", refresh=False)
-            bar.update()
-
-        model, vocabulary = pretrain(corpus, source_encoder, config, device, args.steps, show)
-    tokenizer = vocabulary.as_pretrained(config.max_length)
-    sha256 = export(model, tokenizer.save_pretrained, hash_texts(corpus.texts), args.out)
+    sha256 = pretrain_folder(
+        args.reviews, args.params, args.source_encoder, args.out, config, device=args.device, steps=args.steps
+    )
     log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 
