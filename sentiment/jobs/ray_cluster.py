@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,9 @@ def connect(address: str | None) -> None:
         "address": "local", "num_cpus": available_cpus(), "include_dashboard": False
     }  # fmt: skip
     # the code of this driver, so that machines with other packages only need not have this one
-    runtime = {"py_modules": [str(Path(sentiment.__file__).parent)]}
+    runtime: dict[str, Any] = {"py_modules": [str(Path(sentiment.__file__).parent)]}
+    if not address and " " in sys.executable:
+        runtime["py_executable"] = shlex.quote(sys.executable)  # Ray gives it to a shell as it is
     try:
         ray.init(**settings, runtime_env=runtime, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:

@@ -17,7 +17,7 @@ from sentiment.remote.local import runner_arguments
 from sentiment.remote.submit import runner_archive
 
 HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}")  # no option of ssh, and nothing that a shell expands
-PYTHON = re.compile(r"[A-Za-z0-9_./~-]+")
+PYTHON = re.compile(r"[A-Za-z0-9_./~ -]+")
 SSH_VARIABLE = "SENTIMENT_SSH_COMMAND"  # as GIT_SSH_COMMAND: ssh with options, such as another configuration
 CONNECT_TIMEOUT_S, COMMAND_LIMIT_S = 15, 300
 BOTO3 = "boto3>=1.40"

@@ -1,6 +1,7 @@
 """Processes that die, a disk that is full, two runs at once: nothing lost, nothing twice, nothing half-written."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
     """On a file system of its own, which has room for two units and gets more."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    run = " ".join(map(str, command(source, "--output", disk / "labels", *OPTIONS)))
+    run = shlex.join(map(str, command(source, "--output", disk / "labels", *OPTIONS)))
     size = sum(map(len, expected.values())) // N_UNITS * 3 // 1024
     script = f"""
         mount -t tmpfs -o size={size}k none {disk} || exit 77

@@ -1,5 +1,6 @@
 """`sentiment batch --engine ray`: the bytes of local processes, and workers that die are replaced."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ def test_the_bytes_are_those_of_local_processes(batch: Batch, inputs: Path, tmp_
     assert [line.partition(": ")[0] for line in outcome.stderr.splitlines()] == ["batch", "batch", "error"]
     assert outputs(tmp_path / "ray") == outputs(tmp_path / "local")
     assert "is empty" in (tmp_path / "ray" / "_errors.jsonl").read_text()
+
+
+def test_an_interpreter_in_a_folder_with_a_blank_starts_workers(
+    completed_template: Project, inputs: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    environment = tmp_path / "a folder" / "venv"
+    environment.parent.mkdir()
+    environment.symlink_to(sys.prefix)
+    batch = (str(environment / "bin" / "python"), "-m", "sentiment", "batch", str(inputs))
+    ran = completed_template.run(*batch, "--output", str(tmp_path / "labels"), *RAY)
+    assert "0 broken" in ran.stderr
 
 
 def test_a_ray_worker_and_a_driver_that_are_killed(completed_template: Project, batch: Batch, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`--on command` prints a command, and the experiment comes back from wherever a shell runs it."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemotePr
     elsewhere.mkdir()
     environment = {**remote_project.project.environment(), **remote_project.server.environment()}
     environment.pop("AWS_ENDPOINT_URL_S3")
-    command = f"{sent.stdout.strip()} --python {sys.executable}"
+    command = f"{sent.stdout.strip()} --python {shlex.quote(sys.executable)}"
     done = subprocess.run(["sh", "-c", command], cwd=elsewhere, env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "finished; brought elsewhere" in remote_project.remote("fetch", job_id).stderr
