@@ -1,8 +1,9 @@
 """A split table and a tokenizer in; token ids and targets out, and batches of them by length."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,14 +59,24 @@ def rating_thresholds(train_table: Path) -> list[float]:
 
 def read_dataset(table: Path, tokenize: Tokenize, thresholds: Sequence[float]) -> Dataset:
     """Read and tokenize the texts of a split; a target beside the label for each rating threshold."""
-    ids, lengths, targets = [np.empty(0, np.int32)], [0], []
+    ids: list[NDArray[np.int32]] = []
+    targets = []
     for chunk in table_batches(table, ["text", "label", "rating"]):
-        for tokens in tokenize(chunk["text"].to_pylist()):
-            ids.append(np.array(tokens, np.int32))
-            lengths.append(len(tokens))
+        ids += [np.array(tokens, np.int32) for tokens in tokenize(chunk["text"].to_pylist())]
         rating = np.asarray(chunk["rating"])
-        targets.append(np.stack([np.asarray(chunk["label"]), *(rating > limit for limit in thresholds)], axis=1))
-    return Dataset(np.concatenate(ids), np.cumsum(lengths), np.concatenate(targets).astype(np.float32))
+        targets.append(targets_of(np.asarray(chunk["label"]), rating, thresholds))
+    return as_dataset(ids, np.concatenate(targets))
+
+
+def targets_of(label: NDArray[Any], rating: NDArray[Any], thresholds: Sequence[float]) -> NDArray[np.float32]:
+    """Return the label, and whether the rating is above each threshold, of shape (n_texts, 1 + n_thresholds)."""
+    return np.stack([label, *(rating > threshold for threshold in thresholds)], axis=1).astype(np.float32)
+
+
+def as_dataset(token_ids: Iterable[Sequence[int] | NDArray[np.int32]], targets: NDArray[np.float32]) -> Dataset:
+    """Return texts, given by their token ids, with targets of shape (n_texts, n_targets)."""
+    arrays = [np.asarray(ids, np.int32) for ids in token_ids]
+    return Dataset(np.concatenate([np.empty(0, np.int32), *arrays]), np.cumsum([0, *map(len, arrays)]), targets)
 
 
 def batches_by_length(

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -20,7 +21,7 @@ from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.optimizer import build_optimizer
 from sentiment.finetuning.settings import FinetuneParams
 
-VAL_BATCH = 64  # texts
+BATCH = 64  # texts, where nothing is trained
 
 OnStep = Callable[[float, int], object]
 
@@ -101,15 +102,23 @@ class RunningMean:
         return self._correct / self._n
 
 
-@torch.inference_mode()
 def validate(model: EncoderWithHead, val: Dataset, pad_id: int) -> tuple[float, float]:
     """Return loss and accuracy of the label on a split."""
-    model.train(False)
-    running, device = RunningMean(), model.head.weight.device
-    order = np.argsort(-val.lengths, kind="stable")
-    for start in range(0, len(order), VAL_BATCH):
-        ids, mask, targets = val.batch(order[start : start + VAL_BATCH], pad_id, device)
-        with autocast(device):
-            logits = model(ids, mask)
+    running = RunningMean()
+    for _, logits, targets in predict(model, val, pad_id):
         running.add(logits, targets)
     return running.loss, running.accuracy
+
+
+@torch.inference_mode()
+def predict(model: EncoderWithHead, data: Dataset, pad_id: int) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """Yield the indices of a batch of texts, their logits and their targets, both of shape (n_texts, n_targets)."""
+    model.train(False)
+    device = model.head.weight.device
+    order = np.argsort(-data.lengths, kind="stable")
+    for start in range(0, len(order), BATCH):
+        indices = order[start : start + BATCH]
+        ids, mask, targets = data.batch(indices, pad_id, device)
+        with autocast(device):
+            logits = model(ids, mask)
+        yield indices, logits, targets

@@ -30,8 +30,8 @@ def connect(address: str | None) -> None:
     }  # fmt: skip
     # the code of this driver, so that machines with other packages only need not have this one
     runtime: dict[str, Any] = {"py_modules": [str(Path(sentiment.__file__).parent)]}
-    if not address and " " in sys.executable:
-        runtime["py_executable"] = shlex.quote(sys.executable)  # Ray gives it to a shell as it is
+    if not address:
+        runtime["py_executable"] = shlex.quote(sys.executable)  # which Ray would give to a shell unquoted
     try:
         ray.init(**settings, runtime_env=runtime, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:

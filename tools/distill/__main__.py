@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from sentiment.common.command import run_main
-from sentiment.common.errors import EncoderError, ParamsError
-from sentiment.common.text_hash import read_seen_texts
+from sentiment.common.errors import ParamsError
+from sentiment.common.text_hash import hash_texts, read_seen_texts
 from sentiment.features.encoder_files import TOKENIZER_FILES, check_weights, copy_files
 from sentiment.finetuning.dataset import rating_thresholds
-from sentiment.finetuning.run import make_deterministic, train_hashes
+from sentiment.finetuning.run import make_deterministic
 from tools.distill.config import DistillConfig
 from tools.distill.examples import read_examples
 from tools.distill.soft_targets import read_or_cross_fit, student_targets
@@ -50,11 +50,7 @@ def distill(
             predict.
     """
     make_deterministic(config.seed)
-    check_weights(student)
-    if soft_targets is None or not soft_targets.exists():
-        check_weights(teacher)
-        if np.isin(train_hashes(split / "train.parquet"), read_seen_texts(teacher)).any():
-            raise EncoderError(f"{teacher}: was trained on reviews that it would predict; use an encoder that was not")
+    check_weights(student)  # before hours of teachers
     thresholds = rating_thresholds(split / "train.parquet")
     train = read_examples(split / "train.parquet", thresholds, config.n_excerpts, config.seed)
     val = read_examples(split / "val.parquet", thresholds, 0, config.seed)
@@ -66,7 +62,7 @@ def distill(
         encoder.dataset(val.texts, val.targets),
         "student",
     )
-    seen = np.concatenate([read_seen_texts(student), train_hashes(split / "train.parquet")])
+    seen = np.concatenate([read_seen_texts(student), hash_texts(train.reviews)])
     return export(encoder.encoder, lambda folder: copy_files(student, folder, TOKENIZER_FILES), seen, out)
 
 

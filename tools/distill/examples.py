@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.common.tables import read_column
+from sentiment.finetuning.dataset import targets_of
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -62,7 +63,7 @@ def read_examples(table: Path, thresholds: Sequence[float], n_excerpts: int, see
     reviews = read_column(table, "text").to_pylist()
     rating = read_column(table, "rating").to_numpy()
     labels = read_column(table, "label").to_numpy()
-    targets = np.stack([labels, *(rating > threshold for threshold in thresholds)], axis=1).astype(np.float32)
+    targets = targets_of(labels, rating, thresholds)
     texts, review, is_excerpt = [], [], []
     for number, whole in enumerate(reviews):
         parts = excerpts(whole, n_excerpts, rng)

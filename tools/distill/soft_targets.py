@@ -3,24 +3,24 @@
 Cross-fitting: on texts that it was trained on, a teacher only repeats the labels.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.common.errors import InputError
+from sentiment.common.errors import EncoderError, InputError
 from sentiment.common.files import atomic
-from sentiment.common.text_hash import hash_texts
+from sentiment.common.text_hash import Hashes, hash_texts, read_seen_texts
+from sentiment.features.encoder_files import check_weights
 from tools.distill.config import DistillConfig
 from tools.distill.examples import Examples
 from tools.distill.training import TrainableEncoder
 
 
-def folds_of(reviews: Sequence[str], config: DistillConfig) -> NDArray[np.int64]:
-    """Return the random fold of each review; equal texts share one, sizes are equal otherwise. # (n_reviews,)"""
-    _, first, inverse = np.unique(hash_texts(reviews), return_index=True, return_inverse=True)
-    folds = np.random.default_rng(config.seed).permutation(len(reviews)) % config.n_folds
+def folds_of(hashes: Hashes, config: DistillConfig) -> NDArray[np.int64]:
+    """Return the random fold of each review; equal hashes share one, sizes are equal otherwise. # (n_reviews,)"""
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    folds = np.random.default_rng(config.seed).permutation(len(hashes)) % config.n_folds
     same_for_equal_texts: NDArray[np.int64] = folds[first[inverse]]
     return same_for_equal_texts
 
@@ -34,8 +34,15 @@ def cross_fit(teacher: Path, train: Examples, val: Examples, config: DistillConf
     Args:
         teacher: the folder of the encoder that the teachers start from.
         val: chooses the epoch of each teacher.
+
+    Raises:
+        EncoderError: the encoder is missing, or was trained on reviews that it would predict.
     """
-    fold = folds_of(train.reviews, config)[train.review]  # (n_examples,)
+    check_weights(teacher)
+    hashes = hash_texts(train.reviews)
+    if np.isin(hashes, read_seen_texts(teacher)).any():
+        raise EncoderError(f"{teacher}: was trained on reviews that it would predict; use an encoder that was not")
+    fold = folds_of(hashes, config)[train.review]  # (n_examples,)
     probabilities = np.empty_like(train.targets)
     for held_out_fold in range(config.n_folds):
         encoder = TrainableEncoder(teacher, config.teacher)

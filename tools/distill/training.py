@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sentiment.encoder.device import pick_device
-from sentiment.finetuning.dataset import Dataset
+from sentiment.finetuning.dataset import Dataset, as_dataset
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.run import load, tokenize_with
 from sentiment.finetuning.settings import FinetuneParams
-from sentiment.finetuning.training import VAL_BATCH, autocast, finetune
+from sentiment.finetuning.training import finetune, predict
 
 
 class TrainableEncoder:
@@ -27,9 +27,7 @@ class TrainableEncoder:
 
     def dataset(self, texts: Sequence[str], targets: NDArray[np.float32]) -> Dataset:
         """Tokenize texts. `targets`: in [0, 1]. # (n_texts, n_targets)"""
-        ids = tokenize_with(self.tokenizer, self.params.max_length)(list(texts))
-        starts = np.cumsum([0, *map(len, ids)])
-        return Dataset(np.concatenate([np.array(tokens, np.int32) for tokens in ids]), starts, targets)
+        return as_dataset(tokenize_with(self.tokenizer, self.params.max_length)(list(texts)), targets)
 
     def train(self, train: Dataset, val: Dataset, description: str) -> None:
         """Train, and keep the epoch of the lowest validation loss (of the label)."""
@@ -46,18 +44,11 @@ class TrainableEncoder:
             for epoch in finetune(self.model, train, val, self._pad_id, self.params, on_step):
                 bar.write(f"{description}: val loss {epoch.val_loss:.4f}, val accuracy {epoch.val_accuracy:.4f}")
 
-    @torch.inference_mode()
     def predict_proba(self, data: Dataset) -> NDArray[np.float32]:
         """Return the probability of every target. # (n_texts, n_targets)"""
         assert self.model is not None, "train first"
-        self.model.train(False)
         probabilities = np.empty_like(data.targets)
-        order = np.argsort(-data.lengths, kind="stable")
-        for start in range(0, len(order), VAL_BATCH):
-            indices = order[start : start + VAL_BATCH]
-            ids, mask, _ = data.batch(indices, self._pad_id, self.model.head.weight.device)
-            with autocast(ids.device):
-                logits = self.model(ids, mask)
+        for indices, logits, _ in predict(self.model, data, self._pad_id):
             probabilities[indices] = torch.sigmoid(logits.float()).cpu().numpy()
         return probabilities
 
