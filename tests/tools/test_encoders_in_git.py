@@ -9,7 +9,7 @@ import pytest
 
 from sentiment.common.text_hash import read_seen_texts
 from tests.project import BUNDLED, ROOT
-from tests.tools.pretrain.conftest import assert_lists_train_split, assert_loads_with_transformers
+from tests.tools.encoder_checks import assert_lists_train_split, assert_loads_with_transformers
 
 ENCODERS = [BUNDLED, BUNDLED.parent / "distilled"]
 

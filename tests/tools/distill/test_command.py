@@ -16,7 +16,7 @@ from sentiment.common.text_hash import hash_texts, read_seen_texts
 from sentiment.finetuning.dataset import Dataset
 from tests.command_call import call_command
 from tests.project import BUNDLED
-from tests.tools.pretrain.conftest import assert_loads_with_transformers
+from tests.tools.encoder_checks import assert_loads_with_transformers
 from tools.distill import __main__ as command
 from tools.distill import soft_targets
 from tools.distill.config import DistillConfig

@@ -12,7 +12,7 @@ import pytest
 from sentiment.cli import app
 from tests.command_call import call_command
 from tests.project import ROOT
-from tests.tools.pretrain.conftest import (
+from tests.tools.encoder_checks import (
     COLUMNS,
     PARAMS,
     SAMPLE,

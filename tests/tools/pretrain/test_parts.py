@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from sentiment.common.text_hash import hash_texts
 from sentiment.data.csv_chunks import read_chunks
 from sentiment.data.text import join_text
-from tests.tools.pretrain.conftest import COLUMNS, SAMPLE, SPLIT_PARAMS
+from tests.tools.encoder_checks import COLUMNS, SAMPLE, SPLIT_PARAMS
 from tools.pretrain.augmentation import Batch, ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.corpus import read_corpus
