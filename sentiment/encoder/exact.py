@@ -107,7 +107,11 @@ class ExactTransformer:
         integers, scales = linear.quantize(x, self._buffers)
         sums = linear.product(integers, self._buffers)
         for rows in row_blocks(out):
-            torch.mul(sums(rows).mul_(scales[rows]), linear.scales, out=out[rows])
+            scaled = sums(rows).mul_(scales[rows])
+            if scaled.dtype == out.dtype:
+                torch.mul(scaled, linear.scales, out=out[rows])
+            else:  # a product whose `out` has another type takes fresh memory on the way
+                out[rows].copy_(scaled.mul_(linear.scales))
             if linear.bias is not None:
                 out[rows].add_(linear.bias)
         return out

@@ -57,19 +57,26 @@ def float32_product(weight: Tensor) -> Product:
 
 
 def native16_product(weight: Tensor) -> Product:
-    """Return the product by four int8 products: the exact sums as float64."""
-    high, low = (byte.to(torch.int8).t() for byte in split_bytes(weight, Buffers(weight.device)))
+    """Return the product by int8 products: the exact sums as float64.
+
+    x * weight = 65536 * high * high + 256 * (high * low + low * high) + low * low. The two in the middle are one
+    product with twice as many inputs.
+    """
+    shape = tuple(weight.shape)
+    high, low = (torch.empty(shape, dtype=torch.int8, device=weight.device) for _ in range(2))
+    split_bytes(weight, high, low, Buffers(weight.device))
+    crossed = torch.cat([low, high], dim=1).t()  # (2 * n_inputs, n_outputs)
+    high, low = high.t(), low.t()
+    n_inputs, n_outputs = high.shape
 
     def product(x: Tensor, buffers: Buffers) -> Sums:
-        shape = (len(x), high.shape[1])
-        x_high, x_low = (buffers.get(f"operand_{name}", tuple(x.shape), torch.int8) for name in ("high", "low"))
+        operand = buffers.get("operand", (len(x), 2 * n_inputs), torch.int8)
+        x_high, x_low = operand[:, :n_inputs], operand[:, n_inputs:]
         for block in row_blocks(x):
-            x_block_high, x_block_low = split_bytes(x[block], buffers)
-            x_high[block].copy_(x_block_high)
-            x_low[block].copy_(x_block_low)
+            split_bytes(x[block], x_high[block], x_low[block], buffers)
+        shape = (len(x), n_outputs)
         of_high, cross, of_low = (buffers.get(f"sums_{name}", shape, torch.int32) for name in ("high", "cross", "low"))
-        torch._int_mm(x_high, low, out=cross)
-        cross.add_(torch._int_mm(x_low, high, out=of_low))
+        torch._int_mm(operand, crossed, out=cross)
         torch._int_mm(x_high, high, out=of_high)
         torch._int_mm(x_low, low, out=of_low)
 
@@ -108,10 +115,14 @@ def float32_rows(sums: Tensor, buffers: Buffers, block: slice) -> Tensor:
     return buffers.get("block", tuple(rows.shape)).copy_(rows)
 
 
-def split_bytes(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
-    """Return high and low, integers in float32 with x = 256 * high + low, both within [-128, 127]."""
-    shape = tuple(x.shape)
-    high, low = buffers.get("byte_high", shape), buffers.get("byte_low", shape)
-    torch.mul(x, 1 / 256, out=high).add_(0.5).floor_()
-    torch.sub(x, torch.mul(high, 256.0, out=low), out=low)
-    return high, low
+def split_bytes(x: Tensor, high: Tensor, low: Tensor, buffers: Buffers) -> None:
+    """Write x = 256 * high + low, both within [-128, 127].
+
+    Args:
+        x: integers in [-32639, 32639] as float32, shape (n_rows, dim); unchanged.
+        high, low: int8, shape (n_rows, dim).
+    """
+    whole, rounded = (buffers.get(name, tuple(x.shape), torch.int16) for name in ("int16", "int16_rounded"))
+    torch.add(whole.copy_(x), 128, out=rounded).bitwise_right_shift_(8)
+    high.copy_(rounded)
+    low.copy_(whole.sub_(rounded.mul_(256)))
