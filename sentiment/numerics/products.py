@@ -62,8 +62,7 @@ def native16_product(weight: Tensor) -> Product:
     x * weight = 65536 * high * high + 256 * (high * low + low * high) + low * low. The two in the middle are one
     product with twice as many inputs.
     """
-    shape = tuple(weight.shape)
-    high, low = (torch.empty(shape, dtype=torch.int8, device=weight.device) for _ in range(2))
+    high, low = torch.empty((2, *weight.shape), dtype=torch.int8, device=weight.device)
     split_bytes(weight, high, low, Buffers(weight.device))
     crossed = torch.cat([low, high], dim=1).t()  # (2 * n_inputs, n_outputs)
     high, low = high.t(), low.t()

@@ -77,7 +77,7 @@ def text_targets(
 ) -> NDArray[np.float32]:
     """Return one vector per text: its TF-IDF weights times the PPMI embeddings of its n-grams. # (n_texts, dim)
 
-    The vectors have mean 0 and mean square 1. Each column is divided by the square root of its standard deviation:
+    The vectors have mean 0 and mean square 1. Each column is divided by the square root of its std:
     whitened fully, the noise of the last components would count as much as the first; not at all, only those would.
     """
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=min_count, token_pattern=WORD_PATTERN, sublinear_tf=True)
