@@ -23,6 +23,15 @@ def n_workers(n_threads: int) -> int:
     return min(n_threads, MAX_WORKERS)
 
 
+def use_threads(n_threads: int) -> None:
+    """Let torch compute with so many threads in the calling thread, and in threads that start later.
+
+    A thread takes over the number of the process when it first asks for its own, so it has to ask before it gets one.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+
+
 def map_batches(function: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
     """Yield `function(batch)` in order; as many at once as torch has threads, at most 8."""
     yield from _pool(torch.get_num_threads()).map(function, batches)
@@ -33,9 +42,9 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
     """Return workers that share `n_threads` threads of torch."""
     size = n_workers(n_threads)
     pool = ThreadPoolExecutor(
-        size, thread_name_prefix="encode", initializer=torch.set_num_threads, initargs=(n_threads // size,)
+        size, thread_name_prefix="encode", initializer=use_threads, initargs=(n_threads // size,)
     )
     all_started = Barrier(size)
     list(pool.map(lambda _: all_started.wait(timeout=60), range(size)))
-    torch.set_num_threads(n_threads)  # for threads that start later; a worker's own number stays
+    torch.set_num_threads(n_threads)  # the number of the process, which each worker has set too
     return pool

@@ -69,9 +69,9 @@ class ServedModel:
 
     def start_worker(self) -> None:
         """Give the calling thread its share of the cores."""
-        import torch
+        from sentiment.encoder.parallel import use_threads
 
-        torch.set_num_threads(self._n_threads)
+        use_threads(self._n_threads)
 
     def end_worker(self) -> None:
         """End the calling thread's process."""
