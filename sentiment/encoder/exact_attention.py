@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sentiment.encoder.layout import Layout
 from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.quantization import MIN_MAX
+from sentiment.numerics.quantization import MIN_MAX, largest_sizes
 from sentiment.numerics.softmax import softmax_integers_
 
 
@@ -31,15 +31,13 @@ def attention(
     levels, weight_levels, value_levels = attention_levels(head_dim, max_len, bits)
 
     padded = layout.pad(query_key_value, buffers.get("padded", (n_texts * seq_len, width)))
-    sizes = torch.abs(padded, out=buffers.get("sizes", (n_texts * seq_len, width)))
-    largest = sizes.view(n_texts, seq_len, 3 * n_heads, head_dim).amax(-1).amax(1).clamp_(min=MIN_MAX)
-    largest = largest.view(n_texts, 3, n_heads)
+    by_head = padded.view(n_texts, seq_len, 3, n_heads, head_dim)
+    largest = largest_sizes(by_head, -1).amax(1).clamp_(min=MIN_MAX)  # (n_texts, 3, n_heads)
     limits = torch.tensor([levels, levels, value_levels], dtype=torch.float32, device=padded.device).view(1, 3, 1)
     factors = (limits / largest).view(n_texts, 1, 3, n_heads, 1)
     scales = (largest / limits).to(dtype).unbind(1)  # three of shape (n_texts, n_heads)
 
     integers = buffers.get("attention_integers", (3, n_texts, n_heads, seq_len, head_dim))
-    by_head = padded.view(n_texts, seq_len, 3, n_heads, head_dim)
     torch.mul(by_head.permute(2, 0, 3, 1, 4), factors.permute(2, 0, 3, 1, 4), out=integers).round_()
     if dtype != torch.float32:
         integers = buffers.get("attention_integers", tuple(integers.shape), dtype).copy_(integers)

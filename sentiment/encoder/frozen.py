@@ -15,7 +15,7 @@ from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.loading import Pretrained, load_pretrained
-from sentiment.encoder.parallel import map_batches
+from sentiment.encoder.parallel import map_batches, n_workers
 from sentiment.encoder.transformers import TransformersEncoder
 from sentiment.features.config import EncoderConfig, Precision
 
@@ -123,9 +123,12 @@ class FrozenEncoder:
             vectors[indices] = self.model.encode(batch, self.config.pooling).cpu().numpy()
             return len(indices)
 
-        batches = token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type])
-        run_all = map_batches if self.has_batch_per_thread else map
-        for n_done in run_all(encode_batch, batches):
+        lengths, budget = [len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]
+        if self.has_batch_per_thread:
+            done = map_batches(encode_batch, token_batches(lengths, budget, n_workers(torch.get_num_threads())))
+        else:
+            done = map(encode_batch, token_batches(lengths, budget))
+        for n_done in done:
             if on_batch:
                 on_batch(n_done)
         return vectors

@@ -21,6 +21,7 @@ from sentiment.numerics.products import (
     native8_product,
     native16_product,
 )  # fmt: skip
+from sentiment.numerics.quantization import largest_sizes
 
 MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
 
@@ -59,7 +60,7 @@ def outlier_product(weight: Tensor) -> Product:
     by_columns = weight.device.type == "cuda"  # cuBLAS reads the weights of an int8 product column by column
 
     def native(x: Tensor, buffers: Buffers) -> Sums:
-        largest = torch.abs(x, out=buffers.get("sizes", tuple(x.shape))).amax(0)
+        largest = largest_sizes(x, 0)
         n_rests = max(0, int(largest.amax().item()) - 1) // 127
         outliers = [(largest > 127 * (n + 1)).nonzero().squeeze(1) for n in range(n_rests)]
         n_extra = sum(map(len, outliers))

@@ -31,10 +31,15 @@ def quantize_rows(bits: int, x: Tensor, buffers: Buffers) -> tuple[Tensor, Tenso
     """
     integers, scales = buffers.get("quantized", tuple(x.shape)), torch.empty((len(x), 1), device=x.device)
     for rows in row_blocks(x):
-        largest = torch.abs(x[rows], out=integers[rows]).amax(1, keepdim=True).clamp_(min=MIN_MAX)
+        largest = largest_sizes(x[rows], 1).unsqueeze(1).clamp_(min=MIN_MAX)
         torch.mul(x[rows], torch.full_like(largest, LEVELS[bits]).div_(largest), out=integers[rows]).round_()
         scales[rows] = largest.mul_(1 / LEVELS[bits])
     return integers, scales
+
+
+def largest_sizes(x: Tensor, dim: int) -> Tensor:
+    """Return the largest absolute value along a dimension; `abs` would write them all."""
+    return torch.maximum(x.amax(dim), x.amin(dim).neg_())
 
 
 def quantize_rows_by_norm(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
