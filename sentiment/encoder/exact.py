@@ -23,7 +23,7 @@ from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.layout import Layout
 from sentiment.numerics.blocks import row_blocks
 from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.elementwise import gelu_
+from sentiment.numerics.elementwise import gelu_, scale_into
 from sentiment.numerics.layer_norm import layer_norm_
 
 
@@ -107,11 +107,7 @@ class ExactTransformer:
         integers, scales = linear.quantize(x, self._buffers)
         sums = linear.product(integers, self._buffers)
         for rows in row_blocks(out):
-            scaled = sums(rows).mul_(scales[rows])
-            if scaled.dtype == out.dtype:
-                torch.mul(scaled, linear.scales, out=out[rows])
-            else:  # a product whose `out` has another type takes fresh memory on the way
-                out[rows].copy_(scaled.mul_(linear.scales))
+            scale_into(out[rows], sums(rows).mul_(scales[rows]), linear.scales)
             if linear.bias is not None:
                 out[rows].add_(linear.bias)
         return out

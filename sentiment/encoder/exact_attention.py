@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sentiment.encoder.layout import Layout
 from sentiment.numerics.buffers import Buffers
+from sentiment.numerics.elementwise import scale_into
 from sentiment.numerics.quantization import MIN_MAX, largest_sizes
 from sentiment.numerics.softmax import softmax_integers_
 
@@ -53,10 +54,11 @@ def attention(
     weights = scores if dtype == torch.float32 else products.copy_(scores)
 
     context = torch.bmm(weights, value, out=buffers.get("context", tuple(value.shape), dtype))
-    context.mul_(scales[2].mul(1 / weight_levels).view(-1, 1, 1))
-    by_text = buffers.get("context_by_text", (n_texts, seq_len, n_heads, head_dim))
-    by_text.copy_(context.view(n_texts, n_heads, seq_len, head_dim).transpose(1, 2))
-    return layout.unpad(by_text.view(n_texts * seq_len, width // 3), buffers.get("context_rows", (n_rows, width // 3)))
+    context = context.view(n_texts, n_heads, seq_len, head_dim).transpose(1, 2)
+    padded = buffers.get("context_by_text", (max(n_rows, n_texts * seq_len), width // 3))
+    by_text = padded[: n_texts * seq_len].view(n_texts, seq_len, n_heads, head_dim)
+    scale_into(by_text, context, scales[2].mul(1 / weight_levels).view(n_texts, 1, n_heads, 1))
+    return layout.unpad(padded, buffers.get("context_rows", (n_rows, width // 3)))
 
 
 def attention_levels(head_dim: int, max_len: int, bits: int) -> tuple[int, int, int]:

@@ -59,9 +59,13 @@ class Layout:
         return torch.index_select(rows, 0, self._to_padded, out=out)
 
     def unpad(self, padded: Tensor, out: Tensor) -> Tensor:
-        """Return the tokens of a padded matrix packed, without padding between texts, shape (n_rows, dim), in `out`."""
+        """Return the tokens of a padded matrix packed, without padding between texts, shape (n_rows, dim).
+
+        Args:
+            padded: shape (n, dim), n the larger of n_rows and n_texts * seq_len; rows after the texts are undefined.
+            out: shape (n_rows, dim), for the result where it is a copy.
+        """
         if self._to_rows is None:
-            out[: len(padded)].copy_(padded)
-            out[len(padded) :].zero_()
-            return out
+            padded[self.n_texts * self.seq_len :].zero_()
+            return padded
         return torch.index_select(padded, 0, self._to_rows, out=out)

@@ -47,6 +47,14 @@ def polynomial(x: Tensor, coefficients: Sequence[float], out: Tensor) -> Tensor:
     return out
 
 
+def scale_into(out: Tensor, x: Tensor, scale: Tensor) -> None:
+    """Write x * scale in `out`, float32, rounded from the type of x, which may lose its values."""
+    if x.dtype == out.dtype:
+        torch.mul(x, scale, out=out)
+    else:  # a product whose `out` has another type takes fresh memory on the way
+        out.copy_(x.mul_(scale))
+
+
 def gelu_(x: Tensor, kind: Gelu, buffers: Buffers) -> Tensor:
     """Replace x by GELU(x), within 1e-6 for |x| <= 16; "tanh" is the approximation that BERT's successors use.
 
