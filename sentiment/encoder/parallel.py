@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from sentiment.numerics.threads import use_threads
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -21,15 +23,6 @@ MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they
 def n_workers(n_threads: int) -> int:
     """Return how many batches `map_batches` computes at one time with this number of torch threads."""
     return min(n_threads, MAX_WORKERS)
-
-
-def use_threads(n_threads: int) -> None:
-    """Let torch compute with so many threads in the calling thread, and in threads that start later.
-
-    A thread takes over the number of the process when it first asks for its own, so it has to ask before it gets one.
-    """
-    torch.get_num_threads()
-    torch.set_num_threads(n_threads)
 
 
 def map_batches(function: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:

@@ -69,7 +69,7 @@ class ServedModel:
 
     def start_worker(self) -> None:
         """Give the calling thread its share of the cores."""
-        from sentiment.encoder.parallel import use_threads
+        from sentiment.numerics.threads import use_threads
 
         use_threads(self._n_threads)
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -116,6 +117,14 @@ def backend_in_subprocess(**environment: str) -> subprocess.CompletedProcess[str
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
         check=False, timeout=120,
     )  # fmt: skip
+
+
+def test_what_else_the_machine_does_changes_no_choice() -> None:
+    """Eight processes that start at once: on 2 cores, a few of them once found native products slow."""
+    alone = backend_in_subprocess().stdout
+    with ThreadPoolExecutor(8) as pool:
+        together = [done.stdout for done in pool.map(lambda _: backend_in_subprocess(), range(8))]
+    assert together == [alone] * 8
 
 
 def test_native_products_can_be_refused() -> None:
