@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-
 MIN_TOKENS = 1_024  # of a batch near the end: smaller ones cost more in starting operations than idle workers do
 
 

@@ -34,9 +34,7 @@ def map_batches(function: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]
 def _pool(n_threads: int) -> ThreadPoolExecutor:
     """Return workers that share `n_threads` threads of torch."""
     size = n_workers(n_threads)
-    pool = ThreadPoolExecutor(
-        size, thread_name_prefix="encode", initializer=use_threads, initargs=(n_threads // size,)
-    )
+    pool = ThreadPoolExecutor(size, thread_name_prefix="encode", initializer=use_threads, initargs=(n_threads // size,))
     all_started = Barrier(size)
     list(pool.map(lambda _: all_started.wait(timeout=60), range(size)))
     torch.set_num_threads(n_threads)  # the number of the process, which each worker has set too

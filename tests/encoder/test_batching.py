@@ -33,3 +33,10 @@ def test_padding_and_mask() -> None:
     assert mask is not None
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert padded([[5, 6], [7, 8]], pad=0)[1] is None
+
+
+def test_several_workers_get_smaller_groups_near_the_end() -> None:
+    """Half of a worker's share of what is left: 100 tokens of 100, 80, 60, 45, 34, 24, 14 and 4 texts."""
+    groups = list(token_batches([100] * 100, 2048, n_workers=2))
+    assert [len(group) for group in groups] == [20, 20, 15, 11, 10, 10, 10, 4]
+    assert sorted(index for group in groups for index in group) == list(range(100))
