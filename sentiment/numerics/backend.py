@@ -87,6 +87,6 @@ def _native_is_faster(device: torch.device) -> bool:
                 started = perf_counter()
                 product(x, buffers)(ALL_ROWS)[0, 0].item()  # waits for a GPU
                 seconds[way] = min(seconds[way], perf_counter() - started)
-            if n >= MIN_TRIES and seconds[0] > 4 * seconds[1]:
+            if n + 1 >= MIN_TRIES and seconds[0] > 4 * seconds[1]:
                 break
     return seconds[0] < seconds[1]

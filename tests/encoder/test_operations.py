@@ -13,8 +13,9 @@ from tests.encoder.conftest import load
 # Every operation that an encode run may use, and why its result has the same bits everywhere.
 ELEMENTWISE = {"add", "sub", "mul", "div"}  # IEEE 754: correctly rounded; without alpha, so never fused
 INTEGER_SUMS = {"_int_mm", "mm", "bmm", "sum"}  # of integers small enough that no partial sum is rounded
-CHOICES = {  # one of its inputs, or an integer
-    "abs", "amax", "bitwise_right_shift", "gt", "nonzero", "clamp", "clamp_min", "clamp_max", "ceil", "round", "floor",
+CHOICES = {  # one of its inputs or its negative, or an integer
+    "abs", "neg", "amax", "amin", "maximum", "bitwise_right_shift", "gt", "nonzero", "clamp", "clamp_min", "clamp_max",
+    "ceil", "round", "floor",
 }  # fmt: skip
 MEMORY = {  # moves, shapes or converts: to integers that the type holds, or to the nearest float
     "_to_copy", "alias", "cat", "clone", "contiguous", "copy", "detach", "empty", "empty_like", "empty_strided",
