@@ -55,10 +55,10 @@ def attention(
 
     context = torch.bmm(weights, value, out=buffers.get("context", tuple(value.shape), dtype))
     context = context.view(n_texts, n_heads, seq_len, head_dim).transpose(1, 2)
-    padded = buffers.get("context_by_text", (max(n_rows, n_texts * seq_len), width // 3))
-    by_text = padded[: n_texts * seq_len].view(n_texts, seq_len, n_heads, head_dim)
-    scale_into(by_text, context, scales[2].mul(1 / weight_levels).view(n_texts, 1, n_heads, 1))
-    return layout.unpad(padded, buffers.get("context_rows", (n_rows, width // 3)))
+    by_text = buffers.get("context_by_text", (max(n_rows, n_texts * seq_len), width // 3))
+    out = by_text[: n_texts * seq_len].view(n_texts, seq_len, n_heads, head_dim)
+    scale_into(out, context, scales[2].mul(1 / weight_levels).view(n_texts, 1, n_heads, 1))
+    return layout.unpad(by_text, buffers.get("context_rows", (n_rows, width // 3)))
 
 
 def attention_levels(head_dim: int, max_len: int, bits: int) -> tuple[int, int, int]:

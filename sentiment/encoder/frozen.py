@@ -123,12 +123,9 @@ class FrozenEncoder:
             vectors[indices] = self.model.encode(batch, self.config.pooling).cpu().numpy()
             return len(indices)
 
-        lengths, budget = [len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]
-        if self.has_batch_per_thread:
-            done = map_batches(encode_batch, token_batches(lengths, budget, n_workers(torch.get_num_threads())))
-        else:
-            done = map(encode_batch, token_batches(lengths, budget))
-        for n_done in done:
+        run_all, at_once = (map_batches, n_workers(torch.get_num_threads())) if self.has_batch_per_thread else (map, 1)
+        batches = token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type], at_once)
+        for n_done in run_all(encode_batch, batches):
             if on_batch:
                 on_batch(n_done)
         return vectors

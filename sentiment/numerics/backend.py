@@ -79,14 +79,14 @@ def _native_is_faster(device: torch.device) -> bool:
     On one thread, as batches are encoded: several wait for each other where other processes use the cores.
     """
     x, weight = torch.ones((ROWS[device.type], 512), device=device), torch.ones((256, 512), device=device)
-    products, buffers = [native8_product(weight), float32_product(weight)], Buffers(device)
-    seconds = [float("inf"), float("inf")]
+    products: dict[Backend, Product] = {"native": native8_product(weight), "float32": float32_product(weight)}
+    buffers, seconds = Buffers(device), dict.fromkeys(products, float("inf"))
     with one_thread():
-        for n in range(MAX_TRIES):
-            for way, product in enumerate(products):
+        for n_tries in range(1, MAX_TRIES + 1):
+            for name, product in products.items():
                 started = perf_counter()
                 product(x, buffers)(ALL_ROWS)[0, 0].item()  # waits for a GPU
-                seconds[way] = min(seconds[way], perf_counter() - started)
-            if n + 1 >= MIN_TRIES and seconds[0] > 4 * seconds[1]:
+                seconds[name] = min(seconds[name], perf_counter() - started)
+            if n_tries >= MIN_TRIES and seconds["native"] > 4 * seconds["float32"]:
                 break
-    return seconds[0] < seconds[1]
+    return seconds["native"] < seconds["float32"]

@@ -92,7 +92,7 @@ def product_of_12_bits(weight: Tensor) -> Product:
     product = integer_product(weight, 8)
 
     def both(x: Tensor, buffers: Buffers) -> Sums:
-        high = torch.mul(x, 1 / 16, out=buffers.get("sizes", tuple(x.shape))).round_()
+        high = torch.mul(x, 1 / 16, out=buffers.get("high", tuple(x.shape))).round_()
         coarse = torch.mul(product(high, buffers)(ALL_ROWS), 16.0, out=buffers.get("summand", (len(x), len(weight))))
         fine = product(x.sub_(high.mul_(16.0)), buffers)
         return lambda rows: fine(rows).add_(coarse[rows])
