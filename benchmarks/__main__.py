@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import encode, machine, pipeline, scale, train
+from benchmarks import encode, machine, pipeline, scale, start, train
 from benchmarks.reviews import read_texts
 from sentiment.common.command import run_main
 
-ALL = ("bundled", "base", "train", "pipeline", "scale")
+ALL = ("start", "bundled", "base", "train", "pipeline", "scale")
 
 
 def show(title: str, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
@@ -55,6 +55,8 @@ def main() -> None:
         rows = encode.measure(encoder, length, spread, device, args.rounds)
         return show(f"encode: {encoder.name}, {length} tokens, {len(spread)} reviews", rows)
 
+    if "start" in chosen:
+        results["start"] = show("seconds of a new process", start.measure(encode.BUNDLED, args.rounds))
     if "bundled" in chosen:
         lengths = (20, 128)
         results["bundled"] = [row for length in lengths for row in encoding(encode.BUNDLED, length, args.texts * 24)]
