@@ -30,7 +30,7 @@ class DistillConfig:
         label_weight: of the label and the rating in the targets of a review; the teacher's probabilities have the rest.
             The targets of an excerpt are the teacher's, for the label of the whole need not fit a part.
         seed: of folds, excerpts, initial heads and dropout; `teacher.seed` and `student.seed` order the batches.
-        teacher: the settings of the row of MiniLM in the results tables.
+        teacher: as the row of MiniLM in the results tables, with fewer tokens.
         student: of 24 settings of epochs (1 to 20), learning rate, batch size and label weight, the one with the lowest
             validation loss and the highest validation AUC.
     """

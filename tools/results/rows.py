@@ -70,10 +70,9 @@ ROWS = (
     Row(
         "finetuned-minilm",
         "all-MiniLM-L6-v2 fine-tuned for two epochs, linear head",
-        "96",
+        "128",
         "dvc exp run -S finetune.encoder=models/encoders/all-MiniLM-L6-v2 -S finetune.epochs=2 "
-        "-S finetune.learning_rate=0.00007 -S finetune.max_length=96 -S encode.max_length=96 -S encode.precision=int16 "
-        "-S train.l2=0.2",
+        "-S finetune.learning_rate=0.00007 -S encode.precision=int16 -S train.l2=5",
         hub_encoder="all-MiniLM-L6-v2",
         pages=(README,),
     ),
