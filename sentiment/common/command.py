@@ -26,8 +26,8 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     the reader of standard output is gone, 143 after SIGTERM, 129 after SIGHUP. Files that are half written are removed
     in each case.
 
-    The garbage collector searches rarely, and not at the end. Importing torch makes half a million objects that live as
-    long as the process, and searching them took a quarter of `sentiment predict`.
+    The garbage collector searches rarely, and not at the end. Importing torch makes 160,000 objects that live as long
+    as the process, and searching them took a quarter of the time of `sentiment predict`.
     """
     gc.set_threshold(NEW_OBJECTS)
     _replace_closed_streams()
