@@ -1,15 +1,15 @@
 """Seconds from the command to the end of the process for one text, against what the same text costs elsewhere."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-from sentiment.common.errors import PipelineError
+from sentiment.common.errors import ClassifierError
+from tools.process import run
 
 CLASSIFIER = Path("models/classifier")
-TIMEOUT = 120  # seconds
+MAX_SECONDS = 120  # of a process
 TEXT = "Soft, warm, and the color is lovely"
 SENTENCE_TRANSFORMERS = """
 import sys
@@ -25,10 +25,11 @@ def measure(encoder: Path, rounds: int) -> Iterator[dict[str, object]]:
     """Yield least and greatest seconds of a new process, for each way to do it; they take turns.
 
     Raises:
-        PipelineError: there is no trained classifier, or a process failed.
+        ClassifierError: there is no trained classifier.
+        CommandError: a process failed.
     """
     if not CLASSIFIER.is_dir():
-        raise PipelineError(f"{CLASSIFIER} does not exist; run make repro first")
+        raise ClassifierError(f"{CLASSIFIER} does not exist; run make repro first")
     commands = {
         "sentiment predict, one text": ["-m", "sentiment", "predict", TEXT],
         "import torch": ["-c", "import torch"],
@@ -38,9 +39,7 @@ def measure(encoder: Path, rounds: int) -> Iterator[dict[str, object]]:
     for _ in range(rounds):
         for name, command in commands.items():
             started = perf_counter()
-            done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=TIMEOUT)
+            run(Path(), sys.executable, *command, max_seconds=MAX_SECONDS)
             seconds[name].append(perf_counter() - started)
-            if done.returncode:
-                raise PipelineError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
     for name, taken in seconds.items():
         yield {"baseline": name, "least_seconds": min(taken), "greatest_seconds": max(taken)}
