@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from sentiment.common.errors import EncoderError
+
+# what transformers raises where files are damaged, do not fit each other, or need a package that is not installed
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
+)  # fmt: skip
 
 
 def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any]:
@@ -17,7 +23,7 @@ def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any
 
     Raises:
         EncoderError: weights are missing, or the tokenizer has no tokenizer.json.
-        OSError, ValueError, RuntimeError, KeyError, SafetensorError: of transformers, for other damage.
+        LOADING_ERRORS: of transformers, for other damage.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
     from transformers.models.auto.modeling_auto import MODEL_MAPPING

@@ -7,12 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from sentiment.common.errors import EncoderError, one_line
-from sentiment.encoder.auto_model import load_auto_model
+from sentiment.encoder.auto_model import LOADING_ERRORS, load_auto_model
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
@@ -82,7 +81,7 @@ def load_pretrained(config: EncoderConfig) -> Pretrained:
         )
     try:
         return load_local_transformer(folder, config.max_length) or load_with_transformers(config)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         raise EncoderError(f"encoder '{config.encoder}' could not be loaded: {one_line(error)[:300]}") from None
 
 

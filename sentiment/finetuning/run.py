@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from sentiment.common.epoch_log import EpochMetrics, epoch_log
 from sentiment.common.errors import EncoderError, one_line
 from sentiment.common.tables import batches
 from sentiment.common.text_hash import Hashes, hash_texts
-from sentiment.encoder.auto_model import load_auto_model
+from sentiment.encoder.auto_model import LOADING_ERRORS, load_auto_model
 from sentiment.encoder.device import pick_device
 from sentiment.finetuning.dataset import Tokenize, rating_thresholds, read_dataset
 from sentiment.finetuning.export import export, render_card
@@ -76,7 +75,7 @@ def load(folder: Path, params: FinetuneParams) -> tuple[Any, Any]:
     """Return tokenizer and model of a folder; raises EncoderError."""
     try:
         tokenizer, encoder = load_auto_model(str(folder))
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         raise EncoderError(
             f"finetune.encoder '{params.encoder}' could not be loaded: {one_line(error)[:300]}"
         ) from None

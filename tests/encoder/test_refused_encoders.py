@@ -1,5 +1,6 @@
 """Encoders that cannot be loaded, or not with these settings: each refused in one line."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_weights_that_lack_a_tensor(broken: Path) -> None:
 def test_an_invalid_tokenizer(broken: Path) -> None:
     (broken / "tokenizer.json").write_text("{}")
     assert "tokenizer.json: not a tokenizer" in refusal(broken)
+
+
+def test_a_tokenizer_of_another_class(broken: Path) -> None:
+    """Without a name, transformers takes ALBERT's own class, and fails with a TypeError."""
+    settings = json.loads((broken / "tokenizer_config.json").read_text())
+    del settings["tokenizer_class"]
+    (broken / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert "could not be loaded: " in refusal(broken)
 
 
 def test_a_folder_without_config(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Training itself: the same bytes for the same seed, batches by length, the best epoch, and what stops it."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -94,6 +96,19 @@ def test_what_cannot_be_trained_is_one_line(
     done = run_finetune("out", bert, **keys)
     assert done.status == 1
     assert message in done.stderr
+    assert "\n" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_that_cannot_be_loaded_is_one_line(run_finetune: Finetune, albert: Path, tmp_path: Path) -> None:
+    """Without the name of its class, transformers fails on this tokenizer with a TypeError."""
+    broken = Path(shutil.copytree(albert, tmp_path / "broken"))
+    settings = json.loads((broken / "tokenizer_config.json").read_text())
+    del settings["tokenizer_class"]
+    (broken / "tokenizer_config.json").write_text(json.dumps(settings))
+    done = run_finetune("out", broken)
+    assert done.status == 1
+    assert f"finetune.encoder '{broken}' could not be loaded: " in done.stderr
     assert "\n" not in done.stderr
     assert not (tmp_path / "out").exists()
 
