@@ -1,5 +1,6 @@
 """The configuration of a model in, a folder with its random weights and the bundled tokenizer out."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -33,3 +34,11 @@ def save_encoder(model: PreTrainedModel, folder: Path) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(BUNDLED / name, folder)
     return folder
+
+
+def forget_tokenizer_class(folder: Path) -> None:
+    """Remove the name of the tokenizer's class, so that transformers takes that of the model."""
+    file = folder / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    del settings["tokenizer_class"]
+    file.write_text(json.dumps(settings))

@@ -1,18 +1,29 @@
 """A folder or a Hugging Face id in; tokenizer and model, loaded by transformers' `AutoModel`, out."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
-from sentiment.common.errors import EncoderError
+from sentiment.common.errors import EncoderError, one_line
 
 # what transformers raises where files are damaged, do not fit each other, or need a package that is not installed
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
 )  # fmt: skip
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Turn what loading raises into an EncoderError of one line that starts with `name`."""
+    try:
+        yield
+    except LOADING_ERRORS as error:
+        raise EncoderError(f"{name} could not be loaded: {one_line(error)[:300]}") from None
 
 
 def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sentiment.common.errors import EncoderError, one_line
-from sentiment.encoder.auto_model import LOADING_ERRORS, load_auto_model
+from sentiment.common.errors import EncoderError
+from sentiment.encoder.auto_model import load_auto_model, loading
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
 from sentiment.features.config import EncoderConfig
@@ -79,10 +79,8 @@ def load_pretrained(config: EncoderConfig) -> Pretrained:
         raise EncoderError(
             f"encoder '{config.encoder}' is no folder; expected one that the stage finetune writes, as models/encoder"
         )
-    try:
+    with loading(f"encoder '{config.encoder}'"):
         return load_local_transformer(folder, config.max_length) or load_with_transformers(config)
-    except LOADING_ERRORS as error:
-        raise EncoderError(f"encoder '{config.encoder}' could not be loaded: {one_line(error)[:300]}") from None
 
 
 def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:

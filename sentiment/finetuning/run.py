@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from sentiment.common.epoch_log import EpochMetrics, epoch_log
-from sentiment.common.errors import EncoderError, one_line
+from sentiment.common.errors import EncoderError
 from sentiment.common.tables import batches
 from sentiment.common.text_hash import Hashes, hash_texts
-from sentiment.encoder.auto_model import LOADING_ERRORS, load_auto_model
+from sentiment.encoder.auto_model import load_auto_model, loading
 from sentiment.encoder.device import pick_device
 from sentiment.finetuning.dataset import Tokenize, rating_thresholds, read_dataset
 from sentiment.finetuning.export import export, render_card
@@ -73,12 +73,8 @@ def make_deterministic(seed: int) -> None:
 
 def load(folder: Path, params: FinetuneParams) -> tuple[Any, Any]:
     """Return tokenizer and model of a folder; raises EncoderError."""
-    try:
+    with loading(f"finetune.encoder '{params.encoder}'"):
         tokenizer, encoder = load_auto_model(str(folder))
-    except LOADING_ERRORS as error:
-        raise EncoderError(
-            f"finetune.encoder '{params.encoder}' could not be loaded: {one_line(error)[:300]}"
-        ) from None
     max_positions = getattr(encoder.config, "max_position_embeddings", params.max_length)
     if params.max_length > max_positions:
         raise EncoderError(

@@ -1,6 +1,5 @@
 """Encoders that cannot be loaded, or not with these settings: each refused in one line."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder
 from tests.encoder.conftest import spec
+from tests.random_encoders import forget_tokenizer_class
 
 
 @pytest.fixture
@@ -50,9 +50,7 @@ def test_an_invalid_tokenizer(broken: Path) -> None:
 
 def test_a_tokenizer_of_another_class(broken: Path) -> None:
     """Without a name, transformers takes ALBERT's own class, and fails with a TypeError."""
-    settings = json.loads((broken / "tokenizer_config.json").read_text())
-    del settings["tokenizer_class"]
-    (broken / "tokenizer_config.json").write_text(json.dumps(settings))
+    forget_tokenizer_class(broken)
     assert "could not be loaded: " in refusal(broken)
 
 

@@ -1,6 +1,5 @@
 """Training itself: the same bytes for the same seed, batches by length, the best epoch, and what stops it."""
 
-import json
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.training import finetune, validate
 from tests.finetuning.conftest import Finetune
 from tests.project import DEFAULTS, Project
+from tests.random_encoders import forget_tokenizer_class
 
 MAX_SECONDS = 120  # until a process that trains was seen to train
 
@@ -103,9 +103,7 @@ def test_what_cannot_be_trained_is_one_line(
 def test_an_encoder_that_cannot_be_loaded_is_one_line(run_finetune: Finetune, albert: Path, tmp_path: Path) -> None:
     """Without the name of its class, transformers fails on this tokenizer with a TypeError."""
     broken = Path(shutil.copytree(albert, tmp_path / "broken"))
-    settings = json.loads((broken / "tokenizer_config.json").read_text())
-    del settings["tokenizer_class"]
-    (broken / "tokenizer_config.json").write_text(json.dumps(settings))
+    forget_tokenizer_class(broken)
     done = run_finetune("out", broken)
     assert done.status == 1
     assert f"finetune.encoder '{broken}' could not be loaded: " in done.stderr
