@@ -11,11 +11,25 @@ from sentiment.encoder.families import TransformerConfig
 
 def describe(device: str) -> str:
     """Return processor, threads, torch and GPU in one line."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    file = Path("/proc/cpuinfo")
+    name = processor_name(file.read_text() if file.exists() else "", platform.processor() or platform.machine())
     gpu = f", {torch.cuda.get_device_name()}" if device == "cuda" else ""
-    name = names[0] if names else platform.processor()
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}{gpu}"
+
+
+def processor_name(cpuinfo: str, otherwise: str) -> str:
+    """Return the first processor's name with its family and model: clouds give one name to several generations.
+
+    Args:
+        cpuinfo: text of /proc/cpuinfo.
+        otherwise: returned where the text names no processor, as on ARM.
+    """
+    first, _, _ = cpuinfo.partition("\n\n")
+    pairs = (line.partition(":") for line in first.splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in pairs}
+    if not {"model name", "cpu family", "model"} <= fields.keys():
+        return fields.get("model name", otherwise)
+    return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
 
 
 def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int = 5) -> float:
