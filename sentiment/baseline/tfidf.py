@@ -77,7 +77,8 @@ def side_by_side(vectors: Vectors, features: Mapping[str, NDArray[np.float32]]) 
 def train_grid(vectors: Vectors, tables: Mapping[str, pa.Table], c_grid: Sequence[float]) -> Iterator[Candidate]:
     """Yield a model for each value of C, as soon as it is trained on the train split.
 
-    The solver is liblinear: one thread and no random numbers, so equal inputs give equal models.
+    The solver is liblinear: one thread and no random numbers, so equal inputs give equal models on one machine. Another
+    processor rounds differently, and because the solver stops early, probabilities then differ by up to 3e-6.
     """
     labels = {name: table["label"].to_numpy() for name, table in tables.items()}
     for c in c_grid:
