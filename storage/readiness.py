@@ -1,5 +1,6 @@
 """Waits until the local S3 server gives out what it holds, and creates buckets."""
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from storage.process import ServerError
 
 READY_TIMEOUT = 60.0  # seconds; a start takes 3 to 6 on an idle machine, and several times that on a busy one
 POLL_INTERVAL = 0.2  # seconds
+LOG_PREFIX = re.compile(r"[IWEF]\d{4} [\d:.]+ \S+:\d+\]? ")  # of glog: severity, date, time, line of source
 
 
 def wait_until_ready(
@@ -24,8 +26,8 @@ def wait_until_ready(
             _read_each_bucket(client)
         except (BotoCoreError, ClientError) as error:
             if process and process.poll() is not None:
-                lines = server_log.read_text(errors="replace").strip().splitlines() or ["no output"]
-                raise ServerError(f"the server exited at once: {lines[-1].strip()} (full log: {server_log})") from None
+                cause = cause_of_exit(server_log.read_text(errors="replace"))
+                raise ServerError(f"the server exited at once: {cause} (full log: {server_log})") from None
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"the server does not answer: {explain(error)}; `make s3-stop`, then `make s3`"
@@ -33,6 +35,13 @@ def wait_until_ready(
             time.sleep(POLL_INTERVAL)
         else:
             return
+
+
+def cause_of_exit(log: str) -> str:
+    """Return the message that ends a server's log: the fatal one, which a stack trace follows, or the last line."""
+    lines = log.strip().splitlines() or ["no output"]
+    line = next((line for line in lines if line.startswith("F") and LOG_PREFIX.match(line)), lines[-1])
+    return LOG_PREFIX.sub("", line).strip()
 
 
 def _read_each_bucket(client: Any) -> None:
