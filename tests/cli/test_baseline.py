@@ -34,7 +34,7 @@ def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those
     splits = {name: pd.read_parquet(completed_project.root / f"data/split/{name}.parquet") for name in ("train", "val")}
     test = pd.read_parquet(completed_project.root / "data/split/test.parquet")
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    # not fit_transform, which adds a row's squares in another order: the solver stops early and makes 1e-16 to 1e-6
+    # not fit_transform, which adds a row's squares in another order: the solver turns that 1e-16 into 1e-6
     x = vectorizer.fit(splits["train"]["text"]).transform(splits["train"]["text"])
     y = splits["train"]["label"]
     models = {c: LogisticRegression(C=c, solver="liblinear").fit(x, y) for c in (0.1, 1.0, 10.0)}

@@ -9,8 +9,8 @@ from typing import Any
 
 import boto3
 
-from tests.remote.test_ssh import answers, free_tcp_port
-from tests.s3_server import REGION, wait_for
+from tests.remote.test_ssh import answers
+from tests.s3_server import REGION, free_port, wait_for
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 
@@ -18,7 +18,7 @@ ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 @contextmanager
 def running_moto(log: Path) -> Iterator[str]:
     """Yield the URL of a server that answers as SageMaker."""
-    port = free_tcp_port()
+    port = free_port()
     with log.open("w") as stream:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(command, stdout=stream, stderr=stream)

@@ -15,7 +15,7 @@ import pytest
 from sentiment.common.errors import ParamsError
 from sentiment.remote.ssh import SSH_VARIABLE, SshBackend
 from tests.remote.conftest import RemoteProject
-from tests.s3_server import wait_for
+from tests.s3_server import free_port, wait_for
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 
@@ -33,12 +33,6 @@ def answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_tcp_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
 @pytest.fixture
 def ssh_host(remote_project: RemoteProject, tmp_path: Path) -> Iterator[SshHost]:
     """A host that has its own credentials for the storage, as an instance has its role."""
@@ -51,7 +45,7 @@ def ssh_host(remote_project: RemoteProject, tmp_path: Path) -> Iterator[SshHost]
     shutil.copy(folder / "user.pub", folder / "authorized_keys")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    port, cache = free_tcp_port(), tmp_path / "cache"
+    port, cache = free_port(), tmp_path / "cache"
     own = {
         **remote_project.server.environment(),
         "SENTIMENT_REMOTE_CACHE": str(cache),
