@@ -15,10 +15,10 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AlbertConfig, AlbertModel, pipeline
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronize
+from sentiment.encoder.config import EncoderConfig, Precision
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderConfig, Precision
-from sentiment.numerics.backend import VARIABLE, backend
+from sentiment.numerics.products import VARIABLE, backend
 
 BUNDLED = Path("models/encoders/bundled")
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.csv_reader import read_chunks
 from sentiment.data.text import join_text
 
 

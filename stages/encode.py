@@ -23,10 +23,9 @@ from sentiment.common.command import run_main
 from sentiment.common.files import write_text
 from sentiment.common.params import load_params
 from sentiment.common.tables import SPLITS, batches, open_table
-from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.encoder.int8_check import N_TEXTS, int8_min_cosine
-from sentiment.features.config import EncodeParams, FeatureMetadata
-from sentiment.features.store import METADATA, feature_writer
+from sentiment.encoder.config import EncodeParams, FeatureMetadata
+from sentiment.encoder.features import METADATA, feature_writer
+from sentiment.encoder.frozen import N_TEXTS, FrozenEncoder, int8_min_cosine
 
 ENGINE_VARIABLES = ("SENTIMENT_ENGINE", "RAY_ADDRESS")
 

@@ -19,13 +19,16 @@ from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import load_params
 from sentiment.common.tables import open_table
-from sentiment.evaluation.curves import confusion_points, curve_points
-from sentiment.evaluation.leakage import count_seen, refuse_leakage
-from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS, calibration_curve
+from sentiment.encoder.features import read_features
+from sentiment.evaluation.metrics import (
+    PRIMARY_METRICS,
+    SLICE_COLUMNS,
+    calibration_curve,
+    confusion_points,
+    curve_points,
+)
 from sentiment.evaluation.model_card import render_model_card
-from sentiment.evaluation.predictions import write_predictions
-from sentiment.evaluation.scoring import ScoringParams, score
-from sentiment.features.store import read_features
+from sentiment.evaluation.scoring import ScoringParams, count_seen, refuse_leakage, score, write_predictions
 from sentiment.head.classifier import Classifier, ClassifierConfig
 
 SEEN = "test_reviews_seen_by_encoder"

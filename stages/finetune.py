@@ -12,11 +12,11 @@ import logging
 from pathlib import Path
 
 from sentiment.common.command import run_main
-from sentiment.common.epoch_log import write_empty_log
 from sentiment.common.files import atomic_folder
 from sentiment.common.params import load_params
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import copy_encoder_files
+from sentiment.head.epoch_log import write_empty_log
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,7 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import scratch_folder, write_json
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import TableWriter, batches, table_writer
-from sentiment.data.csv_chunks import read_chunks
-from sentiment.data.dedup import first_occurrence_mask
+from sentiment.data.csv_reader import read_chunks
 from sentiment.data.schema import (
     ID,
     LABEL,
@@ -32,6 +31,7 @@ from sentiment.data.schema import (
     RESERVED_COLUMNS,
     TEXT,
     build_reviews,
+    first_occurrence_mask,
     parse_ratings,
     smallest_rating_type,
     table_schema,

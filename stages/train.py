@@ -14,12 +14,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from sentiment.common.command import run_main
-from sentiment.common.epoch_log import EpochMetrics, epoch_log
 from sentiment.common.errors import ClassifierError
 from sentiment.common.params import StageParams, load_params
 from sentiment.common.tables import read_column
-from sentiment.features.store import read_features, read_metadata
+from sentiment.encoder.features import read_features, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
+from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.mlp import Head
 from sentiment.head.standardization import mean_and_std
 from sentiment.head.training import LabeledFeatures, train_head

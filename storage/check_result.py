@@ -7,7 +7,7 @@ from typing import Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import PipelineError
-from storage.boto_errors import explain
+from sentiment.storage.errors import explain
 
 Status = Literal["ok", "note", "FAIL"]
 Check = Callable[[], tuple[Status, str]]

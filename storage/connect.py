@@ -4,7 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sentiment.tracking.remote import REVIEWS_SOURCE, STORAGE, local_settings, write_local_settings
+from sentiment.storage.s3 import REVIEWS_SOURCE, STORAGE, local_settings, write_local_settings
 from storage.credentials import AccessKey, Credentials
 from storage.process import HOST, ServerError, find, port_of, servers
 

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from sentiment.common.command import run_main
-from sentiment.tracking.remote import STORAGE, Remote
+from sentiment.storage.s3 import STORAGE, Remote
 from storage.machine_checks import machine_checks
 from storage.remote_checks import remote_checks
 

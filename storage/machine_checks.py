@@ -10,7 +10,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from sentiment.common.errors import PipelineError
 from sentiment.common.params import load_params
-from sentiment.features.encoder_files import check_weights
+from sentiment.encoder.files import check_weights
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import read_pointer
 from storage.check_result import CheckResult, Status, run_check
@@ -61,8 +61,8 @@ def device(params: Path) -> tuple[Status, str]:
     # torch and transformers take seconds to import, so the lines above come first
     import torch
 
-    from sentiment.encoder.device import pick_device
-    from sentiment.features.config import EncodeParams
+    from sentiment.encoder.config import EncodeParams
+    from sentiment.encoder.loading import pick_device
 
     picked = pick_device(load_params(params, "encode", EncodeParams).device)
     if picked.type == "cuda":
@@ -74,9 +74,9 @@ def device(params: Path) -> tuple[Status, str]:
 
 def integer_product(params: Path) -> tuple[Status, str]:
     """Say which integer product the exact encoder uses on the device that `encode` picks; both give equal bytes."""
-    from sentiment.encoder.device import pick_device
-    from sentiment.features.config import EncodeParams
-    from sentiment.numerics.backend import backend
+    from sentiment.encoder.config import EncodeParams
+    from sentiment.encoder.loading import pick_device
+    from sentiment.numerics.products import backend
 
     picked = pick_device(load_params(params, "encode", EncodeParams).device, exact=True)
     if backend(picked) == "native":

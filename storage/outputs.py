@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from dvc.config import Config as DvcConfig
 
 from sentiment.common.errors import InputError
-from sentiment.tracking.remote import DVC_FOLDER, Remote
+from sentiment.storage.s3 import DVC_FOLDER, Remote
 
 READ_SIZE = 1024**2  # bytes; memory stays small, and hashing is far slower than the calls
 

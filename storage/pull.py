@@ -15,8 +15,8 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.command import run_main
-from sentiment.tracking.remote import STORAGE, Remote
-from storage.boto_errors import explain
+from sentiment.storage.errors import explain
+from sentiment.storage.s3 import STORAGE, Remote
 from storage.outputs import DamagedObject, damaged_objects, dvc_cache, is_cached, read_outputs
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from storage.boto_errors import explain
+from sentiment.storage.errors import explain
 from storage.process import ServerError
 
 READY_TIMEOUT = 60.0  # seconds; a start takes 3 to 6 on an idle machine, and several times that on a busy one

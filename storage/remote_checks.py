@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from sentiment.common.errors import StorageError
-from sentiment.tracking.remote import Remote
+from sentiment.storage.s3 import Remote
 from storage.check_result import Check, CheckResult, Status, run_until_failure
 
 # seconds; S3 refuses a signature that is more than 15 minutes off:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sentiment.common.errors import InputError
-from sentiment.tracking.remote import REVIEWS_SOURCE, STORAGE, Remote, write_local_settings
+from sentiment.storage.s3 import REVIEWS_SOURCE, STORAGE, Remote, write_local_settings
 from storage.readiness import make_bucket
 
 log = logging.getLogger(__name__)

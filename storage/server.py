@@ -18,7 +18,7 @@ import subprocess
 from pathlib import Path
 
 from sentiment.common.command import run_main
-from sentiment.tracking.remote import REVIEWS_SOURCE, STORAGE, Remote
+from sentiment.storage.s3 import REVIEWS_SOURCE, STORAGE, Remote
 from storage.connect import connect, endpoint_of, other_server_hint, point_dvc_at, share
 from storage.credentials import Credentials
 from storage.internal_ports import CONFIG_NAME, write_security_config

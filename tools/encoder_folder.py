@@ -10,8 +10,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from sentiment.common.files import atomic
-from sentiment.common.text_hash import Hashes, write_seen_texts
-from sentiment.features.encoder_files import weights_sha256
+from sentiment.data.text import Hashes, write_seen_texts
+from sentiment.encoder.files import weights_sha256
 
 
 def export(model: PreTrainedModel, write_tokenizer: Callable[[Path], object], hashes: Hashes, folder: Path) -> str:

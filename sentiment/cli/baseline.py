@@ -22,7 +22,11 @@ import yaml
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sentiment.baseline.folder import (
+from sentiment.common.errors import ParamsError
+from sentiment.common.params import load_params
+from sentiment.common.tables import SPLITS, open_table
+from sentiment.encoder.features import read_features
+from sentiment.experiments.baseline import (
     BASELINES,
     BASELINES_FOLDER,
     MAJORITY,
@@ -32,10 +36,6 @@ from sentiment.baseline.folder import (
     Scored,
     write_baseline,
 )
-from sentiment.common.errors import ParamsError
-from sentiment.common.params import load_params
-from sentiment.common.tables import SPLITS, open_table
-from sentiment.features.store import read_features
 
 C_GRID = (1.0, 3.0, 10.0, 30.0, 100.0)  # inverse strengths of the L2 penalty
 PARAMS = Path("params.yaml")
@@ -55,7 +55,13 @@ def train_baselines(
     Raises:
         InputError: no word is in two train reviews.
     """
-    from sentiment.baseline.tfidf import VECTORIZER, best, side_by_side, tfidf_vectors, train_grid  # 1 s of imports
+    from sentiment.experiments.baseline import (  # 1 s of imports
+        VECTORIZER,
+        best,
+        side_by_side,
+        tfidf_vectors,
+        train_grid,
+    )
 
     vectors = {TFIDF: tfidf_vectors(tables)}
     if features is not None:

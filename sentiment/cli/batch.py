@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sentiment.cli.arguments import add_classifier_arguments, positive, probability
 from sentiment.common.errors import ParamsError
-from sentiment.inference.summary import plural
+from sentiment.inference.formats import plural
 from sentiment.jobs.units import MAX_ROWS, Shard
 
 log = logging.getLogger(__name__)

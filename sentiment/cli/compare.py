@@ -15,9 +15,8 @@ import json
 import sys
 
 from sentiment.evaluation.significance import Comparison
-from sentiment.tracking.comparison import PREDICTIONS, compare, sentence
-from sentiment.tracking.resolve import resolve
-from sentiment.tracking.revisions import WORKSPACE
+from sentiment.experiments.comparison import PREDICTIONS, compare, sentence
+from sentiment.experiments.revisions import WORKSPACE, resolve
 
 
 def as_text(a: str, b: str, comparison: Comparison) -> str:

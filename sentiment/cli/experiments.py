@@ -11,9 +11,8 @@ import argparse
 import logging
 import sys
 
-from sentiment.report.experiments import experiments
-from sentiment.report.experiments_table import experiments_table
-from sentiment.tracking.source import unseen_source
+from sentiment.experiments.revisions import unseen_source
+from sentiment.experiments.table import experiments, experiments_table
 
 log = logging.getLogger(__name__)
 

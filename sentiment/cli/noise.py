@@ -24,11 +24,11 @@ from tqdm import tqdm
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_csv
 from sentiment.common.tables import SPLITS, open_table
+from sentiment.encoder.features import read_features
 from sentiment.evaluation.bootstrap import percentile_interval, resample
-from sentiment.features.store import read_features
+from sentiment.experiments.comparison import PREDICTIONS
+from sentiment.experiments.label_noise import flip_labels, margins, out_of_fold_probabilities
 from sentiment.head.classifier import LABELS
-from sentiment.label_noise.margins import flip_labels, margins, out_of_fold_probabilities
-from sentiment.tracking.comparison import PREDICTIONS
 
 COLUMNS = ("id", "split", "label", "probability", "margin", "text")
 N_RESAMPLES = 10_000  # of the bootstrap, as in the stage evaluate

@@ -34,14 +34,26 @@ from contextlib import ExitStack
 import numpy as np
 
 from sentiment.cli.arguments import add_classifier_arguments, probability
-from sentiment.inference.batches import InputTable, PredictionBatch
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import MAX_TEXTS
-from sentiment.inference.formats import input_file, output_format, reader_of
-from sentiment.inference.progress import Progress, progress
-from sentiment.inference.readers import EXPLANATION, OUTPUT_COLUMNS, InputColumns, from_texts
+from sentiment.inference.formats import (
+    PredictionSummary,
+    Progress,
+    input_file,
+    output_format,
+    plural,
+    progress,
+    reader_of,
+)
+from sentiment.inference.readers import (
+    EXPLANATION,
+    OUTPUT_COLUMNS,
+    InputColumns,
+    InputTable,
+    PredictionBatch,
+    from_texts,
+)
 from sentiment.inference.streams import STANDARD, check_output, reading, writing
-from sentiment.inference.summary import PredictionSummary, plural
 from sentiment.inference.writers import WRITERS
 
 log = logging.getLogger(__name__)

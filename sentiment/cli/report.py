@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sentiment.common.files import write_text
-from sentiment.report.collect import collect
+from sentiment.experiments.revisions import WORKSPACE
+from sentiment.report.data import collect
 from sentiment.report.page import render
-from sentiment.tracking.revisions import WORKSPACE
 
 log = logging.getLogger(__name__)
 

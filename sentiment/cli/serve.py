@@ -21,10 +21,10 @@ from typing import Any
 
 from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError
+from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
 from sentiment.serving.address import bind, is_loopback
 from sentiment.serving.limits import Limits
-from sentiment.tracking.revisions import WORKSPACE, Revision
 
 METRICS = "metrics/evaluate.json"
 ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"

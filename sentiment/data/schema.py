@@ -4,16 +4,17 @@ The checks are pandera's: https://pandera.readthedocs.io
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow
+from numpy.typing import NDArray
 from pandera.errors import SchemaError
 
 from sentiment.common.errors import InputError
-from sentiment.common.text_hash import hash64
-from sentiment.data.text import join_text
+from sentiment.data.text import hash64, join_text
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
 RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
@@ -83,3 +84,33 @@ def build_reviews(
     ids = [f"{hash64(format_rating(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
     label = (ratings > positive_above).astype("int8")
     return pd.DataFrame({ID: ids, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)
+
+
+KEYS_PER_BUCKET = 262_144  # 2 MB of keys; the file is read once per bucket, so smaller buckets cost more reading
+
+
+def first_occurrence_mask(keys_file: Path, rows: int) -> NDArray[np.bool_]:
+    """Return for each key whether it is the first of its value. # (rows,)
+
+    Args:
+        keys_file: `rows` uint64 keys as raw bytes, evenly distributed over 64 bits, as hashes are.
+        rows: number of keys.
+    """
+    is_first = np.zeros(rows, dtype=np.bool_)
+    bits = (rows // KEYS_PER_BUCKET).bit_length()
+    for bucket in range(2**bits):
+        keys, indices = _read_bucket(keys_file, rows, bucket, bits)
+        is_first[indices[np.unique(keys, return_index=True)[1]]] = True
+    return is_first
+
+
+def _read_bucket(keys_file: Path, rows: int, bucket: int, bits: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the keys whose leading `bits` bits equal `bucket`, and their row indices, ascending. # (n,), (n,)"""
+    keys, indices = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for start in range(0, rows, KEYS_PER_BUCKET):
+        # read, not mapped: the pages of a memory map count as memory of the process
+        chunk = np.fromfile(keys_file, np.uint64, KEYS_PER_BUCKET, offset=start * 8)
+        selected = np.flatnonzero(chunk >> np.uint64(64 - bits) == bucket) if bits else np.arange(len(chunk))
+        keys.append(chunk[selected])
+        indices.append(start + selected)
+    return np.concatenate(keys), np.concatenate(indices)

@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from sentiment.common.params import StageParams
-from sentiment.common.text_hash import hash64, normalize_text
+from sentiment.data.text import hash64, normalize_text
 
 
 class SplitParams(StageParams):

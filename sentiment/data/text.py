@@ -1,6 +1,14 @@
 """Text columns in; the text of a review out."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.common.errors import EncoderError
 
 SEPARATOR = ". "  # between title and body, as if the title were a sentence
 
@@ -12,3 +20,46 @@ def join_text(columns: Sequence[str]) -> str:
     """
     stripped = [column.strip() for column in columns]
     return SEPARATOR.join(column for column in stripped if column) if stripped[-1] else ""
+
+
+SEEN_TEXTS = "trained_on.npy"
+
+Hashes = NDArray[np.uint64]
+
+
+def normalize_text(text: str) -> str:
+    """Fold case, width and white space (Unicode NFKC), so that texts which read the same get the same hash."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def hash64(*values: str) -> int:
+    """Return the 64-bit BLAKE2b hash of the values, one per line; uniform from 0 to 2**64 - 1."""
+    return int.from_bytes(blake2b("\n".join(values).encode(), digest_size=8).digest(), "big")
+
+
+def hash_texts(texts: Iterable[str]) -> Hashes:
+    """Return the hash of each normalized text, in their order. # (n_texts,)"""
+    return np.array([hash64(normalize_text(text)) for text in texts], dtype="<u8")
+
+
+def read_seen_texts(encoder: Path) -> Hashes:
+    """Return the hashes that an encoder's folder lists; none where it has no list.
+
+    Raises:
+        EncoderError: the list is damaged.
+    """
+    file = encoder / SEEN_TEXTS
+    if not file.is_file():
+        return np.empty(0, dtype="<u8")
+    try:
+        hashes = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise EncoderError(f"{file}: not a list of hashes ({error})") from None
+    if hashes.dtype != np.dtype("<u8") or hashes.ndim != 1:
+        raise EncoderError(f"{file}: {hashes.ndim}-dimensional {hashes.dtype}, expected a list of 64-bit hashes")
+    return np.asarray(hashes)
+
+
+def write_seen_texts(encoder: Path, hashes: Hashes) -> None:
+    """Write the list into an encoder's folder, sorted, which hides the order of the texts."""
+    np.save(encoder / SEEN_TEXTS, np.unique(hashes))

@@ -1,30 +1,274 @@
-"""The forward pass of a BERT or an ALBERT in exact arithmetic: the same bits on every processor, in every batch.
+"""Compute the forward pass of a BERT or an ALBERT in integers, with the same bits on every processor."""
 
-    model = ExactTransformer(config, weights, bits=8, device=torch.device("cpu"))
-    vectors = model.encode([[2, 17, 3]], "mean")
-
-Products are of integers, which have no rounding and so no order (`numerics.integer_product`); everything else is
-elementwise, or a sum in a fixed order. Activations and weights have 8 or 16 bits. Every number depends on the tokens
-of its own text only: scales are by token, or by text and head, and padding adds integer zeros.
-
-Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805; Lan et al., ALBERT, 2020, https://arxiv.org/abs/1909.11942.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from math import isqrt, sqrt
 from threading import local
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sentiment.encoder.exact_attention import attention
-from sentiment.encoder.exact_pooling import pool
-from sentiment.encoder.exact_weights import Layer, Linear, QuantizedWeights, Weights
-from sentiment.encoder.families import TransformerConfig
-from sentiment.encoder.layout import Layout
-from sentiment.numerics.blocks import row_blocks
-from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.elementwise import gelu_, scale_into
-from sentiment.numerics.layer_norm import layer_norm_
+from sentiment.encoder.families import (
+    EMBEDDING_NORM,
+    EMBEDDINGS,
+    LAYER_KEYS,
+    PROJECTION,
+    TransformerConfig,
+    layer_prefixes,
+)  # fmt: skip
+from sentiment.numerics.functions import gelu_, layer_norm_, scale_into, softmax_integers_
+from sentiment.numerics.memory import Buffers, row_blocks
+from sentiment.numerics.products import Product, integer_product, outlier_product, product_of_12_bits
+from sentiment.numerics.quantization import (
+    MAX_DIM_BY_NORM,
+    MIN_MAX,
+    adjacent_sums,
+    largest_sizes,
+    quantize_rows,
+    quantize_rows_by_norm,
+    quantize_weight,
+    row_sums,
+)
+
+# Rows are rounded up to this: oneDNN prepares a product for each new number of rows, and CUDA wants at least 17.
+ROW_MULTIPLE = 64
+MASKED = -1e30  # added to the score of a key that is padding
+
+
+class Layout:
+    """The shape of a batch of texts.
+
+    Attributes:
+        ids: token ids of all texts, one after the other, then zeros up to a multiple of 64; shape (n_rows,).
+        positions: the position of each token in its text, shape (n_rows,).
+        n_texts, seq_len: of the padded form; seq_len is the longest text.
+        counts: tokens of each text, float32, shape (n_texts, 1).
+        key_mask: 0 for tokens and -1e30 for padding, shape (n_texts, 1, seq_len); None where nothing is padding.
+        token_mask: 1 for tokens and 0 for padding, shape (n_texts, seq_len, 1); None where nothing is padding.
+    """
+
+    def __init__(self, token_ids: Sequence[Sequence[int]], device: torch.device) -> None:
+        lengths = np.array([len(ids) for ids in token_ids])
+        n_tokens = int(lengths.sum())
+        self.n_texts, self.seq_len = len(lengths), int(lengths.max())
+        filler = np.zeros(-n_tokens % ROW_MULTIPLE, dtype=np.int64)
+        columns = np.arange(self.seq_len)
+        is_token = columns < lengths[:, None]
+
+        def on_device(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        ids = np.fromiter(chain.from_iterable(token_ids), dtype=np.int64, count=n_tokens)
+        self.ids = on_device(np.concatenate([ids, filler]))
+        self.positions = on_device(np.concatenate([np.broadcast_to(columns, is_token.shape)[is_token], filler]))
+        self.counts = on_device(lengths.astype(np.float32)[:, None])
+        self.key_mask = self.token_mask = self._to_padded = self._to_rows = None
+        if n_tokens < is_token.size:
+            starts = np.cumsum(lengths) - lengths
+            # padding repeats the text's last token: it then changes no maximum
+            self._to_padded = on_device((starts[:, None] + np.minimum(columns, lengths[:, None] - 1)).reshape(-1))
+            self._to_rows = on_device(np.concatenate([np.flatnonzero(is_token), filler]))
+            self.token_mask = on_device(is_token.astype(np.float32)[:, :, None])
+            self.key_mask = on_device(np.where(is_token, 0, MASKED).astype(np.float32)[:, None])
+
+    def pad(self, rows: Tensor, out: Tensor) -> Tensor:
+        """Return a matrix of shape (n_rows, dim) by text, shape (n_texts * seq_len, dim); in `out` if it is a copy.
+
+        Padding repeats the last token of its text.
+        """
+        if self._to_padded is None:
+            return rows[: self.n_texts * self.seq_len]
+        return torch.index_select(rows, 0, self._to_padded, out=out)
+
+    def unpad(self, padded: Tensor, out: Tensor) -> Tensor:
+        """Return the tokens of a padded matrix packed, without padding between texts, shape (n_rows, dim).
+
+        Args:
+            padded: shape (n, dim), n the larger of n_rows and n_texts * seq_len; rows after the texts are undefined.
+            out: shape (n_rows, dim), for the result where it is a copy.
+        """
+        if self._to_rows is None:
+            padded[self.n_texts * self.seq_len :].zero_()
+            return padded
+        return torch.index_select(padded, 0, self._to_rows, out=out)
+
+
+Weights = Mapping[str, Tensor]
+
+
+class Linear(NamedTuple):
+    """A quantized linear layer: its integers as a product, their scale by output, and its bias or None.
+
+    `quantize` makes integers and scales by row of its input.
+    """
+
+    product: Product
+    scales: Tensor
+    bias: Tensor | None
+    quantize: Callable[[Tensor, Buffers], tuple[Tensor, Tensor]]
+
+
+class Norm(NamedTuple):
+    """Weight and bias of a layer norm."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class Layer(NamedTuple):
+    """The weights of one layer; query, key and value are one product, and `query_bias` belongs to its first third."""
+
+    query_key_value: Linear
+    query_bias: Tensor
+    attention_output: Linear
+    attention_norm: Norm
+    intermediate: Linear
+    output: Linear
+    output_norm: Norm
+
+
+class QuantizedWeights:
+    """The weights of an encoder by their names in its file, quantized to 8 or 16 bits on a device."""
+
+    def __init__(self, config: TransformerConfig, weights: Weights, bits: int, device: torch.device) -> None:
+        self._config, self._weights, self._bits, self._device = config, weights, bits, device
+
+    def embeddings(self) -> tuple[Tensor, Tensor, Norm]:
+        """Return the vectors of words, shape (vocab_size, embedding_size), those of positions, and the layer norm."""
+        # a text is one segment, of type 0
+        positions = self._tensor(EMBEDDINGS["position"]) + self._tensor(EMBEDDINGS["token_type"])[0]
+        return self._tensor(EMBEDDINGS["word"]), positions, self._norm(EMBEDDING_NORM)
+
+    def projection(self) -> Linear | None:
+        """Return the layer from embedding_size to hidden_size, which an ALBERT has."""
+        return self._named(PROJECTION, has_outliers=True) if self._config.model_type == "albert" else None
+
+    def layers(self) -> list[Layer]:
+        """Return the layers from first to last; those that share weights are one object."""
+        prefixes = layer_prefixes(self._config)
+        layers = {prefix: self._layer(prefix) for prefix in dict.fromkeys(prefixes)}
+        return [layers[prefix] for prefix in prefixes]
+
+    def _layer(self, prefix: str) -> Layer:
+        keys = LAYER_KEYS[self._config.model_type].under(prefix)
+        inputs = [self._tensor(f"{name}.weight") for name in (keys.query, keys.key, keys.value)]
+        output = self._tensor(f"{keys.attention_output}.weight")
+        # The weights of a softmax add up to 1, so the bias of the values passes through it; and it does not change
+        # when a number is added to all scores of a query, which is what a bias of the keys does.
+        value_bias = matrix_vector(output, self._tensor(f"{keys.value}.bias"))
+        return Layer(
+            self._linear(torch.cat(inputs), None, has_outliers=True),
+            self._tensor(f"{keys.query}.bias"),
+            self._linear(output, self._tensor(f"{keys.attention_output}.bias").add_(value_bias)),
+            self._norm(keys.attention_norm),
+            self._named(keys.intermediate, has_outliers=True),
+            self._named(keys.output, fine=self._config.model_type == "bert"),
+            self._norm(keys.output_norm),
+        )
+
+    def _tensor(self, name: str) -> Tensor:
+        # + 0.0: no negative zero, so that none gets into a feature, where a maximum could take either zero
+        return self._weights[name].to(self._device, torch.float32) + 0.0
+
+    def _norm(self, name: str) -> Norm:
+        return Norm(self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"))
+
+    def _named(self, name: str, has_outliers: bool = False, fine: bool = False) -> Linear:
+        return self._linear(self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"), has_outliers, fine)
+
+    def _linear(self, weight: Tensor, bias: Tensor | None, has_outliers: bool = False, fine: bool = False) -> Linear:
+        """Quantize a layer; in 8 bits, inputs with outliers are split, and `fine` ones take 12 bits."""
+        integers, scales = quantize_weight(weight, self._bits)
+        if self._bits == 8 and has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM:
+            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm)
+        if self._bits == 8 and fine:
+            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12))
+        return Linear(integer_product(integers, self._bits), scales, bias, partial(quantize_rows, self._bits))
+
+
+def matrix_vector(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return matrix @ vector, float32, by float64 products and sums in a fixed order."""
+    products = matrix.double().mul_(vector.double())
+    return row_sums(products, Buffers(matrix.device)).squeeze(1).float()
+
+
+def attention(
+    query_key_value: Tensor, layout: Layout, n_heads: int, max_len: int, bits: int, buffers: Buffers
+) -> Tensor:
+    """Return softmax(q k' / sqrt(head_dim)) v by text and head, float32, shape (n_rows, hidden_size).
+
+    Args:
+        query_key_value: float32, shape (n_rows, 3 * hidden_size).
+        max_len: the most tokens that a text can have.
+        bits: 8 computes in float32, 16 in float64.
+    """
+    n_rows, width = query_key_value.shape
+    n_texts, seq_len, head_dim = layout.n_texts, layout.seq_len, width // 3 // n_heads
+    dtype = torch.float32 if bits == 8 else torch.float64
+    levels, weight_levels, value_levels = attention_levels(head_dim, max_len, bits)
+
+    padded = layout.pad(query_key_value, buffers.get("padded", (n_texts * seq_len, width)))
+    by_head = padded.view(n_texts, seq_len, 3, n_heads, head_dim)
+    largest = largest_sizes(by_head, -1).amax(1).clamp_(min=MIN_MAX)  # (n_texts, 3, n_heads)
+    limits = torch.tensor([levels, levels, value_levels], dtype=torch.float32, device=padded.device).view(1, 3, 1)
+    factors = (limits / largest).view(n_texts, 1, 3, n_heads, 1)
+    scales = (largest / limits).to(dtype).unbind(1)  # three of shape (n_texts, n_heads)
+
+    integers = buffers.get("attention_integers", (3, n_texts, n_heads, seq_len, head_dim))
+    torch.mul(by_head.permute(2, 0, 3, 1, 4), factors.permute(2, 0, 3, 1, 4), out=integers).round_()
+    if dtype != torch.float32:
+        integers = buffers.get("attention_integers", tuple(integers.shape), dtype).copy_(integers)
+    query, key, value = integers.view(3, n_texts * n_heads, seq_len, head_dim).unbind(0)
+
+    products = buffers.get("attention_products", (n_texts * n_heads, seq_len, seq_len), dtype)
+    torch.bmm(query, key.transpose(1, 2), out=products)
+    products.mul_((scales[0] * scales[1]).mul_(1 / sqrt(head_dim)).view(-1, 1, 1))
+    scores = products if dtype == torch.float32 else buffers.get("scores", tuple(products.shape)).copy_(products)
+    if layout.key_mask is not None:
+        scores.view(n_texts, n_heads, seq_len, seq_len).add_(layout.key_mask.unsqueeze(1))
+    softmax_integers_(scores, weight_levels, max_len, bits, buffers)
+    weights = scores if dtype == torch.float32 else products.copy_(scores)
+
+    context = torch.bmm(weights, value, out=buffers.get("context", tuple(value.shape), dtype))
+    context = context.view(n_texts, n_heads, seq_len, head_dim).transpose(1, 2)
+    by_text = buffers.get("context_by_text", (max(n_rows, n_texts * seq_len), width // 3))
+    out = by_text[: n_texts * seq_len].view(n_texts, seq_len, n_heads, head_dim)
+    scale_into(out, context, scales[2].mul(1 / weight_levels).view(n_texts, 1, n_heads, 1))
+    return layout.unpad(by_text, buffers.get("context_rows", (n_rows, width // 3)))
+
+
+def attention_levels(head_dim: int, max_len: int, bits: int) -> tuple[int, int, int]:
+    """Return the largest integers of queries and keys, the integer of the softmax weight 1, and that of values.
+
+    head_dim * levels^2 and (weight_levels + max_len / 2) * value_levels are the largest sums: within 2^24 for 8 bits
+    and 2^53 for 16.
+    """
+    if bits == 16:
+        return 32_639, 2**24, 32_639
+    weight_levels = 2**13
+    return isqrt(2**24 // head_dim), weight_levels, 2**24 // (weight_levels + max_len)
+
+
+def pool(hidden: Tensor, layout: Layout, pooling: str, buffers: Buffers) -> Tensor:
+    """Return one vector a text, float32, shape (n_texts, dim), for "mean+max" (n_texts, 2 * dim).
+
+    Args:
+        hidden: the last hidden state, shape (n_rows, dim), without negative zeros.
+        pooling: "cls" (the first token), "mean", "max", or "mean+max" (both, side by side).
+    """
+    shape = (layout.n_texts * layout.seq_len, hidden.shape[1])
+    padded = layout.pad(hidden, buffers.get("pooled", shape)).view(layout.n_texts, layout.seq_len, -1)
+    if pooling == "cls":
+        return padded[:, 0].clone()
+    pooled = [padded.amax(1)] if "max" in pooling else []  # padding repeats a token
+    if "mean" in pooling:
+        summands = padded if layout.token_mask is None else padded * layout.token_mask
+        pooled.insert(0, adjacent_sums(summands) / layout.counts)
+    return torch.cat(pooled, dim=1)
 
 
 class ExactTransformer:

@@ -11,8 +11,6 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from sentiment.numerics.elementwise import Gelu
-
 
 class TransformerConfig(BaseModel):
     """What config.json says of a BERT or an ALBERT; one with another activation or other positions is refused."""
@@ -36,7 +34,7 @@ class TransformerConfig(BaseModel):
     layer_norm_eps: float
 
     @property
-    def gelu(self) -> Gelu:
+    def gelu(self) -> Literal["erf", "tanh"]:
         """Which GELU the activation is."""
         return "erf" if self.hidden_act == "gelu" else "tanh"
 

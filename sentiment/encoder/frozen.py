@@ -1,7 +1,12 @@
-"""FrozenEncoder: texts in, one feature vector each out, from a Hugging Face encoder that is never trained."""
+"""The lengths of tokenized texts in; batches of similar length, so with little padding, out."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from math import fsum, sqrt
+from threading import Barrier
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -9,15 +14,69 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.batching import token_batches
-from sentiment.encoder.device import pick_device
+from sentiment.encoder.config import EncoderConfig, Precision
 from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.families import TransformerConfig
-from sentiment.encoder.floating import FloatTransformer
-from sentiment.encoder.loading import Pretrained, load_pretrained
-from sentiment.encoder.parallel import map_batches, n_workers
-from sentiment.encoder.transformers import TransformersEncoder
-from sentiment.features.config import EncoderConfig, Precision
+from sentiment.encoder.floating import FloatTransformer, TransformersEncoder
+from sentiment.encoder.loading import Pretrained, load_pretrained, pick_device
+from sentiment.numerics.memory import use_threads
+
+MIN_TOKENS = 1_024  # of a batch near the end: smaller ones cost more in starting operations than idle workers do
+
+
+def token_batches(lengths: Sequence[int], budget: int, n_workers: int = 1) -> Iterator[list[int]]:
+    """Yield groups of indices, longest texts first, so that group size times longest text is at most `budget`.
+
+    Longest first: if memory does not suffice, it fails at once and not near the end. A text longer than the budget
+    gets a group of its own.
+
+    Args:
+        lengths: tokens of each text.
+        budget: the most tokens of a group, padding included.
+        n_workers: how many groups are computed at one time. Several get smaller groups near the end, half of their
+            share of what is left, so that they end at about the same time (Polychronopoulos and Kuck, Guided
+            Self-Scheduling, 1987).
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    ordered = np.asarray(lengths)[order]
+    n_left = ordered[::-1].cumsum()[::-1]  # tokens of the texts from here to the end
+    start = 0
+    while start < len(order):
+        share = int(n_left[start]) // (2 * n_workers) if n_workers > 1 else budget
+        size = max(1, min(budget, max(share, MIN_TOKENS)) // max(1, int(ordered[start])))
+        alike = int((ordered[start : start + size] == ordered[start]).sum())
+        if alike >= size / 2:  # without padding, the encoder needs no mask
+            size = alike
+        yield order[start : start + size].tolist()
+        start += size
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they would wait for each other
+
+
+def n_workers(n_threads: int) -> int:
+    """Return how many batches `map_batches` computes at one time with this number of torch threads."""
+    return min(n_threads, MAX_WORKERS)
+
+
+def map_batches(function: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
+    """Yield `function(batch)` in order; as many at once as torch has threads, at most 8."""
+    yield from _pool(torch.get_num_threads()).map(function, batches)
+
+
+@cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    """Return workers that share `n_threads` threads of torch."""
+    size = n_workers(n_threads)
+    pool = ThreadPoolExecutor(size, thread_name_prefix="encode", initializer=use_threads, initargs=(n_threads // size,))
+    all_started = Barrier(size)
+    list(pool.map(lambda _: all_started.wait(timeout=60), range(size)))
+    torch.set_num_threads(n_threads)  # the number of the process, which each worker has set too
+    return pool
+
 
 Model = ExactTransformer | FloatTransformer | TransformersEncoder
 BITS: dict[Precision, int] = {"int8": 8, "int16": 16}  # the precisions in exact arithmetic
@@ -151,3 +210,37 @@ class FrozenEncoder:
             for index, one in zip(indices, self.model.token_vectors([token_ids[i] for i in indices]), strict=True):
                 vectors[index] = one.cpu().numpy()
         return vectors
+
+
+log = logging.getLogger(__name__)
+
+N_TEXTS = 256
+MIN_COSINE = 0.998  # below it, an activation much larger than the others takes most of the 8 bits
+
+
+def int8_min_cosine(encoder: FrozenEncoder, texts: Sequence[str]) -> float | None:
+    """Return the least cosine between the int8 and the int16 vector of a text, rounded; logs a line where it is low.
+
+    None where the encoder does not compute in int8. At most the first 256 texts are looked at.
+    """
+    if encoder.precision != "int8" or not texts:
+        return None
+    texts = texts[:N_TEXTS]
+    precise = FrozenEncoder.load(encoder.config.model_copy(update={"precision": "int16"}), encoder.device.type)
+    name = encoder.config.encoder
+    cosines = map(cosine, encoder.encode(texts), precise.encode(texts))
+    least = round(min(cosines), 6)
+    if least < MIN_COSINE:
+        log.info(
+            "int8 and int16 vectors of '%s' differ (least cosine %.4f): prefer encode.precision=int16", name, least
+        )
+    return least
+
+
+def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the cosine of two vectors; products of float32 are exact in float64, and `fsum` rounds once."""
+    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    dot, square_a, square_b = (
+        fsum(product.tolist()) for product in (wide_a * wide_b, wide_a * wide_a, wide_b * wide_b)
+    )
+    return dot / sqrt(square_a * square_b) if square_a and square_b else float(square_a == square_b)

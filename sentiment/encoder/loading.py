@@ -1,21 +1,156 @@
-"""Loads an encoder (config, weights, tokenizer) from a local folder or through transformers."""
+"""The device that a setting names, or "auto", in; the torch device to compute on out."""
 
+import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
-from sentiment.common.errors import EncoderError
-from sentiment.encoder.auto_model import load_auto_model, loading
+from sentiment.common.errors import EncoderError, one_line
+from sentiment.encoder.config import EncoderConfig
 from sentiment.encoder.families import TransformerConfig, param_shapes
-from sentiment.encoder.tokenizing import canonical_json, load_local_tokenizer
-from sentiment.features.config import EncoderConfig
-from sentiment.features.encoder_files import WEIGHTS, check_weights
+from sentiment.encoder.files import WEIGHTS, check_weights
+
+
+def pick_device(requested: str, exact: bool = False, key: str = "encode.device") -> torch.device:
+    """Return the device for "auto", "cpu", "cuda" or "mps"; "auto" prefers CUDA, then MPS unless `exact`.
+
+    Args:
+        key: of params.yaml, for the message.
+
+    Raises:
+        EncoderError: the requested device is not available.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if requested == "auto":
+        usable = (name for name, is_available in available.items() if is_available and not (exact and name == "mps"))
+        requested = next(usable)
+    if not available[requested]:
+        raise EncoderError(f"device '{requested}' is not available; set {key} to auto or cpu")
+    return torch.device(requested)
+
+
+PLAIN_CLASSES = {"TokenizersBackend", "PreTrainedTokenizerFast"}  # tokenizer.json, and nothing else
+BERT_CLASSES = {"BertTokenizer", "BertTokenizerFast"}  # these build their normalizer from tokenizer_config.json
+# how tokenizer_config.json names the settings of BERT's normalizer, and their defaults
+BERT_SETTINGS = {
+    "lowercase": ("do_lower_case", True),
+    "strip_accents": ("strip_accents", None),
+    "handle_chinese_chars": ("tokenize_chinese_chars", True),
+}
+BERT_NORMALIZER = {"type": "BertNormalizer", "clean_text": True}
+
+
+def load_local_tokenizer(folder: Path) -> Tokenizer | None:
+    """Return the tokenizer of a folder; None where its class builds it from more than tokenizer.json.
+
+    Raises:
+        EncoderError: tokenizer.json is damaged.
+    """
+    file, settings_file = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    if not (file.is_file() and settings_file.is_file()):
+        return None
+    settings = json.loads(settings_file.read_text(encoding="utf-8"))
+    name = settings.get("tokenizer_class")
+    if name in BERT_CLASSES:
+        if not is_plain_bert(json.loads(file.read_text(encoding="utf-8")), settings):
+            return None
+    elif name not in PLAIN_CLASSES:
+        return None
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises no narrower class
+        raise EncoderError(f"{file}: not a tokenizer ({error})") from None
+
+
+def is_plain_bert(tokenizer: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Return whether BERT's tokenizer class would build from `settings` just what tokenizer.json holds."""
+    normalizer = {key: settings.get(name, default) for key, (name, default) in BERT_SETTINGS.items()}
+    model, pre_tokenizer = tokenizer.get("model") or {}, tokenizer.get("pre_tokenizer") or {}
+    return (
+        tokenizer.get("normalizer") == {**BERT_NORMALIZER, **normalizer}
+        and pre_tokenizer.get("type") == "BertPreTokenizer"
+        and model.get("type") == "WordPiece"
+    )
+
+
+def canonical_json(tokenizer: Tokenizer) -> str:
+    """Return everything that decides a tokenizer's ids, as text that does not depend on the order of its keys.
+
+    Truncation and padding are left out: they are set from `encode.max_length`.
+    """
+    content = json.loads(tokenizer.to_str())
+    return json.dumps(
+        {key: value for key, value in content.items() if key not in ("truncation", "padding")}, sort_keys=True
+    )
+
+
+# what transformers raises where files are damaged, do not fit each other, or need a package that is not installed
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
+)  # fmt: skip
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Turn what loading raises into an EncoderError of one line that starts with `name`."""
+    try:
+        yield
+    except LOADING_ERRORS as error:
+        raise EncoderError(f"{name} could not be loaded: {one_line(error)[:300]}") from None
+
+
+def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any]:
+    """Return tokenizer and model, float32, its pooling layer left out. A folder never uses the network.
+
+    Args:
+        encoder: a folder; or a Hugging Face id, with `revision` its commit.
+
+    Raises:
+        EncoderError: weights are missing, or the tokenizer has no tokenizer.json.
+        LOADING_ERRORS: of transformers, for other damage.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+    from transformers.utils import logging
+
+    source: dict[str, Any] = {
+        "revision": revision,
+        "local_files_only": Path(encoder).is_dir(),
+        "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
+    }
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it lists the pooling layer, which is left out
+    config = AutoConfig.from_pretrained(encoder, **source)
+    tokenizer = AutoTokenizer.from_pretrained(encoder, **source)
+    model_class: Any = MODEL_MAPPING[type(config)]
+    has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
+    model, report = AutoModel.from_pretrained(
+        encoder,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        **({"add_pooling_layer": False} if has_pooler else {}),
+        **source,
+    )
+    missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing_keys:
+        raise EncoderError(f"encoder '{encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}")
+    if not tokenizer.is_fast:
+        raise EncoderError(f"encoder '{encoder}': its tokenizer has no tokenizer.json")
+    return tokenizer, model
+
 
 Tokenize = Callable[[list[str]], list[list[int]]]
 

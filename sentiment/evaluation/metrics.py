@@ -1,21 +1,181 @@
-"""Labels and predicted probabilities in; metrics with confidence intervals, and accuracy by slice, out.
+"""Labels and predictions in; the confusion matrix out, and the metrics that follow from its four counts.
 
-Every metric has the same bits on every processor: counts are integers, sums of probabilities are exact, and logarithms
-are those of `sentiment.numerics`. Tested against scikit-learn.
+    counts = confusion_counts(labels, predicted)
+    counts.of_label(1).f1
+
+Each metric is rounded once or twice; no floats are summed. Tested against scikit-learn.
 """
 
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample
-from sentiment.evaluation.confusion import confusion_counts, wilson_interval
-from sentiment.evaluation.ranking import average_precision, rank_counts, roc_auc
-from sentiment.numerics.array_functions import log
-from sentiment.numerics.array_sums import exact_mean
+from sentiment.numerics.arrays import exact_mean, log
+
+Z_95 = 1.959963984540054  # the normal quantile of 0.975
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Predictions of one label: correct, wrong, and samples of the label that were missed."""
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+
+    @property
+    def support(self) -> int:
+        """Number of samples that have the label."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def precision(self) -> float:
+        """Share of the predictions that are correct; 0 without predictions."""
+        return ratio(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def recall(self) -> float:
+        """Share of the samples that were found; 0 without samples."""
+        return ratio(self.true_positives, self.support)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall; 0 without samples and predictions."""
+        return ratio(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
+
+
+@dataclass(frozen=True)
+class ConfusionCounts:
+    """Samples by actual and predicted label: cells[actual][predicted]."""
+
+    cells: tuple[tuple[int, int], tuple[int, int]]
+
+    @property
+    def n_samples(self) -> int:
+        """Number of all samples."""
+        return sum(map(sum, self.cells))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct predictions."""
+        return ratio(self.cells[0][0] + self.cells[1][1], self.n_samples)
+
+    def of_label(self, label: int) -> LabelCounts:
+        """Return the counts of one label, 0 or 1."""
+        other = 1 - label
+        return LabelCounts(self.cells[label][label], self.cells[other][label], self.cells[label][other])
+
+
+def confusion_counts(labels: NDArray[np.int8], predicted: NDArray[np.int8]) -> ConfusionCounts:
+    """Count samples by actual and predicted label, each 0 or 1, shape (n_samples,)."""
+    tn, fp, fn, tp = np.bincount(2 * labels.astype(np.int64) + predicted, minlength=4).tolist()
+    return ConfusionCounts(((tn, fp), (fn, tp)))
+
+
+def classification_report(counts: ConfusionCounts, names: tuple[str, str]) -> dict[str, float | dict[str, float]]:
+    """Return precision, recall, F1 and support by label and on average, with the keys of scikit-learn's report."""
+    sides = [counts.of_label(label) for label in (0, 1)]
+    rows = [
+        {"precision": side.precision, "recall": side.recall, "f1-score": side.f1, "support": float(side.support)}
+        for side in sides
+    ]
+    keys, total = ("precision", "recall", "f1-score"), float(counts.n_samples)
+    macro = {key: (rows[0][key] + rows[1][key]) / 2 for key in keys}
+    weighted = {key: sum(row[key] * row["support"] for row in rows) / total for key in keys}
+    return {
+        names[0]: rows[0],
+        names[1]: rows[1],
+        "accuracy": counts.accuracy,
+        "macro avg": {**macro, "support": total},
+        "weighted avg": {**weighted, "support": total},
+    }
+
+
+def wilson_interval(n_correct: int, n_samples: int) -> tuple[float, float]:
+    """Return the 95% interval of a share, for n_samples >= 1.
+
+    Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22, 1927.
+    """
+    squared = Z_95 * Z_95
+    n_wrong = n_samples - n_correct
+    spread = Z_95 * sqrt(squared + 4 * n_correct * n_wrong / n_samples)
+    center, scale = 2 * n_correct + squared, 2 * (n_samples + squared)
+    low = (center - spread) / scale if n_correct else 0.0
+    high = (center + spread) / scale if n_wrong else 1.0
+    return low, high
+
+
+def ratio(part: int, total: int) -> float:
+    """Return part / total; 0 where both are 0."""
+    return part / total if total else 0.0
+
+
+Float64s = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RankCounts:
+    """Samples at or above each distinct score, from the highest score to the lowest.
+
+    Attributes:
+        false_positives, true_positives: of labels 0 and 1, shape (n_scores,), int64.
+    """
+
+    false_positives: NDArray[np.int64]
+    true_positives: NDArray[np.int64]
+
+
+def rank_counts(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> RankCounts:
+    """Count labels by score.
+
+    Args:
+        labels: 0 or 1, shape (n_samples,).
+        scores: higher for label 1, shape (n_samples,).
+    """
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores = scores[order]
+    last_of_score = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(scores) - 1)
+    true_positives = np.cumsum(labels[order], dtype=np.int64)[last_of_score]
+    return RankCounts(last_of_score + 1 - true_positives, true_positives)
+
+
+def roc_auc(counts: RankCounts) -> float:
+    """Return the area under the ROC curve: how often a positive sample scores higher than a negative one, ties half.
+
+    The trapezoids are summed as integers: twice the area in units of one positive by one negative sample.
+    """
+    fp, tp = (np.insert(count, 0, 0) for count in (counts.false_positives, counts.true_positives))
+    twice = int(np.add.reduce((fp[1:] - fp[:-1]) * (tp[1:] + tp[:-1])))
+    return twice / (2 * int(fp[-1]) * int(tp[-1]))
+
+
+def average_precision(counts: RankCounts) -> float:
+    """Return the mean of the precisions at each score, weighted by the recall gained there."""
+    fp, tp = counts.false_positives, counts.true_positives
+    gained = tp - np.insert(tp[:-1], 0, 0)
+    return math.fsum((gained / tp[-1] * (tp / (tp + fp))).tolist())
+
+
+def roc_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
+    """Return false and true positive rates, from (0, 0) to (1, 1), without points on a straight line."""
+    fp, tp = counts.false_positives, counts.true_positives
+    corners = np.flatnonzero((np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)) + 1
+    kept = np.unique(np.concatenate([[0], corners, [len(fp) - 1]]))
+    fp, tp = (np.insert(count[kept], 0, 0) for count in (fp, tp))
+    return fp / fp[-1], tp / tp[-1]
+
+
+def precision_recall_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
+    """Return precision and recall at each score, by growing recall, after the point of recall 0 and precision 1."""
+    fp, tp = counts.false_positives, counts.true_positives
+    return np.insert(tp / (tp + fp), 0, 1.0), np.insert(tp / tp[-1], 0, 0.0)
+
 
 MIN_PROBABILITY = 2.0**-52  # of the actual label, in the log loss: a sure mistake does not make it infinite
 # few, so that the tables of `dvc metrics diff` and `dvc exp show` are short
@@ -123,3 +283,41 @@ def natural_key(name: str) -> list[tuple[int, str]]:
     parts = re.split(r"([0-9]+)", name)  # numbers are at odd positions, so that like is compared with like
     digits = [part.lstrip("0") if index % 2 else part for index, part in enumerate(parts)]
     return [(len(part) if index % 2 else 0, part) for index, part in enumerate(digits)]
+
+
+MAX_POINTS = 200  # of a curve; more do not show
+
+
+def curve_points(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> dict[str, list[dict[str, float]]]:
+    """Return the points of the ROC and precision-recall curves, thinned to `MAX_POINTS`."""
+    counts = rank_counts(labels, probabilities)
+    false_rate, true_rate = roc_points(counts)
+    precision, recall = precision_recall_points(counts)
+    return {
+        "roc": _points(false_positive_rate=false_rate, true_positive_rate=true_rate),
+        "precision_recall": _points(recall=recall, precision=precision),
+    }
+
+
+def _points(**columns: NDArray[np.float64]) -> list[dict[str, float]]:
+    last = len(next(iter(columns.values()))) - 1
+    steps = min(last, MAX_POINTS - 1)
+    indices = [(2 * step * last + steps) // (2 * steps) for step in range(steps + 1)]  # evenly spaced and rounded
+    return [{name: float(column[index]) for name, column in columns.items()} for index in indices]
+
+
+def confusion_points(
+    labels: NDArray[np.int8], predicted: NDArray[np.int8], names: tuple[str, str]
+) -> list[dict[str, object]]:
+    """Return the four cells of the confusion matrix: actual and predicted label, rows, share of the actual label."""
+    cells = confusion_counts(labels, predicted).cells
+    return [
+        {
+            "actual": names[actual],
+            "predicted": names[label],
+            "rows": cells[actual][label],
+            "share": ratio(cells[actual][label], sum(cells[actual])),
+        }
+        for actual in (0, 1)
+        for label in (0, 1)
+    ]

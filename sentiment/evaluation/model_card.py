@@ -6,7 +6,7 @@ The card is written beside the classifier by `python -m stages.evaluate`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sentiment.common.markdown import render_markdown
+from sentiment.cards import render_markdown
 from sentiment.head.classifier import ClassifierConfig
 
 TEMPLATE = "model_card.md.j2"

@@ -1,19 +1,94 @@
-"""A test table and its probabilities in; metrics, the report by label and accuracy by slice out.
+"""A test table in; the value of every review by slice out, for `accuracy_by_slice`."""
 
-The stage `evaluate` scores the classifier so, and `sentiment baseline` what the classifier should beat.
-"""
-
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sentiment.common.errors import InputError, ParamsError
+from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
-from sentiment.evaluation.confusion import classification_report, confusion_counts
-from sentiment.evaluation.metrics import accuracy_by_slice, compute_metrics
-from sentiment.evaluation.slices import slice_values
+from sentiment.data.text import SEEN_TEXTS, hash_texts, read_seen_texts
+from sentiment.evaluation.metrics import accuracy_by_slice, classification_report, compute_metrics, confusion_counts
+
+
+def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the value of every row by slice, each of shape (n_samples,).
+
+    Args:
+        table: with column text, and a column for every slice but "length".
+        slices: names of columns, or "length": the number of words.
+        length_edges: upper bounds of the bins of "length".
+
+    Raises:
+        ParamsError: the table has no such column.
+    """
+    values = {}
+    for name in slices:
+        if name == "length":
+            words = np.array([len(text.split()) for text in table["text"].to_pylist()])
+            values[name] = _length_bins(words, length_edges)
+        elif name in table.column_names:
+            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
+        else:
+            available = [column for column in table.column_names if column not in ("id", "text", "label")]
+            raise ParamsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(available)}")
+    return values
+
+
+def _slice_name(value: object) -> str:
+    """Return the name of a value; a rating of 0 is a value, an empty or missing text is none."""
+    return "(none)" if value is None or value == "" else str(value)
+
+
+def _length_bins(words: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.str_]:
+    """Return the bin name of each length, such as "1-20 words"."""
+    bounds = [0, *sorted(edges)]
+    names = [f"{low + 1}-{high} words" for low, high in pairwise(bounds)]
+    names.append(f"over {bounds[-1]} words")
+    return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
+
+
+def write_predictions(
+    path: Path, table: pa.Table, probabilities: NDArray[np.float32], threshold: float, labels: tuple[str, str]
+) -> None:
+    """Write id, label, probability and predicted label of every test review; the metadata names the labels.
+
+    Args:
+        table: with columns id and label, one row per review.
+        probabilities: of label 1, shape (n_samples,).
+        threshold: a probability of at least this is label 1.
+        labels: names of the labels 0 and 1.
+    """
+    predicted = (probabilities >= threshold).astype(np.int8)
+    columns = {"id": table["id"], "label": table["label"], "probability": probabilities, "predicted": predicted}
+    with atomic(path) as partial:
+        pq.write_table(pa.table(columns, metadata={"labels": "\n".join(labels)}), partial, compression="zstd")
+
+
+def count_seen(texts: Sequence[str], encoder: Path) -> int:
+    """Return how many of the texts are in the list of an encoder's folder; 0 where it has no list.
+
+    Raises:
+        EncoderError: the list is damaged.
+    """
+    seen = read_seen_texts(encoder)
+    return int(np.isin(hash_texts(texts), seen).sum()) if len(seen) else 0
+
+
+def refuse_leakage(n_seen: int, n_test: int, encoder: Path, allowed: bool) -> None:
+    """Raise InputError where the encoder saw test reviews and that is not allowed."""
+    if n_seen and not allowed:
+        raise InputError(
+            f"{encoder / SEEN_TEXTS}: the encoder was trained on {n_seen:,} of the {n_test:,} test reviews; "
+            "use the split that it was trained on, or another encoder, or set evaluate.allow_leakage to true"
+        )
 
 
 class ScoringParams(StageParams):

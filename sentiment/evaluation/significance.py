@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample, weighted_metrics
-from sentiment.evaluation.confusion import Z_95
+from sentiment.evaluation.metrics import Z_95
 
 ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
 POWER = 0.8  # of the test, for the minimum detectable difference

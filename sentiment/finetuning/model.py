@@ -1,11 +1,17 @@
 """An encoder with a linear head: token ids in, one logit per target out."""
 
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
+from sentiment.common.errors import ParamsError
 from sentiment.encoder.pooling import pool
+from sentiment.finetuning.settings import FinetuneParams, Part
 
 
 class EncoderWithHead(nn.Module):
@@ -31,3 +37,96 @@ class EncoderWithHead(nn.Module):
         with torch.autocast(pooled.device.type, enabled=False):
             logits: Tensor = self.head(self.dropout(pooled))
         return logits
+
+
+EMBEDDINGS = re.compile(r"(^|\.)embeddings?\.|embedding_hidden_mapping_in|embeddings_project")
+ALBERT_LAYER = re.compile(r"albert_layer_groups\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+ATTENTION = re.compile(r"\.(attention|self_attn|self_attention|attn)\.")
+
+
+class WeightPart(NamedTuple):
+    """The part of a weight.
+
+    Attributes:
+        kind: "embeddings", "attention", "ffn" (the rest of a layer), or "other", such as a last layer norm.
+        layer: number from 0; None outside of layers, and where all layers share their weights.
+    """
+
+    kind: str
+    layer: int | None
+
+
+def weight_part(name: str, config: Any) -> WeightPart:
+    """Return the part of the weight `name` of an encoder with transformers' `config`."""
+    if EMBEDDINGS.search(name):
+        return WeightPart("embeddings", None)
+    albert_group, layer = ALBERT_LAYER.search(name), LAYER.search(name)
+    if not albert_group and not layer:
+        return WeightPart("other", None)
+    kind = "attention" if ATTENTION.search(name) else "ffn"
+    if albert_group:
+        shares = config.num_hidden_groups < config.num_hidden_layers
+        return WeightPart(kind, None if shares else int(albert_group[1]))
+    assert layer
+    return WeightPart(kind, int(layer[1]))
+
+
+def freeze(model: Any, frozen: Iterable[Part]) -> None:
+    """Take the weights of the named parts out of training.
+
+    Raises:
+        ParamsError: the encoder has no such part, or nothing is left to train.
+    """
+    parts = {name: weight_part(name, model.config) for name, _ in model.named_parameters()}
+    available: set[str | int] = {kind for kind, _ in parts.values() if kind != "other"}
+    available |= {layer for _, layer in parts.values() if layer is not None}
+    for entry in frozen:
+        if entry not in available:
+            expected = ", ".join(sorted(map(str, available), key=lambda name: (not name.isdigit(), name)))
+            hint = "; its layers share their weights" if isinstance(entry, int) and expected[0].isalpha() else ""
+            raise ParamsError(f"finetune.frozen: this encoder has no part {entry!r}, expected {expected}{hint}")
+    chosen = set(frozen)
+    for name, weight in model.named_parameters():
+        weight.requires_grad = not chosen.intersection(parts[name])
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ParamsError("finetune.frozen names every part of the encoder; to train none, set finetune.epochs to 0")
+
+
+def build_optimizer(model: EncoderWithHead, params: FinetuneParams, n_steps: int) -> tuple[AdamW, LambdaLR]:
+    """Return the optimizer of the weights that are not frozen, and the schedule of its learning rate."""
+    config = model.encoder.config
+    parts = {name: weight_part(name, config) for name, _ in model.encoder.named_parameters()}
+    n_layers = 1 + max((part.layer for part in parts.values() if part.layer is not None), default=0)
+    groups: dict[tuple[int, bool], list[Tensor]] = {(0, True): [model.head.weight], (0, False): [model.head.bias]}
+    for name, weight in model.encoder.named_parameters():
+        if weight.requires_grad:
+            # biases and layer norms, the vectors among the weights, are not decayed
+            groups.setdefault((depth(parts[name], n_layers), weight.ndim > 1), []).append(weight)
+    settings: list[dict[str, Any]] = [
+        {
+            "params": weights,
+            "lr": params.learning_rate * params.layer_lr_decay**below_head,
+            "weight_decay": params.weight_decay if decays else 0.0,
+        }
+        for (below_head, decays), weights in groups.items()
+    ]
+    optimizer = AdamW(settings, fused=True)  # one pass over each weight, and not ten
+    n_warmup = round(params.warmup_ratio * n_steps)
+    return optimizer, LambdaLR(optimizer, lambda step: lr_factor(step, n_warmup, n_steps))
+
+
+def depth(part: WeightPart, n_layers: int) -> int:
+    """Return how many layers below the head a weight is: 1 for the last layer, most for the embeddings."""
+    if part.kind == "embeddings":
+        return n_layers + 1
+    if part.kind == "other":
+        return 1
+    return 1 if part.layer is None else n_layers - part.layer
+
+
+def lr_factor(step: int, n_warmup: int, n_steps: int) -> float:
+    """Return the factor of the learning rate at a step from 0: it rises from 0 to 1, then falls to 0."""
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    return max(0.0, (n_steps - step) / max(1, n_steps - n_warmup))

@@ -1,26 +1,58 @@
-"""The folder of an encoder and the split in; the same folder with the fine-tuned encoder out.
-
-Plain torch: what transformers' `Trainer` and `accelerate` would add, and what they cost, is in docs/finetuning.md.
-"""
+"""A fine-tuned encoder in; its standard Hugging Face folder out, with a model card and the list of its texts."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from sentiment.common.epoch_log import EpochMetrics, epoch_log
+from sentiment.cards import render_markdown
 from sentiment.common.errors import EncoderError
+from sentiment.common.files import scratch_folder, write_text
 from sentiment.common.tables import batches
-from sentiment.common.text_hash import Hashes, hash_texts
-from sentiment.encoder.auto_model import load_auto_model, loading
-from sentiment.encoder.device import pick_device
-from sentiment.finetuning.dataset import Tokenize, rating_thresholds, read_dataset
-from sentiment.finetuning.export import export, render_card
-from sentiment.finetuning.model import EncoderWithHead
-from sentiment.finetuning.parts import freeze
+from sentiment.data.text import Hashes, hash_texts, read_seen_texts, write_seen_texts
+from sentiment.encoder.files import WEIGHTS_FILES, copy_files
+from sentiment.encoder.loading import load_auto_model, loading, pick_device
+from sentiment.finetuning.model import EncoderWithHead, freeze
 from sentiment.finetuning.settings import FinetuneParams
-from sentiment.finetuning.training import finetune
+from sentiment.finetuning.training import Tokenize, finetune, rating_thresholds, read_dataset
+from sentiment.head.epoch_log import EpochMetrics, epoch_log
+
+CARD, TEMPLATE = "README.md", "encoder_card.md.j2"
+
+
+def export(folder: Path, model: Any, card: str, hashes: Hashes) -> None:
+    """Write weights, config, card and list of texts into the folder of the encoder that the model was made from.
+
+    The tokenizer's files, which training does not change, stay as they are, and so do the texts of that encoder's list.
+
+    Args:
+        folder: holds the encoder as it was before.
+        model: transformers' encoder, without the head.
+        hashes: of the texts that it was trained on.
+    """
+    for path in sorted({path for pattern in WEIGHTS_FILES for path in folder.glob(pattern)}):
+        path.unlink()
+    with scratch_folder(folder, "export") as staging:
+        model.save_pretrained(staging)
+        copy_files(staging, folder, ("config.json", *WEIGHTS_FILES))  # whose copies anyone may read
+    write_text(folder / CARD, card)
+    write_seen_texts(folder, np.concatenate([read_seen_texts(folder), hashes]))
+
+
+def render_card(params: FinetuneParams, n_train: int, thresholds: Sequence[float], kept: EpochMetrics) -> str:
+    """Return the encoder's model card in Markdown, with the metadata of the Hugging Face Hub.
+
+    Args:
+        thresholds: of the rating, which were targets beside the label.
+        kept: metrics of the epoch that is kept.
+    """
+    limits = [f"{threshold:g}" for threshold in thresholds]
+    return render_markdown(
+        "sentiment.finetuning", TEMPLATE, params=params, n_train=n_train, thresholds=limits, kept=kept
+    )
 
 
 def finetune_folder(folder: Path, split: Path, params: FinetuneParams, log: Path) -> EpochMetrics:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from sentiment.common.params import StageParams
-from sentiment.features.config import Device, Pooling
+from sentiment.encoder.config import Device, Pooling
 
 Part = Literal["embeddings", "attention", "ffn"] | int
 

@@ -13,11 +13,11 @@ from safetensors.numpy import load_file, save
 from sentiment.common.errors import ClassifierError, one_line
 from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
-from sentiment.features.config import FeatureMetadata
-from sentiment.features.encoder_files import copy_files
+from sentiment.encoder.config import FeatureMetadata
+from sentiment.encoder.files import copy_files
 from sentiment.head.mlp import Layers, forward, round_weights
 from sentiment.head.standardization import chunks, standardize
-from sentiment.numerics.array_functions import sigmoid
+from sentiment.numerics.arrays import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
 LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.head.standardization import X_BITS
-from sentiment.numerics.array_functions import approximate_sigmoid
-from sentiment.numerics.array_grid import bits_left, round_to_bits
+from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_bits
 
 Float64s = NDArray[np.float64]
 Layers = tuple[tuple[Float64s, Float64s], ...]  # weight (outputs, inputs) and bias (outputs,), first layer first

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.numerics.array_sums import tree_sum
+from sentiment.numerics.arrays import tree_sum
 
 Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.common.epoch_log import EpochMetrics
+from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.mlp import Float64s, Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
-from sentiment.numerics.array_functions import softplus
-from sentiment.numerics.array_sums import exact_mean
+from sentiment.numerics.arrays import exact_mean, softplus
 
 Float32s = NDArray[np.float32]
 

@@ -1,18 +1,91 @@
-"""Texts in; their words with contributions that add up to the logit out.
+"""Features and token vectors of a text in, the contribution of each token to the logit out.
 
-    explain(SentimentClassifier.load("models/classifier"), ["Soft and warm, but the seams came loose"])
+With one linear layer the logit is bias + sum over j of w[j] * x[j], where x is the standardized feature vector. Mean
+pooling makes x[j] a sum over tokens, so each token has its share; max pooling takes x[j] from one token, which gets all
+of it. What rounding and clipping in `head.standardization` change is shared equally among the tokens of a mean. A token
+counts against the average of the training data: one that is as usual contributes nothing.
 
-What a token contributes is in `inference.contributions`; here tokens become words of the text.
+With more layers there is no such sum. Then w is the gradient of the logit at x ("gradient times input"; Shrikumar et
+al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contributions leave of the logit.
 """
 
+import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
+from sentiment.head.classifier import Classifier
+from sentiment.head.mlp import forward, round_weights
+from sentiment.head.standardization import standardize
 from sentiment.inference.classifier import SentimentClassifier, strip_texts
-from sentiment.inference.contributions import Float64s, Method, token_contributions
+
+Float64s = NDArray[np.float64]
+Method = Literal["exact sum", "gradient times input"]
+
+
+def token_contributions(
+    head: Classifier, features: NDArray[np.float32], vectors: NDArray[np.float32], pooling: str
+) -> tuple[float, Float64s, Method]:
+    """Return logit, contribution of each token of shape (n_tokens,), and how it was computed.
+
+    Args:
+        head: the classifier.
+        features: pooled vector of the text, shape (dim,).
+        vectors: the encoder's last hidden state, shape (n_tokens, hidden_size).
+        pooling: of `EncoderConfig`.
+    """
+    layers = round_weights(head.layers)
+    x = standardize(features[None], head.mean, head.std).astype(np.float64)  # (1, dim)
+    weights = gradient(layers, x)
+    shares = token_shares(x[0], vectors.astype(np.float64), head, pooling)  # (n_tokens, dim)
+    method: Method = "exact sum" if len(layers) == 1 else "gradient times input"
+    return float(forward(layers, x)[0]), shares @ weights, method
+
+
+def token_shares(x: Float64s, vectors: Float64s, head: Classifier, pooling: str) -> Float64s:
+    """Return the share of each token in each standardized feature, shape (n_tokens, dim); columns add up to `x`."""
+    n_tokens, hidden_size = vectors.shape
+    if pooling == "cls":
+        shares = np.zeros((n_tokens, hidden_size))
+        shares[0] = x
+        return shares
+    blocks = []
+    for start, kind in enumerate(kind for kind in ("mean", "max") if kind in pooling):
+        columns = slice(start * hidden_size, (start + 1) * hidden_size)
+        if kind == "mean":
+            block = (vectors - head.mean[columns]) / (head.std[columns].astype(np.float64) * n_tokens)
+            block += (x[columns] - block.sum(axis=0)) / n_tokens
+        else:
+            block = np.zeros((n_tokens, hidden_size))
+            block[vectors.argmax(axis=0), np.arange(hidden_size)] = x[columns]
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+def gradient(layers: Sequence[tuple[Float64s, Float64s]], x: Float64s) -> Float64s:
+    """Return the gradient of the logit at `x`, shape (dim,); for one layer that is its weight.
+
+    Args:
+        layers: linear layers with ReLU between them; weight (outputs, inputs) and bias (outputs,).
+        x: shape (1, dim).
+    """
+    masks, hidden = [], x
+    for weight, bias in layers[:-1]:
+        hidden = hidden @ weight.T + bias
+        masks.append(hidden > 0)
+        hidden = np.maximum(hidden, 0.0)
+    grad = layers[-1][0]  # (1, inputs)
+    for (weight, _), mask in zip(reversed(layers[:-1]), reversed(masks), strict=True):
+        grad = (grad * mask) @ weight
+    return np.asarray(grad[0], np.float64)
+
 
 Span = tuple[int, int]
 
@@ -126,3 +199,81 @@ def join_words(text: str, spans: Sequence[Span | None], by_token: Float64s) -> t
     return tuple(
         Word(text[start:end], start, end, sums[number]) for number, (start, end) in enumerate(bounds) if number in sums
     )
+
+
+DECIMALS = 9  # of numbers in JSON: 512 rounded contributions still add up to the logit to 1e-6
+LEVELS = ((0.7, "bold reverse"), (0.4, "bold"), (0.15, ""))  # from this share of the largest contribution on
+POSITIVE, NEGATIVE = "green", "red underline"
+
+
+def as_mapping(text: str, explanation: Explanation) -> dict[str, Any]:
+    """Return what is written as JSON; offsets count the code points of `text`."""
+    return {
+        "text": text,
+        "method": explanation.method,
+        "logit": round(explanation.logit, DECIMALS),
+        "bias": round(explanation.bias, DECIMALS),
+        "special_tokens": round(explanation.special_tokens, DECIMALS),
+        "is_truncated": explanation.is_truncated,
+        "words": [
+            {
+                "text": word.text,
+                "start": word.start,
+                "end": word.end,
+                "contribution": round(word.contribution, DECIMALS),
+            }
+            for word in explanation.words
+        ],
+    }
+
+
+def should_use_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
+    """Return whether to color: on a terminal that can, unless NO_COLOR is set (https://no-color.org)."""
+    return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM", "") not in ("", "dumb")
+
+
+def words_in_color(text: str, explanation: Explanation) -> Text:
+    """Return `text` with colored words; the more a word contributes, the stronger its style."""
+    colored = Text(text)
+    largest = max((abs(word.contribution) for word in explanation.words), default=0.0)
+    for word in explanation.words:
+        if style := style_of(word.contribution, largest):
+            colored.stylize(style, word.start, word.end)
+    return colored
+
+
+def style_of(contribution: float, largest: float) -> str:
+    """Return the style of a word by its share of the largest contribution; "" for a small one."""
+    share = abs(contribution) / largest if largest else 0.0
+    weight = next((weight for least, weight in LEVELS if share >= least), None)
+    return "" if weight is None else f"{POSITIVE if contribution > 0 else NEGATIVE} {weight}".strip()
+
+
+def strongest_words(words: Sequence[Word], width: int) -> str:
+    """Return the words of the largest contributions with their signs, as many as `width` columns take, at least one."""
+    order = sorted(words, key=lambda word: -abs(word.contribution))
+    parts = [f"{word.contribution:+.2f} {_printable(word.text)}" for word in order]
+    line = parts[0] if parts else ""
+    for part in parts[1:]:
+        if cell_len(line) + 2 + cell_len(part) > width:
+            break
+        line += f"  {part}"
+    return line
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def wrapped(text: Text, width: int, use_color: bool) -> list[str]:
+    """Return the lines of a text of at most `width` columns, with escape codes where `use_color`."""
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=use_color, no_color=not use_color,
+        color_system="standard" if use_color else None, _environ={},
+    )  # fmt: skip
+    lines = text.wrap(console, width)
+    with console.capture() as captured:
+        for line in lines:
+            line.rstrip()
+            console.print(line, soft_wrap=True)
+    return captured.get().splitlines()

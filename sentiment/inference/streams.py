@@ -1,6 +1,6 @@
 """Opens inputs and outputs as bytes: local files, s3:// objects, standard input and output; `.gz` is (de)compressed.
 
-Region, endpoint and credentials of S3 are those of `sentiment.tracking.remote`.
+Region, endpoint and credentials of S3 are those of `sentiment.storage.s3`.
 """
 
 import errno
@@ -138,7 +138,7 @@ def _s3(name: str, mode: str) -> Iterator[IO[bytes]]:
     import smart_open  # 1-2 s with boto3, needed for s3:// only
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from sentiment.tracking.remote import client_for
+    from sentiment.storage.s3 import client_for
 
     logging.getLogger("smart_open").setLevel(logging.WARNING)  # it logs each part of an upload
     bucket = name.removeprefix("s3://").partition("/")[0]

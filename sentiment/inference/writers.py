@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from sentiment.inference.batches import PredictionBatch
+from sentiment.inference.readers import PredictionBatch
 
 if TYPE_CHECKING:
     from sentiment.inference.explanation import Explanation
@@ -49,7 +49,7 @@ def explained_lines(
     prediction: str, text: str, explanation: "Explanation", width: int, is_terminal: bool
 ) -> Iterator[str]:
     """Yield the lines of a row: its text, colored where the terminal can, and the words that contribute most."""
-    from sentiment.inference.explained_text import should_use_color, strongest_words, words_in_color, wrapped
+    from sentiment.inference.explanation import should_use_color, strongest_words, words_in_color, wrapped
 
     use_color = should_use_color(is_terminal, os.environ)
     first, *others = wrapped(words_in_color(text, explanation), width, use_color)

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from sentiment.common.errors import InputError, one_line
-from sentiment.inference.batches import InputBatch, InputTable
 from sentiment.inference.formats import READERS, suffix
-from sentiment.inference.parquet_reader import from_parquet
-from sentiment.inference.readers import InputColumns
+from sentiment.inference.readers import InputBatch, InputColumns, InputTable, from_parquet
 from sentiment.inference.streams import GZIP
 from sentiment.jobs.storage import Storage
 from sentiment.jobs.units import TO_END, Part, Unit

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.common.errors import EncoderError, InputError, PipelineError, one_line
-from sentiment.features.config import Device, EncoderConfig
-from sentiment.inference.parquet_reader import rows_of
+from sentiment.encoder.config import Device, EncoderConfig
+from sentiment.inference.readers import rows_of
 from sentiment.jobs.metadata import Counts
 from sentiment.jobs.storage import LocalStorage
 from sentiment.jobs.units import Unit

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.common.errors import InputError, PipelineError, one_line
-from sentiment.inference.batches import PredictionBatch
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.readers import InputColumns
-from sentiment.inference.summary import PredictionSummary
+from sentiment.inference.formats import PredictionSummary
+from sentiment.inference.readers import InputColumns, PredictionBatch
 from sentiment.inference.writers import parquet_writer
 from sentiment.jobs.content import read_unit
 from sentiment.jobs.metadata import Counts, OutputMetadata

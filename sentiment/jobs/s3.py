@@ -1,6 +1,6 @@
 """S3 as `Storage`: single requests that are repeated while the server is away, and no multipart uploads.
 
-Each attempt waits 5 s for a connection and 30 s for an answer (`sentiment.tracking.remote`). An attempt that fails for
+Each attempt waits 5 s for a connection and 30 s for an answer (`sentiment.storage.s3`). An attempt that fails for
 a reason that passes (no connection, time-out, 5xx, throttling) is repeated after 0.5, 1, 2, 4, 8, 8, ... seconds, for
 at most 120 s. An output is one PutObject: S3 shows it complete or not at all, and a killed process leaves nothing.
 """
@@ -19,7 +19,7 @@ from sentiment.common.errors import InputError, StorageError, one_line
 from sentiment.jobs.block_file import BlockFile
 from sentiment.jobs.errors import OutputError, UnavailableError
 from sentiment.jobs.storage import S3, FileInfo
-from sentiment.tracking.remote import client_for
+from sentiment.storage.s3 import client_for
 
 RETRY_SECONDS = 120
 FIRST_PAUSE, MAX_PAUSE = 0.5, 8.0  # seconds between attempts

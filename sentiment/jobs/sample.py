@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from sentiment.common.errors import InputError
+from sentiment.inference.formats import plural
 from sentiment.inference.readers import InputColumns
-from sentiment.inference.summary import plural
 from sentiment.jobs.content import read_unit
 from sentiment.jobs.labeling import Labeler
 from sentiment.jobs.plan import Plan

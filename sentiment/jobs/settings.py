@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.features.config import Device
+from sentiment.encoder.config import Device
 from sentiment.head.classifier import CONFIG, HEAD, Classifier
 from sentiment.jobs.units import MAX_ROWS
 

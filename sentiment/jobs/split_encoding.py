@@ -17,9 +17,9 @@ from pathlib import Path
 
 from sentiment.common.errors import ParamsError
 from sentiment.common.tables import open_table
+from sentiment.encoder.config import Device
+from sentiment.encoder.features import feature_writer
 from sentiment.encoder.frozen import BITS, FrozenEncoder
-from sentiment.features.config import Device
-from sentiment.features.store import feature_writer
 from sentiment.jobs.cutting import cut
 from sentiment.jobs.dispatch import dispatch
 from sentiment.jobs.encoding import EncodingSettings, encoding_job

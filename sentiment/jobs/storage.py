@@ -4,7 +4,7 @@
     storage_for("labels").put("labels/a.parquet", data)        complete under its name, or not there
 
 fsspec could do both, but its `s3fs` opens multipart uploads that a killed process leaves behind, and resolves endpoint
-and keys itself; here S3 is reached by the client of `sentiment.tracking.remote`, as in every other command.
+and keys itself; here S3 is reached by the client of `sentiment.storage.s3`, as in every other command.
 """
 
 import os

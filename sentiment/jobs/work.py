@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.common.errors import PipelineError, one_line
-from sentiment.features.config import Device
+from sentiment.encoder.config import Device
 from sentiment.jobs.metadata import Counts
 from sentiment.jobs.units import Unit
 

@@ -1,19 +1,30 @@
-"""Products of integers by int8 instructions or by floats: the same integers either way, as long as no sum is rounded.
+"""Multiply matrices of integers exactly, by int8 instructions or by floats: the same integers either way.
+
+    product = integer_product(weight, bits=8)
+    sums = product(x, buffers)(ALL_ROWS)
 
 `torch._int_mm` adds int8 products as int32. A float32 product adds integers exactly while every partial sum stays
 within 2^24, which holds for 1,024 products of 8-bit integers; longer sums are made in pieces and added as int32. 16-bit
 integers are split into two bytes, x = 256 * high + low, so that one product becomes four of int8; or they are
 multiplied in float64, exact within 2^53. A sum of integers does not depend on its order.
+
+Which way a device takes is decided once, by a worst-case test and by speed, never by the processor's name: without
+native int8, `torch._int_mm` saturates on some processors and is silently wrong, and is slow on others.
+SENTIMENT_INT8=native, float32 or auto overrides the choice by speed; "native" is refused where the test fails.
 """
 
+import os
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from time import perf_counter
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sentiment.numerics.blocks import row_blocks
-from sentiment.numerics.buffers import Buffers
+from sentiment.common.errors import EncoderError
+from sentiment.numerics.memory import Buffers, one_thread, row_blocks
+from sentiment.numerics.quantization import largest_sizes
 
 # Returns some rows of the sums as floats, shape (n, n_outputs), in memory that the caller may change: once for each
 # row, until the next product.
@@ -125,3 +136,151 @@ def split_bytes(x: Tensor, high: Tensor, low: Tensor, buffers: Buffers) -> None:
     torch.add(whole.copy_(x), 128, out=rounded).bitwise_right_shift_(8)
     high.copy_(rounded)
     low.copy_(whole.sub_(rounded.mul_(256)))
+
+
+Backend = Literal["native", "float32"]
+
+VARIABLE = "SENTIMENT_INT8"
+CHOICES = ("auto", "native", "float32")
+ROWS = {"cpu": 256, "cuda": 32_768}  # of the product that is timed: a small one measures how a GPU starts, not its rate
+MIN_TRIES, MAX_TRIES = 3, 12  # the least suffices where native products are slow beyond doubt
+
+
+@cache
+def backend(device: torch.device) -> Backend:
+    """Return how this device multiplies 8-bit integers; the first call for a device takes some milliseconds.
+
+    Raises:
+        EncoderError: float products of integers are not exact on the device, or the environment variable
+            SENTIMENT_INT8 is unknown or asks for a native product that is wrong here.
+    """
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice not in CHOICES:
+        raise EncoderError(f"{VARIABLE} is '{choice}'; expected one of {', '.join(CHOICES)}")
+    if device.type == "mps":
+        raise EncoderError("precision int8 and int16 need exact float operations, which Apple's GPU does not promise")
+    if not _is_exact(float32_product, device):
+        raise EncoderError(f"float32 products of integers are not exact on {device}; unset what makes them imprecise")
+    if choice == "float32":
+        return "float32"
+    exact = _is_exact(native8_product, device)
+    if choice == "native" and not exact:
+        raise EncoderError(f"{VARIABLE} is 'native', but this processor's int8 products are not exact")
+    if exact and (choice == "native" or _native_is_faster(device)):
+        return "native"
+    return "float32"
+
+
+def _is_exact(make: Callable[[Tensor], Product], device: torch.device) -> bool:
+    """Compare a product with exact sums at the extremes: all signs alike, mixed, alternating, and -128 in x."""
+    n_rows, n_inputs, n_outputs = 64, 1_024, 128
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (n_rows, n_inputs), generator=generator).mul(2).sub(1)
+    x = signs * 127
+    x[0], x[1], x[2, ::2], x[3] = 127, -127, 127, -128
+    weight = torch.randint(0, 2, (n_outputs, n_inputs), generator=generator).mul(2).sub(1) * 127
+    weight[0], weight[1], weight[2, ::2] = 127, -127, -127
+    expected = (x.double() @ weight.double().t()).long()  # exact in any order: far below 2^53
+    if make is float32_product:
+        x, expected = x[4:], expected[4:]  # without -128, which a float product never gets
+    try:
+        product = make(weight.float().to(device))(x.float().to(device), Buffers(device))(ALL_ROWS)
+    except RuntimeError:  # not implemented for this device
+        return False
+    return bool(torch.equal(product.cpu().long(), expected))
+
+
+def _native_is_faster(device: torch.device) -> bool:
+    """Time a product both ways in turn; the least times count, for what else a machine does only adds to them.
+
+    On one thread, as batches are encoded: several wait for each other where other processes use the cores.
+    """
+    x, weight = torch.ones((ROWS[device.type], 512), device=device), torch.ones((256, 512), device=device)
+    products: dict[Backend, Product] = {"native": native8_product(weight), "float32": float32_product(weight)}
+    buffers, seconds = Buffers(device), dict.fromkeys(products, float("inf"))
+    with one_thread():
+        for n_tries in range(1, MAX_TRIES + 1):
+            for name, product in products.items():
+                started = perf_counter()
+                product(x, buffers)(ALL_ROWS)[0, 0].item()  # waits for a GPU
+                seconds[name] = min(seconds[name], perf_counter() - started)
+            if n_tries >= MIN_TRIES and seconds["native"] > 4 * seconds["float32"]:
+                break
+    return seconds["native"] < seconds["float32"]
+
+
+MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
+
+
+def integer_product(weight: Tensor, bits: int) -> Product:
+    """Return the product with a weight; it takes x of shape (n_rows, n_inputs), at least 17 rows on CUDA.
+
+    The result, exact integers of shape (n_rows, n_outputs), is there until the next product: for 8 bits as float32,
+    rounded once where it exceeds 2^24; for 16 bits as float64, exact.
+
+    Args:
+        weight: integers in float32, shape (n_outputs, n_inputs).
+        bits: 8, values in [-127, 127]; or 16, values in [-32639, 32639]. x has the same range.
+    """
+    native = backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in weight.shape)
+    if bits == 8:
+        return native8_product(weight) if native else float32_product(weight)
+    return native16_product(weight) if native else float64_product(weight)
+
+
+def outlier_product(weight: Tensor) -> Product:
+    """Return the product of 8-bit weights with integers that may exceed 127, as `quantize_rows_by_norm` makes them.
+
+    The sums stay within 2^24 by the norm of the rows, so a float32 product is exact. Natively, the few columns that
+    exceed 127 are split: x = 127 + rest, the rest multiplied with the same weights in columns of its own.
+    """
+    if backend(weight.device) == "float32" or any(size % MULTIPLE for size in weight.shape):
+        columns = weight.t()
+
+        def by_floats(x: Tensor, buffers: Buffers) -> Sums:
+            return torch.mm(x, columns, out=buffers.get("product", (len(x), len(weight)))).__getitem__
+
+        return by_floats
+    by_input = weight.to(torch.int8).t().contiguous()  # (n_inputs, n_outputs)
+    n_inputs, n_outputs = by_input.shape
+    by_columns = weight.device.type == "cuda"  # cuBLAS reads the weights of an int8 product column by column
+
+    def native(x: Tensor, buffers: Buffers) -> Sums:
+        largest = largest_sizes(x, 0)
+        n_rests = max(0, int(largest.amax().item()) - 1) // 127
+        outliers = [(largest > 127 * (n + 1)).nonzero().squeeze(1) for n in range(n_rests)]
+        n_extra = sum(map(len, outliers))
+        width = n_inputs + -(-n_extra // MULTIPLE) * MULTIPLE
+        shape = (n_outputs, width) if by_columns else (width, n_outputs)
+        weights = buffers.get("weights", shape, torch.int8)
+        if by_columns:
+            weights = weights.t()
+        operand = buffers.get("operand", (len(x), width), torch.int8)
+        weights[:n_inputs].copy_(by_input)
+        start = n_inputs
+        for n, columns in enumerate(outliers):  # the part of an integer between 127 * (n + 1) and 127 * (n + 2)
+            rest = torch.index_select(x, 1, columns)
+            rest.sub_(rest.clamp(-127 * (n + 1), 127 * (n + 1))).clamp_(-127, 127)
+            end = start + len(columns)
+            operand[:, start:end].copy_(rest)
+            weights[start:end].copy_(torch.index_select(by_input, 0, columns))
+            start = end
+        operand[:, :n_inputs].copy_(x.clamp_(-127, 127))
+        weights[start:].zero_()
+        operand[:, start:].zero_()
+        return int8_product(operand, weights, buffers)
+
+    return native
+
+
+def product_of_12_bits(weight: Tensor) -> Product:
+    """Return the product of 8-bit weights with integers of up to 2,032, as two products: x = 16 * high + low."""
+    product = integer_product(weight, 8)
+
+    def both(x: Tensor, buffers: Buffers) -> Sums:
+        high = torch.mul(x, 1 / 16, out=buffers.get("high", tuple(x.shape))).round_()
+        coarse = torch.mul(product(high, buffers)(ALL_ROWS), 16.0, out=buffers.get("summand", (len(x), len(weight))))
+        fine = product(x.sub_(high.mul_(16.0)), buffers)
+        return lambda rows: fine(rows).add_(coarse[rows])
+
+    return both

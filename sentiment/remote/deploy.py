@@ -16,7 +16,7 @@ from sentiment.common.errors import InputError, StorageError
 from sentiment.remote.job import S3_ERRORS, checked, storage_error
 from sentiment.remote.sagemaker import call, sagemaker_client
 from sentiment.remote.sagemaker_options import ROLE
-from sentiment.tracking.remote import STORAGE, Remote
+from sentiment.storage.s3 import STORAGE, Remote
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,49}")
 IMAGE = re.compile(r"[\w.-]+(?::\d+)?/[\w./-]+(?::[\w.-]+|@sha256:[0-9a-f]{64})?")

@@ -8,7 +8,7 @@ from sentiment.remote.git import git
 from sentiment.remote.job import S3_ERRORS, JobFolder, storage_error
 from sentiment.remote.runner.layout import EXPERIMENT_REF, EXPERIMENTS
 from sentiment.remote.runner.store import is_absent
-from sentiment.tracking.remote import STORAGE
+from sentiment.storage.s3 import STORAGE
 
 
 def fetch(folder: JobFolder, with_data: bool = True) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sentiment.common.errors import InputError, StorageError, one_line
 from sentiment.remote.job import S3_ERRORS
-from sentiment.tracking.remote import STORAGE
+from sentiment.storage.s3 import STORAGE
 
 
 def push_data() -> bool:

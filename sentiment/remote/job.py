@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sentiment.common.errors import ParamsError, StorageError, one_line
 from sentiment.remote.runner.layout import FINAL, JOB, JOB_ID, JOBS, MISSED_HEARTBEATS, STATUS
 from sentiment.remote.runner.store import Store, is_absent
-from sentiment.tracking.remote import STORAGE, Remote
+from sentiment.storage.s3 import STORAGE, Remote
 
 S3_ERRORS = (BotoCoreError, ClientError)
 

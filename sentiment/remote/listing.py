@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sentiment.remote.job import S3_ERRORS, JobFolder, Status, job_ids, storage_error
-from sentiment.tracking.remote import STORAGE, Remote
+from sentiment.storage.s3 import STORAGE, Remote
 
 LOST = "lost"
 COLUMNS = ("job", "state", "on", "commit", "experiments")

@@ -11,7 +11,7 @@ from pathlib import Path
 from sentiment.remote.backends import BackendState
 from sentiment.remote.job import JobFolder
 from sentiment.remote.submit import runner_archive
-from sentiment.tracking.remote import Remote
+from sentiment.storage.s3 import Remote
 
 FOLDER = Path(".dvc/tmp/remote")  # ignored by git
 

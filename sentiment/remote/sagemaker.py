@@ -16,7 +16,7 @@ from sentiment.remote.job import JobFolder
 from sentiment.remote.local import runner_arguments
 from sentiment.remote.runner.layout import INPUT
 from sentiment.remote.sagemaker_options import SageMakerOptions, image_uri
-from sentiment.tracking.remote import CONNECT_TIMEOUT, READ_TIMEOUT, STORAGE, Remote
+from sentiment.storage.s3 import CONNECT_TIMEOUT, READ_TIMEOUT, STORAGE, Remote
 
 MOUNT, CHANNEL = "/opt/ml", "job"  # SageMaker's own layout; a channel is a folder below input/data
 OVER = ("Completed", "Failed", "Stopped")

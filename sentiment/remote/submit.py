@@ -20,13 +20,13 @@ import yaml
 
 import sentiment.remote.runner
 from sentiment.common.errors import InputError, ParamsError
+from sentiment.experiments.revisions import unseen_source
 from sentiment.remote.git import git
 from sentiment.remote.inputs import push_data
 from sentiment.remote.job import S3_ERRORS, JobFolder, new_id, storage_error
 from sentiment.remote.runner.layout import BUNDLE, EXPERIMENT_REF, HEARTBEAT_S, JOB, RUNNER
 from sentiment.remote.runner.project import SETTINGS
-from sentiment.tracking.remote import STORAGE, Remote
-from sentiment.tracking.source import unseen_source
+from sentiment.storage.s3 import STORAGE, Remote
 
 REFS = "refs/sentiment-remote"
 ENTRY = "from runner.main import main\n\nmain()\n"

@@ -10,7 +10,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sentiment.report.collect import ReportData
+from sentiment.report.data import ReportData
 
 STYLES = (("sentiment.theme", "static/theme.css"), ("sentiment.report", "templates/page.css"))
 

@@ -55,8 +55,7 @@ class ServedModel:
     ) -> None:
         import torch  # seconds, which the checks of arguments do without
 
-        from sentiment.encoder.frozen import TOKEN_BUDGET
-        from sentiment.encoder.parallel import n_workers
+        from sentiment.encoder.frozen import TOKEN_BUDGET, n_workers
 
         self.classifier = classifier
         encoder = classifier.encoder
@@ -69,7 +68,7 @@ class ServedModel:
 
     def start_worker(self) -> None:
         """Give the calling thread its share of the cores."""
-        from sentiment.numerics.threads import use_threads
+        from sentiment.numerics.memory import use_threads
 
         use_threads(self._n_threads)
 

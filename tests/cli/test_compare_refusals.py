@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.common.errors import InputError
-from sentiment.tracking.comparison import compare, paired_labels, read_predictions
-from sentiment.tracking.revisions import Revision
+from sentiment.experiments.comparison import compare, paired_labels, read_predictions
+from sentiment.experiments.revisions import Revision
 
 
 def table(ids: Sequence[str], labels: Sequence[int]) -> pa.Table:

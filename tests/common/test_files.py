@@ -12,7 +12,7 @@ import pytest
 
 from sentiment.common.files import atomic, write_csv, write_json
 from sentiment.common.tables import ROWS_PER_GROUP, batches, open_table, table_writer
-from sentiment.features.store import feature_writer, read_features
+from sentiment.encoder.features import feature_writer, read_features
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -107,7 +107,7 @@ run_main(lambda: {call})
             "out",
         ),
         (
-            "from sentiment.features.store import feature_writer\nimport numpy as np\n"
+            "from sentiment.encoder.features import feature_writer\nimport numpy as np\n"
             "def write():\n"
             "    with feature_writer(Path('out/f.npy'), 1000, 256) as writer:\n"
             "        writer.write(np.zeros((1000, 256), 'f4'))",

@@ -7,7 +7,7 @@ import pytest
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params
 from sentiment.data.splitting import SplitParams
-from sentiment.features.config import EncodeParams
+from sentiment.encoder.config import EncodeParams
 from stages.train import Params as TrainParams
 
 TRAIN = {

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from transformers import AlbertConfig, BertConfig
 
-from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.csv_reader import read_chunks
 from sentiment.data.text import join_text
+from sentiment.encoder.config import EncoderConfig, Pooling, Precision
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderConfig, Pooling, Precision
 from tests.project import ROOT
 from tests.random_encoders import random_model, save_encoder
 

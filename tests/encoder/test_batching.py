@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sentiment.encoder.batching import token_batches
-from sentiment.encoder.transformers import padded
+from sentiment.encoder.floating import padded
+from sentiment.encoder.frozen import token_batches
 
 LENGTHS = np.random.default_rng(0).integers(3, 129, 3000).tolist()
 

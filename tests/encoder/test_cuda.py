@@ -10,9 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from sentiment.encoder.config import Precision
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import Precision
-from sentiment.numerics.backend import backend
+from sentiment.numerics.products import backend
 from tests.encoder.conftest import config
 from tests.project import BUNDLED, ROOT, make_project
 

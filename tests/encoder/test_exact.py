@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sentiment.encoder.config import Pooling, Precision
 from sentiment.encoder.exact import ExactTransformer
-from sentiment.features.config import Pooling, Precision
 from tests.encoder.conftest import config, load
 from tests.project import BUNDLED, ROOT
 
@@ -70,7 +70,7 @@ PROGRAM = """
 import hashlib, json, sys
 import torch
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderConfig
+from sentiment.encoder.config import EncoderConfig
 config, texts, threads = json.load(sys.stdin)
 torch.set_num_threads(threads)
 digests = []

@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import AlbertConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
+from sentiment.encoder.config import EncoderConfig, Pooling, Precision
 from sentiment.encoder.floating import ROW_MULTIPLE, FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
-from sentiment.features.config import EncoderConfig, Pooling, Precision
 from tests.project import BUNDLED, ROOT
 from tests.random_encoders import random_model, save_encoder
 

@@ -13,10 +13,10 @@ import torch
 from transformers import AlbertConfig, BertConfig, BertModel, DistilBertConfig, PretrainedConfig
 
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.device import pick_device
+from sentiment.encoder.floating import TransformersEncoder
 from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.encoder.loading import pick_device
 from sentiment.encoder.pooling import pool
-from sentiment.encoder.transformers import TransformersEncoder
 from tests.encoder.conftest import SMALL, spec
 from tests.random_encoders import random_model, save_encoder
 

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.csv_reader import read_chunks
 from sentiment.data.text import join_text
+from sentiment.encoder.config import EncoderConfig, Precision
 from sentiment.encoder.exact import ExactTransformer
+from sentiment.encoder.floating import TransformersEncoder
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.loading import load_with_transformers
-from sentiment.encoder.transformers import TransformersEncoder
-from sentiment.features.config import EncoderConfig, Precision
 from tests.project import ROOT
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sentiment.encoder.config import Precision
 from sentiment.encoder.exact import ExactTransformer
-from sentiment.features.config import Precision
 from tests.encoder.conftest import load
 
 # Every operation that an encode run may use, and why its result has the same bits everywhere.
@@ -50,7 +50,7 @@ class Recorder(TorchDispatchMode):
 def test_every_torch_operation_is_one_that_is_exact(
     small_encoder: Path, texts: list[str], precision: Precision, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sentiment.numerics.backend import backend as int8_backend
+    from sentiment.numerics.products import backend as int8_backend
 
     monkeypatch.setenv("SENTIMENT_INT8", backend)
     int8_backend.cache_clear()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sentiment.encoder.parallel import map_batches
+from sentiment.encoder.frozen import map_batches
 
 
 @pytest.fixture

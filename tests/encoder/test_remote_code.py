@@ -20,7 +20,7 @@ def test_an_encoder_with_its_own_code_is_refused_in_one_line(tmp_path: Path) -> 
 import sys
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderConfig
+from sentiment.encoder.config import EncoderConfig
 config = EncoderConfig(encoder=sys.argv[1], max_length=16, pooling="mean", precision="float32")
 try:
     FrozenEncoder.load(config, "cpu")

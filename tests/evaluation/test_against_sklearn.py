@@ -8,9 +8,16 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from sentiment.evaluation.bootstrap import percentile_interval
-from sentiment.evaluation.confusion import Z_95, classification_report, confusion_counts, wilson_interval
-from sentiment.evaluation.metrics import compute_metrics
-from sentiment.evaluation.ranking import precision_recall_points, rank_counts, roc_points
+from sentiment.evaluation.metrics import (
+    Z_95,
+    classification_report,
+    compute_metrics,
+    confusion_counts,
+    precision_recall_points,
+    rank_counts,
+    roc_points,
+    wilson_interval,
+)
 
 
 def sample(n: int, decimals: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,13 @@ import pytest
 from sklearn import metrics
 
 from sentiment.evaluation.bootstrap import METRICS, accuracy_and_f1, percentile_interval, resample, roc_auc
-from sentiment.evaluation.curves import MAX_POINTS, confusion_points, curve_points
 from sentiment.evaluation.metrics import (
+    MAX_POINTS,
     accuracy_by_slice,
     calibration_curve,
     compute_metrics,
+    confusion_points,
+    curve_points,
     expected_calibration_error,
 )
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from sentiment.common.text_hash import hash_texts, read_seen_texts, write_seen_texts
+from sentiment.data.text import hash_texts, read_seen_texts, write_seen_texts
+from sentiment.encoder.config import EncoderConfig
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderConfig
 from tests.finetuning.conftest import SIZES, Finetune, reviews, write_table
 from tests.project import BUNDLED
 

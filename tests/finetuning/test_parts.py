@@ -8,9 +8,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from sentiment.finetuning.model import EncoderWithHead
-from sentiment.finetuning.optimizer import build_optimizer, lr_factor
-from sentiment.finetuning.parts import weight_part
+from sentiment.finetuning.model import EncoderWithHead, build_optimizer, lr_factor, weight_part
 from sentiment.finetuning.settings import FinetuneParams
 from tests.finetuning.conftest import Finetune
 from tests.project import DEFAULTS

@@ -13,11 +13,10 @@ import pytest
 import torch
 import yaml
 
-from sentiment.encoder.auto_model import load_auto_model
-from sentiment.finetuning.dataset import batches_by_length, rating_thresholds, read_dataset
+from sentiment.encoder.loading import load_auto_model
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.settings import FinetuneParams
-from sentiment.finetuning.training import finetune, validate
+from sentiment.finetuning.training import batches_by_length, finetune, rating_thresholds, read_dataset, validate
 from tests.finetuning.conftest import Finetune
 from tests.project import DEFAULTS, Project
 from tests.random_encoders import forget_tokenizer_class

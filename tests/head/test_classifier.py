@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sentiment.common.errors import ClassifierError
-from sentiment.features.config import EncoderConfig, FeatureMetadata
+from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.head.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
 
 ENCODER = EncoderConfig(encoder="models/encoder", max_length=20, pooling="mean", precision="auto")

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.inference.batches import InputBatch
-from sentiment.inference.progress import progress
+from sentiment.inference.formats import progress
+from sentiment.inference.readers import InputBatch
 from sentiment.inference.streams import reading
 from tests.inference.conftest import Predict
 from tests.project import Project

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.inference.batches import InputTable
 from sentiment.inference.formats import reader_of
-from sentiment.inference.readers import InputColumns
+from sentiment.inference.readers import InputColumns, InputTable
 from sentiment.inference.streams import reading
 from sentiment.jobs.content import read_unit
 from sentiment.jobs.cutting import cut, cut_row_groups

@@ -7,8 +7,8 @@ import pytest
 
 from sentiment.common.params import load_params
 from sentiment.common.tables import SPLITS
+from sentiment.encoder.config import EncodeParams
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncodeParams
 from sentiment.jobs.encoding import EncodingSettings, encoding_job
 from sentiment.jobs.split_encoding import encode_splits
 from sentiment.jobs.storage import FileInfo

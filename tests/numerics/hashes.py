@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from sentiment.common.epoch_log import EpochMetrics
-from sentiment.evaluation.confusion import classification_report, confusion_counts
-from sentiment.evaluation.curves import curve_points
-from sentiment.evaluation.metrics import accuracy_by_slice, calibration_curve, compute_metrics
+from sentiment.encoder.config import EncoderConfig, FeatureMetadata
+from sentiment.evaluation.metrics import (
+    accuracy_by_slice,
+    calibration_curve,
+    classification_report,
+    compute_metrics,
+    confusion_counts,
+    curve_points,
+)
 from sentiment.evaluation.significance import Predictions, compare_paired
-from sentiment.features.config import EncoderConfig, FeatureMetadata
 from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.training import LabeledFeatures
 from stages.train import Params, train
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sentiment.numerics.array_functions import approximate_sigmoid, exp, log, log1p, sigmoid, softplus
+from sentiment.numerics.arrays import approximate_sigmoid, exp, log, log1p, sigmoid, softplus
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

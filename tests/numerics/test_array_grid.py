@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.numerics.array_grid import EXACT_BITS, bits_left, round_to_bits
+from sentiment.numerics.arrays import EXACT_BITS, bits_left, round_to_bits
 
 
 @given(st.lists(st.floats(-1e19, 1e19), min_size=1, max_size=50), st.integers(1, 51))

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.numerics.array_sums import exact_mean, exact_sum, tree_sum
+from sentiment.numerics.arrays import exact_mean, exact_sum, tree_sum
 
 NUMBERS = st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=300)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sentiment.numerics import buffers as module
-from sentiment.numerics.buffers import Buffers
+from sentiment.numerics import memory as module
+from sentiment.numerics.memory import Buffers
 
 
 @pytest.fixture

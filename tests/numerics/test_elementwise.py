@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
-from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.elementwise import Gelu, exp_, gelu_
-from sentiment.numerics.square_root import sqrt
+from sentiment.numerics.functions import Gelu, exp_, gelu_
+from sentiment.numerics.memory import Buffers
+from sentiment.numerics.quantization import sqrt
 
 BUFFERS = Buffers(torch.device("cpu"))
 

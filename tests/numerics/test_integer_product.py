@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.common.errors import EncoderError
-from sentiment.numerics.backend import backend
-from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.integer_product import outlier_product, product_of_12_bits
+from sentiment.numerics.memory import Buffers
 from sentiment.numerics.products import (
     ALL_ROWS,
+    backend,
     float32_product,
     float64_product,
     native8_product,
     native16_product,
+    outlier_product,
+    product_of_12_bits,
     split_bytes,
 )  # fmt: skip
 from sentiment.numerics.quantization import quantize_rows_by_norm
@@ -112,7 +113,7 @@ def test_two_bytes_give_the_integer(values: list[int]) -> None:
 
 
 def backend_in_subprocess(**environment: str) -> subprocess.CompletedProcess[str]:
-    program = "import torch; from sentiment.numerics.backend import backend; print(backend(torch.device('cpu')))"
+    program = "import torch; from sentiment.numerics.products import backend; print(backend(torch.device('cpu')))"
     return subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
         check=False, timeout=120,

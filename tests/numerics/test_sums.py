@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.numerics.buffers import Buffers
-from sentiment.numerics.layer_norm import layer_norm_
-from sentiment.numerics.sums import adjacent_sums, integer_sums, row_sums
+from sentiment.numerics.functions import layer_norm_
+from sentiment.numerics.memory import Buffers
+from sentiment.numerics.quantization import adjacent_sums, integer_sums, row_sums
 
 ROW = st.lists(st.floats(-(2.0**60), 2.0**60, width=32), min_size=1, max_size=300)
 

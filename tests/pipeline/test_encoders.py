@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.common.text_hash import hash_texts, write_seen_texts
-from sentiment.evaluation.leakage import count_seen
+from sentiment.data.text import hash_texts, write_seen_texts
+from sentiment.evaluation.scoring import count_seen
 from tests.pipeline.test_commands import stages_run
 from tests.project import ROOT, Project
 

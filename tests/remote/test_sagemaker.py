@@ -13,7 +13,7 @@ from sentiment.remote.follow import LostJobError, check_alive
 from sentiment.remote.job import JobFolder
 from sentiment.remote.sagemaker import SageMakerBackend, job_name, training_job
 from sentiment.remote.sagemaker_options import SageMakerOptions, image_uri
-from sentiment.tracking.remote import Remote
+from sentiment.storage.s3 import Remote
 from tests.remote.conftest import RemoteProject
 from tests.remote.sagemaker_server import ROLE, moto_client, running_moto
 from tests.s3_server import BUCKET

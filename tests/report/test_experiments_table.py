@@ -1,7 +1,6 @@
 """`sentiment experiments`: what differs, accuracy and AUC, in lines that fit."""
 
-from sentiment.report.experiments import Experiment
-from sentiment.report.experiments_table import MAX_WIDTH, experiments_table
+from sentiment.experiments.table import MAX_WIDTH, Experiment, experiments_table
 from tests.project import Project
 
 METRICS = {"accuracy": 0.9, "roc_auc": 0.95}

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser
 
-from sentiment.tracking.comparison import PREDICTIONS
-from sentiment.tracking.revisions import Revision
+from sentiment.experiments.comparison import PREDICTIONS
+from sentiment.experiments.revisions import Revision
 from tests.project import Project
 from tests.report.conftest import figures, file_at, open_page
 

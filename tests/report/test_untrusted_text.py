@@ -4,12 +4,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from sentiment.report.collect import ReportData, RevisionResults
-from sentiment.report.experiments import Experiment
-from sentiment.report.kept_epoch import KeptEpoch
-from sentiment.report.misclassified import LocalReview, Misclassified
+from sentiment.experiments.table import Experiment
+from sentiment.report.charts import Plot
+from sentiment.report.data import KeptEpoch, LocalReview, Misclassified, ReportData, RevisionResults
 from sentiment.report.page import render
-from sentiment.report.plots import Plot
 from tests.report.conftest import open_page
 
 EVIL = "</script><script>window.run = 1</script><img src=x onerror='window.run = 2'> \"'><svg onload='window.run = 3'>"

@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sentiment.evaluation.significance import Comparison
-from sentiment.report.collect import ReportData, collect
-from sentiment.report.explained import explained_reviews
+from sentiment.report.data import ReportData, collect, explained_reviews
 from sentiment.report.page import render
 from tests.project import Project
 

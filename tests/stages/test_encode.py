@@ -13,8 +13,8 @@ import yaml
 from sentiment.common import tables
 from sentiment.common.tables import SPLITS, table_writer
 from sentiment.data.schema import table_schema
+from sentiment.encoder.config import EncoderConfig
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.features.config import EncoderConfig
 from stages import encode
 from tests.project import BUNDLED
 

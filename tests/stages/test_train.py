@@ -13,7 +13,7 @@ import yaml
 
 from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
-from sentiment.features.store import feature_writer
+from sentiment.encoder.features import feature_writer
 from sentiment.head.classifier import Classifier
 from stages import train
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from sentiment.tracking.remote import STORAGE, Remote
+from sentiment.storage.s3 import STORAGE, Remote
 from storage.credentials import AccessKey
 from storage.remote_checks import remote_checks
 from tests.project import Project

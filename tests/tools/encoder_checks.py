@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
 from sentiment.common.params import load_params
-from sentiment.common.text_hash import hash_texts
-from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.csv_reader import read_chunks
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
-from sentiment.data.text import join_text
+from sentiment.data.text import hash_texts, join_text
 from tests.project import DEFAULTS, ROOT
 
 SAMPLE, PARAMS = ROOT / "data/raw/sample.csv", DEFAULTS / "params.yaml"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentiment.common.text_hash import read_seen_texts
+from sentiment.data.text import read_seen_texts
 from tests.project import BUNDLED, ROOT
 from tests.tools.encoder_checks import assert_lists_train_split, assert_loads_with_transformers
 

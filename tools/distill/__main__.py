@@ -19,10 +19,10 @@ import torch
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
-from sentiment.common.text_hash import hash_texts, read_seen_texts
-from sentiment.features.encoder_files import TOKENIZER_FILES, check_weights, copy_files
-from sentiment.finetuning.dataset import rating_thresholds
+from sentiment.data.text import hash_texts, read_seen_texts
+from sentiment.encoder.files import TOKENIZER_FILES, check_weights, copy_files
 from sentiment.finetuning.run import make_deterministic
+from sentiment.finetuning.training import rating_thresholds
 from tools.distill.config import DistillConfig
 from tools.distill.examples import read_examples
 from tools.distill.soft_targets import read_or_cross_fit, student_targets

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.common.tables import read_column
-from sentiment.finetuning.dataset import targets_of
+from sentiment.finetuning.training import targets_of
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import EncoderError, InputError
 from sentiment.common.files import atomic
-from sentiment.common.text_hash import Hashes, hash_texts, read_seen_texts
-from sentiment.features.encoder_files import check_weights
+from sentiment.data.text import Hashes, hash_texts, read_seen_texts
+from sentiment.encoder.files import check_weights
 from tools.distill.config import DistillConfig
 from tools.distill.examples import Examples
 from tools.distill.training import TrainableEncoder

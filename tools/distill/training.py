@@ -9,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sentiment.encoder.device import pick_device
-from sentiment.finetuning.dataset import Dataset, as_dataset
+from sentiment.encoder.loading import pick_device
 from sentiment.finetuning.model import EncoderWithHead
 from sentiment.finetuning.run import load, tokenize_with
 from sentiment.finetuning.settings import FinetuneParams
-from sentiment.finetuning.training import finetune, predict
+from sentiment.finetuning.training import Dataset, as_dataset, finetune, predict
 
 
 class TrainableEncoder:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.encoder.transformers import padded
+from sentiment.encoder.floating import padded
 from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS
 

@@ -9,10 +9,10 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from sentiment.common.params import load_params
-from sentiment.common.text_hash import hash_texts
-from sentiment.data.csv_chunks import read_chunks
+from sentiment.data.csv_reader import read_chunks
 from sentiment.data.splitting import SplitParams
-from sentiment.encoder.device import pick_device
+from sentiment.data.text import hash_texts
+from sentiment.encoder.loading import pick_device
 from sentiment.finetuning.run import make_deterministic
 from stages.prepare import Params as PrepareParams
 from tools.encoder_folder import export

@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging as transformers_logging
 
 from sentiment.common.errors import EncoderError, one_line
-from sentiment.features.encoder_files import check_weights
+from sentiment.encoder.files import check_weights
 
 TOKENS_PER_BATCH = 512  # three positions each: as many as a dozen reviews, which any machine holds
 

@@ -8,18 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.baseline.folder import BASELINES_FOLDER, TFIDF, VAL_METRICS
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import open_table
-from sentiment.evaluation.confusion import confusion_counts
-from sentiment.evaluation.ranking import rank_counts, roc_auc
-from sentiment.features.encoder_files import WEIGHTS, check_weights, copy_files, weights_sha256
-from sentiment.features.store import read_features
+from sentiment.encoder.features import read_features
+from sentiment.encoder.files import WEIGHTS, check_weights, copy_files, weights_sha256
+from sentiment.evaluation.metrics import confusion_counts, rank_counts, roc_auc
+from sentiment.experiments.baseline import BASELINES_FOLDER, TFIDF, VAL_METRICS
+from sentiment.experiments.comparison import PREDICTIONS, compare
+from sentiment.experiments.revisions import WORKSPACE, resolve
 from sentiment.finetuning.source import POINTER, read_pointer
 from sentiment.head.classifier import Classifier
-from sentiment.tracking.comparison import PREDICTIONS, compare
-from sentiment.tracking.resolve import resolve
-from sentiment.tracking.revisions import WORKSPACE
 from tools.process import run
 from tools.results.rows import DEFAULT, SOURCE, Row
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.baseline.folder import MAJORITY, TFIDF, TFIDF_FEATURES
 from sentiment.common.errors import ParamsError
-from sentiment.tracking.revisions import WORKSPACE
+from sentiment.experiments.baseline import MAJORITY, TFIDF, TFIDF_FEATURES
+from sentiment.experiments.revisions import WORKSPACE
 
 README, CARD = Path("README.md"), Path("models/encoders/bundled/README.md")
 SOURCE = "data/raw/reviews.csv"

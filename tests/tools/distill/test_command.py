@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sentiment.common.command import run_main
-from sentiment.common.text_hash import hash_texts, read_seen_texts
-from sentiment.finetuning.dataset import Dataset
+from sentiment.data.text import hash_texts, read_seen_texts
+from sentiment.finetuning.training import Dataset
 from tests.command_call import call_command
 from tests.project import BUNDLED
 from tests.tools.encoder_checks import assert_loads_with_transformers

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tools.distill.examples
-from sentiment.common.text_hash import hash_texts
+from sentiment.data.text import hash_texts
 from tools.distill.config import DistillConfig
 from tools.distill.examples import Examples, read_examples
 from tools.distill.soft_targets import folds_of, student_targets

@@ -7,9 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
-from sentiment.common.text_hash import hash_texts
-from sentiment.data.csv_chunks import read_chunks
-from sentiment.data.text import join_text
+from sentiment.data.csv_reader import read_chunks
+from sentiment.data.text import hash_texts, join_text
 from tests.tools.encoder_checks import COLUMNS, SAMPLE, SPLIT_PARAMS
 from tools.pretrain.augmentation import Batch, ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig

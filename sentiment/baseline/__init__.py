@@ -1,1 +1,0 @@
-"""Baselines that a classifier should beat: TF-IDF with logistic regression, and the majority class."""

@@ -1,0 +1,83 @@
+"""Compares the test predictions of two revisions: commits, branches, tags, experiments, the workspace or baselines.
+
+compare(Revision("HEAD"), Revision("workspace"), PREDICTIONS, n_resamples=10_000, seed=0)
+"""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sentiment.common.errors import InputError, one_line
+from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired
+from sentiment.experiments.revisions import BaselineRevision, Revision
+
+PREDICTIONS = "data/evaluate/predictions.parquet"
+COLUMNS = ("id", "label", "probability", "predicted")
+ADVICE = "compare only experiments with equal data and equal prepare and split params"
+BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"
+
+
+def compare(a: Revision, b: Revision, predictions: str, n_resamples: int, seed: int) -> Comparison:
+    """Compare the test predictions of two revisions; see `Comparison`.
+
+    Raises:
+        InputError: the predictions are not available, or are of different test reviews.
+    """
+    table_a, table_b = read_predictions(a, predictions), read_predictions(b, predictions)
+    is_baseline = isinstance(a, BaselineRevision) or isinstance(b, BaselineRevision)
+    labels = paired_labels(a.name, table_a, b.name, table_b, BASELINE_ADVICE if is_baseline else ADVICE)
+    return compare_paired(labels, _predictions(table_a), _predictions(table_b), n_resamples, seed)
+
+
+def read_predictions(revision: Revision, path: str) -> pa.Table:
+    """Return a revision's test predictions, sorted by review id."""
+    try:
+        table = pq.read_table(io.BytesIO(revision.read(path)))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
+    if missing := [name for name in COLUMNS if name not in table.column_names]:
+        raise InputError(
+            f"{path} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"
+        )
+    return table.select(COLUMNS).sort_by("id")
+
+
+def paired_labels(a: str, table_a: pa.Table, b: str, table_b: pa.Table, advice: str = ADVICE) -> NDArray[np.int8]:
+    """Return the labels that both tables share, shape (n_samples,).
+
+    Raises:
+        InputError: the tables have different reviews, or different labels.
+    """
+    only_a, only_b = (
+        pc.sum(pc.invert(pc.is_in(one["id"], other["id"].combine_chunks())), min_count=0).as_py()
+        for one, other in ((table_a, table_b), (table_b, table_a))
+    )
+    if only_a or only_b or len(table_a) != len(table_b):
+        sizes = f"{a} has {len(table_a)}, {only_a} of them only there; {b} has {len(table_b)}, {only_b} only there"
+        raise InputError(f"{a} and {b} were tested on different reviews ({sizes}); {advice}")
+    labels_a, labels_b = table_a["label"].to_numpy(), table_b["label"].to_numpy()
+    if changed := int((labels_a != labels_b).sum()):
+        raise InputError(f"{a} and {b} label {changed} of the {len(table_a)} test reviews differently; {advice}")
+    return np.asarray(labels_a, dtype=np.int8)
+
+
+def _predictions(table: pa.Table) -> Predictions:
+    return Predictions(
+        table["predicted"].to_numpy().astype(np.int8), table["probability"].to_numpy().astype(np.float32)
+    )
+
+
+def sentence(a: str, b: str, comparison: Comparison) -> str:
+    """Return the result of the comparison as one sentence."""
+    points = comparison.metrics["accuracy"].difference * 100
+    p = "McNemar's exact p " + ("< 0.001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
+    if comparison.verdict != "no difference":
+        return f"{b} is {comparison.verdict} than {a}: accuracy {points:+.2f} points, {p}."
+    return (
+        f"No significant difference in accuracy between {a} and {b} ({points:+.2f} points, {p}); minimum detectable "
+        f"difference at {POWER:.0%} power: {comparison.min_detectable_difference * 100:.2f} points."
+    )

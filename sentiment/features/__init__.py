@@ -1,1 +1,0 @@
-"""The feature store: files of vectors, and the settings that made them."""

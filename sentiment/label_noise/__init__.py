@@ -1,1 +1,0 @@
-"""Finds reviews whose label is likely wrong, by cross-validated probabilities."""

@@ -1,1 +1,0 @@
-"""DVC and git: files of earlier revisions, experiments, and their comparison."""
