@@ -1,48 +1,101 @@
-"""The `sentiment` command: imports the module of one sub-command and runs it.
+"""Tell positive from negative product reviews; train, compare and serve the classifiers that do.
 
-sentiment predict "Soft, warm, and the color is lovely"
-sentiment compare main workspace
-sentiment COMMAND --help
+    sentiment predict "Soft, warm, and the color is lovely"    label a text
+    sentiment predict reviews.csv --output labels.csv          label a file
+    sentiment serve                                            answer over HTTP, with a page to try it
+    sentiment experiments                                      list what was tried, the best first
+    sentiment report                                           show the results as one HTML page
+
+`sentiment COMMAND --help` says what a command does, with examples.
 """
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from functools import partial
+from types import ModuleType
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
 
-# name: (module, summary); a module is imported when its sub-command is called, because some take seconds
+# name: (summary, the extra of the package that installs what the command needs)
 COMMANDS = {
-    "predict": ("sentiment.cli.predict", "label texts, files or S3 objects"),
-    "batch": ("sentiment.cli.batch", "label many files, on many processes or machines"),
-    "compare": ("sentiment.cli.compare", "test whether one experiment is better than another"),
-    "baseline": ("sentiment.cli.baseline", "train TF-IDF and the majority class, to compare with"),
-    "noise": ("sentiment.cli.noise", "list reviews whose label is likely wrong"),
-    "experiments": ("sentiment.cli.experiments", "list experiments: params that differ, accuracy and AUC"),
-    "serve": ("sentiment.cli.serve", "serve a classifier over HTTP, with a page"),
-    "report": ("sentiment.cli.report", "write an HTML report about one or two revisions"),
-    "remote": ("sentiment.cli.remote", "run experiments on another machine, and bring them back"),
-    "pretrain": ("sentiment.cli.pretrain", "make the bundled encoder from review texts (in a checkout)"),
+    "predict": ("label texts, files or S3 objects", "s3"),
+    "batch": ("label many files, on many processes or machines", "s3"),
+    "serve": ("serve a classifier over HTTP, with a page", "serve"),
+    "experiments": ("list experiments, the best first, with the params that differ", "pipeline"),
+    "compare": ("test whether one experiment is better than another", "pipeline"),
+    "report": ("write an HTML report about one or more revisions", "report"),
+    "baseline": ("train TF-IDF and the majority class, to compare with", "pipeline"),
+    "noise": ("list reviews whose label is likely wrong", "pipeline"),
+    "remote": ("run experiments on another machine, and bring them back", "pipeline"),
 }
+
+
+def load(name: str) -> ModuleType:
+    """Import the module of a sub-command, and not before it is called: some take seconds."""
+    if name == "predict":
+        from sentiment.cli import predict
+
+        return predict
+    if name == "batch":
+        from sentiment.cli import batch
+
+        return batch
+    if name == "serve":
+        from sentiment.cli import serve
+
+        return serve
+    if name == "experiments":
+        from sentiment.cli import experiments
+
+        return experiments
+    if name == "compare":
+        from sentiment.cli import compare
+
+        return compare
+    if name == "report":
+        from sentiment.cli import report
+
+        return report
+    if name == "baseline":
+        from sentiment.cli import baseline
+
+        return baseline
+    if name == "noise":
+        from sentiment.cli import noise
+
+        return noise
+    if name == "remote":
+        from sentiment.cli import remote
+
+        return remote
+    raise ParamsError(f"'{name}' is not a command; expected {', '.join(COMMANDS)} (see sentiment --help)")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help begins with the description: what the command does, then how it is called."""
+
+    def format_help(self) -> str:
+        """Return the help."""
+        description, self.description = self.description, None
+        try:
+            return "\n".join([*([description] if description else []), super().format_help()])
+        finally:
+            self.description = description
 
 
 def build_parser(loaded: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser; only the sub-commands in `loaded` have their arguments."""
-    parser = argparse.ArgumentParser(
-        "sentiment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = Parser("sentiment", description=__doc__, formatter_class=layout)
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "tcsh"], help="print a shell completion script")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, (module_name, summary) in COMMANDS.items():
+    for name, (summary, _) in COMMANDS.items():
         if name in loaded:
-            module = importlib.import_module(module_name)
-            command = commands.add_parser(
-                name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-            )
+            module = load(name)
+            command = commands.add_parser(name, help=summary, description=module.__doc__, formatter_class=layout)
             module.add_arguments(command)
             command.set_defaults(run=module.main)
         else:
@@ -56,11 +109,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def dispatch(arguments: Sequence[str]) -> int | None:
-    """Run one sub-command and return its exit status."""
-    requested = arguments[0] if arguments else ""
-    if requested and not requested.startswith("-") and requested not in COMMANDS:
-        raise ParamsError(f"'{requested}' is not a command; expected {', '.join(COMMANDS)} (see sentiment --help)")
-    completes = requested.startswith("--print-completion")
+    """Run one sub-command and return its exit status.
+
+    Raises:
+        ParamsError: there is no such sub-command, or a package that it needs is not installed.
+    """
+    requested = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    if requested and requested not in COMMANDS:
+        load(requested)
+    try:
+        return _run(requested, arguments)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "sentiment" or not requested:
+            raise
+        install = f"pip install 'frozen-albert-sentiment[{COMMANDS[requested][1]}]'"
+        raise ParamsError(f"sentiment {requested}: the package {package} is not installed; run {install}") from None
+
+
+def _run(requested: str, arguments: Sequence[str]) -> int | None:
+    completes = bool(arguments) and arguments[0].startswith("--print-completion")
     parser = build_parser(list(COMMANDS) if completes else [requested])
     args = parser.parse_args(arguments)
     if args.version:

@@ -1,4 +1,4 @@
-"""Writes report.html, one self-contained page about one revision or about two that are compared.
+"""Write report.html, one self-contained page about one revision or about two that are compared.
 
     sentiment report               the workspace
     sentiment report main          a branch and the workspace

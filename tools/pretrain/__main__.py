@@ -14,9 +14,12 @@ It also writes `trained_on.npy`: the 64-bit hash of every training text, so that
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
 from tools.pretrain.config import PretrainingConfig
 
@@ -24,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `sentiment pretrain`."""
+    """Add the arguments of `python -m tools.pretrain`."""
     add = parser.add_argument
     defaults = PretrainingConfig()
     add("--reviews", type=Path, required=True, help="a reviews CSV; only the text columns of params.yaml are read")
@@ -52,7 +55,14 @@ def main(args: argparse.Namespace) -> None:
     log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 
-if __name__ == "__main__":
-    from sentiment.cli.app import main as command
+def command(arguments: Sequence[str]) -> None:
+    """Run the command line `arguments`."""
+    parser = argparse.ArgumentParser(
+        "python -m tools.pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    main(parser.parse_args(arguments))
 
-    command(["pretrain", *sys.argv[1:]])
+
+if __name__ == "__main__":
+    run_main(partial(command, sys.argv[1:]))

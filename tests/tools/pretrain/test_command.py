@@ -1,4 +1,4 @@
-"""`sentiment pretrain` with a source encoder of random weights: what it writes, and what it refuses."""
+"""`python -m tools.pretrain` with a source encoder of random weights: what it writes, and what it refuses."""
 
 import csv
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentiment.cli import app
+from sentiment.common.command import run_main
 from tests.command_call import call_command
 from tests.project import ROOT
 from tests.tools.encoder_checks import (
@@ -19,13 +19,14 @@ from tests.tools.encoder_checks import (
     assert_lists_train_split,
     assert_loads_with_transformers,
 )
+from tools.pretrain.__main__ import command
 
 WRITTEN = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]
 
 
 @dataclass(frozen=True)
 class PretrainRun:
-    """How `sentiment pretrain` ended, and the folder that it was to write."""
+    """How `python -m tools.pretrain` ended, and the folder that it was to write."""
 
     status: int
     stderr: str
@@ -44,9 +45,9 @@ def run_pretrain(
     def call(name: str, *more: object, reviews: Path = SAMPLE) -> PretrainRun:
         monkeypatch.chdir(ROOT)
         folder = tmp_path / name
-        arguments = ["pretrain", "--reviews", reviews, "--source-encoder", source_encoder, "--out", folder]
+        arguments = ["--reviews", reviews, "--source-encoder", source_encoder, "--out", folder]
         arguments += ["--params", PARAMS, "--device", "cpu", "--steps", 3, *more]
-        return PretrainRun(*call_command(lambda: app.main(list(map(str, arguments))), caplog), folder)
+        return PretrainRun(*call_command(lambda: run_main(lambda: command(list(map(str, arguments)))), caplog), folder)
 
     return call
 
