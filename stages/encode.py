@@ -43,12 +43,12 @@ def encode(table: Path, encoder: FrozenEncoder, output: Path, on_batch: Callable
 def load_engine() -> ModuleType | None:
     """Return the module that encodes on the engine that the environment asks for; None where it asks for none.
 
-    Loaded by name: an import would make sentiment/jobs a dep of the stage in dvc.yaml, and every change there would run
+    Loaded by name: an import would make sentiment/batch a dep of the stage, and every change there would run
     it again. In exact arithmetic an engine changes no byte of the features, and the module refuses any other.
     """
     if not any(map(os.environ.get, ENGINE_VARIABLES)):
         return None
-    return importlib.import_module("sentiment.jobs.split_encoding")
+    return importlib.import_module("sentiment.batch.split_encoding")
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 
+from sentiment.batch.units import MAX_ROWS, Shard
 from sentiment.cli.arguments import add_classifier_arguments, positive, probability
 from sentiment.common.errors import ParamsError
 from sentiment.inference.formats import plural
-from sentiment.jobs.units import MAX_ROWS, Shard
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +73,15 @@ def check_paths(inputs: str, outputs: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
-    from sentiment.jobs.engines import divide_cpus, open_pool
-    from sentiment.jobs.labeling import labeling_job
-    from sentiment.jobs.listing import Inputs
-    from sentiment.jobs.plan import open_plan
-    from sentiment.jobs.planning import Planner
-    from sentiment.jobs.run import run_plan
-    from sentiment.jobs.sample import estimate
-    from sentiment.jobs.settings import make_settings
-    from sentiment.jobs.storage import storage_for
+    from sentiment.batch.engines import divide_cpus, open_pool
+    from sentiment.batch.labeling import labeling_job
+    from sentiment.batch.listing import Inputs
+    from sentiment.batch.plan import open_plan
+    from sentiment.batch.planning import Planner
+    from sentiment.batch.run import run_plan
+    from sentiment.batch.sample import estimate
+    from sentiment.batch.settings import make_settings
+    from sentiment.batch.storage import storage_for
 
     inputs, outputs = Inputs.parse(args.input), args.output.rstrip("/") or "/"
     check_paths(inputs.folder, outputs)

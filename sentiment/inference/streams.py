@@ -1,11 +1,10 @@
-"""Opens inputs and outputs as bytes: local files, s3:// objects, standard input and output; `.gz` is (de)compressed.
+"""Open inputs and outputs as bytes: local files, s3:// objects, standard input and output; `.gz` is (de)compressed.
 
-Region, endpoint and credentials of S3 are those of `sentiment.storage.s3`.
+S3 is reached by `sentiment.storage.s3`.
 """
 
 import errno
 import gzip
-import logging
 import os
 import sys
 import zlib
@@ -13,13 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO
 
-from sentiment.common.errors import InputError, ParamsError, StorageError, one_line
+from sentiment.common.errors import InputError, ParamsError, one_line
 from sentiment.common.files import atomic
 
 STANDARD = "-"
 GZIP = ".gz"
+S3 = "s3://"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ def reading(name: str) -> Iterator[InputFile]:
         StorageError: S3 refuses.
     """
     with _raw(name) as raw:
-        size = os.fstat(raw.fileno()).st_size if name != STANDARD and Path(name).is_file() else None
+        has_size = name.startswith(S3) or (name != STANDARD and Path(name).is_file())
+        size = raw.seek(0, os.SEEK_END) if has_size else None
+        if size is not None:
+            raw.seek(0)
         if not name.lower().endswith(GZIP):
             yield InputFile(raw, raw, size)
             return
@@ -63,8 +67,11 @@ def _raw(name: str) -> Iterator[IO[bytes]]:
         if not _is_open(sys.stdin, lambda descriptor: os.read(descriptor, 0)):
             raise InputError("-: standard input is closed")
         yield sys.stdin.buffer
-    elif name.startswith("s3://"):
-        with _s3(name, "rb") as file:
+    elif name.startswith(S3):
+        from sentiment.storage.s3 import Objects
+
+        objects = Objects()
+        with objects.open(objects.info(name)) as file:
             yield file
     else:
         path = Path(name)
@@ -79,7 +86,7 @@ def check_output(name: str) -> None:
     """Raise ParamsError where standard output is closed, or a folder has the name of an output."""
     if name == STANDARD and not _is_open(sys.stdout, lambda descriptor: os.write(descriptor, b"")):
         raise ParamsError("-: standard output is closed; use --output FILE")
-    if not name.startswith("s3://") and Path(name).is_dir():
+    if not name.startswith(S3) and Path(name).is_dir():
         raise ParamsError(f"{name}: is a folder; expected the name of a file to write")
 
 
@@ -100,9 +107,9 @@ def _is_open(stream: IO[str], use: Callable[[int], object]) -> bool:
 def writing(name: str) -> Iterator[IO[bytes]]:
     """Open a local file, an s3:// object, or standard output (`-`).
 
-    A file or object appears under its name only when the block ends without an error. On S3 that is a multipart
-    upload, completed at the end or else aborted. A symbolic link stays, its target is replaced. What is not a regular
-    file (a device, a pipe) is written to directly.
+    A file or object appears under its name only when the block ends without an error. An object is first written to a
+    temporary file of this machine, then sent by one request. A symbolic link stays, its target is replaced. What is
+    not a regular file (a device, a pipe) is written to directly.
 
     Raises:
         ParamsError: standard output is closed, or a folder has this name.
@@ -122,33 +129,17 @@ def _destination(name: str) -> Iterator[IO[bytes]]:
     path = Path(name)
     if name == STANDARD:
         yield sys.stdout.buffer
-    elif name.startswith("s3://"):
-        with _s3(name, "wb") as file:
-            yield file
+    elif name.startswith(S3):
+        from sentiment.storage.s3 import Objects
+
+        Objects().check_writable(name)  # before anything is computed
+        with NamedTemporaryFile(prefix="sentiment-") as temporary:
+            yield temporary
+            temporary.flush()
+            Objects().put_file(name, Path(temporary.name))
     elif name.startswith("/dev/") or (path.exists() and not path.is_file()):
         with path.open("wb") as file:
             yield file
     else:
         with atomic(path.resolve()) as partial, partial.open("wb") as file:
             yield file
-
-
-@contextmanager
-def _s3(name: str, mode: str) -> Iterator[IO[bytes]]:
-    import smart_open  # 1-2 s with boto3, needed for s3:// only
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from sentiment.storage.s3 import client_for
-
-    logging.getLogger("smart_open").setLevel(logging.WARNING)  # it logs each part of an upload
-    bucket = name.removeprefix("s3://").partition("/")[0]
-    try:
-        parameters = {"client": client_for(bucket)}
-        file = smart_open.open(name, mode, compression="disable", transport_params=parameters)
-    except (BotoCoreError, ClientError, OSError, ValueError) as error:
-        raise StorageError(f"{name}: {one_line(error)}") from None
-    try:
-        with file:
-            yield file
-    except (BotoCoreError, ClientError) as error:
-        raise StorageError(f"{name}: {one_line(error)}") from None

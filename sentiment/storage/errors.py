@@ -1,4 +1,4 @@
-"""Turns an error of boto3 into one line that says what it means and what to do."""
+"""Turn an error of boto3 or s3fs into one line that says what it means and what to do."""
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -25,7 +25,10 @@ BY_CODE = {
     "NoSuchBucket": "no such bucket; create it, or `dvc remote modify storage url s3://BUCKET/PREFIX`",
     "AccessDenied": "not permitted; these keys need the policy of docs/s3.md",
     "403": "not permitted; these keys need the policy of docs/s3.md",
+    "NoSuchKey": "no such object",
     "404": "no such object or bucket",
+    "PreconditionFailed": "has changed since it was listed; run again",
+    "412": "has changed since it was listed; run again",
     "PermanentRedirect": "the bucket is in another region; `dvc remote modify --local storage region REGION`",
     "AuthorizationHeaderMalformed": "wrong region; `dvc remote modify --local storage region REGION`",
     "InternalError": "the server failed; is its disk full?",
@@ -44,7 +47,7 @@ BY_CLASS: tuple[tuple[type[BotoCoreError] | tuple[type[BotoCoreError], ...], str
 )
 
 
-def explain(error: BotoCoreError | ClientError) -> str:
+def explain(error: BaseException) -> str:
     """Return what an error means and what to do, in one line."""
     if isinstance(error, ClientError):
         code = str(error.response["Error"]["Code"])

@@ -1,29 +1,61 @@
-"""The S3 remotes of DVC's configuration, and boto3 clients that sign in as DVC does.
+"""Reach S3 with the endpoint, region and keys of the DVC remotes, else those of the AWS chain.
 
-    client_for("my-bucket")                 a client for a bucket that a DVC remote names, else the usual AWS chain
-    Remote.read("storage").client()         a client for one remote
+    Objects().read("s3://bucket/key")       requests to any bucket: `predict` and `batch`
+    Remote.read("storage").client()         a boto3 client for one remote: `doctor`, `push`, `pull`
 
-This is the one module that resolves endpoint and credentials of S3; every command uses it.
+This is the one module that resolves endpoint and credentials of S3, that repeats requests, and that turns errors of S3
+into one line. A bucket of a DVC remote is reached as DVC reaches it: with the settings in `.dvc/config` and
+`.dvc/config.local`, which `make s3` writes; of several remotes on one bucket the default one is used. Any other bucket,
+and any bucket outside a DVC project, is reached by the AWS chain (`AWS_ENDPOINT_URL_S3` names another server).
 """
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from http.client import IncompleteRead
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
-import boto3
-from botocore import UNSIGNED
-from botocore.config import Config as BotoConfig
-from dvc.config import Config as DvcConfig
-from dvc.config import ConfigError
+from sentiment.common.errors import ParamsError, StorageError, one_line
 
-from sentiment.common.errors import ParamsError, one_line
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem
 
 DVC_FOLDER = Path(".dvc")
 STORAGE = "storage"
 REVIEWS_SOURCE = "reviews-source"
 # seconds; a server that is up answers a small request in milliseconds, and botocore's 60 s with 5 attempts look hung
 CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 30, 2
+REQUEST_SETTINGS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "read_timeout": READ_TIMEOUT,
+    "retries": {"total_max_attempts": MAX_ATTEMPTS},
+}
+RETRY_SECONDS = 10  # for which a request is repeated while the server is away, unless a command is more patient
+FIRST_PAUSE, MAX_PAUSE = 0.5, 8.0  # seconds between attempts
+BLOCK_SIZE = 8_388_608  # bytes of one request when an object is read; most inputs are one block
+N_BLOCKS = 4  # of an object that are kept: a footer, or the columns of a row group
+MAX_PUT_SIZE = 5 * 2**30  # bytes that S3 takes in one request
+THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestTimeTooSkewed"}
+MISSING = {"NoSuchKey", "404", "NotFound"}
+
+S3 = "s3://"
+T = TypeVar("T")
+
+
+class S3Error(StorageError):
+    """A request that S3 refused or did not answer.
+
+    Attributes:
+        code: the error code of S3, such as "NoSuchKey"; "" where there was no answer.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -75,12 +107,28 @@ class Remote:
         """Return the key of an object below the prefix."""
         return "/".join(filter(None, [self.prefix, *names]))
 
-    def session(self) -> boto3.Session:
-        """Return a boto3 session with this remote's keys or profile, or else the usual AWS chain.
+    def client(self) -> Any:
+        """Return a boto3 client with this remote's keys or profile, or else the AWS chain; it fails within seconds.
 
         Raises:
             botocore.exceptions.ProfileNotFound: this machine does not have the profile that the remote names.
         """
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        anonymous = {"signature_version": UNSIGNED} if self.settings.get("allow_anonymous_login") else {}
+        return self.session().client(
+            "s3",
+            endpoint_url=self.settings.get("endpointurl"),
+            use_ssl=self.settings.get("use_ssl", True),
+            verify=self.settings.get("ssl_verify"),
+            config=Config(**REQUEST_SETTINGS, **anonymous),
+        )
+
+    def session(self) -> Any:
+        """Return a boto3 session with this remote's keys or profile, or else the AWS chain."""
+        import boto3
+
         return boto3.Session(
             aws_access_key_id=self.settings.get("access_key_id"),
             aws_secret_access_key=self.settings.get("secret_access_key"),
@@ -89,64 +137,203 @@ class Remote:
             region_name=self.settings.get("region"),
         )
 
-    def client(self) -> Any:
-        """Return an S3 client that fails after seconds when the server does not answer."""
-        anonymous = {"signature_version": UNSIGNED} if self.settings.get("allow_anonymous_login") else {}
-        return self.session().client(
-            "s3",
-            endpoint_url=self.settings.get("endpointurl"),
-            use_ssl=self.settings.get("use_ssl", True),
-            verify=self.settings.get("ssl_verify"),
-            config=_config(**anonymous),
-        )
+    def filesystem_options(self) -> dict[str, Any]:
+        """Return what s3fs needs to reach this remote."""
+        client = {"region_name": self.settings.get("region"), "verify": self.settings.get("ssl_verify")}
+        options = {
+            "anon": bool(self.settings.get("allow_anonymous_login")),
+            "endpoint_url": self.settings.get("endpointurl"),
+            "key": self.settings.get("access_key_id"),
+            "secret": self.settings.get("secret_access_key"),
+            "token": self.settings.get("session_token"),
+            "profile": self.settings.get("profile"),
+            "use_ssl": self.settings.get("use_ssl", True),
+            "client_kwargs": {name: value for name, value in client.items() if value is not None},
+        }
+        return {name: value for name, value in options.items() if value is not None}
 
 
-def client_for(bucket: str) -> Any:
-    """Return an S3 client for a bucket.
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object as a list request shows it.
 
-    A bucket of a DVC remote is reached as DVC reaches it: with the endpoint and credentials in `.dvc/config` and
-    `.dvc/config.local`, which `make s3` writes. The default remote is asked before the others. Any other bucket, and
-    any bucket outside a DVC project, is reached by the usual AWS chain (`AWS_ENDPOINT_URL_S3` names another server).
+    Attributes:
+        name: its s3:// URL.
+        size: in bytes.
+        etag: changes when the content does.
+    """
+
+    name: str
+    size: int
+    etag: str
+
+
+class Objects:
+    """Requests for objects by their s3:// URL, each repeated while the server is away or asks for fewer requests.
+
+    Args:
+        retry_seconds: for how long.
+
+    Every method raises S3Error, as one line that says what to do. No upload is a multipart upload: S3 shows an object
+    complete or not at all, and a killed process leaves nothing.
+    """
+
+    def __init__(self, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._retry_seconds = retry_seconds
+
+    def list(self, folder: str) -> Iterator[ObjectInfo]:
+        """Yield the objects below `folder/` by key, or the object of this name."""
+        found = self._call(folder, lambda files: files.find(folder.removeprefix(S3), detail=True))
+        for name, info in found.items():
+            yield ObjectInfo(f"{S3}{name}", info["size"], info["ETag"].strip('"'))
+
+    def info(self, name: str) -> ObjectInfo:
+        """Return size and ETag of an object."""
+
+        def head(files: "S3FileSystem") -> dict[str, Any]:
+            # HeadObject does not say what is wrong
+            answer: dict[str, Any] = files.call_s3("get_object", **_address(name))
+            files.loop.call_soon_threadsafe(answer["Body"].close)
+            return answer
+
+        found = self._call(name, head)
+        return ObjectInfo(name, found["ContentLength"], found["ETag"].strip('"'))
+
+    def open(self, info: ObjectInfo) -> IO[bytes]:
+        """Open an object for reading and seeking; reading raises S3Error where it is no longer the same object."""
+        from fsspec.spec import AbstractBufferedFile  # 1-2 s with s3fs, needed for s3:// only
+
+        objects = self
+
+        class Input(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+            def _fetch_range(self, start: int, end: int) -> bytes:
+                return objects.read(info.name, Range=f"bytes={start}-{end - 1}", IfMatch=f'"{info.etag}"')
+
+        cached = {"cache_type": "blockcache", "cache_options": {"maxblocks": N_BLOCKS}}
+        file: IO[bytes] = Input(_filesystem(split(info.name)[0]), info.name, "rb", BLOCK_SIZE, size=info.size, **cached)
+        return file
+
+    def read(self, name: str, **request: str) -> bytes:
+        """Return the content of an object; `request` are parameters of GetObject, such as Range and IfMatch."""
+        from fsspec.asyn import sync
+
+        def get(files: "S3FileSystem") -> bytes:
+            # the body too is read here, so that a connection that breaks in the middle is repeated
+            return bytes(sync(files.loop, files.call_s3("get_object", **_address(name), **request)["Body"].read))
+
+        return self._call(name, get)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object by one request."""
+        self._call(name, lambda files: files.call_s3("put_object", **_address(name), Body=data))
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write an object with the content of a local file, which is streamed, by one request."""
+        if path.stat().st_size > MAX_PUT_SIZE:
+            raise S3Error(f"{name}: more than 5 GiB, which S3 does not take in one piece; use `sentiment batch`")
+
+        def put(files: "S3FileSystem") -> None:
+            with path.open("rb") as file:
+                files.call_s3("put_object", **_address(name), Body=file)
+
+        self._call(name, put)
+
+    def check_writable(self, name: str) -> None:
+        """Raise S3Error where an object could not be written: an upload is begun and given up, so nothing is left."""
+        upload = self._call(name, lambda files: files.call_s3("create_multipart_upload", **_address(name)))
+        request = {**_address(name), "UploadId": upload["UploadId"]}
+        self._call(name, lambda files: files.call_s3("abort_multipart_upload", **request))
+
+    def delete(self, name: str) -> None:
+        """Remove an object; S3 does not mind where it is not there."""
+        self._call(name, lambda files: files.call_s3("delete_object", **_address(name)))
+
+    def _call(self, name: str, request: "Callable[[S3FileSystem], T]") -> T:
+        """Return the result of a request, repeated while it fails for a reason that passes."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as BotoConnectionError
+        from s3fs.core import S3_RETRYABLE_ERRORS
+
+        from sentiment.storage.errors import explain
+
+        no_answer = (*S3_RETRYABLE_ERRORS, BotoConnectionError, HTTPClientError, IncompleteRead, ConnectionError)
+        deadline, pause = time.monotonic() + self._retry_seconds, FIRST_PAUSE
+        while True:
+            try:
+                return request(_filesystem(split(name)[0]))
+            except (BotoCoreError, ClientError, OSError, *no_answer) as raised:
+                # s3fs raises an OSError of its own for an answer of S3
+                error = raised.__cause__ if isinstance(raised.__cause__, ClientError) else raised
+            answer: dict[str, Any] = error.response if isinstance(error, ClientError) else {}
+            code = answer.get("Error", {}).get("Code", "")
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if not (isinstance(error, no_answer) or status >= 500 or code in THROTTLED):
+                raise S3Error(f"{name}: {explain(error)}", code)
+            if time.monotonic() + pause > deadline:
+                raise S3Error(f"{name}: {explain(error)}; gave up after {self._retry_seconds:.0f} s", code)
+            time.sleep(pause)
+            pause = min(MAX_PAUSE, pause * 2)
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return bucket and key of an s3:// URL."""
+    bucket, _, key = name.removeprefix(S3).partition("/")
+    return bucket, key
+
+
+def _address(name: str) -> dict[str, str]:
+    bucket, key = split(name)
+    return {"Bucket": bucket, "Key": key}
+
+
+@cache  # one per bucket and process: it may be shared by threads
+def _filesystem(bucket: str) -> "S3FileSystem":
+    """Return the s3fs file system that reaches a bucket.
 
     Raises:
-        ParamsError: DVC's configuration is not readable.
+        ParamsError: s3fs is not installed, or DVC's configuration is not readable.
     """
-    for remote in s3_remotes():
-        if remote.bucket == bucket:
-            return remote.client()
-    return boto3.Session().client("s3", config=_config())
-
-
-def _config(**settings: Any) -> BotoConfig:
-    return BotoConfig(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        retries={"total_max_attempts": MAX_ATTEMPTS},
-        **settings,
-    )
+    try:
+        from s3fs import S3FileSystem
+    except ModuleNotFoundError:
+        raise ParamsError(f"{S3}{bucket}: s3fs is not installed; pip install 'frozen-albert-sentiment[s3]'") from None
+    logging.getLogger("fsspec").setLevel(logging.WARNING)  # it logs each block that it reads
+    remote = next((remote for remote in s3_remotes() if remote.bucket == bucket), None)
+    options = remote.filesystem_options() if remote else {}
+    files = S3FileSystem(**options, config_kwargs=REQUEST_SETTINGS, use_listings_cache=False, skip_instance_cache=True)
+    files.retries = 1  # `Objects` repeats requests
+    return files
 
 
 def s3_remotes() -> Iterator[Remote]:
     """Yield the `s3://` remotes of the project in this folder, the default one first; none outside a project."""
-    if not DVC_FOLDER.is_dir():
+    if not DVC_FOLDER.is_dir() or not find_spec("dvc"):
         return
     remotes = _dvc_remotes()
     for name in sorted(remotes, key=lambda name: name != STORAGE):
-        if str(remotes[name].get("url", "")).startswith("s3://"):
+        if str(remotes[name].get("url", "")).startswith(S3):
             yield Remote.read(name)
 
 
 def _dvc_remotes() -> dict[str, dict[str, Any]]:
     """Return the settings of every remote by its name."""
+    from dvc.config import ConfigError
+
     try:
-        return dict(DvcConfig(str(DVC_FOLDER))["remote"])
+        return dict(_dvc_config()["remote"])
     except ConfigError as error:
         raise ParamsError(f".dvc/config: {one_line(error)}") from None
 
 
+def _dvc_config() -> Any:
+    from dvc.config import Config  # 1 s
+
+    return Config(str(DVC_FOLDER))
+
+
 def local_settings(name: str) -> dict[str, Any]:
     """Return what `.dvc/config.local` alone says about a remote."""
-    return dict(DvcConfig(str(DVC_FOLDER)).read("local").get("remote", {}).get(name, {}))
+    return dict(_dvc_config().read("local").get("remote", {}).get(name, {}))
 
 
 def write_local_settings(settings: dict[str, dict[str, str]]) -> Path:
@@ -154,7 +341,7 @@ def write_local_settings(settings: dict[str, dict[str, str]]) -> Path:
     path = DVC_FOLDER / "config.local"
     path.touch(mode=0o600)
     path.chmod(0o600)
-    with DvcConfig(str(DVC_FOLDER)).edit("local") as local:
+    with _dvc_config().edit("local") as local:
         for name, values in settings.items():
             local.setdefault("remote", {}).setdefault(name, {}).update(values)
     return path

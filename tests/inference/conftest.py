@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sentiment.cli.app import main
+from sentiment.storage.s3 import _filesystem
 from storage.readiness import make_bucket
 from tests.command_call import call_command
 from tests.s3_server import S3Server
@@ -50,6 +51,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of the server, which the usual AWS environment variables name too, with a bucket `reviews`."""
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
+    _filesystem.cache_clear()
     client = s3_server.client()
     make_bucket(client, "reviews")
     return client

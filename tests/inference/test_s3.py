@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sentiment.head.classifier import Classifier
+from sentiment.storage.s3 import Objects, S3Error, _filesystem
 from storage.readiness import make_bucket
 from tests.inference.conftest import Predict
 from tests.project import Project
@@ -86,12 +86,12 @@ def test_a_missing_object_or_bucket_is_one_line(predict: Predict, s3: Any, name:
 def test_wrong_keys_are_refused_in_one_line(predict: Predict, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put_object(Bucket="reviews", Key="in/new.csv", Body=CSV)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the keys of the tests before
+    _filesystem.cache_clear()  # it remembers the keys of the tests before
     for arguments in (("s3://reviews/in/new.csv",), ("Lovely", "--output", "s3://reviews/out/refused.csv")):
         outcome = predict(*arguments)
         assert outcome.status == 1
         assert outcome.stderr.startswith(f"error: {arguments[-1]}: ")
-        assert "SignatureDoesNotMatch" in outcome.stderr
+        assert "the secret key is wrong for this access key id" in outcome.stderr
         assert outcome.out == ""
     assert keys(s3, "out/refused.csv") == []
 
@@ -125,3 +125,29 @@ def test_the_keys_and_endpoint_of_dvc_are_used_without_any_aws_variable(
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["predict", "predict"]
     labels = client.get_object(Bucket=BUCKET, Key="out/labels.csv")["Body"].read()
     assert labels.startswith(b"id,probability,sentiment\n1,0.")
+
+
+def test_an_object_that_changes_while_it_is_read_is_refused(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment.storage.s3.BLOCK_SIZE", 1_000)
+    objects, name = Objects(), "s3://reviews/in/changes.csv"
+    objects.put(name, b"a" * 10_000)
+    with objects.open(objects.info(name)) as file:
+        assert file.read(10) == b"a" * 10
+        objects.put(name, b"b" * 10_000)
+        with pytest.raises(S3Error, match=f"^{name}: has changed since it was listed; run again$"):
+            file.seek(5_000) and file.read(10)
+
+
+def test_an_output_that_may_not_be_written_is_found_before_anything_is_computed(
+    predict: Predict, s3: Any, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(self: Classifier, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(Classifier, "predict_proba", compute)
+    for name, value in s3_server.environment(s3_server.credentials.reader).items():
+        monkeypatch.setenv(name, value)
+    _filesystem.cache_clear()
+    outcome = predict("Lovely", "--output", "s3://reviews/out/refused.csv")
+    assert outcome.status == 1
+    assert outcome.stderr.startswith("error: s3://reviews/out/refused.csv: not permitted")

@@ -1,0 +1,110 @@
+"""`sentiment batch` on local files: the rows of `sentiment predict`, however the work is divided."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.batch.conftest import Batch, manifest, outputs, rows
+from tests.project import Project
+
+UNITS = ("--unit-rows", "120")  # three units of each file of 300 rows
+
+
+@pytest.mark.slow
+def test_units_have_the_rows_of_predict_and_the_same_bytes_however_they_are_divided(
+    batch: Batch, inputs: Path, tmp_path: Path, completed_template: Project
+) -> None:
+    one, two, shards = tmp_path / "one", tmp_path / "two", tmp_path / "shards"
+    assert batch(inputs, "--output", one, *UNITS, "--workers", 1).status == 0
+    assert batch(inputs, "--output", two, *UNITS, "--workers", 2).status == 0
+    for index in range(3):
+        assert batch(inputs, "--output", shards, *UNITS, "--workers", 1, "--shard", f"{index}/3").status == 0
+    assert len(outputs(one)) == 16  # three of each file; row groups of 70 give e.parquet more
+    assert outputs(one) == outputs(two) == outputs(shards)
+    labels = tmp_path / "labels.parquet"
+    completed_template.run("sentiment", "predict", str(inputs / "a.csv"), "--output", str(labels))
+    for path in filter(Path.is_file, inputs.rglob("*")):  # each has the same rows
+        assert rows(one, str(path.relative_to(inputs))) == pq.read_table(labels).to_pylist()
+
+
+@pytest.mark.slow
+def test_a_second_run_labels_only_what_is_missing(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    assert batch(inputs, "--output", folder).status == 0
+    before = outputs(folder)
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+    (folder / "a.csv.00000.parquet").unlink()
+    (folder / "d.jsonl.00000.parquet").write_bytes(b"PAR1 cut short")
+    again = batch(inputs, "--output", folder)
+    assert "batch: 2 units labeled, 3 there before" in again.stderr
+    assert outputs(folder) == before
+    assert sum(path.stat().st_mtime_ns == time for path, time in times.items()) == 3
+    assert [unit["outcome"] for unit in manifest(folder)["units"]].count("kept") == 3
+    assert manifest(folder)["counts"]["rows"] == 1_500
+
+
+def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+    folder, source = tmp_path / "labels", inputs / "a.csv"
+    assert batch(source, "--output", folder, *UNITS).status == 0
+    assert sorted(outputs(folder)) == [f"a.csv.0000{index}.parquet" for index in range(3)]
+    pd.read_csv(source).head(10).to_csv(source, index=False)
+    assert batch(source, "--output", folder, *UNITS).status == 0
+    assert list(outputs(folder)) == ["a.csv.00000.parquet"]
+    assert len(rows(folder, "a.csv")) == 10
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_labeled(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    (inputs / "corrupt.parquet").write_bytes(b"PAR1 nothing of the kind")
+    (inputs / "cut_short.csv.gz").write_bytes((inputs / "2025/b.csv.gz").read_bytes()[:200])
+    (inputs / "empty.csv").touch()
+    (inputs / "other.csv").write_text("Title,Rating\nLovely,5\n")
+    (inputs / "_SUCCESS").touch()
+    outcome = batch(inputs, "--output", folder)
+    assert outcome.status == 1
+    assert f"error: 4 units failed; see {folder}/_errors.jsonl" in outcome.stderr
+    assert len(outputs(folder)) == 5
+    errors = (folder / "_errors.jsonl").read_text().splitlines()
+    for name, reason in {
+        "corrupt.parquet": "not a Parquet file",
+        "cut_short.csv.gz": "damaged gzip file",
+        "empty.csv": "is empty, expected a header row",
+        "other.csv": "column 'Review Text' is missing",
+    }.items():
+        assert any(name in line and reason in line for line in errors), (name, errors)
+    for name in ("corrupt.parquet", "cut_short.csv.gz", "empty.csv", "other.csv"):
+        (inputs / name).unlink()
+    assert batch(inputs, "--output", folder).status == 0
+    assert not (folder / "_errors.jsonl").exists()
+
+
+def test_a_dry_run_counts_and_writes_nothing(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    outcome = batch(inputs, "--output", folder, *UNITS, "--dry-run", "--workers", 2)
+    assert outcome.status == 0
+    assert "batch: 16 units to label, 0 there already, 0 that cannot be read" in outcome.stderr
+    assert "batch: 1,500 rows" in outcome.stderr
+    assert "batch: about 0:" in outcome.stderr
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{inputs}", "--output", "{inputs}/labels"], "is below the inputs"),
+        (["{inputs}/none", "--output", "{labels}"], "no Parquet, CSV, TSV or JSON lines file there"),
+        (["{inputs}/*.txt", "--output", "{labels}"], "no Parquet, CSV, TSV or JSON lines file there"),
+        (["{inputs}", "--output", "{inputs}/a.csv"], "is below the inputs"),
+        (["{inputs}", "--output", "{labels}", "--classifier", "none"], "no classifier"),
+        (["{inputs}", "--output", "{labels}", "--shard", "3/3"], "'3/3' is not i/n"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    batch: Batch, inputs: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    outcome = batch(*(argument.format(inputs=inputs, labels=tmp_path / "labels") for argument in arguments))
+    assert outcome.status in {1, 2}
+    assert message in outcome.stderr.splitlines()[-1]
+    assert not (tmp_path / "labels").exists()
