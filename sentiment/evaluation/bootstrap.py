@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Weights = NDArray[np.floating]  # how often each review is in each resample
 
-METRICS = ("accuracy", "f1_macro", "roc_auc")
+RESAMPLED = ("accuracy", "f1_macro", "roc_auc")  # the metrics that have an interval
 MAX_ROWS_IN_MEMORY = 2_000_000  # resampled reviews held at once
 MAX_FLOAT32_ROWS = 2**23  # up to here, float32 holds every count and every half of one
 
@@ -28,14 +28,14 @@ def resample(
     n_resamples: int,
     seed: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return each of `METRICS` on every resample, shape (n_classifiers, n_resamples).
+    """Return each of `RESAMPLED` on every resample, shape (n_classifiers, n_resamples).
 
     Args:
         labels: 0 or 1, shape (n_samples,).
         predicted: 0 or 1, shape (n_classifiers, n_samples).
         probabilities: of label 1, shape (n_classifiers, n_samples).
     """
-    results = {name: np.empty((len(predicted), n_resamples)) for name in METRICS}
+    results = {name: np.empty((len(predicted), n_resamples)) for name in RESAMPLED}
     start = 0
     for weights in _resample_weights(len(labels), n_resamples, np.random.default_rng(seed)):
         chunk = slice(start, start + len(weights))
@@ -49,7 +49,7 @@ def resample(
 def weighted_metrics(
     weights: Weights, labels: NDArray[np.int8], predicted: NDArray[np.int8], scores: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return each of `METRICS`, shape (n_resamples,), for `weights` of shape (n_resamples, n_samples)."""
+    """Return each of `RESAMPLED`, shape (n_resamples,), for `weights` of shape (n_resamples, n_samples)."""
     accuracy, f1_macro = accuracy_and_f1(weights, labels, predicted)
     return {"accuracy": accuracy, "f1_macro": f1_macro, "roc_auc": roc_auc(weights, labels, scores)}
 

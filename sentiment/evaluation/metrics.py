@@ -8,14 +8,14 @@ Each metric is rounded once or twice; no floats are summed. Tested against sciki
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample
+from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample
 from sentiment.numerics.arrays import exact_mean, log
 
 Z_95 = 1.959963984540054  # the normal quantile of 0.975
@@ -178,18 +178,98 @@ def precision_recall_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
 
 
 MIN_PROBABILITY = 2.0**-52  # of the actual label, in the log loss: a sure mistake does not make it infinite
-# few, so that the tables of `dvc metrics diff` and `dvc exp show` are short
-PRIMARY_METRICS = (
-    "rows", "majority_accuracy", *(name + suffix for name in METRICS for suffix in ("", "_low", "_high"))
-)  # fmt: skip
 Labels = NDArray[np.int8]
 Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScoredReviews:
+    """What a metric is computed from.
+
+    Attributes:
+        labels: 0 or 1, shape (n_samples,), both present.
+        probabilities: of label 1, shape (n_samples,).
+        bins: of the expected calibration error.
+    """
+
+    labels: Labels
+    probabilities: Probabilities
+    confusion: ConfusionCounts
+    ranking: RankCounts
+    bins: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One test metric; the report, the model card and the files of metrics take theirs from `METRICS`.
+
+    Attributes:
+        name: its key in files of metrics.
+        title: for readers.
+        of: computes it.
+        lower_is_better: its direction.
+    """
+
+    name: str
+    title: str
+    of: Callable[[ScoredReviews], float]
+    lower_is_better: bool = False
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether it has a 95% bootstrap interval: the keys `NAME_low` and `NAME_high`."""
+        return self.name in RESAMPLED
+
+
+def f1_macro(confusion: ConfusionCounts) -> float:
+    """Return the mean of the F1 of both labels."""
+    return (confusion.of_label(0).f1 + confusion.of_label(1).f1) / 2
+
+
+def balanced_accuracy(confusion: ConfusionCounts) -> float:
+    """Return the mean of the recall of both labels."""
+    return (confusion.of_label(0).recall + confusion.of_label(1).recall) / 2
+
+
+def majority_accuracy(confusion: ConfusionCounts) -> float:
+    """Return the accuracy of predicting the more frequent label for every sample."""
+    return max(confusion.of_label(label).support for label in (0, 1)) / confusion.n_samples
+
+
+def brier(labels: Labels, probabilities: Probabilities) -> float:
+    """Return the mean squared difference between probability and label."""
+    return exact_mean(np.square(probabilities.astype(np.float64) - labels))
+
+
+METRICS = (
+    Metric("accuracy", "accuracy", lambda r: r.confusion.accuracy),
+    Metric("f1_macro", "F1, macro", lambda r: f1_macro(r.confusion)),
+    Metric("roc_auc", "ROC AUC", lambda r: roc_auc(r.ranking)),
+    Metric("majority_accuracy", "accuracy of the majority label", lambda r: majority_accuracy(r.confusion)),
+    Metric("balanced_accuracy", "balanced accuracy", lambda r: balanced_accuracy(r.confusion)),
+    Metric("precision", "precision", lambda r: r.confusion.of_label(1).precision),
+    Metric("recall", "recall", lambda r: r.confusion.of_label(1).recall),
+    Metric("f1", "F1, positive", lambda r: r.confusion.of_label(1).f1),
+    Metric("average_precision", "average precision", lambda r: average_precision(r.ranking)),
+    Metric("log_loss", "log loss (nats)", lambda r: log_loss(r.labels, r.probabilities), lower_is_better=True),
+    Metric("brier", "Brier score", lambda r: brier(r.labels, r.probabilities), lower_is_better=True),
+    Metric(
+        "expected_calibration_error",
+        "expected calibration error",
+        lambda r: expected_calibration_error(r.labels, r.probabilities, r.bins),
+        lower_is_better=True,
+    ),
+)
+# few, so that the tables of `dvc metrics diff` and `dvc exp show` are short
+PRIMARY_METRICS = (
+    "rows", "majority_accuracy", *(name + suffix for name in RESAMPLED for suffix in ("", "_low", "_high"))
+)  # fmt: skip
 
 
 def compute_metrics(
     labels: Labels, probabilities: Probabilities, threshold: float, bins: int, n_resamples: int, seed: int
 ) -> dict[str, float]:
-    """Return every test metric; accuracy, f1_macro and roc_auc with 95% bootstrap bounds (`_low`, `_high`).
+    """Return every test metric; those with an interval have 95% bootstrap bounds, too (`_low`, `_high`).
 
     Args:
         labels: 0 or 1, shape (n_samples,), both present.
@@ -198,22 +278,10 @@ def compute_metrics(
         n_resamples, seed: of the bootstrap.
     """
     predicted = (probabilities >= threshold).astype(np.int8)
-    confusion, ranking = confusion_counts(labels, predicted), rank_counts(labels, probabilities)
-    negative, positive = confusion.of_label(0), confusion.of_label(1)
-    values = {
-        "accuracy": confusion.accuracy,
-        "f1_macro": (negative.f1 + positive.f1) / 2,
-        "roc_auc": roc_auc(ranking),
-        "majority_accuracy": max(negative.support, positive.support) / len(labels),
-        "balanced_accuracy": (negative.recall + positive.recall) / 2,
-        "precision": positive.precision,
-        "recall": positive.recall,
-        "f1": positive.f1,
-        "average_precision": average_precision(ranking),
-        "log_loss": log_loss(labels, probabilities),
-        "brier": exact_mean(np.square(probabilities.astype(np.float64) - labels)),
-        "expected_calibration_error": expected_calibration_error(labels, probabilities, bins),
-    }
+    reviews = ScoredReviews(
+        labels, probabilities, confusion_counts(labels, predicted), rank_counts(labels, probabilities), bins
+    )
+    values = {metric.name: metric.of(reviews) for metric in METRICS}
     for name, values_by_resample in resample(labels, predicted[None], probabilities[None], n_resamples, seed).items():
         values[f"{name}_low"], values[f"{name}_high"] = percentile_interval(values_by_resample[0])
     return {"rows": len(labels), **values}

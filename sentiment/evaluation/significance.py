@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.evaluation.bootstrap import METRICS, percentile_interval, resample, weighted_metrics
+from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample, weighted_metrics
 from sentiment.evaluation.metrics import Z_95
 
 ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
@@ -91,7 +91,7 @@ def compare_paired(labels: NDArray[np.int8], a: Predictions, b: Predictions, n_r
     return Comparison(
         rows=len(labels),
         metrics={
-            name: _difference(float(exact[0][name][0]), float(exact[1][name][0]), resampled[name]) for name in METRICS
+            name: _difference(float(exact[0][name][0]), float(exact[1][name][0]), resampled[name]) for name in RESAMPLED
         },
         only_a_correct=only_a,
         only_b_correct=only_b,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from sentiment.evaluation.bootstrap import METRICS, accuracy_and_f1, percentile_interval, resample, roc_auc
+from sentiment.evaluation.bootstrap import RESAMPLED, accuracy_and_f1, percentile_interval, resample, roc_auc
 from sentiment.evaluation.metrics import (
     MAX_POINTS,
     accuracy_by_slice,
@@ -40,7 +40,7 @@ def test_a_resample_of_one_class_has_no_roc_auc() -> None:
 
 def test_bootstrap_of_accuracy_matches_the_binomial() -> None:
     draws = resample(LABELS, PREDICTED[None], PROBABILITIES[None], 10_000, seed=0)
-    assert set(draws) == set(METRICS)
+    assert set(draws) == set(RESAMPLED)
     share = (LABELS == PREDICTED).mean()
     assert draws["accuracy"].shape == (1, 10_000)
     assert draws["accuracy"].mean() == pytest.approx(share, abs=0.001)
@@ -60,7 +60,7 @@ def test_every_metric_is_there_with_bounds_around_it() -> None:
     assert values["rows"] == 500
     assert values["majority_accuracy"] == pytest.approx(max(LABELS.mean(), 1 - LABELS.mean()))
     assert values["brier"] == pytest.approx(np.mean((PROBABILITIES.astype(float) - LABELS) ** 2))
-    for name in METRICS:
+    for name in RESAMPLED:
         assert values[f"{name}_low"] < values[name] < values[f"{name}_high"]
     assert values == compute_metrics(LABELS, PROBABILITIES, 0.5, bins=10, n_resamples=500, seed=0)
 
