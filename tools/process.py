@@ -1,16 +1,19 @@
-"""A command with a time limit in, its output or one line of error out; past the limit it ends with all its children."""
+"""Run commands with a limit of time; they end with all their children, and a failed one is one line."""
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sentiment.common.errors import PipelineError
 
 MAX_SECONDS = 7_200  # of the pipeline on a slow machine
-GRACE = 5  # seconds that a command has to end after SIGTERM
+GRACE = 5  # seconds that a command and its children have to end after SIGTERM
+POLL = 0.05  # seconds
 
 
 class CommandError(PipelineError):
@@ -36,7 +39,7 @@ def run_with_limit(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return its exit status, and its output unless that is shown.
 
-    A signal that ends this process, or `timeout`, also ends the command with all its children.
+    The command's children never outlive it: they are ended when it has ended, after `timeout`, and with this process.
 
     Args:
         command: what to run, without a shell.
@@ -62,13 +65,20 @@ def run_with_limit(
     return subprocess.CompletedProcess(list(command), process.returncode, stdout, stderr)
 
 
-def terminate(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """End a running process and the children in its session; does nothing for one that has ended."""
-    for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, signal_number)
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            continue
+def terminate(process: subprocess.Popen[str]) -> None:
+    """End a command and all children in its session; those of a command that has ended get no time to clean up."""
+    if process.poll() is None and _signal(process, signal.SIGTERM):
+        end = time.monotonic() + GRACE
+        # `poll` reaps the command; a zombie would count as a member of the session
+        while (process.poll() is None or _signal(process, 0)) and time.monotonic() < end:
+            time.sleep(POLL)
+    _signal(process, signal.SIGKILL)
+    process.wait(GRACE)
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> bool:
+    """Send a signal, or 0 for none, to the session that a process has begun; return whether any of it runs."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS answers "not permitted" for zombies
+        os.killpg(process.pid, number)
+        return True
+    return False

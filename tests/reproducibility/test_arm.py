@@ -13,10 +13,8 @@ import pytest
 import yaml
 
 from tests.project import ROOT, Project
-from tools.arm.build import build
-from tools.arm.debian import check_system
-from tools.arm.errors import ArmError
-from tools.arm.interpreter import ArmPython
+from tools.arm.build import build, check_system
+from tools.arm.interpreter import ArmError, ArmPython
 from tools.process import CommandError
 
 pytestmark = pytest.mark.slow

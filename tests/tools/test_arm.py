@@ -7,9 +7,8 @@ import pytest
 
 from tests.project import ROOT
 from tools.arm.build import build
-from tools.arm.errors import ArmError
+from tools.arm.interpreter import ArmError
 from tools.arm.lock import TORCH, arm_requirements
-from tools.arm.process import error_line
 
 
 def test_requirements_are_the_pins_for_python_3_11_without_cuda() -> None:
@@ -27,19 +26,3 @@ def test_a_machine_without_qemu_is_told_what_to_install(tmp_path: Path, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ArmError, match=r"^(qemu-aarch64-static is missing: apt-get install|.* needs Debian 12)"):
         build(tmp_path / "arm")
-
-
-@pytest.mark.parametrize(
-    ("output", "line"),
-    [
-        ("Get:1\nE: Failed to fetch a\nE: Some index files failed\n", "E: Failed to fetch a"),
-        (
-            "WARNING: Retrying (Retry(total=1))\nERROR: No version of x\n",
-            "the package index did not answer: ERROR: No version of x",
-        ),
-        ("Collecting a\nkilled\n", "killed"),
-        ("", "failed without a message"),
-    ],
-)
-def test_error_line_is_the_first_error_or_the_last_line(output: str, line: str) -> None:
-    assert error_line(output) == line

@@ -14,8 +14,7 @@ import pytest
 from sentiment.common.errors import EncoderError
 from tests.project import ROOT, SAMPLE, Project
 from tools.results.measure import METRICS, ResultsClone
-from tools.results.rows import CARD, README, ROWS
-from tools.results.table import BEGIN, END, NOT_RUN, render, split_page
+from tools.results.tables import BEGIN, CARD, END, NOT_RUN, README, ROWS, render, split_page
 
 RESULTS = "metrics/results.json"
 COMMAND = ["python", "-m", "tools.results", "--reviews", "data/raw/sample.csv"]

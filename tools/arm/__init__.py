@@ -1,4 +1,4 @@
-"""An aarch64 Python on an x86 machine, under qemu: to see that ARM computes the same bytes.
+"""Run an aarch64 Python on an x86 machine, under qemu, to see that ARM computes the same bytes.
 
     apt-get install qemu-user-static
     python -m tools.arm build                        once, about 2 minutes and 1.4 GB

@@ -1,8 +1,7 @@
-"""A Python command in; its run on an emulated aarch64 processor out. See `tools.arm`."""
+"""Run a Python command on an emulated aarch64 processor. See `tools.arm`."""
 
 import argparse
 import logging
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +26,6 @@ def main() -> int:
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of Python, for example -m stages.encode --help")
     options = parser.parse_args()
-
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that downloads end with this process
     python = build(options.folder)
     if options.command == "build":
         log.info("%s, torch: %s", python.folder, TORCH)

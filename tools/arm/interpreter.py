@@ -1,4 +1,4 @@
-"""Runs Python commands on the emulated aarch64 processor."""
+"""Run Python commands on the emulated aarch64 processor."""
 
 import os
 import subprocess
@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sentiment.common.errors import PipelineError
 from tools.process import run_with_limit
 
 QEMU = "qemu-aarch64-static"
 CPU = "max"  # everything that qemu can emulate, SVE, bfloat16 and int8 products among it
 TIMEOUT = 600  # seconds that one command may run
 UNSET = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "QEMU_CPU", "QEMU_LD_PREFIX")
+
+
+class ArmError(PipelineError):
+    """The emulated Python cannot be built or used here; the message says what is missing or what failed."""
 
 
 @dataclass(frozen=True)

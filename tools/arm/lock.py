@@ -1,4 +1,4 @@
-"""requirements.txt in; the pins of the aarch64 wheels that the stages need out, found by what the packages require."""
+"""Pick from requirements.txt the pins of the aarch64 wheels that the stages need, by what the packages require."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires

@@ -1,4 +1,4 @@
-"""A large encoder and a small one in; the small one, taught by the large one on the train split, out.
+"""Distill a large encoder into a small one: fine-tune it on what the large one predicts for the train split.
 
     python -m tools.distill --split data/split --teacher minilm --student models/encoders/bundled \\
         --out models/encoders/distilled
@@ -11,6 +11,7 @@ of val choose the epochs. Those of test are not read.
 
 import argparse
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +24,8 @@ from sentiment.data.text import hash_texts, read_seen_texts
 from sentiment.encoder.files import TOKENIZER_FILES, check_weights, copy_files
 from sentiment.finetuning.run import make_deterministic
 from sentiment.finetuning.training import rating_thresholds
-from tools.distill.config import DistillConfig
 from tools.distill.examples import read_examples
-from tools.distill.soft_targets import read_or_cross_fit, student_targets
-from tools.distill.training import TrainableEncoder
+from tools.distill.teaching import DistillConfig, TrainableEncoder, read_or_cross_fit, student_targets
 from tools.encoder_folder import export
 
 log = logging.getLogger(__name__)
@@ -66,8 +65,8 @@ def distill(
     return export(encoder.encoder, lambda folder: copy_files(student, folder, TOKENIZER_FILES), seen, out)
 
 
-def main() -> None:
-    """Read the arguments and distill."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the arguments, those of the command line by default, and distill."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add, defaults = parser.add_argument, DistillConfig()
     add("--split", type=Path, required=True, help="the folder of the train and val tables")
@@ -86,7 +85,7 @@ def main() -> None:
     add("--batch-size", type=int, default=defaults.student.batch_size, help="of it (default: %(default)s)")
     add("--learning-rate", type=float, default=defaults.student.learning_rate, help="of it (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if min(args.epochs, args.batch_size, args.learning_rate) <= 0:
         raise ParamsError("--epochs, --batch-size and --learning-rate must be above 0")
     if args.excerpts < 0 or not 0 <= args.label_weight <= 1:

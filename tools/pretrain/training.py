@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from sentiment.common.errors import EncoderError
-from tools.pretrain.augmentation import Batch, ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig
+from tools.pretrain.corpus import Batch, ReviewAugmenter
 from tools.pretrain.model import PretrainingHeads, Targets
 
 MIN_LR_RATIO = 0.02  # of the highest learning rate, at the last step: not 0, so that the last batches still count

@@ -26,8 +26,7 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
 from tools.process import CommandError, run
 from tools.results.measure import ResultsClone
-from tools.results.rows import DEFAULT, ROWS, Row, select
-from tools.results.table import NOT_RUN, PAGES, render, replace_table, split_page
+from tools.results.tables import DEFAULT, NOT_RUN, PAGES, ROWS, Row, render, replace_table, select, split_page
 
 RESULTS = Path("metrics/results.json")
 NEEDS_HUB = "needs the Hugging Face Hub"

@@ -19,7 +19,7 @@ from sentiment.experiments.revisions import WORKSPACE, resolve
 from sentiment.finetuning.source import POINTER, read_pointer
 from sentiment.head.classifier import Classifier
 from tools.process import run
-from tools.results.rows import DEFAULT, SOURCE, Row
+from tools.results.tables import DEFAULT, SOURCE, Row
 
 ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
@@ -110,7 +110,7 @@ class ResultsClone:
 
     def _place_encoder(self, folder: Path, source: str) -> None:
         """Replace a pointer to the Hub by the same encoder from a folder or an installed package."""
-        from tools.pretrain.source_encoder import model_folder  # transformers, seconds
+        from tools.encoder_folder import model_folder  # transformers, seconds
 
         pointer = read_pointer(folder) if folder.is_dir() else None
         if pointer is None:

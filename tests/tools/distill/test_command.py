@@ -19,9 +19,8 @@ from tests.project import BUNDLED
 from tests.tools.encoder_checks import assert_loads_with_transformers
 from tools.distill import __main__ as command
 from tools.distill import soft_targets
-from tools.distill.config import DistillConfig
 from tools.distill.examples import read_examples
-from tools.distill.training import TrainableEncoder
+from tools.distill.teaching import DistillConfig, TrainableEncoder
 
 GOOD, BAD = "Lovely soft dress. I like the color.", "Poor fabric. Sent it back."
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]

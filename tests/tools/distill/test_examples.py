@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 
 import tools.distill.examples
 from sentiment.data.text import hash_texts
-from tools.distill.config import DistillConfig
 from tools.distill.examples import Examples, read_examples
-from tools.distill.soft_targets import folds_of, student_targets
+from tools.distill.teaching import DistillConfig, folds_of, student_targets
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:

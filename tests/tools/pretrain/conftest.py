@@ -12,7 +12,7 @@ from transformers import BertConfig, PreTrainedTokenizerFast
 
 from tests.random_encoders import random_model
 from tests.tools.encoder_checks import SAMPLE
-from tools.pretrain.vocabulary import SPECIAL_TOKENS
+from tools.pretrain.corpus import SPECIAL_TOKENS
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,10 @@ from transformers import AutoTokenizer
 from sentiment.data.csv_reader import read_chunks
 from sentiment.data.text import hash_texts, join_text
 from tests.tools.encoder_checks import COLUMNS, SAMPLE, SPLIT_PARAMS
-from tools.pretrain.augmentation import Batch, ReviewAugmenter
 from tools.pretrain.config import PretrainingConfig
-from tools.pretrain.corpus import read_corpus
+from tools.pretrain.corpus import MASK, SPECIAL_TOKENS, Batch, ReviewAugmenter, prune, read_corpus
 from tools.pretrain.ppmi import ppmi_embeddings, title_ngrams, token_indicator
 from tools.pretrain.training import lr_at
-from tools.pretrain.vocabulary import MASK, SPECIAL_TOKENS, prune
 
 
 def test_the_corpus_has_each_training_text_once() -> None:
