@@ -30,9 +30,7 @@ def model_folder(name: str) -> Iterator[Path]:
         files = []
     archives = [Path(str(file.locate())) for file in files if file.name == "model.zip"]
     if not archives:
-        raise EncoderError(
-            f"source encoder '{name}' is not a folder and not an installed package with a model; pip install it first"
-        )
+        raise EncoderError(f"'{name}' is not a folder and not an installed package with an encoder; install it first")
     with tempfile.TemporaryDirectory(prefix="source-encoder-") as folder:
         zipfile.ZipFile(archives[0]).extractall(folder)
         yield Path(folder)

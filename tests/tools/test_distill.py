@@ -1,5 +1,6 @@
-"""`python -m tools.distill` with small encoders: what it writes, and what it refuses."""
+"""`python -m tools.distill` with small encoders, and what distillation is made of."""
 
+import doctest
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -18,9 +19,9 @@ from tests.command_call import call_command
 from tests.project import BUNDLED
 from tests.tools.encoder_checks import assert_loads_with_transformers
 from tools.distill import __main__ as command
-from tools.distill import soft_targets
-from tools.distill.examples import read_examples
-from tools.distill.teaching import DistillConfig, TrainableEncoder
+from tools.distill import examples, teaching
+from tools.distill.examples import Examples, read_examples
+from tools.distill.teaching import DistillConfig, TrainableEncoder, cross_fit, folds_of, student_targets
 
 GOOD, BAD = "Lovely soft dress. I like the color.", "Poor fabric. Sent it back."
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]
@@ -45,14 +46,13 @@ def split(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_distill(split: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> RunDistill:
+def run_distill(split: Path, caplog: pytest.LogCaptureFixture) -> RunDistill:
     """Teach the bundled encoder by itself; later arguments override earlier ones."""
 
     def call(name: str, *more: object) -> tuple[int, str, Path]:
-        out = split / name
-        arguments = ["distill", "--split", split, "--teacher", BUNDLED, "--student", BUNDLED, "--out", out]
-        monkeypatch.setattr("sys.argv", list(map(str, [*arguments, "--device", "cpu", *more])))
-        return *call_command(lambda: run_main(command.main), caplog), out
+        arguments = ["--split", split, "--teacher", BUNDLED, "--student", BUNDLED, "--out", split / name]
+        arguments += ["--device", "cpu", *more]
+        return *call_command(lambda: run_main(lambda: command.main(list(map(str, arguments)))), caplog), split / name
 
     return call
 
@@ -73,11 +73,11 @@ def test_the_same_soft_targets_give_the_same_bytes_read_or_made(run_distill: Run
     assert weights != (BUNDLED / "model.safetensors").read_bytes()
     assert sha256(weights).hexdigest() in stderr
 
-
-def test_the_folder_lists_the_texts_of_the_student_and_of_train(run_distill: RunDistill, split: Path) -> None:
-    _, _, out = run_distill("out")
     texts = pq.read_table(split / "train.parquet")["text"].to_pylist()
-    assert set(read_seen_texts(out)) == {*read_seen_texts(BUNDLED), *hash_texts(texts)}
+    assert set(read_seen_texts(made)) == {*read_seen_texts(BUNDLED), *hash_texts(texts)}
+    status, stderr, _ = run_distill("out", "--teacher", made)
+    assert status == 1
+    assert "was trained on reviews that it would predict" in stderr
 
 
 def test_a_teacher_does_not_see_the_reviews_that_it_predicts(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +102,8 @@ def test_a_teacher_does_not_see_the_reviews_that_it_predicts(split: Path, monkey
     config = DistillConfig(n_folds=3)
     train, val = (read_examples(split / f"{name}.parquet", [1.0], 2, seed=0) for name in ("train", "val"))
     lengths = TrainableEncoder(BUNDLED, config.teacher).dataset(train.texts, train.targets).lengths
-    monkeypatch.setattr(soft_targets, "TrainableEncoder", Counting)
-    assert soft_targets.cross_fit(BUNDLED, train, val, config)[:, 0].tolist() == lengths.tolist()
+    monkeypatch.setattr(teaching, "TrainableEncoder", Counting)
+    assert cross_fit(BUNDLED, train, val, config)[:, 0].tolist() == lengths.tolist()
     assert len(texts_of_teacher) == 3
     for fitted, chosen_by, predicted in texts_of_teacher:
         assert chosen_by == val.texts
@@ -148,8 +148,35 @@ def test_soft_targets_of_another_shape_are_refused(run_distill: RunDistill, spli
     assert "shape (3, 3), expected" in stderr
 
 
-def test_a_teacher_that_was_trained_on_the_reviews_is_refused(run_distill: RunDistill) -> None:
-    _, _, taught = run_distill("taught")
-    status, stderr, _ = run_distill("out", "--teacher", taught)
-    assert status == 1
-    assert "was trained on reviews that it would predict" in stderr
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    result = doctest.testmod(examples)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_excerpts_have_the_review_and_the_targets_of_the_whole(tmp_path: Path) -> None:
+    texts = ["Nice. Too long. Too wide.", "Soft", "Bad! Sent back."]
+    table = pa.table({"text": texts, "label": [1, 1, 0], "rating": [4.0, 5.0, 1.0]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    made = read_examples(tmp_path / "train.parquet", [1.0, 4.0], n_excerpts=2, seed=0)
+    assert made.review.tolist() == [0, 0, 0, 1, 2, 2, 2]
+    assert made.is_excerpt.tolist() == [False, True, True, False, False, True, True]
+    assert [made.texts[index] for index in (0, 3, 4)] == table["text"].to_pylist()
+    assert made.texts[5:] == ["Bad!", "Sent back."]
+    assert made.targets[[0, 1, 3, 6]].tolist() == [[1, 1, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]]
+
+
+def test_sizes_of_folds_differ_by_at_most_one() -> None:
+    folds = folds_of(hash_texts(f"review {number}" for number in range(23)), DistillConfig(n_folds=5))
+    assert sorted(np.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
+
+
+def test_equal_texts_share_a_fold() -> None:
+    folds = folds_of(hash_texts(["Nice", "Bad", "nice ", "Soft", "NICE"]), DistillConfig(n_folds=5))
+    assert len({folds[0], folds[2], folds[4]}) == 1
+
+
+def test_labels_count_for_whole_reviews_only() -> None:
+    train = Examples(["whole. part.", "part."], np.array([0, 0]), np.array([False, True]), np.ones((2, 1), np.float32))
+    targets = student_targets(np.array([[0.5], [0.5]], np.float32), train, label_weight=0.2)
+    np.testing.assert_allclose(targets, [[0.6], [0.5]], rtol=1e-6)
