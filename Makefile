@@ -79,23 +79,23 @@ lock: $(INSTALLED)  ## regenerate requirements.txt and requirements-ray.txt from
 .PHONY: s3 s3-share s3-stop doctor pull push reviews
 
 s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
-	@python -m storage.server $(if $(USE),connect "$(USE)",start \
+	@python -m tools.s3_server $(if $(USE),connect "$(USE)",start \
 	  $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)"))
 
 s3-share: $(INSTALLED)  ## print the commands with which a colleague reads from that server
-	@python -m storage.server share
+	@python -m tools.s3_server share
 
 s3-stop: $(INSTALLED)  ## stop that server; its data stays
-	@python -m storage.server stop
+	@python -m tools.s3_server stop
 
 doctor: $(INSTALLED)  ## check the remote and this machine, one line each
-	@python -m storage.doctor
+	@sentiment doctor
 
 pull: $(INSTALLED)  ## dvc pull; where it fails, name the cause and the stage that makes the output
-	@python -m storage.pull
+	@sentiment pull
 
 push: $(INSTALLED)  ## dvc push --run-cache, and the outputs of earlier runs, so that nobody repeats them
-	@python -m storage.push
+	@sentiment push
 
 reviews: $(INSTALLED)  ## download the public reviews to data/raw/reviews.csv; offline: first make s3 SOURCE=file.csv
 	dvc import-url --force remote://reviews-source/womens_clothing_ecommerce_reviews.csv data/raw/reviews.csv

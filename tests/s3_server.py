@@ -15,9 +15,8 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from dvc.config import Config as DvcConfig
 
-from storage.credentials import AccessKey, Credentials
-from storage.process import ServerError, check_ports, find
 from tests.project import Project
+from tools.s3_server import AccessKey, ServerError, check_ports, find, load_key
 
 BUCKET = "sentiment-dvc"
 PUBLIC_BUCKET = "dlai-practical-data-science"
@@ -25,8 +24,16 @@ REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """The access keys of a server: `developer` may do everything, `reader` may read and list."""
+
+    developer: AccessKey
+    reader: AccessKey
+
+
+@dataclass(frozen=True)
 class S3Server:
-    """A local S3 server, started by `python -m storage.server` in a project of its own."""
+    """A local S3 server, started by `python -m tools.s3_server` in a project of its own."""
 
     project: Project
     port: int
@@ -41,14 +48,14 @@ class S3Server:
 
     @property
     def credentials(self) -> Credentials:
-        return Credentials.load(self.folder / "identities.json")
+        return Credentials(*(load_key(self.folder / "identities.json", name) for name in ("developer", "reader")))
 
     @property
     def process(self) -> psutil.Process | None:
-        return find(self.folder / "data")
+        return find(self.folder)
 
     def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.project.run("python", "-m", "storage.server", *arguments, check=check)
+        return self.project.run("python", "-m", "tools.s3_server", *arguments, check=check)
 
     def start(self) -> subprocess.CompletedProcess[str]:
         return self.call("start", "--port", str(self.port))

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from sentiment.common.command import run_main
-from storage.outputs import Output, dvc_cache, read_outputs
+from sentiment.storage.outputs import Output, dvc_cache, read_outputs
 from tools.process import run
 
 log = logging.getLogger(__name__)

@@ -28,6 +28,9 @@ COMMANDS = {
     "report": ("write an HTML report about one or more revisions", "report"),
     "baseline": ("train TF-IDF and the majority class, to compare with", "pipeline"),
     "noise": ("list reviews whose label is likely wrong", "pipeline"),
+    "doctor": ("check the S3 remote of a DVC project, and this machine", "pipeline"),
+    "push": ("upload outputs, those of earlier runs too", "pipeline"),
+    "pull": ("download outputs; where that fails, say why", "pipeline"),
     "remote": ("run experiments on another machine, and bring them back", "pipeline"),
 }
 
@@ -66,6 +69,18 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import noise
 
         return noise
+    if name == "doctor":
+        from sentiment.cli import doctor
+
+        return doctor
+    if name == "push":
+        from sentiment.cli import push
+
+        return push
+    if name == "pull":
+        from sentiment.cli import pull
+
+        return pull
     if name == "remote":
         from sentiment.cli import remote
 

@@ -93,6 +93,12 @@ class Remote:
             )
         return cls(name, bucket, prefix.strip("/"), dict(settings))
 
+    @classmethod
+    def read_default(cls) -> Self:
+        """Read the default remote of the project in this folder, or the remote named "storage"; errors as `read`."""
+        is_project = DVC_FOLDER.is_dir()
+        return cls.read(str(_dvc_config()["core"].get("remote") or STORAGE) if is_project else STORAGE)
+
     @property
     def url(self) -> str:
         """Return bucket and prefix as one URL."""
@@ -107,8 +113,11 @@ class Remote:
         """Return the key of an object below the prefix."""
         return "/".join(filter(None, [self.prefix, *names]))
 
-    def client(self) -> Any:
+    def client(self, **config: Any) -> Any:
         """Return a boto3 client with this remote's keys or profile, or else the AWS chain; it fails within seconds.
+
+        Args:
+            config: more settings of botocore's Config.
 
         Raises:
             botocore.exceptions.ProfileNotFound: this machine does not have the profile that the remote names.
@@ -122,7 +131,7 @@ class Remote:
             endpoint_url=self.settings.get("endpointurl"),
             use_ssl=self.settings.get("use_ssl", True),
             verify=self.settings.get("ssl_verify"),
-            config=Config(**REQUEST_SETTINGS, **anonymous),
+            config=Config(**REQUEST_SETTINGS, **anonymous, **config),
         )
 
     def session(self) -> Any:
@@ -317,18 +326,16 @@ def s3_remotes() -> Iterator[Remote]:
 
 def _dvc_remotes() -> dict[str, dict[str, Any]]:
     """Return the settings of every remote by its name."""
-    from dvc.config import ConfigError
-
-    try:
-        return dict(_dvc_config()["remote"])
-    except ConfigError as error:
-        raise ParamsError(f".dvc/config: {one_line(error)}") from None
+    return dict(_dvc_config()["remote"])
 
 
 def _dvc_config() -> Any:
-    from dvc.config import Config  # 1 s
+    from dvc.config import Config, ConfigError  # 1 s
 
-    return Config(str(DVC_FOLDER))
+    try:
+        return Config(str(DVC_FOLDER))
+    except ConfigError as error:
+        raise ParamsError(f".dvc/config: {one_line(error)}") from None
 
 
 def local_settings(name: str) -> dict[str, Any]:

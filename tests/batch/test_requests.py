@@ -14,9 +14,9 @@ from sentiment.batch.planning import Planner
 from sentiment.batch.s3 import S3Storage
 from sentiment.batch.settings import make_settings
 from sentiment.batch.units import Shard
-from storage.readiness import make_bucket
 from tests.project import Project
 from tests.s3_server import S3Server
+from tools.s3_server import make_bucket
 
 N_UNITS = 10
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.readiness import make_bucket
 from tests.batch.conftest import TIMEOUT, Batch, started, worker_of
 from tests.project import Project
 from tests.s3_server import S3Server, running_server, wait_for
+from tools.s3_server import make_bucket
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 

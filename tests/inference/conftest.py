@@ -11,9 +11,9 @@ import pytest
 
 from sentiment.cli.app import main
 from sentiment.storage.s3 import _filesystem
-from storage.readiness import make_bucket
 from tests.command_call import call_command
 from tests.s3_server import S3Server
+from tools.s3_server import make_bucket
 
 EXPLAIN = (sys.executable, "-m", "sentiment", "predict", "--explain")
 TEXT = "Lovely soft dress 👗, but the seams came loose and I returned it because it was itchy"

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from sentiment.head.classifier import Classifier
 from sentiment.storage.s3 import Objects, S3Error, _filesystem
-from storage.readiness import make_bucket
 from tests.inference.conftest import Predict
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server
+from tools.s3_server import make_bucket
 
 CSV = b"Title,Review Text\nLovely,Soft and warm\n,Fell apart\nbroken\n"
 

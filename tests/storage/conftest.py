@@ -44,7 +44,7 @@ def pushed_project(
     project.set_params(train={"threshold": 0.6})
     project.run("dvc", "repro")
     project.commit("Run with another threshold")
-    project.run("python", "-m", "storage.push")
+    project.run("sentiment", "push")
     return project
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from sentiment.storage.doctor import remote_checks
 from sentiment.storage.s3 import STORAGE, Remote
-from storage.credentials import AccessKey
-from storage.remote_checks import remote_checks
 from tests.project import Project
 from tests.s3_server import BUCKET, PUBLIC_BUCKET, S3Server, folder_size, free_port
+from tools.s3_server import AccessKey
 
 
 def results_of(doctor: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
@@ -71,7 +71,7 @@ def test_doctor_with_a_stopped_server_and_no_weights_names_both_and_exits_with_1
 ) -> None:
     s3_server.connect(project, "broken", endpointurl=f"http://127.0.0.1:{free_port()}")
     (project.root / "models/encoders/bundled/model.safetensors").unlink()
-    doctor = project.run("python", "-m", "storage.doctor", check=False)
+    doctor = project.run("sentiment", "doctor", check=False)
     assert doctor.returncode == 1
     results = results_of(doctor)
     assert (results["server"][0], results["cache"][0], results["encoder"][0]) == ("FAIL", "ok", "FAIL")
@@ -84,7 +84,7 @@ def test_doctor_with_a_working_remote_passes_every_check(
 ) -> None:
     clone = pushed_project.clone(tmp_path / "clone")
     s3_server.connect(clone, "healthy")
-    doctor = clone.run("python", "-m", "storage.doctor")
+    doctor = clone.run("sentiment", "doctor")
     results = results_of(doctor)
     assert [results[check][0] for check in ("identity", "server", "clock", "bucket", "write", "read", "delete")] == [
         "ok"
@@ -140,7 +140,7 @@ def test_doctor_with_keys_that_may_only_read_ends_in_a_note_and_exits_with_0(
     clone = pushed_project.clone(tmp_path / "clone")
     key = s3_server.credentials.reader
     s3_server.connect(clone, "pushed", access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
-    doctor = clone.run("python", "-m", "storage.doctor")
+    doctor = clone.run("sentiment", "doctor")
     results = results_of(doctor)
     assert results["write"] == (
         "note",

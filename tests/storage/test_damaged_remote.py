@@ -49,7 +49,7 @@ def test_pull_of_an_object_with_other_bytes_names_it_and_checks_nothing_out(
     hashes_on_disk = {hashlib.md5(file.read_bytes()).hexdigest() for file in clone.root.rglob("*") if file.is_file()}
     assert hashlib.md5(wrong).hexdigest() not in hashes_on_disk
 
-    pull = clone.run("python", "-m", "storage.pull", check=False)
+    pull = clone.run("sentiment", "pull", check=False)
     assert pull.returncode != 0
     assert (
         f"{path} (stage prepare): s3://{BUCKET}/{key} holds other bytes; `aws s3 rm s3://{BUCKET}/{key}`" in pull.stderr
@@ -71,7 +71,7 @@ def test_pull_of_a_folder_names_the_file_with_other_bytes(
     key = key_of(request.node.name, file["md5"])
     s3_server.client().put_object(Bucket=BUCKET, Key=key, Body=b"other")
 
-    pull = clone.run("python", "-m", "storage.pull", check=False)
+    pull = clone.run("sentiment", "pull", check=False)
     assert pull.returncode != 0
     assert f"{path}/test.npy (stage encode): s3://{BUCKET}/{key} holds other bytes" in pull.stderr
     assert not (clone.root / path).exists()
@@ -84,7 +84,7 @@ def test_pull_of_a_missing_object_names_the_stage_that_makes_it(
     key = key_of(request.node.name, md5)
     s3_server.client().delete_object(Bucket=BUCKET, Key=key)
 
-    pull = clone.run("python", "-m", "storage.pull", check=False)
+    pull = clone.run("sentiment", "pull", check=False)
     assert pull.returncode != 0
     assert path in pull.stderr
     lines = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
@@ -102,7 +102,7 @@ def test_pull_of_a_missing_object_names_the_stage_that_makes_it(
 def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     clone.run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint)
-    pull = clone.run("python", "-m", "storage.pull", check=False)
+    pull = clone.run("sentiment", "pull", check=False)
     assert pull.returncode != 0
     lines = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
     assert len(lines) == 1
@@ -110,6 +110,6 @@ def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
 
 
 def test_pull_that_fails_with_every_output_cached_still_says_something(pulled_clone: Project) -> None:
-    pull = pulled_clone.run("python", "-m", "storage.pull", "--no-such-option", check=False)
+    pull = pulled_clone.run("sentiment", "pull", "--", "--no-such-option", check=False)
     assert pull.returncode != 0
     assert "holds every output of dvc.lock; DVC's message above names the cause" in pull.stderr

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.process import GRPC_PORT_OFFSET, N_PORTS
 from tests.s3_server import BUCKET, S3Server
+from tools.s3_server import SERVICES, ports_from
 
 NOBODY = 65_534
 CONTENT = b"an object that only its owner may read"
@@ -71,7 +71,7 @@ def test_http_ports_give_no_object_to_another_user(server_with_object: S3Server)
     paths = ["", f"buckets/{BUCKET}/{KEY}", f"{BUCKET}/{KEY}", "etc/iam/identity.json", "dir/assign", "vol/list"]
     paths += [f"{volume},{file:02x}00000000" for volume in range(1, 4) for file in range(1, 4)]
     first = server_with_object.port
-    urls = [f"http://127.0.0.1:{port}/{path}" for port in range(first, first + N_PORTS) for path in paths]
+    urls = [f"http://127.0.0.1:{port}/{path}" for port in range(first, first + len(SERVICES)) for path in paths]
     show = "-w\\n%{url} %{http_code}\\n"
     output = run_as_other_user(["curl", "-s", "-m", "5", show, *urls], timeout=50)
     assert CONTENT.decode() not in output
@@ -85,12 +85,11 @@ def test_http_ports_give_no_object_to_another_user(server_with_object: S3Server)
 
 def test_unix_sockets_and_files_belong_to_the_owner_alone(server_with_object: S3Server) -> None:
     server = server_with_object
-    http = range(server.port, server.port + N_PORTS)
-    ports = [*http, *(port + GRPC_PORT_OFFSET for port in http)]
+    ports = ports_from(server.port)
     sockets = [path for path in Path("/tmp").glob("seaweedfs-*.sock") if int(path.stem.rsplit("-")[-1]) in ports]
     assert sockets
-    for path in [*sockets, server.folder, server.folder / "data", server.folder / "tls"]:
+    for path in [*sockets, server.folder, server.folder / "data"]:
         assert path.stat().st_mode & 0o077 == 0, path
-    secrets = [server.folder / "identities.json", server.folder / "security.toml", *(server.folder / "tls").iterdir()]
+    secrets = [server.folder / name for name in ("identities.json", "security.toml", "key.pem", "certificate.pem")]
     for path in secrets:
         assert path.stat().st_mode & 0o077 == 0, path

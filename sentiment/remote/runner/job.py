@@ -124,7 +124,7 @@ class JobRun:
             left = deadline - time.monotonic()
             if attempt and left <= 0:
                 break
-            if self._commands.run(self._python, "-m", "storage.push", limit=max(left, 1)) == 0:
+            if self._commands.run(self._python, "-m", "sentiment", "push", limit=max(left, 1)) == 0:
                 return
             time.sleep(min(2.0 * 2**attempt, max(deadline - time.monotonic(), 0)))
         raise JobError(f"dvc push failed: {self._log.last_error}")

@@ -1,31 +1,29 @@
-"""`dvc pull`, and where it fails: the cause, which stage makes the output, and how to repair it.
-
-    python -m storage.pull          what `make pull` does
-    python -m storage.pull -j 2     arguments are passed to `dvc pull`
+"""Pull outputs; where that fails, name the cause, the stage that makes the output, and how to repair it.
 
 DVC itself hashes what it downloads (`verify true`), drops wrong bytes and names the output that is missing; it does
 not say why, nor which stage makes the output. This asks the remote about exactly the outputs that DVC's cache lacks.
 """
 
-import argparse
 import logging
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sentiment.common.command import run_main
 from sentiment.storage.errors import explain
-from sentiment.storage.s3 import STORAGE, Remote
-from storage.outputs import DamagedObject, damaged_objects, dvc_cache, is_cached, read_outputs
+from sentiment.storage.outputs import DamagedObject, damaged_objects, dvc_cache, is_cached, read_outputs
+from sentiment.storage.s3 import Remote
 
 log = logging.getLogger(__name__)
 
 
-def repair(damaged: DamagedObject) -> str:
-    """Return the commands that repair an object; DVC never overwrites one, so wrong bytes are deleted first."""
-    commands = f"`dvc repro {damaged.output.stage}`, then `dvc push`"
-    return commands if damaged.missing else f"`aws s3 rm {damaged.url}`, {commands}"
+def pull(dvc_arguments: Sequence[str]) -> int:
+    """Run `dvc pull`; where it fails, log the causes. Returns the exit status of DVC."""
+    status = subprocess.run(["dvc", "pull", *dvc_arguments]).returncode
+    if status:
+        log_causes(Remote.read_default())
+    return status
 
 
 def log_causes(remote: Remote) -> None:
@@ -46,16 +44,7 @@ def log_causes(remote: Remote) -> None:
         log.error("pull: %s holds every output of dvc.lock; DVC's message above names the cause", remote.url)
 
 
-def main() -> int:
-    """Run `dvc pull`; where it fails, log the causes. Returns DVC's exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    _, dvc_arguments = parser.parse_known_args()
-
-    status = subprocess.run(["dvc", "pull", *dvc_arguments]).returncode
-    if status:
-        log_causes(Remote.read(STORAGE))
-    return status
-
-
-if __name__ == "__main__":
-    run_main(main)
+def repair(damaged: DamagedObject) -> str:
+    """Return the commands that repair an object; DVC never overwrites one, so wrong bytes are deleted first."""
+    commands = f"`dvc repro {damaged.output.stage}`, then `dvc push`"
+    return commands if damaged.missing else f"`aws s3 rm {damaged.url}`, {commands}"

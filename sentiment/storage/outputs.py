@@ -1,4 +1,4 @@
-"""The outputs in dvc.lock, the stage that makes each, and the objects that hold them in cache and remote."""
+"""Find the outputs of dvc.lock in cache and remote, and the objects that are missing or damaged."""
 
 import hashlib
 import json
