@@ -38,8 +38,8 @@ def base_shape(folder: Path) -> Path:
 
 def load(folder: Path, max_length: int, device: str, precision: Precision = "float32") -> FrozenEncoder:
     """Load an encoder of this project with mean pooling."""
-    config = EncoderConfig(encoder=str(folder), max_length=max_length, pooling="mean", precision=precision)
-    return FrozenEncoder.load(config, device)
+    config = EncoderConfig(max_length=max_length, pooling="mean", precision=precision)
+    return FrozenEncoder.load(folder, config, device)
 
 
 def load_without_native_int8(folder: Path, max_length: int, device: str) -> FrozenEncoder:

@@ -64,8 +64,7 @@ def main() -> None:
     params = load_params(args.params, "encode", EncodeParams)
     tables = {name: args.split / f"{name}.parquet" for name in SPLITS}
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
-    config = params.encoder_config(args.encoder)
-    encoder = FrozenEncoder.load(config, params.device)
+    encoder = FrozenEncoder.load(args.encoder, params.encoder_config(), params.device)
     engine = load_engine()
     where = engine.requested_engine() if engine else encoder.device.type
     with tqdm(desc=f"encode on {where}", total=total, unit=" reviews", disable=None) as bar:
@@ -77,7 +76,7 @@ def main() -> None:
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
     first = next(batches(tables["train"], ["text"], N_TEXTS))
     metadata = FeatureMetadata(
-        config=config,
+        config=encoder.config,
         fingerprint=encoder.fingerprint,
         dim=encoder.dim,
         text_columns=tuple(columns),

@@ -14,6 +14,7 @@ from pathlib import Path
 from sentiment.common.command import run_main
 from sentiment.common.files import atomic_folder
 from sentiment.common.params import load_params
+from sentiment.encoder.config import EncodeParams
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import copy_encoder_files
 from sentiment.head.epoch_log import write_empty_log
@@ -31,12 +32,13 @@ def main() -> None:
     args = parser.parse_args()
 
     params = load_params(args.params, "finetune", FinetuneParams)
+    encode = load_params(args.params, "encode", EncodeParams).encoder_config()  # an encoder is trained as it is used
     with atomic_folder(args.output) as partial:
         copy_encoder_files(Path(params.encoder), partial)
         if params.epochs:
             from sentiment.finetuning.run import finetune_folder  # torch and transformers, seconds
 
-            kept = finetune_folder(partial, args.split, params, args.log)
+            kept = finetune_folder(partial, args.split, params, encode, args.log)
             log.info(
                 "finetune: kept epoch %d of %d: val loss %.4f, val accuracy %.4f",
                 kept.number + 1, params.epochs, kept.val_loss, kept.val_accuracy,

@@ -1,6 +1,7 @@
 """Features and labels in; the trained head out, with its losses and accuracies by epoch.
 
-    python -m stages.train --split data/split --features data/encode --output models/classifier --log metrics/train
+    python -m stages.train --split data/split --features data/encode --encoder models/encoder --output models/classifier
+    --log metrics/train
 
 The epoch with the lowest validation loss is kept.
 """
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
     parser.add_argument("--split", type=Path, required=True, help="the folder of tables with the labels")
     parser.add_argument("--features", type=Path, required=True, help="the folder of encoded features")
+    parser.add_argument("--encoder", type=Path, required=True, help="the folder of the encoder, which is copied")
     parser.add_argument("--output", type=Path, required=True, help="the folder of the classifier to write")
     parser.add_argument("--log", type=Path, required=True, help="the folder of losses and accuracies to write")
     args = parser.parse_args()
@@ -115,7 +117,7 @@ def main() -> None:
 
         classifier = train(train_split, val_split, params, config, on_epoch)
     classifier.save(args.output)
-    copy_encoder(config.features.config.encoder, args.output)
+    copy_encoder(args.encoder, args.output)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,13 @@ class EncodingSettings:
     """Settings of the stage `encode` that a worker needs.
 
     Attributes:
-        config: of the encoder; its folder may be another one on the worker's machine.
+        folder: of the encoder on the driver's machine.
+        config: of the encoder.
         fingerprint: of the encoder, as the driver has loaded it.
         device: where to compute.
     """
 
+    folder: Path
     config: EncoderConfig
     fingerprint: str
     device: Device = "auto"
@@ -51,11 +53,10 @@ class UnitEncoder:
         from sentiment.encoder.frozen import FrozenEncoder
 
         torch.use_deterministic_algorithms(True)  # as in the stage
-        config = settings.config.model_copy(update={"encoder": folder.as_posix()})
-        self.encoder = FrozenEncoder.load(config, settings.device)
+        self.encoder = FrozenEncoder.load(folder, settings.config, settings.device)
         if self.encoder.fingerprint != settings.fingerprint:
             raise EncoderError(
-                f"a worker reads encoder '{settings.config.encoder}' otherwise than the driver (fingerprint "
+                f"a worker reads encoder '{settings.folder}' otherwise than the driver (fingerprint "
                 f"{self.encoder.fingerprint[:8]}, expected {settings.fingerprint[:8]}); install the same versions of "
                 "the packages on every machine"
             )
@@ -89,4 +90,4 @@ def read_texts(unit: Unit) -> list[str]:
 
 def encoding_job(settings: EncodingSettings, threads: int) -> Job:
     """Return the job of encoding units; texts go to workers on other machines with their unit."""
-    return Job(partial(UnitEncoder, settings), Path(settings.config.encoder), settings.device, threads, read_texts)
+    return Job(partial(UnitEncoder, settings), settings.folder, settings.device, threads, read_texts)

@@ -79,7 +79,7 @@ def encode_splits(
     if engine == "local" and encoder.device.type != "cpu":
         workers = workers or 1  # this machine's processes would share its GPU
     threads = divide_cpus(workers)[1]
-    job = encoding_job(EncodingSettings(encoder.config, encoder.fingerprint, device), threads)
+    job = encoding_job(EncodingSettings(encoder.folder, encoder.config, encoder.fingerprint, device), threads)
     with ExitStack() as stack:
         pool = stack.enter_context(open_pool(engine, job, workers))  # first: where it fails, nothing is written
         writers = {}

@@ -1,6 +1,5 @@
-"""The settings that determine a feature vector: the encoder, and how texts are fed to it. Imports no torch."""
+"""Describe what decides a feature vector besides the encoder's own files. Imports no torch."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -13,11 +12,9 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class EncoderConfig(StageParams):
-    """The settings of an encoder that change its output.
+    """The settings that change an encoder's output.
 
     Attributes:
-        encoder: the encoder's folder; a classifier of version 1.0 may name a Hugging Face id.
-        revision: the commit of a Hugging Face id; null for a folder.
         max_length: tokens kept of each text, special tokens included.
         pooling: how token vectors become one vector.
         precision: "int8" and "int16" compute a BERT or an ALBERT in integers, with the same bits on every processor;
@@ -25,8 +22,6 @@ class EncoderConfig(StageParams):
             any other encoder.
     """
 
-    encoder: str = Field(min_length=1)
-    revision: str | None = None
     max_length: int = Field(ge=3, le=8192)
     pooling: Pooling
     precision: Precision
@@ -51,14 +46,11 @@ class FeatureMetadata(StageParams):
     int8_min_cosine: float | None = None
 
 
-class EncodeParams(StageParams):
-    """Section `encode` of params.yaml: settings as in EncoderConfig, and the device that the encoder runs on."""
+class EncodeParams(EncoderConfig):
+    """Section `encode` of params.yaml: the settings of EncoderConfig, and the device that the encoder runs on."""
 
-    max_length: int = Field(ge=3, le=8192)
-    pooling: Pooling
-    precision: Precision
     device: Device
 
-    def encoder_config(self, encoder: Path) -> EncoderConfig:
-        """Return what decides the vectors of the encoder in a folder, without the device."""
-        return EncoderConfig(encoder=encoder.as_posix(), **self.model_dump(exclude={"device"}))
+    def encoder_config(self) -> EncoderConfig:
+        """Return what decides the vectors, without the device."""
+        return EncoderConfig(**self.model_dump(exclude={"device"}))

@@ -1,10 +1,11 @@
-"""The lengths of tokenized texts in; batches of similar length, so with little padding, out."""
+"""Encode texts as feature vectors with a frozen encoder: batches of similar length, on threads or a GPU."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from math import fsum, sqrt
+from pathlib import Path
 from threading import Barrier
 from typing import NamedTuple, Self, TypeVar
 
@@ -129,13 +130,16 @@ class FrozenEncoder:
     """A Hugging Face encoder without pooling layer, in evaluation mode, without gradients.
 
     Attributes:
+        folder: from which it was loaded.
+        config: its settings.
         model: this project's own BERT and ALBERT, or transformers' model for other encoders.
         precision: what it computes in, never "auto".
         dim: of a feature vector.
         fingerprint: SHA-256 of weights, config and tokenizer, before any change of precision.
     """
 
-    def __init__(self, pretrained: Pretrained, config: EncoderConfig, device: str = "auto") -> None:
+    def __init__(self, folder: Path, pretrained: Pretrained, config: EncoderConfig, device: str = "auto") -> None:
+        self.folder = folder
         self.config = config
         self.dim = pretrained.hidden_size * (2 if config.pooling == "mean+max" else 1)
         self.fingerprint = pretrained.fingerprint()
@@ -146,24 +150,24 @@ class FrozenEncoder:
         self._tokenizer_json = pretrained.tokenizer_json
 
     @classmethod
-    def load(cls, config: EncoderConfig, device: str = "auto") -> Self:
-        """Load encoder and tokenizer; a local folder never touches the network.
+    def load(cls, folder: Path, config: EncoderConfig, device: str = "auto") -> Self:
+        """Load encoder and tokenizer from a folder; never uses the network.
 
         Raises:
-            EncoderError: the encoder is unknown, not pinned, incomplete, damaged, too short for `max_length`, or does
-                not compute in this precision.
+            EncoderError: the encoder is missing, incomplete, damaged, too short for `max_length`, or does not compute
+                in this precision.
         """
-        pretrained = load_pretrained(config)
+        pretrained = load_pretrained(folder, config.max_length)
         max_positions = pretrained.config.get("max_position_embeddings", config.max_length)
         if config.max_length > max_positions:
             raise EncoderError(
-                f"encode.max_length is {config.max_length}, but '{config.encoder}' takes at most {max_positions}"
+                f"encode.max_length is {config.max_length}, but '{folder}' takes at most {max_positions}"
             )
-        return cls(pretrained, config, device)
+        return cls(folder, pretrained, config, device)
 
     @property
     def has_batch_per_thread(self) -> bool:
-        """Whether several batches are computed at one time, as `encoder.parallel` does it."""
+        """Whether several batches are computed at one time, as `map_batches` does it."""
         return isinstance(self.model, ExactTransformer) and self.device.type == "cpu"
 
     @torch.inference_mode()
@@ -226,14 +230,12 @@ def int8_min_cosine(encoder: FrozenEncoder, texts: Sequence[str]) -> float | Non
     if encoder.precision != "int8" or not texts:
         return None
     texts = texts[:N_TEXTS]
-    precise = FrozenEncoder.load(encoder.config.model_copy(update={"precision": "int16"}), encoder.device.type)
-    name = encoder.config.encoder
+    config = encoder.config.model_copy(update={"precision": "int16"})
+    precise = FrozenEncoder.load(encoder.folder, config, encoder.device.type)
     cosines = map(cosine, encoder.encode(texts), precise.encode(texts))
     least = round(min(cosines), 6)
     if least < MIN_COSINE:
-        log.info(
-            "int8 and int16 vectors of '%s' differ (least cosine %.4f): prefer encode.precision=int16", name, least
-        )
+        log.info("int8 and int16 vectors differ (least cosine %.4f): prefer encode.precision=int16", least)
     return least
 
 

@@ -1,4 +1,7 @@
-"""The device that a setting names, or "auto", in; the torch device to compute on out."""
+"""Load an encoder from its folder: device, tokenizer, weights and fingerprint.
+
+A BERT or an ALBERT is read without transformers, whose import takes seconds; any other encoder is read by it.
+"""
 
 import inspect
 import json
@@ -16,7 +19,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from sentiment.common.errors import EncoderError, one_line
-from sentiment.encoder.config import EncoderConfig
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.files import WEIGHTS, check_weights
 
@@ -109,11 +111,8 @@ def loading(name: str) -> Iterator[None]:
         raise EncoderError(f"{name} could not be loaded: {one_line(error)[:300]}") from None
 
 
-def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any]:
-    """Return tokenizer and model, float32, its pooling layer left out. A folder never uses the network.
-
-    Args:
-        encoder: a folder; or a Hugging Face id, with `revision` its commit.
+def load_auto_model(folder: Path) -> tuple[Any, Any]:
+    """Return tokenizer and model of a folder, float32, its pooling layer left out.
 
     Raises:
         EncoderError: weights are missing, or the tokenizer has no tokenizer.json.
@@ -124,18 +123,17 @@ def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any
     from transformers.utils import logging
 
     source: dict[str, Any] = {
-        "revision": revision,
-        "local_files_only": Path(encoder).is_dir(),
+        "local_files_only": True,
         "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
     }
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it lists the pooling layer, which is left out
-    config = AutoConfig.from_pretrained(encoder, **source)
-    tokenizer = AutoTokenizer.from_pretrained(encoder, **source)
+    config = AutoConfig.from_pretrained(folder, **source)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **source)
     model_class: Any = MODEL_MAPPING[type(config)]
     has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
     model, report = AutoModel.from_pretrained(
-        encoder,
+        folder,
         config=config,
         use_safetensors=True,
         dtype=torch.float32,
@@ -146,9 +144,9 @@ def load_auto_model(encoder: str, revision: str | None = None) -> tuple[Any, Any
     )
     missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing_keys:
-        raise EncoderError(f"encoder '{encoder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}")
+        raise EncoderError(f"encoder '{folder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}")
     if not tokenizer.is_fast:
-        raise EncoderError(f"encoder '{encoder}': its tokenizer has no tokenizer.json")
+        raise EncoderError(f"encoder '{folder}': its tokenizer has no tokenizer.json")
     return tokenizer, model
 
 
@@ -201,21 +199,19 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in sorted(config.items()) if key not in origin}
 
 
-def load_pretrained(config: EncoderConfig) -> Pretrained:
-    """Load an encoder. A local folder never uses the network; a BERT or an ALBERT in one does not import transformers.
+def load_pretrained(folder: Path, max_length: int) -> Pretrained:
+    """Load an encoder, whose tokenizer cuts texts to `max_length` tokens; never uses the network.
 
     Raises:
-        EncoderError: the encoder is unknown, not pinned, incomplete or damaged.
+        EncoderError: the folder is missing, incomplete or damaged.
     """
-    folder = Path(config.encoder)
-    if folder.is_dir():
-        check_weights(folder)
-    elif config.revision is None:
+    if not folder.is_dir():
         raise EncoderError(
-            f"encoder '{config.encoder}' is no folder; expected one that the stage finetune writes, as models/encoder"
+            f"encoder '{folder}' is no folder; expected one that the stage finetune writes, as models/encoder"
         )
-    with loading(f"encoder '{config.encoder}'"):
-        return load_local_transformer(folder, config.max_length) or load_with_transformers(config)
+    check_weights(folder)
+    with loading(f"encoder '{folder}'"):
+        return load_local_transformer(folder, max_length) or load_with_transformers(folder, max_length)
 
 
 def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:
@@ -240,14 +236,20 @@ def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:
     return Pretrained(config, {name: weights[name] for name in param_shapes(transformer)}, tokenize, tokenizer_json)
 
 
-def load_with_transformers(config: EncoderConfig) -> Pretrained:
+def load_with_transformers(folder: Path, max_length: int) -> Pretrained:
     """Load any encoder that `AutoModel` knows, its pooling layer left out; raises EncoderError where weights miss."""
-    tokenizer, model = load_auto_model(config.encoder, config.revision)
-    only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+    tokenizer, model = load_auto_model(folder)
+    tokenizer_json = canonical_json(tokenizer.backend_tokenizer)
+    tokenize = tokenize_with(tokenizer, max_length)
+    return Pretrained(model.config.to_dict(), model.state_dict(), tokenize, tokenizer_json, model)
+
+
+def tokenize_with(tokenizer: Any, max_length: int) -> Tokenize:
+    """Return a function from texts to the ids of their first `max_length` tokens, with transformers' tokenizer."""
 
     def tokenize(texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=config.max_length, **only_ids)["input_ids"]
+        only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=max_length, **only_ids)["input_ids"]
         return ids
 
-    tokenizer_json = canonical_json(tokenizer.backend_tokenizer)
-    return Pretrained(model.config.to_dict(), model.state_dict(), tokenize, tokenizer_json, model)
+    return tokenize

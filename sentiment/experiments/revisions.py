@@ -14,7 +14,6 @@ import yaml
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.experiments.baseline import BASELINES, BASELINES_FOLDER, FILES
-from sentiment.head.classifier import ENCODER, Classifier
 
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows
 
@@ -142,12 +141,7 @@ def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:
         InputError: no such revision, or no classifier in it, or its files are not available.
         ClassifierError: the classifier is incomplete or damaged.
     """
-    revision = Revision(rev)
-    folder = revision.fetch(classifier, to)
-    encoder = Path(Classifier.load(folder).config.features.config.encoder)
-    if not (folder / ENCODER).is_dir() and not encoder.is_absolute() and revision.has_folder(encoder):
-        revision.fetch(encoder, to)  # of a classifier that was trained before classifiers contained their encoder
-    return folder
+    return Revision(rev).fetch(classifier, to)
 
 
 class BaselineRevision(Revision):

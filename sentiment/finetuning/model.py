@@ -1,4 +1,4 @@
-"""An encoder with a linear head: token ids in, one logit per target out."""
+"""Put a linear head on an encoder, freeze parts of it, and build the optimizer of the others."""
 
 import re
 from collections.abc import Iterable

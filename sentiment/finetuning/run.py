@@ -1,4 +1,4 @@
-"""A fine-tuned encoder in; its standard Hugging Face folder out, with a model card and the list of its texts."""
+"""Fine-tune the encoder in a folder, in place, with its model card and the list of the texts that it was trained on."""
 
 import os
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from sentiment.common.errors import EncoderError
 from sentiment.common.files import scratch_folder, write_text
 from sentiment.common.tables import batches
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts, write_seen_texts
+from sentiment.encoder.config import EncoderConfig
 from sentiment.encoder.files import WEIGHTS_FILES, copy_files
-from sentiment.encoder.loading import load_auto_model, loading, pick_device
+from sentiment.encoder.loading import load_auto_model, loading, pick_device, tokenize_with
 from sentiment.finetuning.model import EncoderWithHead, freeze
 from sentiment.finetuning.settings import FinetuneParams
-from sentiment.finetuning.training import Tokenize, finetune, rating_thresholds, read_dataset
+from sentiment.finetuning.training import finetune, rating_thresholds, read_dataset
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 
 CARD, TEMPLATE = "README.md", "encoder_card.md.j2"
@@ -42,25 +43,36 @@ def export(folder: Path, model: Any, card: str, hashes: Hashes) -> None:
     write_seen_texts(folder, np.concatenate([read_seen_texts(folder), hashes]))
 
 
-def render_card(params: FinetuneParams, n_train: int, thresholds: Sequence[float], kept: EpochMetrics) -> str:
+def render_card(
+    params: FinetuneParams, encode: EncoderConfig, n_train: int, thresholds: Sequence[float], kept: EpochMetrics
+) -> str:
     """Return the encoder's model card in Markdown, with the metadata of the Hugging Face Hub.
 
     Args:
         thresholds: of the rating, which were targets beside the label.
         kept: metrics of the epoch that is kept.
     """
-    limits = [f"{threshold:g}" for threshold in thresholds]
     return render_markdown(
-        "sentiment.finetuning", TEMPLATE, params=params, n_train=n_train, thresholds=limits, kept=kept
+        "sentiment.finetuning",
+        TEMPLATE,
+        params=params,
+        encode=encode,
+        source=Path(params.encoder).name,  # a path would tell where it was made
+        n_train=n_train,
+        thresholds=[f"{threshold:g}" for threshold in thresholds],
+        kept=kept,
     )
 
 
-def finetune_folder(folder: Path, split: Path, params: FinetuneParams, log: Path) -> EpochMetrics:
+def finetune_folder(
+    folder: Path, split: Path, params: FinetuneParams, encode: EncoderConfig, log: Path
+) -> EpochMetrics:
     """Fine-tune the encoder in `folder`, in place; equal arguments give equal bytes on one machine.
 
     Args:
         folder: an encoder that transformers loads.
         split: the folder of the train and val tables.
+        encode: how `encode` will compute features: of texts of the same length, pooled in the same way.
         log: the folder of losses and accuracies by epoch to write.
 
     Returns:
@@ -72,13 +84,13 @@ def finetune_folder(folder: Path, split: Path, params: FinetuneParams, log: Path
     """
     make_deterministic(params.seed)
     device = pick_device(params.device, key="finetune.device")
-    tokenizer, encoder = load(folder, params)
+    tokenizer, encoder = load(folder, params, encode.max_length)
     train_table = split / "train.parquet"
     thresholds = rating_thresholds(train_table) if params.rating_targets else []
-    tokenize = tokenize_with(tokenizer, params.max_length)
+    tokenize = tokenize_with(tokenizer, encode.max_length)
     train, val = (read_dataset(split / f"{name}.parquet", tokenize, thresholds) for name in ("train", "val"))
     freeze(encoder, params.frozen)
-    model = EncoderWithHead(encoder, params.pooling, 1 + len(thresholds), params.dropout)
+    model = EncoderWithHead(encoder, encode.pooling, 1 + len(thresholds), params.dropout)
     torch.nn.Module.to(model, device)
     pad_id = tokenizer.pad_token_id or 0
     with epoch_log(log, f"finetune on {device.type}", params.epochs * len(train), "reviews") as epochs:
@@ -89,7 +101,7 @@ def finetune_folder(folder: Path, split: Path, params: FinetuneParams, log: Path
         for epoch in finetune(model, train, val, pad_id, params, on_step):
             epochs.epoch(epoch)
     assert epochs.kept, "training raises where no epoch is kept"
-    card = render_card(params, len(train), thresholds, epochs.kept)
+    card = render_card(params, encode, len(train), thresholds, epochs.kept)
     export(folder, torch.nn.Module.to(encoder, "cpu"), card, train_hashes(train_table))
     return epochs.kept
 
@@ -103,27 +115,14 @@ def make_deterministic(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def load(folder: Path, params: FinetuneParams) -> tuple[Any, Any]:
-    """Return tokenizer and model of a folder; raises EncoderError."""
+def load(folder: Path, params: FinetuneParams, max_length: int) -> tuple[Any, Any]:
+    """Return tokenizer and model of a folder; raises EncoderError, also where the model takes fewer tokens."""
     with loading(f"finetune.encoder '{params.encoder}'"):
-        tokenizer, encoder = load_auto_model(str(folder))
-    max_positions = getattr(encoder.config, "max_position_embeddings", params.max_length)
-    if params.max_length > max_positions:
-        raise EncoderError(
-            f"finetune.max_length is {params.max_length}, but '{params.encoder}' takes at most {max_positions}"
-        )
+        tokenizer, encoder = load_auto_model(folder)
+    max_positions = getattr(encoder.config, "max_position_embeddings", max_length)
+    if max_length > max_positions:
+        raise EncoderError(f"encode.max_length is {max_length}, but '{params.encoder}' takes at most {max_positions}")
     return tokenizer, encoder
-
-
-def tokenize_with(tokenizer: Any, max_length: int) -> Tokenize:
-    """Return a function from texts to the ids of their first `max_length` tokens, with transformers' tokenizer."""
-
-    def tokenize(texts: list[str]) -> list[list[int]]:
-        only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
-        ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=max_length, **only_ids)["input_ids"]
-        return ids
-
-    return tokenize
 
 
 def train_hashes(table: Path) -> Hashes:

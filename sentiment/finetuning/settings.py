@@ -1,26 +1,24 @@
-"""Section `finetune` of params.yaml."""
+"""Check the section `finetune` of params.yaml."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from sentiment.common.params import StageParams
-from sentiment.encoder.config import Device, Pooling
+from sentiment.encoder.config import Device
 
 Part = Literal["embeddings", "attention", "ffn"] | int
 
 
 class FinetuneParams(StageParams):
-    """Section `finetune` of params.yaml.
+    """Section `finetune` of params.yaml; length of texts and pooling are those of the section `encode`.
 
     Attributes:
         encoder: a folder with an encoder, or with a pointer to one on the Hugging Face Hub.
         epochs: passes over the train split; 0 passes the encoder on unchanged, and no other key has an effect.
         frozen: parts that are not trained: "embeddings", "attention", "ffn", or numbers of layers from 0.
         rating_targets: whether the rating is learned beside the label, where the reviews have more than two ratings.
-        max_length: tokens kept of each text, special tokens included.
-        pooling: how token vectors become one vector, which the linear head takes.
-        dropout: of that vector; the encoder's own is in its config.json.
+        dropout: of the pooled vector; the encoder's own is in its config.json.
         learning_rate: of AdamW, the highest.
         layer_lr_decay: factor of the learning rate from one layer to the one below.
         warmup_ratio: share of the steps in which the learning rate rises from 0; after them it falls to 0.
@@ -32,8 +30,6 @@ class FinetuneParams(StageParams):
     seed: int = Field(ge=0)
     frozen: tuple[Part, ...]
     rating_targets: bool
-    max_length: int = Field(ge=3, le=8192)
-    pooling: Pooling
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0)
     layer_lr_decay: float = Field(gt=0, le=1)

@@ -1,6 +1,6 @@
-"""The folder that `finetune.encoder` names in; a folder with the encoder's files out.
+"""Copy the encoder that `finetune.encoder` names, from a folder or from the Hugging Face Hub.
 
-Such a folder holds an encoder as transformers saves it; or a pointer, `hub.json`, to one on the Hugging Face Hub:
+The folder holds an encoder as transformers saves it; or a pointer, `hub.json`, to one on the Hugging Face Hub:
 
     {"id": "albert/albert-base-v1", "commit": "082438ba120d36b97b9288772a41144e941705b9", "sha256": "..."}
 

@@ -1,4 +1,4 @@
-"""A split table and a tokenizer in; token ids and targets out, and batches of them by length."""
+"""Train an encoder with its head on the texts of a split, in batches of similar length."""
 
 import copy
 import math
@@ -17,11 +17,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import batches as table_batches
 from sentiment.common.tables import read_column
+from sentiment.encoder.loading import Tokenize
 from sentiment.finetuning.model import EncoderWithHead, build_optimizer
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.head.epoch_log import EpochMetrics
-
-Tokenize = Callable[[list[str]], list[list[int]]]
 
 BATCHES_PER_BUCKET = 50  # sorted by length together; more need less padding, fewer are more random
 

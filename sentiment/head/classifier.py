@@ -14,14 +14,14 @@ from sentiment.common.errors import ClassifierError, one_line
 from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
 from sentiment.encoder.config import FeatureMetadata
-from sentiment.encoder.files import copy_files
+from sentiment.encoder.files import check_weights, copy_files
 from sentiment.head.mlp import Layers, forward, round_weights
 from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.arrays import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
 LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1
-ENCODER = "encoder"  # folder in the classifier's with a copy of a local encoder
+ENCODER = "encoder"  # folder in the classifier's with a copy of its encoder
 
 
 class ClassifierConfig(StageParams):
@@ -99,12 +99,12 @@ class Classifier:
             raise ClassifierError(f"{folder}: damaged classifier ({one_line(error)}); {advice}") from None
 
 
-def copy_encoder(encoder: str, classifier: Path) -> None:
+def copy_encoder(encoder: Path, classifier: Path) -> None:
     """Copy an encoder's config, weights and tokenizer into the classifier's folder, so that it works elsewhere.
 
-    Features of version 1.0 may name an encoder on the Hugging Face Hub, which is not copied.
+    Raises:
+        EncoderError: the encoder's folder is missing or incomplete.
     """
-    if not Path(encoder).is_dir():
-        return
+    check_weights(encoder)
     with atomic_folder(classifier / ENCODER) as partial:
-        copy_files(Path(encoder), partial)
+        copy_files(encoder, partial)

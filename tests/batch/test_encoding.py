@@ -21,7 +21,7 @@ from tests.project import Project
 def encoder(completed_template: Project) -> FrozenEncoder:
     """The encoder of a project, with the settings of its stage."""
     params = load_params(completed_template.root / "params.yaml", "encode", EncodeParams)
-    return FrozenEncoder.load(params.encoder_config(completed_template.root / "models/encoder"), "cpu")
+    return FrozenEncoder.load(completed_template.root / "models/encoder", params.encoder_config(), "cpu")
 
 
 def test_two_workers_write_each_vector_to_its_row(
@@ -39,8 +39,8 @@ def test_two_workers_write_each_vector_to_its_row(
 
 
 def test_a_worker_on_another_machine_needs_no_file_of_the_driver(encoder: FrozenEncoder) -> None:
-    settings = EncodingSettings(encoder.config, encoder.fingerprint, "cpu")
-    worker = load_worker(encoding_job(settings, threads=0), Path(encoder.config.encoder))
+    settings = EncodingSettings(encoder.folder, encoder.config, encoder.fingerprint, "cpu")
+    worker = load_worker(encoding_job(settings, threads=0), encoder.folder)
     assert not isinstance(worker, Reply)
     unit = Unit(FileInfo("nowhere/train.parquet", 1, ""), "train", 0, Part(0, 2, 1, 2))
     reply = Reply.from_mapping(worker.run(unit, payload=["Soft and warm", "Too big"]).as_mapping())
@@ -51,8 +51,8 @@ def test_a_worker_on_another_machine_needs_no_file_of_the_driver(encoder: Frozen
 
 
 def test_a_worker_that_reads_another_encoder_refuses_every_unit(encoder: FrozenEncoder) -> None:
-    settings = EncodingSettings(encoder.config, "0" * 64, "cpu")
-    reply = load_worker(encoding_job(settings, threads=0), Path(encoder.config.encoder))
+    settings = EncodingSettings(encoder.folder, encoder.config, "0" * 64, "cpu")
+    reply = load_worker(encoding_job(settings, threads=0), encoder.folder)
     assert isinstance(reply, Reply)
     assert reply.outcome == "fatal"
     assert "otherwise than the driver" in reply.reason

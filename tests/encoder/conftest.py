@@ -19,9 +19,9 @@ SMALL_OF_BOTH: dict[str, Any] = {
 }  # fmt: skip
 
 
-def spec(encoder: Path | str, **changes: Any) -> EncoderConfig:
-    settings: dict[str, Any] = {"revision": None, "max_length": 32, "pooling": "mean", "precision": "float32"}
-    return EncoderConfig(encoder=str(encoder), **{**settings, **changes})
+def spec(**changes: Any) -> EncoderConfig:
+    settings: dict[str, Any] = {"max_length": 32, "pooling": "mean", "precision": "float32"}
+    return EncoderConfig(**{**settings, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +46,12 @@ def texts() -> list[str]:
     return ["", "a", "zzyzx 😀 ünlikely", "too big, " * 60, *(text for text in rows if text)][:1_000]
 
 
-def config(encoder: Path, precision: Precision, pooling: Pooling = "mean+max") -> EncoderConfig:
-    return EncoderConfig(encoder=str(encoder), max_length=128, pooling=pooling, precision=precision)
+def config(precision: Precision, pooling: Pooling = "mean+max") -> EncoderConfig:
+    return EncoderConfig(max_length=128, pooling=pooling, precision=precision)
 
 
 def load(encoder: Path, precision: Precision, pooling: Pooling = "mean+max") -> FrozenEncoder:
-    return FrozenEncoder.load(config(encoder, precision, pooling), "cpu")
+    return FrozenEncoder.load(encoder, config(precision, pooling), "cpu")
 
 
 @pytest.fixture(scope="session", params=["albert", "bert"])

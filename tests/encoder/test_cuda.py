@@ -25,7 +25,7 @@ EXACT: list[Precision] = ["int8", "int16"]
 
 
 def encode(folder: Path, precision: Precision, device: str, texts: list[str]) -> NDArray[np.float32]:
-    return FrozenEncoder.load(config(folder, precision), device).encode(texts)
+    return FrozenEncoder.load(folder, config(precision), device).encode(texts)
 
 
 @pytest.mark.parametrize("precision", EXACT)

@@ -68,14 +68,15 @@ def test_padding_changes_no_byte_of_a_small_encoder(
 
 PROGRAM = """
 import hashlib, json, sys
+from pathlib import Path
 import torch
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.config import EncoderConfig
-config, texts, threads = json.load(sys.stdin)
+folder, config, texts, threads = json.load(sys.stdin)
 torch.set_num_threads(threads)
 digests = []
 for precision in ("int8", "int16", "float32"):
-    encoder = FrozenEncoder.load(EncoderConfig(**config, precision=precision), "cpu")
+    encoder = FrozenEncoder.load(Path(folder), EncoderConfig(**config, precision=precision), "cpu")
     digests.append(hashlib.sha256(encoder.encode(texts).tobytes()).hexdigest())
 print(*digests)
 """
@@ -93,9 +94,10 @@ PROCESSORS = {
 
 
 def digests(texts: list[str], threads: int, environment: dict[str, str]) -> Iterator[str]:
-    settings = config(BUNDLED, "auto").model_dump(exclude={"precision"})
+    settings = config("auto").model_dump(exclude={"precision"})
+    arguments = json.dumps([str(BUNDLED), settings, texts, threads])
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, input=json.dumps([settings, texts, threads]), text=True,
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, input=arguments, text=True,
         env=os.environ | environment, capture_output=True, check=True, timeout=300,
     )  # fmt: skip
     yield from done.stdout.split()

@@ -26,8 +26,8 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def spec(folder: Path, pooling: Pooling = "mean", precision: Precision = "float32") -> EncoderConfig:
-    return EncoderConfig(encoder=str(folder), max_length=32, pooling=pooling, precision=precision)
+def spec(pooling: Pooling = "mean", precision: Precision = "float32") -> EncoderConfig:
+    return EncoderConfig(max_length=32, pooling=pooling, precision=precision)
 
 
 def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float32) -> np.ndarray:
@@ -53,14 +53,14 @@ def by_transformers(folder: Path, pooling: str, dtype: torch.dtype = torch.float
 )
 def test_vectors_are_those_of_transformers(tmp_path: Path, changes: dict[str, object], pooling: Pooling) -> None:
     folder = save_encoder(random_model(AlbertConfig(**{**SMALL, **changes}), std=0.3), tmp_path)
-    encoder = FrozenEncoder.load(spec(folder, pooling), "cpu")
+    encoder = FrozenEncoder.load(folder, spec(pooling), "cpu")
     assert isinstance(encoder.model, FloatTransformer)
     np.testing.assert_allclose(encoder.encode(TEXTS), by_transformers(folder, pooling), rtol=1e-4, atol=1e-4)
 
 
 def test_the_bundled_encoder_is_that_of_transformers() -> None:
     np.testing.assert_allclose(
-        FrozenEncoder.load(spec(BUNDLED, "mean+max"), "cpu").encode(TEXTS),
+        FrozenEncoder.load(BUNDLED, spec("mean+max"), "cpu").encode(TEXTS),
         by_transformers(BUNDLED, "mean+max"),
         atol=1e-5,
     )
@@ -72,22 +72,21 @@ def test_bfloat16_is_no_less_exact_than_that_of_transformers(tmp_path: Path, act
     folder = save_encoder(random_model(AlbertConfig(**{**SMALL, "hidden_act": activation}), std=0.3), tmp_path)
     exact = by_transformers(folder, "mean")
     expected_error = np.abs(by_transformers(folder, "mean", torch.bfloat16) - exact).mean()
-    error = np.abs(FrozenEncoder.load(spec(folder, precision="bfloat16"), "cpu").encode(TEXTS) - exact).mean()
+    error = np.abs(FrozenEncoder.load(folder, spec(precision="bfloat16"), "cpu").encode(TEXTS) - exact).mean()
     assert 0 < error < 1.2 * expected_error
 
 
 def test_weights_saved_with_a_head_are_the_same_weights(tmp_path: Path) -> None:
     model: Any = random_model(AlbertConfig(**SMALL), std=0.3, auto_class=AutoModelForMaskedLM)
-    whole = FrozenEncoder.load(spec(save_encoder(model, tmp_path / "whole")), "cpu")
-    bare = FrozenEncoder.load(spec(save_encoder(model.albert, tmp_path / "bare")), "cpu")
+    whole = FrozenEncoder.load(save_encoder(model, tmp_path / "whole"), spec(), "cpu")
+    bare = FrozenEncoder.load(save_encoder(model.albert, tmp_path / "bare"), spec(), "cpu")
     assert whole.fingerprint == bare.fingerprint
     np.testing.assert_array_equal(whole.encode(TEXTS), bare.encode(TEXTS))
 
 
 def test_an_albert_that_came_through_transformers_gives_the_same_vectors() -> None:
-    """As one from the Hub does."""
-    direct = FrozenEncoder.load(spec(BUNDLED), "cpu")
-    through = FrozenEncoder(load_with_transformers(spec(BUNDLED)), spec(BUNDLED), "cpu")
+    direct = FrozenEncoder.load(BUNDLED, spec(), "cpu")
+    through = FrozenEncoder(BUNDLED, load_with_transformers(BUNDLED, 32), spec(), "cpu")
     assert isinstance(through.model, FloatTransformer)
     assert through.fingerprint == direct.fingerprint
     np.testing.assert_array_equal(through.encode(TEXTS), direct.encode(TEXTS))
@@ -97,7 +96,7 @@ def test_tokens_are_those_of_transformers() -> None:
     sample = (ROOT / "data" / "raw" / "sample.csv").read_text().splitlines()
     texts = [*TEXTS, *sample]
     expected = AutoTokenizer.from_pretrained(BUNDLED)(texts, truncation=True, max_length=32)["input_ids"]
-    assert FrozenEncoder.load(spec(BUNDLED), "cpu").tokenize(texts) == expected
+    assert FrozenEncoder.load(BUNDLED, spec(), "cpu").tokenize(texts) == expected
     assert max(len(ids) for ids in expected) == 32, "else nothing was cut"
 
 
@@ -110,13 +109,13 @@ def test_a_tokenizer_class_of_its_own_has_the_last_word(tmp_path: Path) -> None:
     text = "LOVELY Dress"
     expected = AutoTokenizer.from_pretrained(folder)([text])["input_ids"]
     assert expected != AutoTokenizer.from_pretrained(BUNDLED)([text])["input_ids"], "else nothing is shown"
-    assert FrozenEncoder.load(spec(folder), "cpu").tokenize([text]) == expected
+    assert FrozenEncoder.load(folder, spec(), "cpu").tokenize([text]) == expected
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])
 def test_other_texts_of_a_batch_change_no_vector(precision: Precision, tolerance: float) -> None:
     """Nor do the rows that bfloat16 is filled up with."""
-    encoder = FrozenEncoder.load(spec(BUNDLED, precision=precision), "cpu")
+    encoder = FrozenEncoder.load(BUNDLED, spec(precision=precision), "cpu")
     ids = encoder.tokenize(TEXTS)
     assert sum(map(len, ids)) % ROW_MULTIPLE, "else nothing is filled up"
     with torch.inference_mode():
@@ -127,8 +126,10 @@ def test_other_texts_of_a_batch_change_no_vector(precision: Precision, tolerance
 
 def test_transformers_is_not_imported_for_an_albert() -> None:
     program = (
-        "import json, sys; from sentiment.encoder.frozen import FrozenEncoder, EncoderConfig; "
-        f"FrozenEncoder.load(EncoderConfig(**json.loads({spec(BUNDLED).model_dump_json()!r})), 'cpu').encode(['a']); "
+        "import json, sys; from pathlib import Path; "
+        "from sentiment.encoder.frozen import FrozenEncoder, EncoderConfig; "
+        f"config = EncoderConfig(**{spec().model_dump()!r}); "
+        f"FrozenEncoder.load(Path({str(BUNDLED)!r}), config, 'cpu').encode(['a']); "
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -24,7 +24,7 @@ TEXTS = ["Soft and warm", "", "too big, " * 30, "I love it!", "zzyzx 😀 ünlik
 
 
 def test_one_text_gives_one_vector_whatever_its_batch(albert: Path) -> None:
-    encoder = FrozenEncoder.load(spec(albert), "cpu")
+    encoder = FrozenEncoder.load(albert, spec(), "cpu")
     together = encoder.encode(TEXTS * 20)
     assert together.shape == (100, 32)
     assert together.dtype == np.float32
@@ -34,7 +34,7 @@ def test_one_text_gives_one_vector_whatever_its_batch(albert: Path) -> None:
 
 
 def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:
-    loaded = FrozenEncoder.load(spec(bert), "cpu").model
+    loaded = FrozenEncoder.load(bert, spec(), "cpu").model
     assert isinstance(loaded, TransformersEncoder)
     model = loaded.module
     assert not any("pooler" in name for name, _ in model.named_parameters())
@@ -55,7 +55,7 @@ def test_no_pooler_no_gradient_no_dropout(bert: Path) -> None:
 )
 def test_other_encoders(config: PretrainedConfig, tmp_path: Path) -> None:
     model = random_model(config).train(False)
-    encoder = FrozenEncoder.load(spec(save_encoder(model, tmp_path)), "cpu")
+    encoder = FrozenEncoder.load(save_encoder(model, tmp_path), spec(), "cpu")
     assert isinstance(encoder.model, TransformersEncoder)
     for text, vector in zip(TEXTS, encoder.encode(TEXTS), strict=True):
         with torch.no_grad():
@@ -85,18 +85,18 @@ def change_tokenizer(folder: Path) -> None:
 def test_fingerprint_changes_with_everything_that_decides_a_vector(
     albert: Path, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
-    before = FrozenEncoder.load(spec(albert), "cpu")
+    before = FrozenEncoder.load(albert, spec(), "cpu")
     folder = Path(shutil.copytree(albert, tmp_path / "changed"))
-    assert FrozenEncoder.load(spec(folder), "cpu").fingerprint == before.fingerprint
+    assert FrozenEncoder.load(folder, spec(), "cpu").fingerprint == before.fingerprint
     change(folder)
-    after = FrozenEncoder.load(spec(folder), "cpu")
+    after = FrozenEncoder.load(folder, spec(), "cpu")
     assert not np.array_equal(after.encode(["Soft AND warm"]), before.encode(["Soft AND warm"]))
     assert after.fingerprint != before.fingerprint
 
 
 def test_low_precision_stays_close(albert: Path) -> None:
-    exact = FrozenEncoder.load(spec(albert), "cpu").encode(TEXTS)
-    rough = FrozenEncoder.load(spec(albert, precision="bfloat16"), "cpu").encode(TEXTS)
+    exact = FrozenEncoder.load(albert, spec(), "cpu").encode(TEXTS)
+    rough = FrozenEncoder.load(albert, spec(precision="bfloat16"), "cpu").encode(TEXTS)
     assert not np.array_equal(exact, rough)
     cosine = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
     assert cosine.min() > 0.999
@@ -109,8 +109,8 @@ def test_a_local_folder_never_touches_the_network(albert: Path, bert: Path, monk
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert FrozenEncoder.load(spec(albert), "cpu").dim == 32
-    assert FrozenEncoder.load(spec(bert), "cpu").dim == 32
+    assert FrozenEncoder.load(albert, spec(), "cpu").dim == 32
+    assert FrozenEncoder.load(bert, spec(), "cpu").dim == 32
 
 
 def test_padding_changes_no_vector() -> None:
@@ -120,8 +120,8 @@ def test_padding_changes_no_vector() -> None:
 
 
 def test_auto_is_int8_for_an_albert_and_float32_for_other_encoders(albert: Path, bert: Path) -> None:
-    assert FrozenEncoder.load(spec(albert, precision="auto"), "cpu").precision == "int8"
-    assert FrozenEncoder.load(spec(bert, precision="auto"), "cpu").precision == "float32"
+    assert FrozenEncoder.load(albert, spec(precision="auto"), "cpu").precision == "int8"
+    assert FrozenEncoder.load(bert, spec(precision="auto"), "cpu").precision == "float32"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -50,12 +50,12 @@ def texts(reviews_csv: Path) -> list[str]:
     return [text for text in joined if text][:N_REVIEWS]
 
 
-def config(folder: Path, precision: Precision) -> EncoderConfig:
-    return EncoderConfig(encoder=str(folder), max_length=128, pooling="mean", precision=precision)
+def config(precision: Precision) -> EncoderConfig:
+    return EncoderConfig(max_length=128, pooling="mean", precision=precision)
 
 
 def encode(folder: Path, precision: Precision, texts: Sequence[str]) -> NDArray[np.float32]:
-    encoder = FrozenEncoder.load(config(folder, precision), "cpu")
+    encoder = FrozenEncoder.load(folder, config(precision), "cpu")
     assert isinstance(encoder.model, ExactTransformer)
     return encoder.encode(texts)
 
@@ -65,7 +65,7 @@ def expected(minilm: Path, texts: list[str]) -> NDArray[np.float32]:
     """The vectors of transformers in float32."""
     import torch
 
-    pretrained = load_with_transformers(config(minilm, "float32"))
+    pretrained = load_with_transformers(minilm, 128)
     model = TransformersEncoder(pretrained.module, torch.device("cpu"), torch.float32)
     ids = pretrained.tokenize(texts)
     with torch.inference_mode():

@@ -16,9 +16,9 @@ def broken(albert: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(albert, tmp_path / "broken"))
 
 
-def refusal(encoder: Path | str, **changes: object) -> str:
+def refusal(encoder: Path, **changes: object) -> str:
     with pytest.raises(EncoderError) as refused:
-        FrozenEncoder.load(spec(encoder, **changes), "cpu")
+        FrozenEncoder.load(encoder, spec(**changes), "cpu")
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -58,12 +58,8 @@ def test_a_folder_without_config(tmp_path: Path) -> None:
     assert "config.json: no such file" in refusal(tmp_path)
 
 
-def test_an_unknown_encoder() -> None:
-    assert "could not be loaded" in refusal("nobody/nothing", revision="0" * 40)
-
-
 def test_an_encoder_that_is_not_a_folder() -> None:
-    assert "is no folder; expected one that the stage finetune writes" in refusal("albert/albert-base-v1")
+    assert "is no folder; expected one that the stage finetune writes" in refusal(Path("albert/albert-base-v1"))
 
 
 def test_more_tokens_than_the_encoder_takes(albert: Path) -> None:

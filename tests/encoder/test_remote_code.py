@@ -18,12 +18,13 @@ def test_an_encoder_with_its_own_code_is_refused_in_one_line(tmp_path: Path) -> 
     (encoder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: pass\nclass Model: pass\n")
     program = """
 import sys
+from pathlib import Path
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.config import EncoderConfig
-config = EncoderConfig(encoder=sys.argv[1], max_length=16, pooling="mean", precision="float32")
+config = EncoderConfig(max_length=16, pooling="mean", precision="float32")
 try:
-    FrozenEncoder.load(config, "cpu")
+    FrozenEncoder.load(Path(sys.argv[1]), config, "cpu")
 except EncoderError as error:
     print(error)
 print(repr(sys.stdin.readline()))

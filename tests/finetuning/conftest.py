@@ -70,13 +70,17 @@ def write_table(path: Path, rows: list[dict[str, object]]) -> None:
 def run_finetune(split: Path, tmp_path: Path, command: Callable[..., Outcome]) -> Finetune:  # noqa: F811
     """Run the stage with some keys changed, into tmp_path / NAME."""
     torch.set_num_threads(1)  # such small products are slower on several
-    defaults = yaml.safe_load((DEFAULTS / "params.yaml").read_text())["finetune"]
-    settings = {"epochs": 2, "max_length": 32, "learning_rate": 0.003, "device": "cpu"}
+    defaults = yaml.safe_load((DEFAULTS / "params.yaml").read_text())
+    settings = {"epochs": 2, "learning_rate": 0.003, "device": "cpu"}
 
     def call(name: str, encoder: Path, table_folder: Path = split, **keys: object) -> Outcome:
-        section = {**defaults, **settings, "encoder": str(encoder), **keys}
+        encode = {"max_length": 32, **{key: keys.pop(key) for key in ("max_length", "pooling") if key in keys}}
+        sections = {
+            "finetune": {**defaults["finetune"], **settings, "encoder": str(encoder), **keys},
+            "encode": defaults["encode"] | encode,
+        }
         params = tmp_path / f"{name}.yaml"
-        params.write_text(yaml.safe_dump({"finetune": section}))
+        params.write_text(yaml.safe_dump(sections))
         arguments = ["--params", params, "--split", table_folder]
         arguments += ["--output", tmp_path / name, "--log", tmp_path / f"{name}-log"]
         return command(finetune.main, *arguments)

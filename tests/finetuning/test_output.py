@@ -40,8 +40,8 @@ def test_the_output_is_a_folder_that_auto_model_loads_and_encode_reads(
     tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)(["soft and warm"], return_tensors="pt")
     with torch.inference_mode():
         expected = model.train(False)(**tokens).last_hidden_state.mean(1).numpy()
-    config = EncoderConfig(encoder=str(folder), max_length=32, pooling="mean", precision="float32")
-    np.testing.assert_allclose(FrozenEncoder.load(config, "cpu").encode(["soft and warm"]), expected, atol=1e-5)
+    config = EncoderConfig(max_length=32, pooling="mean", precision="float32")
+    np.testing.assert_allclose(FrozenEncoder.load(folder, config, "cpu").encode(["soft and warm"]), expected, atol=1e-5)
     assert (folder / "tokenizer.json").read_bytes() == (bert / "tokenizer.json").read_bytes()
     assert str(tmp_path) not in (folder / "config.json").read_text(), "a path of this machine"
 

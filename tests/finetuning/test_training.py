@@ -44,7 +44,7 @@ def test_the_weights_of_the_best_epoch_are_kept(bert: Path, split: Path) -> None
     torch.manual_seed(0)
     defaults = yaml.safe_load((DEFAULTS / "params.yaml").read_text())["finetune"]
     params = FinetuneParams(**{**defaults, "frozen": (), "epochs": 3, "learning_rate": 0.01})
-    tokenizer, encoder = load_auto_model(str(bert))
+    tokenizer, encoder = load_auto_model(bert)
     model = EncoderWithHead(encoder, "mean", 1, 0.0)
     train, val = (
         read_dataset(split / f"{name}.parquet", lambda texts: tokenizer(texts)["input_ids"], [])
@@ -85,7 +85,8 @@ def test_the_targets_are_the_label_and_the_thresholds_of_the_rating(split: Path)
     ("keys", "message"),
     [
         ({"learning_rate": 1e30}, "training diverged at finetune.learning_rate 1e+30; try a smaller one"),
-        ({"max_length": 65}, "finetune.max_length is 65, but '"),
+        ({"max_length": 65}, "encode.max_length is 65, but '"),
+        ({"pooling": "sum"}, "encode.pooling is 'sum', expected 'cls', 'mean', 'max' or 'mean+max'"),
         ({"epochs": -1}, "finetune.epochs is -1, expected greater than or equal to 0"),
     ],
 )
@@ -115,7 +116,7 @@ def test_an_encoder_that_cannot_be_loaded_is_one_line(run_finetune: Finetune, al
 def test_a_killed_or_stopped_training_leaves_no_half_folder(
     project: Project, bert: Path, split: Path, number: signal.Signals, status: int
 ) -> None:
-    project.set_params(finetune={"encoder": str(bert), "epochs": 100_000, "max_length": 32, "device": "cpu"})
+    project.set_params(finetune={"encoder": str(bert), "epochs": 100_000, "device": "cpu"}, encode={"max_length": 32})
     command = ["python", "-m", "stages.finetune", "--split", str(split), "--output", "models/encoder", "--log", "log"]
     environment = project.environment(OMP_NUM_THREADS="1")
     process = subprocess.Popen(

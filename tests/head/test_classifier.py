@@ -10,7 +10,7 @@ from sentiment.common.errors import ClassifierError
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.head.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
 
-ENCODER = EncoderConfig(encoder="models/encoder", max_length=20, pooling="mean", precision="auto")
+ENCODER = EncoderConfig(max_length=20, pooling="mean", precision="auto")
 CONFIGURED = ClassifierConfig(
     features=FeatureMetadata(config=ENCODER, fingerprint="f" * 64, dim=2, text_columns=("Title", "Body")), threshold=0.5
 )

@@ -123,9 +123,7 @@ def test_a_missing_classifier_from_the_command(predict: Predict, tmp_path: Path)
 
 def test_a_missing_encoder_is_named(copied: Path) -> None:
     shutil.rmtree(copied / "encoder")
-    shutil.rmtree(copied.parent / "encoder")
-    change_config(copied, encoder="models/no-such-encoder")
-    with pytest.raises(ClassifierError, match="its encoder 'models/no-such-encoder' is missing"):
+    with pytest.raises(ClassifierError, match=r"its encoder is missing; .*`dvc checkout --force"):
         SentimentClassifier.load(copied)
 
 
@@ -135,11 +133,6 @@ def test_changed_weights_of_the_encoder_are_refused_with_advice_that_helps(copie
     name = min(tensors)
     save_file({**tensors, name: tensors[name] + 1}, weights, {"format": "pt"})
     with pytest.raises(ClassifierError, match=r"has fingerprint \w{12}, .* trained on \w{12}; `dvc checkout --force"):
-        SentimentClassifier.load(copied)
-    copied.joinpath("encoder").rename(copied.parent / "other")
-    change_config(copied, encoder="models/other")
-    advice = "`git checkout .*models/other`.*, or train on this one: `dvc repro --force encode`"
-    with pytest.raises(ClassifierError, match=advice):
         SentimentClassifier.load(copied)
 
 

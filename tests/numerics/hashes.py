@@ -25,7 +25,7 @@ from sentiment.head.training import LabeledFeatures
 from stages.train import Params, train
 
 DIM = 96
-ENCODER = EncoderConfig(encoder="e", max_length=20, pooling="mean", precision="auto")
+ENCODER = EncoderConfig(max_length=20, pooling="mean", precision="auto")
 CONFIG = ClassifierConfig(
     features=FeatureMetadata(config=ENCODER, fingerprint="f", dim=DIM, text_columns=("body",)), threshold=0.5
 )

@@ -16,6 +16,7 @@ from sentiment.data.schema import table_schema
 from sentiment.encoder.features import feature_writer
 from sentiment.head.classifier import Classifier
 from stages import train
+from tests.project import BUNDLED
 
 SCHEMA = table_schema([], ["body"])
 SETTINGS = {
@@ -23,7 +24,7 @@ SETTINGS = {
     "learning_rate": 0.01, "weight_decay": 0.0, "l2": 0.0, "epochs": 5, "batch_size": 16, "threshold": 0.4,
 }  # fmt: skip
 INFO = {
-    "config": {"encoder": "e", "revision": None, "max_length": 20, "pooling": "mean", "precision": "auto"},
+    "config": {"max_length": 20, "pooling": "mean", "precision": "auto"},
     "fingerprint": "f", "dim": 4, "text_columns": ["body"], "int8_min_cosine": None,
 }  # fmt: skip
 
@@ -58,9 +59,8 @@ def trained(inputs: Path, command: Callable[..., Any], monkeypatch: pytest.Monke
     def call(output: str = "classifier", **settings: object) -> object:
         params = {"train": {**SETTINGS, **settings}}
         Path("params.yaml").write_text(yaml.safe_dump(params))
-        return command(
-            train.main, "--split", "split", "--features", "features", "--output", output, "--log", f"{output}-log"
-        )
+        arguments = ["--split", "split", "--features", "features", "--encoder", BUNDLED]
+        return command(train.main, *arguments, "--output", output, "--log", f"{output}-log")
 
     return call
 
@@ -95,7 +95,8 @@ def test_two_runs_give_the_same_bytes(trained: Callable[..., Any], settings: dic
     trained("one", **settings)
     trained("two", **settings)
     trained("three", seed=1, **settings)
-    files = [path.relative_to("one") for path in Path("one").iterdir()]
+    files = [path.relative_to("one") for path in Path("one").rglob("*") if path.is_file()]
+    assert Path("encoder/model.safetensors") in files
     assert all((Path("one") / name).read_bytes() == (Path("two") / name).read_bytes() for name in files)
     assert Path("one/head.safetensors").read_bytes() != Path("three/head.safetensors").read_bytes()
     assert Path("one-log/metrics.json").read_bytes() == Path("two-log/metrics.json").read_bytes()

@@ -52,7 +52,7 @@ def load_source_encoder(name: str) -> SourceEncoder:
     with model_folder(name) as folder:
         check_weights(folder)
         with loading(f"source encoder '{name}'"):
-            tokenizer, model = load_auto_model(str(folder))
+            tokenizer, model = load_auto_model(folder)
     return SourceEncoder(model.train(False).requires_grad_(False), tokenizer)
 
 
