@@ -1,4 +1,4 @@
-"""Runs experiments on another machine with one command, and brings them back as if they had run here.
+"""Run experiments on another machine with one command, and bring them back as if they had run here.
 
     sentiment remote run -n slow -- -S train.learning_rate=0.001
     sentiment remote run -n grid -- -S train.learning_rate=0.001,0.01 -S train.batch_size=64,128
@@ -14,7 +14,19 @@ docs/remote.md has more.
 """
 
 import argparse
+import logging
+import sys
+import time
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment.common.errors import ParamsError
+
+if TYPE_CHECKING:
+    from sentiment.remote.sagemaker import SageMakerBackend
+
+log = logging.getLogger(__name__)
 
 JOB_ACTIONS = {
     "logs": "print the log of a job",
@@ -74,7 +86,116 @@ def _add_deploy(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run one sub-command and return its exit status: 1 where a job failed."""
-    from sentiment.cli import remote_actions  # boto3: a second that --help does not take
+    actions = {"run": run, "list": list_jobs, "logs": logs, "fetch": fetch, "stop": stop, "deploy": deploy}
+    return actions[args.action](args)
 
-    status: int = getattr(remote_actions, args.action if args.action != "list" else "list_jobs")(args)
-    return status
+
+def run(args: argparse.Namespace) -> int:
+    """Send a job, start it, follow it, and bring its experiments."""
+    from sentiment.remote import client  # boto3: a second that --help does not take
+    from sentiment.remote.backends import backend_for
+    from sentiment.remote.runner import FINISHED
+
+    if args.heartbeat <= 0:
+        raise ParamsError(f"--heartbeat {args.heartbeat}: expected seconds above 0")
+    backend = sagemaker_backend(args) if args.on == ["sagemaker"] else backend_for(args.on, args.python)
+    backend.check()
+    runs = client.experiments(args.arguments, args.name)
+    begun = time.monotonic()
+    folder = client.submit(args.on, runs, args.include_changes, args.heartbeat)
+    log.info("job %s: sent in %.1f s", folder.id, time.monotonic() - begun)
+    where = backend.start(folder)
+    if args.on == ["command"]:
+        sys.stdout.write(f"{where}\n")
+        return 0
+    log.info("job %s: %s", folder.id, where)
+    if args.detach:
+        sys.stdout.write(f"{folder.id}\n")
+        return 0
+    try:
+        status = client.follow(folder, backend)
+    except KeyboardInterrupt:
+        log.info("job %s goes on; `sentiment remote logs -f`, `fetch` and `stop` take its id", folder.id)
+        raise
+    if names := client.fetch(folder, not args.no_data):
+        log.info("job %s: brought %s (`sentiment experiments`, `dvc exp apply`)", folder.id, ", ".join(names))
+    if status.state != FINISHED:
+        log.error("error: job %s %s", folder.id, status.line)
+        return 1
+    return 0
+
+
+def sagemaker_backend(args: argparse.Namespace) -> "SageMakerBackend":
+    """Return SageMaker with the options of the command line; raises ParamsError for a tag that is not KEY=VALUE."""
+    from sentiment.remote.sagemaker import SageMakerBackend, SageMakerOptions
+
+    if wrong := [tag for tag in args.tag if "=" not in tag]:
+        raise ParamsError(f"--tag {wrong[0]}: expected KEY=VALUE")
+    names = [one.name for one in fields(SageMakerOptions) if one.name != "tags"]
+    tags = dict(tag.split("=", 1) for tag in args.tag)
+    return SageMakerBackend(SageMakerOptions(**{name: getattr(args, name) for name in names}, tags=tags))
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    """Print one line for each job: id, state, where, experiments."""
+    from sentiment.remote.job import job_table
+    from sentiment.storage.s3 import STORAGE, Remote
+
+    sys.stdout.write(job_table(Remote.read(STORAGE)))
+    return 0
+
+
+def logs(args: argparse.Namespace) -> int:
+    """Print the log of a job; with --follow until it ends."""
+    from sentiment.remote import client
+    from sentiment.remote.backends import backend_for
+    from sentiment.remote.job import JobFolder
+    from sentiment.remote.runner import FINISHED
+
+    folder = JobFolder.open(args.id)
+    job = folder.job()
+    if not args.follow:
+        sys.stdout.write(client.new_text(folder, 0)[0])
+        return 0
+    status = client.follow(folder, backend_for(job["on"]))
+    log.info("job %s %s", args.id, status.line)
+    return 0 if status.state == FINISHED else 1
+
+
+def fetch(args: argparse.Namespace) -> int:
+    """Bring what a job has pushed so far, and log its status; 1 where the job failed, was stopped or is lost."""
+    from sentiment.remote import client
+    from sentiment.remote.job import LOST, JobFolder
+    from sentiment.remote.runner import FAILED, STOPPED
+
+    folder = JobFolder.open(args.id)
+    state, line = folder.state()
+    names = client.fetch(folder, not args.no_data)
+    log.info("job %s: %s; brought %s", args.id, line, ", ".join(names) or "no experiment")
+    return 1 if state in (FAILED, STOPPED, LOST) else 0
+
+
+def stop(args: argparse.Namespace) -> int:
+    """Ask a job to stop, and wait until it has."""
+    from sentiment.remote import client
+    from sentiment.remote.backends import backend_for
+    from sentiment.remote.job import JobFolder
+
+    folder = JobFolder.open(args.id)
+    log.info("job %s: %s", args.id, client.stop(folder, backend_for(folder.job()["on"])))
+    return 0
+
+
+def deploy(args: argparse.Namespace) -> int:
+    """Create an endpoint and wait until it answers, or delete it."""
+    from sentiment.remote import sagemaker
+
+    if args.delete:
+        deleted = sagemaker.undeploy(args.name)
+        log.info("endpoint %s: deleted %s", args.name, ", ".join(deleted) or "nothing; there was none")
+        return 0
+    deployment = sagemaker.Deployment(
+        args.name, args.classifier, args.image, args.role, args.instance_type, args.instances
+    )
+    log.info("endpoint %s: %s", args.name, sagemaker.deploy(deployment))
+    return 0

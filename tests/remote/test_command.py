@@ -1,5 +1,6 @@
 """`--on command` prints a command, and the experiment comes back from wherever a shell runs it."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -8,19 +9,34 @@ from pathlib import Path
 import pytest
 
 from tests.remote.conftest import RemoteProject
+from tests.s3_server import BUCKET, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
 
 def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemoteProject, tmp_path: Path) -> None:
-    sent = remote_project.remote("run", "--on", "command", "-n", "elsewhere", "--", "-S", "train.seed=5")
+    """A service that takes the machine away starts the same command again: one job, and one result."""
+    sent = remote_project.remote("run", "--on", "command", "-n", "elsewhere", "--", "-S", "split.salt=other")
     job_id = sent.stderr.split()[1].rstrip(":")
-    assert "waiting" in remote_project.remote("list").stdout
+    half_sent = "20200101-000000-abcdef"
+    key = f"{remote_project.prefix}/jobs/{half_sent}/input/repo.bundle"
+    remote_project.server.client().put_object(Bucket=BUCKET, Key=key, Body=b"")
+    listed = remote_project.remote("list").stdout
+    assert re.search(rf"{half_sent} +not sent\b", listed)
+    assert re.search(rf"{job_id} +waiting\b", listed)
+
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = {**remote_project.project.environment(), **remote_project.server.environment()}
     environment.pop("AWS_ENDPOINT_URL_S3")
-    command = f"{sent.stdout.strip()} --python {shlex.quote(sys.executable)}"
+    command = f"{sent.stdout.strip()} --restarts --python {shlex.quote(sys.executable)}"
+    with subprocess.Popen(["sh", "-c", command], cwd=elsewhere, env=environment) as runner:
+        log = elsewhere / f"sentiment-{job_id}" / "log.txt"
+        wait_for(lambda: log.exists() and "Running stage 'encode'" in log.read_text(), 180)
+        runner.terminate()
+        assert runner.wait(120) == 143
+    assert re.search(rf"{job_id} +interrupted\b", remote_project.remote("list").stdout)
     done = subprocess.run(["sh", "-c", command], cwd=elsewhere, env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert "Running stage 'split'" not in done.stdout.decode()
     assert "finished; brought elsewhere" in remote_project.remote("fetch", job_id).stderr

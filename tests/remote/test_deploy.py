@@ -2,12 +2,13 @@
 
 import io
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
 
 from sentiment.common.errors import ParamsError
-from sentiment.remote.deploy import Deployment
+from sentiment.remote.sagemaker import Deployment, archive
 from tests.remote.conftest import RemoteProject
 from tests.remote.sagemaker_server import ROLE, moto_client, running_moto
 from tests.s3_server import BUCKET
@@ -56,3 +57,14 @@ def test_a_classifier_is_deployed_and_deleted(
 def test_what_sagemaker_would_refuse_is_refused_at_once(name: str, image: str, role: str, message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         Deployment(name, Path("models/classifier"), image, role).check()
+
+
+def test_equal_classifiers_give_equal_bytes_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "encoder").mkdir()
+    for name in ("config.json", "encoder/config.json"):
+        (tmp_path / name).write_text("{}")
+    first = archive(tmp_path)
+    (tmp_path / "config.json").touch()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3_600)
+    assert archive(tmp_path) == first

@@ -1,13 +1,14 @@
 """What is refused before anything is sent: one line, exit status 1; and what goes along."""
 
 import json
+from pathlib import Path
 
+import boto3
 import pytest
 
 from sentiment.common.errors import ParamsError
-from sentiment.remote.arguments import experiments
-from sentiment.remote.runner.log import Log
-from sentiment.remote.runner.store import Store
+from sentiment.remote.client import experiments
+from sentiment.remote.runner import Log, Store, secrets_of
 from tests.project import Project
 from tests.remote.conftest import RemoteProject
 
@@ -52,14 +53,37 @@ def test_another_backend_is_refused(project: Project) -> None:
     assert "--on moon: expected local" in refused.stderr
 
 
-def test_secrets_do_not_reach_the_log(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t/key")
-    path = tmp_path_factory.mktemp("log") / "log.txt"
-    log = Log(Store(None, "bucket", "prefix"), path)
-    log.write(b"environment: AWS_SECRET_ACCESS_KEY=s3cr3t/key\n")
-    assert path.read_bytes() == b"environment: AWS_SECRET_ACCESS_KEY=***\n"
+class FakeStore(Store):
+    """Keeps what is put."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "bucket", "prefix")
+        self.content = b""
+
+    def put(self, name: str, body: bytes) -> None:
+        self.content += body
+
+
+def test_secrets_do_not_reach_the_log_also_when_a_role_changes_them(tmp_path: Path) -> None:
+    keys = {"first/key"}
+    store = FakeStore()
+    log = Log(store, tmp_path / "log.txt", lambda: set(keys))
+    log.write(b"environment: first/key\n")
+    keys.add("second/key")
+    log.write(b"printed before the runner knows: second/key\n")
+    log.upload()
+    log.write(b"and afterwards: second/key first/key\n")
+    log.upload()
+    assert b"/key" not in store.content
+    assert store.content.count(b"***") == 4
+
+
+def test_the_keys_of_a_profile_are_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "credentials").write_text("[team]\naws_access_key_id = AKIA\naws_secret_access_key = s3cr3t/key\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    assert secrets_of(boto3.Session(profile_name="team")) == {"s3cr3t/key"}
 
 
 @pytest.mark.slow
@@ -77,7 +101,7 @@ def test_changes_go_along_and_no_secret_does(remote_project: RemoteProject) -> N
     job_id = done.stderr.split()[1].rstrip(":")
     key = remote_project.server.credentials.developer
     names = remote_project.objects(job_id)
-    assert {"input/job.json", "input/repo.bundle", "input/runner.pyz", "status.json", "experiments.bundle"} < names
+    assert {"input/job.json", "input/repo.bundle", "input/runner.py", "status.json", "experiments.bundle"} < names
     for name in names:
         body = remote_project.read(job_id, name)
         assert key.secret_access_key.encode() not in body, name

@@ -9,10 +9,10 @@ import pytest
 from botocore.stub import Stubber
 
 from sentiment.common.errors import ParamsError, StorageError
-from sentiment.remote.follow import LostJobError, check_alive
-from sentiment.remote.job import JobFolder
-from sentiment.remote.sagemaker import SageMakerBackend, job_name, training_job
-from sentiment.remote.sagemaker_options import SageMakerOptions, image_uri
+from sentiment.remote.client import LostJobError, check_alive
+from sentiment.remote.job import JobFolder, Status
+from sentiment.remote.runner import INTERRUPTED
+from sentiment.remote.sagemaker import SageMakerBackend, SageMakerOptions, job_name, training_job
 from sentiment.storage.s3 import Remote
 from tests.remote.conftest import RemoteProject
 from tests.remote.sagemaker_server import ROLE, moto_client, running_moto
@@ -77,15 +77,34 @@ def test_a_spot_job_in_a_vpc_is_requested_as_botocore_expects(
 
 
 @pytest.mark.parametrize(
-    ("region", "instance_type", "expected"),
+    ("instance_type", "expected"),
     [
-        ("eu-west-1", "ml.g5.xlarge", r"763104351884\.dkr\.ecr\.eu-west-1\.amazonaws\.com/pytorch-training:.*-gpu-.*"),
-        ("cn-north-1", "ml.p3.2xlarge", r"727897471807\.dkr\.ecr\.cn-north-1\.amazonaws\.com\.cn/.*-gpu-.*"),
-        ("ap-east-1", "ml.m5.large", r"871362719292\..*-cpu-.*"),
+        ("ml.g5.xlarge", r"763104351884\.dkr\.ecr\.eu-west-1\.amazonaws\.com/pytorch-training:.*-gpu-.*"),
+        ("ml.m5.large", r".*-cpu-.*"),
     ],
 )
-def test_the_image_is_that_of_the_region(region: str, instance_type: str, expected: str) -> None:
-    assert re.fullmatch(expected, image_uri(region, instance_type))
+def test_the_image_is_that_of_the_region_and_the_instance(folder: JobFolder, instance_type: str, expected: str) -> None:
+    request = training_job(folder, SageMakerOptions(role=ROLE, instance_type=instance_type), REGION)
+    assert re.fullmatch(expected, request["AlgorithmSpecification"]["TrainingImage"])
+
+
+def test_only_the_runner_of_a_spot_job_says_that_it_is_started_again(folder: JobFolder) -> None:
+    requests = [training_job(folder, SageMakerOptions(role=ROLE, spot=spot), REGION) for spot in (False, True)]
+    assert ["--restarts" in one["AlgorithmSpecification"]["ContainerArguments"] for one in requests] == [False, True]
+
+
+def test_an_interrupted_spot_job_is_waited_for_until_sagemaker_gives_up(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = Status(INTERRUPTED, 3_600.0, {})
+    backend = SageMakerBackend(SageMakerOptions(role=ROLE, spot=True))
+    assert not status.is_final
+    with stubbed(folder, monkeypatch) as stub:
+        stub.add_response("describe_training_job", described("InProgress"))
+        check_alive(folder, backend, status, 7_200.0, 15.0)
+        stub.add_response("describe_training_job", described("Stopped", FailureReason="MaxWaitTimeExceeded"))
+        with pytest.raises(LostJobError, match=r"interrupted and did not start again: SageMaker: Stopped.*MaxWait"):
+            check_alive(folder, backend, status, 7_200.0, 15.0)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +185,8 @@ def test_a_failure_is_left_where_sagemaker_reads_it(remote_project: RemoteProjec
     failure = tmp_path / "output" / "failure"
     work = tmp_path / "work"
     work.mkdir()
-    (work / "runner.pyz").write_bytes(remote_project.read(job_id, "input/runner.pyz"))
-    command = [sys.executable, str(work / "runner.pyz"), "--bucket", BUCKET, "--prefix", store]
+    (work / "runner.py").write_bytes(remote_project.read(job_id, "input/runner.py"))
+    command = [sys.executable, str(work / "runner.py"), "--bucket", BUCKET, "--prefix", store]
     command += ["--endpoint", remote_project.server.endpoint, "--region", LOCAL_REGION]
     command += ["--python", sys.executable, "--work", str(work), "--failure-file", str(failure)]
     environment = {**remote_project.project.environment(), **remote_project.server.environment()}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.common.errors import ParamsError
-from sentiment.remote.ssh import SSH_VARIABLE, SshBackend
+from sentiment.remote.backends import SSH_VARIABLE, SshBackend, shell_path
 from tests.remote.conftest import RemoteProject
 from tests.s3_server import free_port, wait_for
 
@@ -96,3 +96,10 @@ def test_an_experiment_on_a_host_comes_back(
 def test_an_invalid_host_name_does_not_reach_a_shell(host: str) -> None:
     with pytest.raises(ParamsError, match="is not a host"):
         SshBackend(host)
+
+
+@pytest.mark.parametrize("path", ["~/venv/bin/python", "/opt/a b/python", "python3.12"])
+def test_a_path_there_is_one_word_and_its_tilde_is_the_home_folder(path: str) -> None:
+    command = f"HOME=/home/her; printf %s {shell_path(path)}"
+    shown = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=10).stdout
+    assert shown == path.replace("~", "/home/her")
