@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import subprocess
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
-from sentiment.serving.address import bind, is_loopback
-from sentiment.serving.limits import Limits
 
 METRICS = "metrics/evaluate.json"
 ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
@@ -38,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default=env(ENV_HOST, "127.0.0.1"), help="address to listen on (default: %(default)s)"
     )
-    parser.add_argument("--port", type=int, default=int(env(ENV_PORT, "8080")), help="0 is a free one (%(default)s)")
+    parser.add_argument("--port", type=port, default=env(ENV_PORT, "8080"), help="0 is a free one (%(default)s)")
     parser.add_argument(
         "--no-auth", action="store_true", default=env(ENV_NO_AUTH) == "1", help="ask for no key on any address"
     )
@@ -47,26 +44,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-chars", type=positive, default=100_000, help="characters of one text (%(default)s)")
     parser.add_argument("--max-body-mib", type=positive, default=8, help="MiB of one request (%(default)s)")
     parser.add_argument("--batch-tokens", type=positive, help="tokens of one batch (default: by the device)")
+    drain = "seconds after SIGTERM in which /health says 503 and requests are still answered (%(default)s)"
+    parser.add_argument("--drain-seconds", type=seconds, default=5.0, help=drain)
+
+
+def port(text: str) -> int:
+    """Read a port from the command line or the environment."""
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Read a time of at most an hour from the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 3_600:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0 to 3,600")
+    return value
 
 
 def main(args: argparse.Namespace) -> int:
     """Load the classifier and serve it until SIGTERM or Ctrl-C."""
-    api_key = checked_key(args.host, args.no_auth)
-    listener = bind(args.host, args.port)
     try:
-        from sentiment.serving.app import Options  # torch and fastapi: seconds, which a wrong argument does not take
-        from sentiment.serving.server import run
+        from sentiment.serving import server  # fastapi: most of a second
+        from sentiment.serving.protocols import Settings
     except ModuleNotFoundError as error:
-        raise ParamsError(
-            f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serving]'"
-        ) from None
-    limits = Limits(args.queue_texts, args.max_texts, args.max_chars, args.max_body_mib * 2**20)
-    load = partial(SentimentClassifier.load_revision, args.rev, args.classifier, args.device)
-    run(load, Options(limits, args.batch_tokens, api_key, classifier_info(args.rev)), listener)
+        raise ParamsError(f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serve]'") from None
+    api_key = checked_key(args.no_auth, server.is_loopback(args.host), args.host)
+    listener = server.bind(args.host, args.port)
+    settings = Settings(
+        args.queue_texts,
+        args.max_texts,
+        args.max_chars,
+        args.max_body_mib * 2**20,
+        args.batch_tokens,
+        api_key,
+        classifier_info(args.rev),
+    )
+    classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
+    server.run(classifier, settings, listener, args.drain_seconds)
     return 0
 
 
-def checked_key(host: str, no_auth: bool) -> str | None:
+def checked_key(no_auth: bool, is_loopback: bool, host: str) -> str | None:
     """Return the key that clients must send, None for none.
 
     Raises:
@@ -76,7 +99,7 @@ def checked_key(host: str, no_auth: bool) -> str | None:
     if no_auth:
         return None
     if key is None:
-        if is_loopback(host):
+        if is_loopback:
             return None
         raise ParamsError(
             f"{host} can be reached by others: set {ENV_KEY}, or pass --no-auth where a proxy asks for it"

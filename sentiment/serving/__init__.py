@@ -1,1 +1,1 @@
-"""The HTTP server: one queue and its workers behind four API shapes, and a page."""
+"""Serve a classifier over HTTP, and a page to try it."""

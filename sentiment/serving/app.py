@@ -1,98 +1,272 @@
-"""The application: all routes around one queue and one model.
+"""Build the application: routes, page, key, access log and metrics around one queue and one classifier.
 
-    app = create_app(partial(SentimentClassifier.load, "models/classifier"), Options())
+    app = create_app(SentimentClassifier.load("models/classifier"), Settings())
 
-`sentiment serve` runs it; any ASGI server can, with one worker process for each model.
+`sentiment serve` runs it (`sentiment.serving.server`); any other ASGI server can, too.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import hmac
+import json
+import logging
+import random
+import re
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from importlib.resources import files
+from typing import Annotated, Any
 
-from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sentiment.serving import explain, huggingface, open_inference, page, replies, sagemaker, tei
-from sentiment.serving.access_log import AccessLog
-from sentiment.serving.batcher import Batcher
-from sentiment.serving.direct import DirectRoutes, direct_endpoints
-from sentiment.serving.errors import ServingError
-from sentiment.serving.limits import Limits
-from sentiment.serving.metrics import Metrics
-from sentiment.serving.middleware import Admission, Auth, Observer
-from sentiment.serving.model import ServedModel
-from sentiment.serving.model_process import Load
-from sentiment.serving.openapi import document
-from sentiment.serving.service import Service
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving import protocols
+from sentiment.serving.protocols import Service, Settings, error_response
+from sentiment.serving.queue import TextQueue
+from sentiment.serving.schemas import Responses, ServingError, UnauthorizedError, error_responses
 
-# without a key: what a load balancer asks, and pages that hold nothing of the classifier
-OPEN_PATHS = ("/health", "/ping", "/v2/health/live", "/v2/health/ready", "/openapi.json", *page.PATHS)
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Swagger UI sets style attributes, which need 'unsafe-inline'; scripts do not
+DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+STATIC = ["sentiment.serving", "sentiment.theme", "fastapi_offline"]  # packages with a folder of that name
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+REST_SECONDS = 0.1  # in which the rest of a body may arrive, so that its connection stays open after a refusal
+LINGER_SECONDS = 2.0  # in which a client can read a refusal while it sends; closed before, it would see a reset
+HTML: Responses = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
-
-@dataclass
-class Options:
-    """How to serve.
-
-    Attributes:
-        limits: of requests.
-        batch_tokens: tokens of a batch; None for what suits the device.
-        api_key: that clients must send; None where none is asked for.
-        about: what the classifier is, shown on the page and by /info.
-        draining: set when the server stops; then each answer closes its connection.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    batch_tokens: int | None = None
-    api_key: str | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
-    draining: bool = False
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("sentiment.serving.access")
 
 
-def create_app(load: Load, options: Options) -> FastAPI:
-    """Return the application; its workers run between startup and shutdown.
-
-    Args:
-        load: loads the classifier, here and in the processes of busy workers; pickled for these.
-        options: how to serve.
-    """
-    classifier = load()
-    model = ServedModel(classifier, options.batch_tokens, load)
-    model.score(model.tokenize(["warm up"]))  # the first pass allocates, and so fails now or never
-
-    access_log = AccessLog()
+def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
+    """Return the application; its queue and threads exist between startup and shutdown."""
+    classifier.predict_proba(["warm up"])  # the first pass allocates, and so fails now or never
+    registry = CollectorRegistry()
+    batch_sizes = Histogram("te_batch_next_size", "Texts in a batch", buckets=TEXTS, registry=registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        batcher = Batcher(model, options.limits.queue_texts)
-        app.state.service = Service(classifier, batcher, options.limits, options.about, options.api_key)
+        queue = TextQueue(classifier, settings.queue_texts, settings.batch_tokens, batch_sizes.observe)
+        waiting = Gauge("te_queue_size", "Texts that wait or are being computed", registry=registry)
+        waiting.set_function(lambda: queue.n_texts)
+        app.state.service = Service(classifier, queue, settings, registry)
         yield
-        await run_in_threadpool(batcher.close)
-        access_log.flush()
+        await queue.close()
 
     app = FastAPI(
         title="sentiment",
-        description="Sentiment of product reviews, in four API shapes.",
+        description="Sentiment of product reviews, in three API shapes.",
         version=version("frozen-albert-sentiment"),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go where the Host header says
     )
-    app.state.metrics = Metrics()
-    routers = [module.router for module in (tei, huggingface, sagemaker, open_inference, explain, page)]
-    for router in routers:
-        app.include_router(router)
-    app.add_exception_handler(ServingError, replies.on_serving_error)
-    app.add_exception_handler(HTTPException, replies.on_http_error)
-    app.add_exception_handler(Exception, replies.on_defect)
-    content = document(app, OPEN_PATHS, options.api_key is not None)
-    app.openapi = lambda: content  # type: ignore[method-assign]
-    paths = [path for path, operations in content["paths"].items() if "post" in operations]
-    app.add_middleware(DirectRoutes, endpoints=direct_endpoints(routers))  # each following one is around the last
-    app.add_middleware(Admission, paths=paths, check=lambda: app.state.service.batcher.check_capacity(1))
-    if options.api_key is not None:
-        app.add_middleware(Auth, key=options.api_key, open_paths=OPEN_PATHS)
-    app.add_middleware(Observer, metrics=app.state.metrics, access_log=access_log, is_draining=lambda: options.draining)
+    app.include_router(protocols.open_router)
+    app.include_router(page_router)
+    app.mount("/assets", StaticFiles(packages=[(package, "static") for package in STATIC]))
+    if settings.api_key is None:
+        app.include_router(protocols.router)
+    else:
+        key = Depends(key_check(settings.api_key))
+        app.include_router(protocols.router, dependencies=[key], responses=error_responses(UnauthorizedError))
+    app.add_exception_handler(ServingError, on_serving_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_middleware(Observer, fastapi=app, registry=registry)
     return app
+
+
+def key_check(api_key: str) -> Any:
+    """Return the dependency that raises UnauthorizedError for a request without this key; the body is not read."""
+    bearer = HTTPBearer(auto_error=False, scheme_name="key")
+
+    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        # constant time, whatever the key begins with
+        if given is None or not hmac.compare_digest(given.credentials.encode(), api_key.encode()):
+            raise UnauthorizedError("expected 'Authorization: Bearer KEY'")
+
+    return check
+
+
+page_router = APIRouter()
+
+
+@page_router.get("/", summary="The page", response_class=Response, responses=HTML)
+async def page() -> Response:
+    """Return the page."""
+    return html("page.html", PAGE_POLICY)
+
+
+@page_router.get("/docs", summary="This description", response_class=Response, responses=HTML)
+async def docs() -> Response:
+    """Return the description of the API."""
+    return html("docs.html", DOCS_POLICY)
+
+
+def html(name: str, policy: str) -> Response:
+    """Return an HTML file of this package with its Content-Security-Policy."""
+    content = (files("sentiment.serving") / "static" / name).read_bytes()
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+    return Response(content, headers=headers, media_type="text/html")
+
+
+async def on_serving_error(request: Request, error: Exception) -> Response:
+    """Answer an error of this package."""
+    assert isinstance(error, ServingError)
+    return error_response(error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the framework refuses: an unknown path or method."""
+    assert isinstance(error, HTTPException)
+    headers = {name.title(): value for name, value in (error.headers or {}).items()}
+    operations = request.app.openapi()["paths"].get(request.url.path)
+    if error.status_code == 405 and operations:  # a path may have a route for each method; the framework names one's
+        headers["Allow"] = ", ".join(sorted(operations)).upper()
+    return JSONResponse({"error": str(error.detail), "error_type": "Validation"}, error.status_code, headers)
+
+
+class Observer:
+    """Names, logs and counts each request, and sees to the end of its connection.
+
+    An answer has the request's id and the headers that browsers heed, also where the application fails. Where an answer
+    comes before the request's body, the rest of the body is read and dropped, or the connection closes: else its bytes
+    would be taken for the next request, or the client would wait for ever.
+
+    Args:
+        app: that answers.
+        fastapi: whose state has the service.
+        registry: of the metrics.
+    """
+
+    def __init__(self, app: ASGIApp, fastapi: FastAPI, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._fastapi = fastapi
+        self._requests = Counter("te_request_count", "Requests answered", ["path", "status"], registry=registry)
+        self._duration = Histogram(
+            "te_request_duration", "Seconds from head to answer", ["path"], buckets=SECONDS, registry=registry
+        )
+        self._texts = Counter("sentiment_texts", "Texts accepted", registry=registry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and look at its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        given_id = header(scope, b"x-request-id")
+        request_id = given_id if REQUEST_ID.fullmatch(given_id) else b"%032x" % random.getrandbits(128)
+        exchange = Exchange(scope, receive, send, request_id, self._fastapi.state.service.is_draining)
+        # HEAD is GET, and the server sends no body
+        inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        try:
+            await self._app(inner, exchange.receive, exchange.send)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"][:200])
+            if exchange.status is None:
+                content = {"error": "internal error; see the server's log", "error_type": "Backend"}
+                await JSONResponse(content, 500)(inner, exchange.receive, exchange.send)
+            else:
+                raise  # the answer had begun; the server closes the connection
+        finally:
+            self._fastapi.state.service.held_bytes -= inner.get("n_bytes", 0)
+            self._note(
+                {**inner, "method": scope["method"]}, exchange.status or 499, time.perf_counter() - start, request_id
+            )
+
+    def _note(self, scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+        """Write the line of the access log, without texts, and count."""
+        n_texts = scope.get("n_texts", 0)
+        path = getattr(scope.get("route"), "path", "unknown")  # of the route, so that their number is bounded
+        self._requests.labels(path, str(status)).inc()
+        self._duration.labels(path).observe(seconds)
+        if status == 200:
+            self._texts.inc(n_texts)
+        entry = {
+            "time": round(time.time(), 3),
+            "request_id": request_id.decode(),
+            "client": (scope.get("client") or ("",))[0],
+            "method": scope["method"],
+            "path": scope["path"][:200],
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+            "bytes": scope.get("n_bytes", 0),
+            "texts": n_texts,
+        }
+        access_log.info("%s", json.dumps(entry))
+
+
+class Exchange:
+    """One request and its answer.
+
+    Attributes:
+        status: of the answer; None before it.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes, closes: bool) -> None:
+        self.status: int | None = None
+        self._receive = receive
+        self._send = send
+        self._headers = [(b"x-request-id", request_id), *SECURITY_HEADERS]
+        self._closes = closes  # the connection, behind the answer
+        self._lingers = False
+        self._is_read = not (int(header(scope, b"content-length") or 0) or header(scope, b"transfer-encoding"))
+        self._waits_for_100 = header(scope, b"expect").lower() == b"100-continue"
+
+    async def receive(self) -> Message:
+        """Return the next part of the request."""
+        message = await self._receive()
+        self._waits_for_100 = False
+        if message["type"] != "http.request" or not message.get("more_body"):
+            self._is_read = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send the next part of the answer."""
+        if message["type"] == "http.response.start":
+            if not self._is_read and not self._waits_for_100:
+                await self._drop_rest(REST_SECONDS)
+            self._lingers = not self._is_read and not self._waits_for_100
+            self._closes |= not self._is_read
+            self.status = message["status"]
+            headers = [*message.get("headers", []), *self._headers]
+            if self._closes:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        elif self._lingers and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            await self._drop_rest(LINGER_SECONDS)
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    async def _drop_rest(self, seconds: float) -> None:
+        """Read the rest of the body, as far as it arrives in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._is_read:
+                    await self.receive()
+        except TimeoutError:
+            pass
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return the value of a header, b"" where it is not there."""
+    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")

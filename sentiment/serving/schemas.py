@@ -1,8 +1,78 @@
-"""The bodies of requests and answers, as they stand in the OpenAPI document."""
+"""Describe what clients send and what they get: bodies, answers and errors, as the OpenAPI document shows them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Unauthorized"]
+Responses = dict[int | str, dict[str, Any]]
+
+
+class ServingError(Exception):
+    """An answer other than 200; the message is one line for the person who wrote the client.
+
+    Attributes:
+        status: of the HTTP response.
+        error_type: as text-embeddings-inference names it.
+        headers: that the response gets besides its own.
+    """
+
+    status = 500
+    error_type: ErrorType = "Backend"
+    headers: Mapping[str, str] = {}
+
+
+class InvalidRequestError(ServingError):
+    """A body that is not what the API document describes."""
+
+    status, error_type = 422, "Validation"
+
+
+class UnauthorizedError(ServingError):
+    """A request without the key, or with another."""
+
+    status, error_type = 401, "Unauthorized"
+    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012 - never changed
+
+
+class TooLargeError(ServingError):
+    """A body, a text or a number of texts above the limit."""
+
+    status, error_type = 413, "Validation"
+
+
+class UnsupportedMediaTypeError(ServingError):
+    """A content type or content encoding that the path does not take."""
+
+    status, error_type = 415, "Validation"
+
+
+class InferenceFailedError(ServingError):
+    """The model raised an error; the server's log has its traceback."""
+
+    status, error_type = 424, "Backend"
+
+
+class OverloadedError(ServingError):
+    """The server is full; the same request is welcome a second later."""
+
+    status, error_type = 429, "Overloaded"
+    headers = {"Retry-After": "1"}  # noqa: RUF012 - never changed
+
+
+class ClientDisconnectedError(ServingError):
+    """The client hung up before its answer; nobody reads this status but the access log."""
+
+    status, error_type = 499, "Validation"
+
+
+class ShuttingDownError(ServingError):
+    """The server has been asked to stop."""
+
+    status, error_type = 503, "Unhealthy"
+    headers = {"Retry-After": "5"}  # noqa: RUF012 - never changed
+
 
 # at least one character that is not white space or a control character, and no NUL
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00-\x20\x7f-\xa0][^\x00]*$"
@@ -28,7 +98,7 @@ class ErrorResponse(Schema):
     """An error, in the words of text-embeddings-inference."""
 
     error: str
-    error_type: Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Unauthorized"]
+    error_type: ErrorType
 
 
 class Prediction(Schema):
@@ -47,8 +117,8 @@ class PredictRequest(Schema):
 
     inputs: Text | Pair | Annotated[list[Single | Pair], Field(min_length=1)]
     raw_scores: bool = False
-    truncate: bool | None = None
-    truncation_direction: Literal["Left", "Right", "left", "right"] = "Right"
+    truncate: bool | None = None  # false: a text that the encoder does not read to its end is an error
+    truncation_direction: Literal["Right", "right"] = "Right"  # the encoder reads a text from its beginning
 
 
 class PipelineParameters(Schema):
@@ -112,45 +182,45 @@ class ExplainedText(Schema):
     is_truncated: bool
 
 
-class InputTensor(Schema):
-    """A tensor of texts: BYTES of shape [n] or [n, 1]."""
-
-    name: Literal["text"]
-    shape: Annotated[list[Positive], Field(min_length=1, max_length=2)]
-    datatype: Literal["BYTES"]
-    parameters: dict[str, Any] | None = None
-    data: list[Text] | list[Single] | None = None
-
-
-class RequestedOutput(Schema):
-    """The name of an output tensor that the client asks for."""
-
-    name: Literal["label", "probability"]
-    parameters: dict[str, Any] | None = None
+READING_ERRORS: tuple[type[ServingError], ...] = (
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    InvalidRequestError,
+    InferenceFailedError,
+    OverloadedError,
+    ShuttingDownError,
+)
 
 
-class InferRequest(Schema):
-    """An inference request of the Open Inference Protocol."""
-
-    id: str | None = None
-    parameters: dict[str, Any] | None = None
-    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
-    outputs: list[RequestedOutput] | None = None
+def error_responses(*kinds: type[ServingError]) -> Responses:
+    """Return the description of errors, by status."""
+    return {kind.status: {"model": ErrorResponse, "description": str(kind.__doc__)} for kind in kinds}
 
 
-class OutputTensor(Schema):
-    """A tensor of the answer."""
-
-    name: str
-    shape: list[int]
-    datatype: Literal["BYTES", "FP32"]
-    data: list[Any]
+def request_body(content: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the description of a body that is read by hand, given the schema of each content type."""
+    return {"requestBody": {"required": True, "content": {kind: {"schema": s} for kind, s in content.items()}}}
 
 
-class InferResponse(Schema):
-    """The answer to an inference request."""
+def json_body(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return the description of a JSON body that one of the models describes."""
+    return request_body({"application/json": json_schema(*models)})
 
-    model_name: str
-    model_version: str
-    id: str | None = None
-    outputs: list[OutputTensor]
+
+def json_schema(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return one schema for what any of the models describes; it refers to no other part of the document."""
+    schemas = []
+    for model in models:
+        schema = model.model_json_schema()
+        schemas.append(_without_references(schema, schema.pop("$defs", {})))
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _without_references(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_without_references(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _without_references(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    return {key: _without_references(value, definitions) for key, value in schema.items()}

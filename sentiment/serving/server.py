@@ -1,38 +1,60 @@
-"""Runs the application: one process, one port, and an end that loses no accepted request."""
+"""Run the application: in one process until SIGTERM, or as replicas of Ray Serve."""
 
-import asyncio
 import gc
+import ipaddress
 import logging
+import os
 import signal
 import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from fastapi import FastAPI
 
-from sentiment.serving.address import url_of
-from sentiment.serving.app import Options, create_app
-from sentiment.serving.model_process import Load
-from sentiment.serving.protocol import BoundedHttpProtocol
+from sentiment.common.errors import ParamsError
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving.app import create_app
+from sentiment.serving.protocols import Settings
+
+if TYPE_CHECKING:
+    from ray.serve import Application
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 1.0  # in which answers on busy connections carry `connection: close`
-ANSWER_SECONDS = 25  # for what was accepted; SageMaker kills 30 s after SIGTERM
+ANSWER_SECONDS = 20  # for what was accepted; SageMaker kills 30 s after SIGTERM
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy's, which then is the one that closes
 
 
 class DrainingServer(uvicorn.Server):
-    """Stops in three steps: accepts no connection, lets each connection end behind an answer, answers what waits."""
+    """Stops in two steps: says that it is not ready but answers, then accepts no connection and answers what waits.
 
-    def __init__(self, config: uvicorn.Config, options: Options) -> None:
+    A load balancer needs the first step: until it has seen /health fail, it sends new connections.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
         super().__init__(config)
-        self._options = options
+        self._app = app
+        self._drain_seconds = drain_seconds
+        self._drained_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop on a signal, with exit status 0; the second Ctrl-C does not wait for answers."""
-        if self.should_exit and sig == signal.SIGINT:
-            self.force_exit = True
-        self.should_exit = True
+        """Begin to stop on a signal, with exit status 0; Ctrl-C at once, and the second one without answers."""
+        if sig == signal.SIGINT:
+            self.force_exit = self._drained_at is not None
+            self._drained_at = time.monotonic()
+        elif self._drained_at is None:
+            self._drained_at = time.monotonic() + self._drain_seconds
+        self._app.state.service.is_draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether the first step is over; called ten times a second."""
+        if self._drained_at is not None and time.monotonic() >= self._drained_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
@@ -40,24 +62,17 @@ class DrainingServer(uvicorn.Server):
         for listener in sockets or []:
             log.info("serving on %s (Ctrl-C stops)", url_of(listener))
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then stop as uvicorn does."""
-        self._options.draining = True
-        for server in self.servers:
-            server.close()
-        await asyncio.sleep(DRAIN_SECONDS)
-        await super().shutdown(sockets)
 
-
-def run(load: Load, options: Options, listener: socket.socket) -> None:
-    """Serve what `load` returns on a bound socket, until SIGTERM or Ctrl-C."""
+def run(classifier: SentimentClassifier, settings: Settings, listener: socket.socket, drain_seconds: float) -> None:
+    """Serve on a bound socket until SIGTERM or Ctrl-C."""
+    app = create_app(classifier, settings)
     config = uvicorn.Config(
-        create_app(load, options),
-        http=BoundedHttpProtocol,
+        app,
+        http="h11",
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -66,5 +81,52 @@ def run(load: Load, options: Options, listener: socket.socket) -> None:
     )
     gc.collect()
     gc.freeze()  # or now and then the event loop stands for 0.1 s, while the model's objects are looked through
-    DrainingServer(config, options).run(sockets=[listener])
+    DrainingServer(config, app, drain_seconds).run(sockets=[listener])
     log.info("stopped")
+
+
+def ray_application(arguments: Mapping[str, Any]) -> "Application":
+    """Return the application for Ray Serve, which deploy/ray-serve.yaml imports.
+
+    Args:
+        arguments: `classifier`, its folder on every node; others as the attributes of `Settings`. The key that clients
+            must send comes from the environment variable SENTIMENT_API_KEY of the replicas.
+    """
+    from ray import serve
+
+    def build() -> FastAPI:
+        values = dict(arguments)
+        folder = Path(values.pop("classifier"))
+        settings = Settings(**values, api_key=os.environ.get("SENTIMENT_API_KEY") or None)
+        return create_app(SentimentClassifier.load(folder), settings)
+
+    deployment: serve.Deployment = serve.deployment(serve.ingress(build)())
+    return deployment.options(name="Sentiment").bind()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
+    try:
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in addresses)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, UnicodeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ParamsError(f"{host}:{port}: {reason}; choose another --host or --port") from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a bound socket."""
+    address, port = listener.getsockname()[:2]
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
