@@ -176,7 +176,7 @@ class Observer:
         request_id = given_id if REQUEST_ID.fullmatch(given_id) else b"%032x" % random.getrandbits(128)
         exchange = Exchange(scope, receive, send, request_id, self._fastapi.state.service.is_draining)
         # HEAD is GET, and the server sends no body
-        inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else dict(scope)
         try:
             await self._app(inner, exchange.receive, exchange.send)
         except Exception:
@@ -188,9 +188,8 @@ class Observer:
                 raise  # the answer had begun; the server closes the connection
         finally:
             self._fastapi.state.service.held_bytes -= inner.get("n_bytes", 0)
-            self._note(
-                {**inner, "method": scope["method"]}, exchange.status or 499, time.perf_counter() - start, request_id
-            )
+            seconds = time.perf_counter() - start
+            self._note({**inner, "method": scope["method"]}, exchange.status or 499, seconds, request_id)
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
         """Write the line of the access log, without texts, and count."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -100,7 +100,7 @@ def ray_application(arguments: Mapping[str, Any]) -> "Application":
         settings = Settings(**values, api_key=os.environ.get("SENTIMENT_API_KEY") or None)
         return create_app(SentimentClassifier.load(folder), settings)
 
-    deployment: serve.Deployment = serve.deployment(serve.ingress(build)())
+    deployment = cast(serve.Deployment, serve.deployment(serve.ingress(build)()))
     return deployment.options(name="Sentiment").bind()
 
 

@@ -58,7 +58,8 @@ StartServer = Callable[..., Server]
 def running(folder: Path, classifier: Path, *arguments: str, **env: str) -> Iterator[Server]:
     """Start a server and wait until it listens; end it afterwards."""
     log_file = folder / f"serve-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "sentiment", "serve", "--classifier", str(classifier), "--port", "0", *arguments]
+    command = [sys.executable, "-m", "sentiment", "serve", "--classifier", str(classifier), "--port", "0"]
+    command += ["--drain-seconds", "0", *arguments]
     project = classifier.parents[1]  # whose params and metrics the server shows
     with log_file.open("wb") as log:
         process = subprocess.Popen(command, cwd=project, env={**os.environ, **env}, stdout=log, stderr=log)

@@ -32,9 +32,9 @@ pytestmark = [
 MIB = 2**20
 DESCRIPTORS = 256  # of the server, which many slow clients would use up
 BODY = b'{"inputs": "fine"}'
-HEAD = (
-    b"POST /predict HTTP/1.1\r\nhost: sentiment.example.com\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-)
+HOST = "sentiment.example.com"
+HEAD = f"POST /predict HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n".encode()
+HEAD += b"content-length: %d\r\n"
 REQUEST = HEAD % len(BODY) + b"\r\n" + BODY
 SLOW, OTHER = "127.0.0.2", "127.0.0.1"  # addresses of two clients
 

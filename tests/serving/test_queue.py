@@ -258,10 +258,13 @@ def test_texts_are_tokenized_in_pieces_so_that_memory_does_not_grow_with_the_req
     stepped: SteppedClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    tokenize = stepped.encoder.tokenize
-    monkeypatch.setattr(
-        stepped.encoder, "tokenize", lambda texts: sizes.append(sum(map(len, texts))) or tokenize(["x"] * len(texts))
-    )
+    tokenize = stepped.tokenize
+
+    def note_size(texts: Sequence[str]) -> list[list[int]]:
+        sizes.append(sum(map(len, texts)))
+        return tokenize(["x"] * len(texts))
+
+    monkeypatch.setattr(stepped.encoder, "tokenize", note_size)
 
     async def test() -> None:
         async with open_queue(stepped, max_texts=100) as queue:
