@@ -174,7 +174,7 @@ class Observer:
         start = time.perf_counter()
         given_id = header(scope, b"x-request-id")
         request_id = given_id if REQUEST_ID.fullmatch(given_id) else b"%032x" % random.getrandbits(128)
-        exchange = Exchange(scope, receive, send, request_id, self._fastapi.state.service.is_draining)
+        exchange = Exchange(scope, receive, send, request_id, self._fastapi.state.service)
         # HEAD is GET, and the server sends no body
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else dict(scope)
         try:
@@ -220,12 +220,12 @@ class Exchange:
         status: of the answer; None before it.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes, closes: bool) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes, service: Service) -> None:
         self.status: int | None = None
         self._receive = receive
         self._send = send
         self._headers = [(b"x-request-id", request_id), *SECURITY_HEADERS]
-        self._closes = closes  # the connection, behind the answer
+        self._service = service
         self._lingers = False
         self._is_read = not (int(header(scope, b"content-length") or 0) or header(scope, b"transfer-encoding"))
         self._waits_for_100 = header(scope, b"expect").lower() == b"100-continue"
@@ -244,10 +244,9 @@ class Exchange:
             if not self._is_read and not self._waits_for_100:
                 await self._drop_rest(REST_SECONDS)
             self._lingers = not self._is_read and not self._waits_for_100
-            self._closes |= not self._is_read
             self.status = message["status"]
             headers = [*message.get("headers", []), *self._headers]
-            if self._closes:
+            if not self._is_read or self._service.is_draining:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         elif self._lingers and not message.get("more_body"):

@@ -51,7 +51,7 @@ ROWS = {
     "a lone surrogate": Bad(422, b'{"inputs": "\\ud800"}'),
     "bytes that are not UTF-8": Bad(422, b'{"inputs": "\xff\xfe"}'),
     "a NUL in a text": Bad(422, b'{"inputs": "a\\u0000b"}'),
-    "deep nesting": Bad(422, b'{"inputs": ' + b"[" * 100_000),
+    "deep nesting": Bad(422, b'{"inputs": ' + b"[" * 50_000),
     "a body of 100 MB": Bad(413, b" " * 100 * MIB),
     "a million texts": Bad(413, b'{"inputs":[' + b",".join([b'["x"]'] * 1_000_000) + b"]}"),
     "a text of a million characters": Bad(413, inputs("x" * 1_000_000)),
@@ -67,7 +67,6 @@ ROWS = {
     "two arrays for each text": Bad(413, b'{"inputs":[' + b",".join([b"[[]]"] * 100_000) + b"]}"),
     "a negative length": Bad(400, headers={**JSON_HEADERS, "content-length": "-1"}),
     "a head of 1 MB": Bad(400, inputs("x"), headers={**JSON_HEADERS, "x-filler": "x" * MIB}),
-    "many headers": Bad(400, inputs("x"), headers={**JSON_HEADERS, **{f"x-{i}": "y" * 50 for i in range(2_000)}}),
     "not HTTP": Bad(400, path="", method=""),
 }
 
@@ -126,7 +125,9 @@ def test_http_1_0_without_keep_alive_is_answered(patient_server: Server) -> None
 
 def test_a_chunked_body_is_refused_at_the_limit(patient_server: Server) -> None:
     with socket.create_connection(("127.0.0.1", patient_server.port), timeout=30) as connection:
-        head = "POST /predict HTTP/1.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        head = (
+            "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
         connection.sendall(head.encode())
         chunk = b"%x\r\n%s\r\n" % (MIB, b" " * MIB)
         for _ in range(12):
