@@ -409,7 +409,7 @@ async def info(request: Request) -> Response:
     features = classifier.classifier.config.features
     return JSONResponse(
         {
-            "model_id": features.config.encoder,
+            "model_id": f"frozen encoder {features.fingerprint[:12]}",
             "served_model_name": "sentiment",
             "model_sha": features.fingerprint,
             "model_dtype": getattr(classifier.encoder, "precision", features.config.precision),
