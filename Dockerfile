@@ -10,7 +10,7 @@ WORKDIR /src
 COPY requirements.txt pyproject.toml README.md LICENSE ./
 COPY sentiment ./sentiment
 # the versions of the lock, and of its packages only those that the server needs
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint requirements.txt ".[serving]"
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint requirements.txt ".[serve]"
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 1000 --create-home --shell /usr/sbin/nologin sentiment

@@ -6,14 +6,20 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
-LOCK := uv pip compile pyproject.toml --extra dev --extra serving --quiet
+LOCK := uv pip compile pyproject.toml --extra report --extra s3 --extra serve --extra dev --quiet
 LOCK_RAY := uv pip compile pyproject.toml --extra ray --constraint requirements.txt --quiet
+PYTEST := pytest -n auto --maxprocesses 4 --dist loadfile
+REVIEWS := womens_clothing_ecommerce_reviews.csv
 
-.PHONY: help setup setup-ray repro verify results experiments report serve test test-fast check bench lock
+.PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews
+.PHONY: test test-fast check verify results bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@awk -F ':.*## *' '/^##@/ { printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*##/ { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##@ Run the pipeline, and look at the results
 
 setup: $(INSTALLED)  ## create .venv, install the lock and this package (editable)
 
@@ -21,24 +27,26 @@ $(INSTALLED): requirements.txt pyproject.toml
 # pip compiles modules on one core, compileall on all of them; it fails on the templates that some packages ship
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); use make PYTHON=python3.12 ..."; exit 1; }
+	@echo "setup: installs $$(grep -c '==' requirements.txt) packages into $(VENV): about 3 GB on disk with a CPU build" \
+	  "of torch, 7 GB with CUDA; takes minutes, once" >&2
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
+	@echo "setup: compiles the modules" >&2
 	@$(VENV)/bin/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-setup-ray: $(INSTALLED)  ## add Ray, for sentiment batch --engine ray (80 MB)
+setup-ray: $(INSTALLED)  ## add Ray, for sentiment batch --engine ray and Ray Serve (80 MB)
 	python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 
 repro: $(INSTALLED)  ## run the stages whose inputs changed (dvc repro)
 	dvc repro
 
-verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone and compare every output with dvc.lock
-	@python -m tools.verify
-
-results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of the results tables and writes them; ROWS="a b" some
-	@python -m tools.results --reviews "$(or $(REVIEWS_CSV),data/raw/reviews.csv)" $(if $(ROWS),--rows $(ROWS)) \
-	  $(foreach one,$(ENCODERS),--encoder "$(one)")
+# git takes a file whose size and time are those of its index for unchanged, so the files are removed first
+back: $(INSTALLED)  ## go back to the committed results: params.yaml, dvc.lock, metrics and outputs
+	@git ls-files -z --cached -- params.yaml dvc.lock metrics | xargs -0 rm -f
+	@git restore --source=HEAD --staged --worktree -- params.yaml dvc.lock metrics
+	@dvc checkout --force --quiet
 
 experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy and AUC
 	@sentiment experiments
@@ -49,44 +57,7 @@ report: $(INSTALLED)  ## write report.html about the workspace; make report A=ma
 serve: $(INSTALLED)  ## answer over HTTP, with a page, on http://127.0.0.1:8080 (PORT=9000 for another port)
 	sentiment serve $(if $(PORT),--port $(PORT))
 
-test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
-	pytest -n auto --maxprocesses 4 --dist loadfile
-
-test-fast: $(INSTALLED)  ## run the tests that need neither minutes nor a server, browser, GPU or network
-	pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not server and not browser and not gpu and not hub"
-
-check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date and consistent
-	ruff check .
-	ruff format --check .
-	mypy
-	lint-imports
-	hadolint Dockerfile
-	codespell
-	shellcheck .ci/*
-	pip check
-	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
-	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }
-	@cp requirements-ray.txt $(VENV)/lock.txt && $(LOCK_RAY) --output-file $(VENV)/lock.txt && \
-	  diff requirements-ray.txt $(VENV)/lock.txt || { echo "requirements-ray.txt is stale: run make lock"; exit 1; }
-
-bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv for real reviews
-	python -m benchmarks $(if $(REVIEWS_CSV),--reviews "$(REVIEWS_CSV)")
-
-lock: $(INSTALLED)  ## regenerate requirements.txt and requirements-ray.txt from pyproject.toml
-	$(LOCK) --output-file requirements.txt
-	$(LOCK_RAY) --output-file requirements-ray.txt
-
-.PHONY: s3 s3-share s3-stop doctor pull push reviews
-
-s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
-	@python -m tools.s3_server $(if $(USE),connect "$(USE)",start \
-	  $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)"))
-
-s3-share: $(INSTALLED)  ## print the commands with which a colleague reads from that server
-	@python -m tools.s3_server share
-
-s3-stop: $(INSTALLED)  ## stop that server; its data stays
-	@python -m tools.s3_server stop
+##@ Share outputs and data through S3
 
 doctor: $(INSTALLED)  ## check the remote and this machine, one line each
 	@sentiment doctor
@@ -98,5 +69,53 @@ push: $(INSTALLED)  ## dvc push --run-cache, and the outputs of earlier runs, so
 	@sentiment push
 
 reviews: $(INSTALLED)  ## download the public reviews to data/raw/reviews.csv; offline: first make s3 SOURCE=file.csv
-	dvc import-url --force remote://reviews-source/womens_clothing_ecommerce_reviews.csv data/raw/reviews.csv
+	@dvc import-url --force remote://reviews-source/$(REVIEWS) data/raw/reviews.csv || \
+	  { echo "error: the public bucket cannot be read from here. Without a network: get the CSV file from somebody who has" \
+	    "it, make s3 SOURCE=file.csv, then make reviews; or dvc add the file and set prepare.source" >&2; exit 1; }
 	@rm data/raw/reviews.csv.dvc && dvc add --quiet data/raw/reviews.csv  # as an import, each dvc exp run would ask S3
+
+s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
+	@python -m tools.s3_server $(if $(USE),connect "$(USE)",start \
+	  $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)"))
+
+s3-share: $(INSTALLED)  ## print the commands with which a colleague reads from that server
+	@python -m tools.s3_server share
+
+s3-stop: $(INSTALLED)  ## stop that server; its data stays
+	@python -m tools.s3_server stop
+
+##@ Change the project
+
+test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the real reviews
+	$(PYTEST)
+
+test-fast: $(INSTALLED)  ## run the tests that need neither a project, a server, a browser, a GPU nor minutes
+	$(PYTEST) -m "not slow and not project and not s3 and not server and not browser and not gpu and not hub"
+
+check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date and consistent
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	hadolint Dockerfile
+	git ls-files -z | xargs -0 codespell
+	shellcheck .ci/*
+	pip check
+	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
+	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }
+	@cp requirements-ray.txt $(VENV)/lock.txt && $(LOCK_RAY) --output-file $(VENV)/lock.txt && \
+	  diff requirements-ray.txt $(VENV)/lock.txt || { echo "requirements-ray.txt is stale: run make lock"; exit 1; }
+
+verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone and compare every output with dvc.lock
+	@python -m tools.verify
+
+results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of the results tables and writes them; ROWS="a b" some
+	@python -m tools.results --reviews "$(or $(REVIEWS_CSV),data/raw/reviews.csv)" $(if $(ROWS),--rows $(ROWS)) \
+	  $(foreach one,$(ENCODERS),--encoder "$(one)")
+
+bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv for real reviews
+	python -m benchmarks $(if $(REVIEWS_CSV),--reviews "$(REVIEWS_CSV)")
+
+lock: $(INSTALLED)  ## regenerate requirements.txt and requirements-ray.txt from pyproject.toml
+	$(LOCK) --output-file requirements.txt
+	$(LOCK_RAY) --output-file requirements-ray.txt

@@ -33,6 +33,7 @@ SHRUNK: dict[str, dict[str, object]] = {
 
 # a test that uses one of these fixtures carries the marker
 MARKERS_OF_FIXTURES = {
+    "project": {"project_template", "project_with_experiment", "real_project"},
     "s3": {"s3_server", "own_s3_server"},
     "server": {"server", "start_server"},
     "browser": {"browser"},
@@ -41,7 +42,7 @@ MARKERS_OF_FIXTURES = {
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start a server or a browser by the fixtures that start it."""
+    """Mark the tests that run a project, a server or a browser by the fixtures that start it."""
     for item in items:
         for marker, fixtures in MARKERS_OF_FIXTURES.items():
             if fixtures.intersection(getattr(item, "fixturenames", ())):

@@ -33,6 +33,14 @@ COMMANDS = {
     "pull": ("download outputs; where that fails, say why", "pipeline"),
     "remote": ("run experiments on another machine, and bring them back", "pipeline"),
 }
+# for any command that asks for them
+EXTRA_OF_PACKAGE = {
+    "transformers": "transformers",
+    "huggingface_hub": "transformers",
+    "s3fs": "s3",
+    "ray": "ray",
+    "shtab": "pipeline",
+}
 
 
 def load(name: str) -> ModuleType:
@@ -136,10 +144,12 @@ def dispatch(arguments: Sequence[str]) -> int | None:
         return _run(requested, arguments)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package == "sentiment" or not requested:
+        if package == "sentiment":
             raise
-        install = f"pip install 'frozen-albert-sentiment[{COMMANDS[requested][1]}]'"
-        raise ParamsError(f"sentiment {requested}: the package {package} is not installed; run {install}") from None
+        extra = EXTRA_OF_PACKAGE.get(package) or COMMANDS[requested][1]
+        install = f"pip install 'frozen-albert-sentiment[{extra}]'"
+        command = f"sentiment {requested}".strip()
+        raise ParamsError(f"{command}: the package {package} is not installed; run {install}") from None
 
 
 def _run(requested: str, arguments: Sequence[str]) -> int | None:

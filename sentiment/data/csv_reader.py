@@ -1,4 +1,4 @@
-"""A CSV file in; its records out, one by one, and a `RowError` for each broken one. Imports no pandas.
+"""A CSV file in; its records out, one by one, and a `RowError` for each broken one.
 
 The standard library's reader in strict mode. pandas fills up short rows, cuts texts at a NUL byte, and reads the rest
 of the file into memory after an unclosed quote. `pyarrow.csv` with an `invalid_row_handler` takes an eighth of the
@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-
-import pandas as pd
+from typing import IO, TYPE_CHECKING
 
 from sentiment.common.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas
 
 MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
 MAX_LENGTH_READ = 1_048_576  # where reading of one field ends; it bounds what a quote that is never closed holds
@@ -155,7 +156,7 @@ def _check_field_count(record: list[str] | RowError, n_fields: int) -> list[str]
 ROWS_PER_CHUNK = 16_384  # some 10 MB of reviews; a longer chunk is no faster
 
 
-def read_chunks(path: Path, columns: list[str], rows: int = ROWS_PER_CHUNK) -> Iterator[pd.DataFrame]:
+def read_chunks(path: Path, columns: list[str], rows: int = ROWS_PER_CHUNK) -> "Iterator[pandas.DataFrame]":
     """Yield the named columns as strings, `rows` rows at a time, indexed by row number (the first review is 1).
 
     Raises:
@@ -184,5 +185,7 @@ def read_chunks(path: Path, columns: list[str], rows: int = ROWS_PER_CHUNK) -> I
             raise InputError(f"{path}: has a header and no rows, expected reviews")
 
 
-def _frame(records: list[list[str]], columns: list[str], first_row: int) -> pd.DataFrame:
-    return pd.DataFrame(records, columns=columns, index=range(first_row, first_row + len(records)), dtype="str")
+def _frame(records: list[list[str]], columns: list[str], first_row: int) -> "pandas.DataFrame":
+    import pandas  # which labeling, another reader of CSV, does without
+
+    return pandas.DataFrame(records, columns=columns, index=range(first_row, first_row + len(records)), dtype="str")
