@@ -1,1 +1,1 @@
-"""The benchmarks of `make bench`: each measures this project and a baseline in the same run."""
+"""Measure this project and its baselines in the same run: `make bench`."""

@@ -1,7 +1,8 @@
-"""Measures this project beside its baselines and writes benchmarks/results.json.
+"""Measure this project beside its baselines, and write benchmarks/results.json.
 
     python -m benchmarks --reviews reviews.csv          # everything, 10 to 25 minutes on 2 cores
     python -m benchmarks --only train                   # seconds
+    python -m benchmarks --only gpu                     # all reviews in int8 on a CUDA GPU
 
 Machines are noisy: baselines take turns within one run, the best round of each counts, and ratios are what to read.
 """
@@ -9,22 +10,27 @@ Machines are noisy: baselines take turns within one run, the best round of each 
 import argparse
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
 from benchmarks import encode, machine, pipeline, scale, start, train
+from benchmarks.encode import BUNDLED
 from benchmarks.reviews import read_texts
 from sentiment.common.command import run_main
 
 ALL = ("start", "bundled", "base", "train", "pipeline", "scale")
+Rows = list[dict[str, object]]
+PIPELINE_TITLE = "dvc repro beside the naive loop, bundled encoder, 128 tokens, 30 epochs"
+GPU_TITLE = "encode all reviews in int8 on a GPU"
+SCALE_TITLE = f"time and memory by rows; encode at {scale.TOKENS} tokens"
 
 
-def show(title: str, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+def show(title: str, rows: Iterable[dict[str, object]]) -> Rows:
     """Print rows as a Markdown table, as they come, and return them."""
     print(f"\n{title}\n")  # noqa: T201 - the command's output
-    kept: list[dict[str, object]] = []
+    kept: Rows = []
     for row in rows:
         if not kept:
             print("| " + " | ".join(row) + " |\n|" + " --- |" * len(row), flush=True)  # noqa: T201
@@ -38,41 +44,39 @@ def main() -> None:
     """Run the chosen measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reviews", type=Path, default=Path("data/raw/sample.csv"), help="CSV (default: %(default)s)")
-    parser.add_argument("--only", choices=ALL, action="append", help="measure this, and not everything")
+    parser.add_argument("--only", choices=(*ALL, "gpu"), action="append", help="measure this, and not everything")
     parser.add_argument("--texts", type=int, default=128, help="reviews for the base shape (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="the best of these counts (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"), help="(default: %(default)s)")
     args = parser.parse_args()
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    texts = read_texts(args.reviews)
+    n, rounds, texts = args.texts, args.rounds, read_texts(args.reviews)
     results: dict[str, object] = {"machine": machine.describe(device), "reviews": args.reviews.name}
     print(results["machine"])  # noqa: T201
-    chosen = args.only or ALL
 
-    def encoding(encoder: Path, length: int, count: int) -> list[dict[str, object]]:
-        spread = texts[:: max(1, len(texts) // count)][:count]
-        rows = encode.measure(encoder, length, spread, device, args.rounds)
-        return show(f"encode: {encoder.name}, {length} tokens, {len(spread)} reviews", rows)
+    def encoding(encoder: Path, counts: dict[int, int]) -> Rows:
+        """Measure an encoder; `counts` has the number of reviews for each number of tokens."""
+        rows = []
+        for length, count in counts.items():
+            spread = texts[:: max(1, len(texts) // count)][:count]
+            title = f"encode: {encoder.name}, {length} tokens, {len(spread)} reviews"
+            rows += show(title, encode.measure(encoder, length, spread, device, rounds))
+        return rows
 
-    if "start" in chosen:
-        results["start"] = show("seconds of a new process", start.measure(encode.BUNDLED, args.rounds))
-    if "bundled" in chosen:
-        lengths = (20, 128)
-        results["bundled"] = [row for length in lengths for row in encoding(encode.BUNDLED, length, args.texts * 24)]
-    if "base" in chosen:
-        with tempfile.TemporaryDirectory() as folder:
-            base = encode.base_shape(Path(folder, "albert-base-shape"))
-            counts = {20: 3 * args.texts, 128: args.texts, 256: args.texts}  # several batches of each length
-            results["base"] = [row for length, count in counts.items() for row in encoding(base, length, count)]
-    if "train" in chosen:
-        results["train"] = show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure())
-    if "pipeline" in chosen:
-        rows = pipeline.measure(args.reviews, encode.BUNDLED, 128, texts)
-        results["pipeline"] = show("dvc repro against the naive loop, bundled encoder, 128 tokens, 30 epochs", rows)
-    if "scale" in chosen:
-        title = f"time and memory by rows; encode at {scale.TOKENS} tokens"
-        results["scale"] = show(title, scale.measure(args.reviews, encode.BUNDLED))
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder, "albert-base-shape")
+        measurements: dict[str, Callable[[], Rows]] = {
+            "start": lambda: show("seconds of a new process", start.measure(BUNDLED, rounds)),
+            "bundled": lambda: encoding(BUNDLED, dict.fromkeys((20, 128), 24 * n)),
+            "base": lambda: encoding(encode.base_shape(base), {20: 3 * n, 128: n, 256: n}),
+            "train": lambda: show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure()),
+            "pipeline": lambda: show(PIPELINE_TITLE, pipeline.measure(args.reviews, BUNDLED, 128, texts)),
+            "scale": lambda: show(SCALE_TITLE, scale.measure(args.reviews, BUNDLED)),
+            "gpu": lambda: show(GPU_TITLE, encode.measure_gpu([BUNDLED, encode.base_shape(base)], texts, rounds)),
+        }
+        for name in args.only or ALL:
+            results[name] = measurements[name]()
     args.output.write_text(json.dumps(results, indent=2) + "\n")
 
 

@@ -1,26 +1,33 @@
-"""FrozenEncoder against sentence-transformers and the feature-extraction pipeline: same weights, texts and tokens."""
+"""Measure FrozenEncoder in each precision beside sentence-transformers: same weights, texts and tokens."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from time import perf_counter
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from transformers import AlbertConfig, AlbertModel, pipeline
+from transformers import AlbertConfig, AlbertModel
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronize
+from sentiment.common.errors import EncoderError
 from sentiment.encoder.config import EncoderConfig, Precision
+from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import VARIABLE, backend
 
 BUNDLED = Path("models/encoders/bundled")
+GPU_SQUARE = 8_192  # rows and columns of the product whose rate is the limit
+PRECISIONS: tuple[Precision, ...] = ("bfloat16", "int8", "int16")  # besides float32
+DTYPES = {"bfloat16": torch.bfloat16, "int8": torch.int8, "int16": torch.int8}  # of the products
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
@@ -44,58 +51,37 @@ def load(folder: Path, max_length: int, device: str, precision: Precision = "flo
 
 def load_without_native_int8(folder: Path, max_length: int, device: str) -> FrozenEncoder:
     """Load the encoder in int8 as on a processor that does not multiply int8 natively."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = "float32"
-    backend.cache_clear()
-    try:
-        return load(folder, max_length, device, "int8")
-    finally:
+    with patch.dict(os.environ, {VARIABLE: "float32"}):
         backend.cache_clear()
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
+        encoder = load(folder, max_length, device, "int8")
+    backend.cache_clear()
+    return encoder
 
 
-def baselines(folder: Path, max_length: int, device: str) -> dict[str, Encode]:
-    """Return what is compared with this project, by name; each maps texts to mean-pooled vectors.
-
-    The feature-extraction pipeline gives vectors of padding too, so its means are a little off.
-    """
-    exact = {"dtype": torch.float32}  # else theirs would compute in the float16 of the bundled file
+def baseline(folder: Path, max_length: int, device: str) -> Encode:
+    """Return mean pooling by sentence-transformers, in float32: else it would compute in the bundled file's float16."""
+    exact = {"dtype": torch.float32}
     transformer = Transformer(str(folder), max_seq_length=max_length, model_kwargs=exact)
     modules = [transformer, Pooling(transformer.get_embedding_dimension())]
-    sentence_transformer = SentenceTransformer(modules=modules, device=device)
-    extract = pipeline("feature-extraction", model=str(folder), device=device, batch_size=32, dtype=torch.float32)
-    truncated = {"truncation": True, "max_length": max_length}
-
-    def by_pipeline(texts: Sequence[str]) -> NDArray[np.float32]:
-        tokens = extract(list(texts), return_tensors=True, tokenize_kwargs=truncated)
-        return np.stack([text[0].mean(0).numpy() for text in tokens])
-
-    return {
-        "sentence-transformers": partial(sentence_transformer.encode, show_progress_bar=False),
-        "feature-extraction pipeline": by_pipeline,
-    }
+    return partial(SentenceTransformer(modules=modules, device=device).encode, show_progress_bar=False)
 
 
 def measure(
     folder: Path, max_length: int, texts: Sequence[str], device: str, rounds: int
 ) -> Iterator[dict[str, object]]:
-    """Yield a row by baseline: texts a second (best of `rounds`, in turn), the limit's share, cosine to this project.
+    """Yield a row by precision: texts a second (best of `rounds`, in turn), the limit's share, cosine to float32.
 
     The limit is the rate of a matrix product in the same precision.
     """
     encoder = load(folder, max_length, device)
-    compared: dict[str, Encode] = {"this project": encoder.encode}
-    for precision in ("bfloat16", "int8", "int16"):
-        compared[f"this project, {precision}"] = load(folder, max_length, device, precision).encode
-    compared["this project, int8 by float32 products"] = load_without_native_int8(folder, max_length, device).encode
-    compared |= baselines(folder, max_length, device)
+    compared: dict[str, Encode] = {
+        "sentence-transformers": baseline(folder, max_length, device),
+        "this project": encoder.encode,
+        **{f"this project, {name}": load(folder, max_length, device, name).encode for name in PRECISIONS},
+        "this project, int8 by float32 products": load_without_native_int8(folder, max_length, device).encode,
+    }
     seconds = dict.fromkeys(compared, float("inf"))
-    dtypes = dict.fromkeys(compared, torch.float32)
-    dtypes |= {"this project, bfloat16": torch.bfloat16}
-    dtypes |= dict.fromkeys(("this project, int8", "this project, int16"), torch.int8)
+    dtypes = {name: DTYPES.get(name.rpartition(" ")[2], torch.float32) for name in compared}
     limits = dict.fromkeys(dtypes.values(), 0.0)
     vectors = {}
     for _ in range(rounds):
@@ -116,6 +102,41 @@ def measure(
             "times_sentence_transformers": seconds["sentence-transformers"] / seconds[name],
             "share_of_matmul": work / seconds[name] / limits[dtypes[name]],
             "least_cosine": float(cosine(vectors["this project"], vectors[name]).min()),
+        }
+
+
+def measure_gpu(folders: Iterable[Path], texts: Sequence[str], rounds: int) -> Iterator[dict[str, object]]:
+    """Yield seconds of loading an encoder in int8 on a CUDA GPU, of tokenizing, and of encoding with it.
+
+    The limit is the rate of a dense int8 product of `GPU_SQUARE` rows. The first round warms up.
+
+    Raises:
+        EncoderError: there is no such GPU.
+    """
+    if not torch.cuda.is_available():
+        raise EncoderError("no CUDA GPU here; without --only gpu, the CPU is measured")
+    limit = matmul_rate("cuda", torch.int8, GPU_SQUARE)
+    for folder, max_length in product(folders, (20, 128)):
+        started = perf_counter()
+        encoder = load(folder, max_length, "cuda", "int8")
+        loading, tokenizing, total = perf_counter() - started, float("inf"), float("inf")
+        for _ in range(rounds + 1):
+            started = perf_counter()
+            lengths = [len(ids) for ids in encoder.tokenize(texts)]
+            tokenizing = min(tokenizing, perf_counter() - started)
+            started = perf_counter()
+            encoder.encode(texts)
+            synchronize("cuda")
+            total = min(total, perf_counter() - started)
+        assert isinstance(encoder.model, ExactTransformer)
+        yield {
+            "encoder": folder.name,
+            "tokens": max_length,
+            "loading_seconds": loading,
+            "tokenizing_seconds": tokenizing,
+            "seconds": total,
+            "texts_per_second": len(texts) / total,
+            "share_of_matmul": encoder_flops(lengths, encoder.model.config) / (total - tokenizing) / limit,
         }
 
 

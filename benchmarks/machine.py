@@ -1,4 +1,4 @@
-"""A device in; its name and the rate at which it multiplies matrices out: the upper limit of every encoder on it."""
+"""Name a device and measure the rate at which it multiplies matrices, the upper limit of every encoder on it."""
 
 import platform
 from pathlib import Path
@@ -32,7 +32,7 @@ def processor_name(cpuinfo: str, otherwise: str) -> str:
     return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
 
 
-def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int = 5) -> float:
+def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int = 2) -> float:
     """Return the best measured rate of a square matrix product, in operations a second; int8 sums are int32.
 
     The second operand is row-major and column-major in turn: for int8, cuBLAS is several times as fast with the latter.

@@ -1,6 +1,4 @@
-"""A command in, its peak memory in bytes out: measured by a small process of its own.
-
-    python -m benchmarks.peak_memory sentiment predict "Soft and warm"
+"""Measure the peak memory of a command, from a small process of its own.
 
 Linux counts the memory of the process that forked towards the peak of what it starts: started directly from a program
 of 2 GB, `echo` has a peak of 2 GB. So a small Python process starts the command and asks for the peak of its children.
@@ -36,11 +34,3 @@ def peak_memory(command: list[str], record: Path, *, timeout: float, **options: 
     """
     subprocess.run([sys.executable, "-c", MEASURE, str(record), *command], check=True, timeout=timeout, **options)
     return int(record.read_text()) * UNIT
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        peak = peak_memory(sys.argv[1:], Path(folder) / "peak", timeout=86_400)
-    sys.stderr.write(f"peak memory {peak / 1e6:.0f} MB\n")

@@ -1,8 +1,5 @@
-"""The whole `dvc repro` against the naive loop, which runs the encoder in every epoch."""
+"""Measure the whole `dvc repro` beside the naive loop, which runs the encoder in every epoch."""
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +8,8 @@ from time import perf_counter
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from tools.process import run
+
 EPOCHS, BATCH, SAMPLE = 30, 16, 256
 
 
@@ -18,17 +17,12 @@ def repro_seconds(source: Path) -> float:
     """Return seconds of a whole `dvc repro --force` on `source`, in a temporary clone."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder, "clone")
-        environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-
-        def call(*command: str) -> None:
-            subprocess.run(command, cwd=clone, env=environment, check=True, capture_output=True, timeout=7200)
-
-        subprocess.run(["git", "clone", "-q", ".", str(clone)], check=True, timeout=600)
+        run(Path(), "git", "clone", "--quiet", ".", str(clone))
         (clone / "data/raw/real.csv").write_bytes(source.read_bytes())
         params = clone / "params.yaml"
         params.write_text(params.read_text().replace("data/raw/sample.csv", "data/raw/real.csv"))
         started = perf_counter()
-        call("dvc", "repro", "--force")
+        run(clone, "dvc", "repro", "--force")
         return perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""A CSV of reviews in, their texts out."""
+"""Read the texts of a CSV file of reviews."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Seconds from the command to the end of the process for one text, against what the same text costs elsewhere."""
+"""Measure a whole process for one text, from the command to its end, beside what the same text costs elsewhere."""
 
 import sys
 from collections.abc import Iterator

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from transformers import AlbertConfig
 
 from sentiment.common.errors import EncoderError
+from sentiment.common.files import write_json
 from tests.project import ROOT, SAMPLE, Project
+from tests.random_encoders import random_model, save_encoder
 from tools.results.measure import METRICS, ResultsClone
 from tools.results.tables import BEGIN, CARD, END, NOT_RUN, README, ROWS, render, split_page
 
@@ -28,11 +32,6 @@ def table_of(page: Path) -> str:
     return split_page(page)[1].strip()
 
 
-def without_times(table: str) -> str:
-    rows = [re.sub(r"\| \d+ (s|min) \|", "| |", line) for line in table.splitlines()]
-    return "\n".join(re.sub(r" Time: .*", "", line) for line in rows)
-
-
 @pytest.mark.parametrize("page", [README, CARD])
 def test_the_committed_table_is_what_the_tool_writes_from_the_committed_figures(page: Path) -> None:
     results = json.loads((ROOT / RESULTS).read_text(encoding="utf-8"))
@@ -41,36 +40,55 @@ def test_the_committed_table_is_what_the_tool_writes_from_the_committed_figures(
     assert len(table_of(ROOT / page).splitlines()) == 2 + sum(page in row.pages for row in ROWS) + 2
 
 
+def origin_of(project: Project) -> dict[str, str]:
+    """Return what a row of this commit and of the sample says about itself."""
+    sha256 = hashlib.sha256((project.root / SAMPLE).read_bytes()).hexdigest()
+    return {"commit": project.run("git", "rev-parse", "HEAD").stdout.strip(), "reviews": sha256}
+
+
 @pytest.mark.slow
-def test_two_runs_on_the_sample_write_the_same_tables_apart_from_the_times(project: Project) -> None:
-    """One row needs the Hub, which no test may ask; the row after it runs nevertheless."""
-    names = ["--rows", "albert-base-v1", "cls-20"]
-    tables, figures = [], []
-    for _ in range(2):
-        done = project.run(*COMMAND, *names)
-        tables.append({page: without_times(table_of(project.root / page)) for page in (README, CARD)})
-        results = json.loads((project.root / RESULTS).read_text(encoding="utf-8"))
-        figures.append({name: {**result, "seconds": 0} for name, result in results.items()})
-    assert "min left" in done.stderr
-    assert tables[0] == tables[1]
-    assert figures[0] == figures[1]
+def test_rows_have_the_figures_of_their_commands_and_a_folder_fills_the_row_that_needs_the_hub(
+    completed_project: Project, albert: Path
+) -> None:
+    """No test may ask the Hub; the rows after the one that needs it are run nevertheless."""
+    project = completed_project
+    earlier = {**json.loads((ROOT / RESULTS).read_text(encoding="utf-8"))["finetuned"], **origin_of(project)}
+    write_json(project.root / RESULTS, {"finetuned": earlier})
+    names = ["finetuned-minilm", "albert-base-v1", "cls-20"]
+    project.run(*COMMAND, "--encoder", f"albert-base-v1={albert}", "--rows", *names)
+    results = json.loads((project.root / RESULTS).read_text(encoding="utf-8"))
+    assert set(results) == {"default", "majority", "tfidf", "tfidf-features", "finetuned", *names}
+    assert results["finetuned"] == earlier
+    assert results["finetuned-minilm"] == {NOT_RUN: "needs the Hugging Face Hub"}
+    assert results["tfidf"]["p_value"] is None
+    lines = table_of(project.root / README).splitlines()[2:]
+    assert len([line for line in lines if re.fullmatch(LINE, line)]) == 6, lines
+    assert re.fullmatch(LINE, next(line for line in lines if line.startswith("| albert-base-v1, linear head |")))
+    assert any("| 128 | not run: needs the Hugging Face Hub | - | - | - | `dvc exp run" in line for line in lines)
     changed = project.run("git", "status", "--porcelain", "--untracked-files=all").stdout.split("\n")
     assert sorted(line[3:] for line in changed if line) == ["README.md", RESULTS, CARD.as_posix()]
 
-    assert set(figures[0]) == {"default", "majority", "tfidf", "tfidf-features", "cls-20", "albert-base-v1"}
-    assert figures[0]["albert-base-v1"] == {NOT_RUN: "needs the Hugging Face Hub", "seconds": 0}
-    project.run(
-        "dvc", "exp", "run", "-S", "encode.max_length=20", "-S", "encode.pooling=cls"
-    )  # the row's command, by hand
-    metrics = json.loads((project.root / "metrics/evaluate.json").read_text(encoding="utf-8"))
-    assert {name: metrics[name] for name in METRICS} == figures[0]["cls-20"]["metrics"]
-    assert metrics["roc_auc"] != figures[0]["default"]["metrics"]["roc_auc"]
-    assert figures[0]["tfidf"]["p_value"] is None
-    lines = table_of(project.root / README).splitlines()
-    assert len([line for line in lines[2:] if re.fullmatch(LINE, line)]) == 4, lines
-    assert (
-        "| albert-base-v1, linear head | 128 | not run: needs the Hugging Face Hub | - | - | - | `dvc exp run"
-        in lines[-3]
+    for name, options in (("default", []), ("cls-20", ["-S", "encode.max_length=20", "-S", "encode.pooling=cls"])):
+        project.run("dvc", "exp", "run", *options)  # the row's command, by hand
+        metrics = json.loads((project.root / "metrics/evaluate.json").read_text(encoding="utf-8"))
+        assert {key: metrics[key] for key in METRICS} == results[name]["metrics"]
+    assert results["cls-20"]["metrics"] != results["default"]["metrics"]
+
+
+@pytest.mark.parametrize("changed", ["reviews", "code"])
+def test_rows_of_other_reviews_or_other_code_are_not_mixed_with_new_ones(project: Project, changed: str) -> None:
+    source = project.root / SAMPLE
+    write_json(project.root / RESULTS, {"finetuned": origin_of(project), "default": {}, "cls-20": {NOT_RUN: "not yet"}})
+    if changed == "reviews":
+        source.write_text(source.read_text(encoding="utf-8").replace("soft", "warm"), encoding="utf-8")
+    else:
+        (project.root / "params.yaml").write_text("# more\n" + (project.root / "params.yaml").read_text())
+        project.commit("Another commit")
+    done = project.run(*COMMAND, "--rows", "tokens-20", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {RESULTS}: finetuned: of other reviews or of other code than the rows to run; "
+        "run all rows, without --rows"
     )
 
 
@@ -102,21 +120,44 @@ def wait_for_stage(folder: Path) -> list[psutil.Process]:
     raise AssertionError("no stage was started")
 
 
-def test_an_encoder_from_a_folder_takes_the_stead_of_a_pointer_with_its_hash(project: Project, tmp_path: Path) -> None:
-    bundled = project.root / "models/encoders/bundled"
-    sha256 = hashlib.sha256((bundled / "model.safetensors").read_bytes()).hexdigest()
-    for name, expected in (("same", sha256), ("other", "0" * 64)):
-        folder = project.root / "models/encoders" / name
-        folder.mkdir()
-        pointer = {"id": f"owner/{name}", "commit": "0" * 40, "sha256": expected}
-        (folder / "hub.json").write_text(json.dumps(pointer))
-    project.commit("Pointers")
-    clone = ResultsClone(project.root, project.root / SAMPLE, {"same": str(bundled)}, tmp_path / "clone")
-    placed = {path.name for path in (clone.root / "models/encoders/same").iterdir()}
+@pytest.fixture(scope="module")
+def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny ALBERT of random weights."""
+    config = AlbertConfig(
+        vocab_size=6_100, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32,
+        num_hidden_layers=1, max_position_embeddings=128,
+    )  # fmt: skip
+    return save_encoder(random_model(config), tmp_path_factory.mktemp("albert"))
+
+
+def test_an_encoder_from_a_folder_takes_the_stead_of_a_pointer_without_a_hash(
+    project: Project, albert: Path, tmp_path: Path
+) -> None:
+    """The pointer to albert-base-v1 has none."""
+    clone = ResultsClone(project.root, project.root / SAMPLE, {"albert-base-v1": str(albert)}, tmp_path / "clone")
+    placed = {path.name for path in (clone.root / "models/encoders/albert-base-v1").iterdir()}
     assert "hub.json" not in placed
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= placed
-    with pytest.raises(EncoderError, match=f"model.safetensors has SHA-256 {sha256}, expected 0000"):
-        ResultsClone(project.root, project.root / SAMPLE, {"other": str(bundled)}, tmp_path / "refused")
+
+
+def test_an_encoder_from_a_folder_has_the_hash_that_the_pointer_names(
+    project: Project, albert: Path, tmp_path: Path
+) -> None:
+    sha256 = hashlib.sha256((albert / "model.safetensors").read_bytes()).hexdigest()
+    pointer = project.root / "models/encoders/all-MiniLM-L6-v2/hub.json"
+    clone, encoders = tmp_path / "clone", {"all-MiniLM-L6-v2": str(albert)}
+    with pytest.raises(EncoderError, match=f"model.safetensors has SHA-256 {sha256}, expected 53aa5117"):
+        ResultsClone(project.root, project.root / SAMPLE, encoders, clone)
+    pointer.write_text(json.dumps({**json.loads(pointer.read_text()), "sha256": sha256}))
+    project.commit("The hash of the folder")
+    ResultsClone(project.root, project.root / SAMPLE, encoders, tmp_path / "another")
+    (tmp_path / "sharded").mkdir()
+    for file in albert.iterdir():
+        name = file.name.replace("model.safetensors", "model-00001-of-00002.safetensors")
+        shutil.copyfile(file, tmp_path / "sharded" / name)
+    encoders = {"all-MiniLM-L6-v2": str(tmp_path / "sharded")}
+    with pytest.raises(EncoderError, match=r"model.safetensors: no such file; .*hub.json names its hash"):
+        ResultsClone(project.root, project.root / SAMPLE, encoders, tmp_path / "refused")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@
 
 What is run is the commit HEAD, from scratch: no output is taken from a cache. The defaults and the baselines are run in
 any case, because every row is compared with TF-IDF on the same reviews. The figures are in metrics/results.json, from
-which the tables are written; one run on one commit writes the same figures as another, apart from the times.
+which the tables are written; one run on one commit writes the same figures as another, apart from the times. Rows that
+are kept are of the same reviews and of the same code; where they are not, all rows must be run.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,9 @@ from tools.results.measure import ResultsClone
 from tools.results.tables import DEFAULT, NOT_RUN, PAGES, ROWS, Row, render, replace_table, select, split_page
 
 RESULTS = Path("metrics/results.json")
+# what a row depends on, besides the reviews
+CODE = ("dvc.yaml", "params.yaml", "requirements.txt", "sentiment", "stages", "models/encoders")
+CARDS = ":!models/encoders/*/README.md"
 NEEDS_HUB = "needs the Hugging Face Hub"
 log = logging.getLogger("results")
 
@@ -69,18 +74,44 @@ def time_left(rows: Sequence[Row], earlier: Mapping[str, Mapping[str, Any]]) -> 
     return f"; about {sum(seconds) / 60:.0f} min left" if seconds else ""
 
 
+def same_code(commit: str) -> bool:
+    """Return whether what the rows depend on is the same at a commit as at HEAD."""
+    try:
+        run(Path(), "git", "diff", "--quiet", commit, "HEAD", "--", *CODE, CARDS)
+    except CommandError:  # another one, or none that this repository has
+        return False
+    return True
+
+
 def measure(
     reviews: Path, rows: Sequence[Row], encoders: Mapping[str, str], earlier: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Run rows in a temporary clone; return their results and those of earlier runs, by name."""
+    """Run rows in a temporary clone; return their results and those of earlier runs, by name.
+
+    Raises:
+        InputError: there are no reviews; or a row that is not run again is of other reviews or of other code.
+    """
     if not reviews.is_file():
         raise InputError(f"{reviews}: no such file; give the CSV of the reviews, as in make results REVIEWS_CSV=...")
     if run(Path(), "git", "status", "--porcelain", "--untracked-files=no").strip():
         log.warning("results: uncommitted changes are left out; these are the results of HEAD")
+    commit = run(Path(), "git", "rev-parse", "HEAD").strip()
+    with reviews.open("rb") as file:
+        origin = {"commit": commit, "reviews": file_digest(file, "sha256").hexdigest()}
+    kept = {
+        name: result
+        for name, result in earlier.items()
+        if NOT_RUN in result or (result.get("reviews") == origin["reviews"] and same_code(result["commit"]))
+    }
+    if others := earlier.keys() - kept.keys() - {row.name for row in rows}:
+        raise InputError(
+            f"{RESULTS}: {', '.join(sorted(others))}: of other reviews or of other code than the rows to run; "
+            "run all rows, without --rows"
+        )
     with tempfile.TemporaryDirectory(prefix="results-") as temporary:
         results = run_rows(ResultsClone(Path(), reviews, encoders, Path(temporary) / "clone"), rows, earlier)
-    kept = {name: result for name, result in earlier.items() if NOT_RUN in results.get(name, {NOT_RUN: ""})}
-    return {**results, **kept}  # figures of an earlier run are better than none
+    measured = {name: {**result, **origin} for name, result in results.items() if NOT_RUN not in result}
+    return {**results, **kept, **measured}  # figures of an earlier run are better than none
 
 
 def main() -> None:

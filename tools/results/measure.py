@@ -1,6 +1,7 @@
-"""A row in, its results out: runs the command in a clone of the project, and reads what the pipeline wrote there."""
+"""Run the command of a row in a clone of the project, and read what the pipeline wrote there."""
 
 import json
+import logging
 import shlex
 import shutil
 import time
@@ -20,6 +21,8 @@ from sentiment.finetuning.source import POINTER, read_pointer
 from sentiment.head.classifier import Classifier
 from tools.process import run
 from tools.results.tables import DEFAULT, SOURCE, Row
+
+log = logging.getLogger("results")
 
 ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
@@ -110,15 +113,20 @@ class ResultsClone:
 
     def _place_encoder(self, folder: Path, source: str) -> None:
         """Replace a pointer to the Hub by the same encoder from a folder or an installed package."""
-        from tools.encoder_folder import model_folder  # transformers, seconds
+        from tools.encoder_folder import model_folder  # torch, seconds
 
         pointer = read_pointer(folder) if folder.is_dir() else None
         if pointer is None:
-            raise EncoderError(f"--encoder {folder.name}: {folder / POINTER} is no file")
+            raise EncoderError(f"--encoder {folder.name}={source}: {folder / POINTER} is no file; expected NAME=SOURCE")
         with model_folder(source) as files:
             check_weights(files)
-            if pointer.sha256 != (sha256 := weights_sha256(files)):
-                raise EncoderError(f"{source}: {WEIGHTS} has SHA-256 {sha256}, expected {pointer.sha256} of {POINTER}")
+            if pointer.sha256:
+                if not (files / WEIGHTS).is_file():
+                    raise EncoderError(f"{files / WEIGHTS}: no such file; {POINTER} names its hash")
+                if pointer.sha256 != (actual := weights_sha256(files)):
+                    raise EncoderError(f"{source}: {WEIGHTS} has SHA-256 {actual}, expected {pointer.sha256}")
+            else:
+                log.warning("results: %s: %s names no hash; the rows are those of %s", folder.name, POINTER, source)
             copy_files(files, folder)
         (folder / POINTER).unlink()
 
