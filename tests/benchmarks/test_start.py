@@ -23,5 +23,5 @@ def test_the_first_answer_is_measured_beside_its_baselines(completed_template: P
 
 def test_without_a_classifier_it_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ClassifierError, match="^models/classifier does not exist; run make repro first$"):
+    with pytest.raises(ClassifierError, match=r"^models/classifier does not exist; run make repro first$"):
         next(start.measure(Path("encoder"), rounds=1))
