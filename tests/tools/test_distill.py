@@ -101,7 +101,9 @@ def test_a_teacher_does_not_see_the_reviews_that_it_predicts(split: Path, monkey
 
     config = DistillConfig(n_folds=3)
     train, val = (read_examples(split / f"{name}.parquet", [1.0], 2, seed=0) for name in ("train", "val"))
-    lengths = TrainableEncoder(BUNDLED, config.teacher).dataset(train.texts, train.targets).lengths
+    lengths = (
+        TrainableEncoder(BUNDLED, config.teacher, config.teacher_max_length).dataset(train.texts, train.targets).lengths
+    )
     monkeypatch.setattr(teaching, "TrainableEncoder", Counting)
     assert cross_fit(BUNDLED, train, val, config)[:, 0].tolist() == lengths.tolist()
     assert len(texts_of_teacher) == 3
@@ -117,7 +119,7 @@ def test_a_text_has_the_same_probabilities_alone_and_in_a_batch(split: Path) -> 
     config = DistillConfig(n_excerpts=0)
     params = config.student.model_copy(update={"device": "cpu"})
     train = read_examples(split / "train.parquet", [1.0], 0, seed=0)
-    encoder = TrainableEncoder(BUNDLED, params)
+    encoder = TrainableEncoder(BUNDLED, params, config.student_max_length)
     data = encoder.dataset(train.texts, train.targets)
     encoder.train(data, data, "student")
     together = encoder.predict_proba(data)

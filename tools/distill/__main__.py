@@ -55,7 +55,7 @@ def distill(
     val = read_examples(split / "val.parquet", thresholds, 0, config.seed)
     probabilities = read_or_cross_fit(soft_targets, teacher, train, val, config)
     torch.manual_seed(config.seed)  # whether or not teachers were trained before
-    encoder = TrainableEncoder(student, config.student)
+    encoder = TrainableEncoder(student, config.student, config.student_max_length)
     encoder.train(
         encoder.dataset(train.texts, student_targets(probabilities, train, config.label_weight)),
         encoder.dataset(val.texts, val.targets),

@@ -16,20 +16,21 @@ from tqdm import tqdm
 from sentiment.common.errors import EncoderError, InputError
 from sentiment.common.files import atomic
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts
+from sentiment.encoder.config import Pooling
 from sentiment.encoder.files import check_weights
-from sentiment.encoder.loading import pick_device
+from sentiment.encoder.loading import pick_device, tokenize_with
 from sentiment.finetuning.model import EncoderWithHead
-from sentiment.finetuning.run import load, tokenize_with
+from sentiment.finetuning.run import load
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.training import Dataset, as_dataset, finetune, predict
 from tools.distill.examples import Examples
 
+POOLING: Pooling = "mean+max"
 SHARED = {
     "encoder": "the folder that the command names",
     "seed": 0,
     "frozen": (),
     "rating_targets": True,  # required; the targets are those of `read_examples`
-    "pooling": "mean+max",
     "dropout": 0.1,
     "layer_lr_decay": 1.0,
     "weight_decay": 0.01,
@@ -50,6 +51,7 @@ class DistillConfig:
         label_weight: of the label and the rating in the targets of a review; the teacher's probabilities have the rest.
             The targets of an excerpt are the teacher's, for the label of the whole need not fit a part.
         seed: of folds, excerpts, initial heads and dropout; `teacher.seed` and `student.seed` order the batches.
+        teacher_max_length, student_max_length: tokens kept of each text.
         teacher: as the row of MiniLM in the results tables, with fewer tokens.
         student: of 24 settings of epochs (1 to 20), learning rate, batch size and label weight, the one with the lowest
             validation loss and the highest validation AUC.
@@ -59,35 +61,34 @@ class DistillConfig:
     n_excerpts: int = 2
     label_weight: float = 0.3
     seed: int = 0
+    teacher_max_length: int = 96
+    student_max_length: int = 128
     teacher: FinetuneParams = field(
-        default_factory=lambda: FinetuneParams.model_validate(
-            {**SHARED, "epochs": 2, "learning_rate": 7e-5, "max_length": 96}
-        )
+        default_factory=lambda: FinetuneParams.model_validate({**SHARED, "epochs": 2, "learning_rate": 7e-5})
     )
     student: FinetuneParams = field(
-        default_factory=lambda: FinetuneParams.model_validate(
-            {**SHARED, "epochs": 1, "learning_rate": 5e-4, "max_length": 128}
-        )
+        default_factory=lambda: FinetuneParams.model_validate({**SHARED, "epochs": 1, "learning_rate": 5e-4})
     )
 
 
 class TrainableEncoder:
     """An encoder with its tokenizer, and with a head once it is trained."""
 
-    def __init__(self, folder: Path, params: FinetuneParams) -> None:
+    def __init__(self, folder: Path, params: FinetuneParams, max_length: int) -> None:
         self.params = params.model_copy(update={"encoder": str(folder)})
-        self.tokenizer, self.encoder = load(folder, self.params)
+        self.tokenizer, self.encoder = load(folder, self.params, max_length)
+        self.max_length = max_length
         self.model: EncoderWithHead | None = None
 
     def dataset(self, texts: Sequence[str], targets: NDArray[np.float32]) -> Dataset:
         """Tokenize texts. `targets`: in [0, 1]. # (n_texts, n_targets)"""
-        return as_dataset(tokenize_with(self.tokenizer, self.params.max_length)(list(texts)), targets)
+        return as_dataset(tokenize_with(self.tokenizer, self.max_length)(list(texts)), targets)
 
     def train(self, train: Dataset, val: Dataset, description: str) -> None:
         """Train, and keep the epoch of the lowest validation loss (of the label)."""
         device = pick_device(self.params.device, key="--device")
         n_targets = train.targets.shape[1]
-        self.model = EncoderWithHead(self.encoder, self.params.pooling, n_targets, self.params.dropout)
+        self.model = EncoderWithHead(self.encoder, POOLING, n_targets, self.params.dropout)
         torch.nn.Module.to(self.model, device)
         with tqdm(desc=description, total=self.params.epochs * len(train), unit=" texts", disable=None) as bar:
 
@@ -140,7 +141,7 @@ def cross_fit(teacher: Path, train: Examples, val: Examples, config: DistillConf
     fold = folds_of(hashes, config)[train.review]  # (n_examples,)
     probabilities = np.empty_like(train.targets)
     for held_out_fold in range(config.n_folds):
-        encoder = TrainableEncoder(teacher, config.teacher)
+        encoder = TrainableEncoder(teacher, config.teacher, config.teacher_max_length)
         fitted = np.flatnonzero((fold != held_out_fold) & ~train.is_excerpt)
         held_out = np.flatnonzero(fold == held_out_fold)
         encoder.train(
