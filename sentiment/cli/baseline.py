@@ -1,4 +1,4 @@
-"""Trains what a classifier should beat, on the workspace's split: TF-IDF with logistic regression; the majority class.
+"""Train what a classifier should beat, on the workspace's split: TF-IDF with logistic regression; the majority class.
 
     sentiment baseline                    writes data/baseline/tfidf and data/baseline/majority
     sentiment compare tfidf workspace     is the pipeline's classifier better than TF-IDF?
@@ -12,83 +12,21 @@ again after a change of the split.
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import yaml
-from numpy.typing import NDArray
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from sentiment.common.errors import ParamsError
-from sentiment.common.params import load_params
-from sentiment.common.tables import SPLITS, open_table
-from sentiment.encoder.features import read_features
-from sentiment.experiments.baseline import (
-    BASELINES,
-    BASELINES_FOLDER,
-    MAJORITY,
-    TFIDF,
-    TFIDF_FEATURES,
-    EvaluationParams,
-    Scored,
-    write_baseline,
-)
+
+if TYPE_CHECKING:
+    from sentiment.experiments.baseline import Scored
 
 C_GRID = (1.0, 3.0, 10.0, 30.0, 100.0)  # inverse strengths of the L2 penalty
 PARAMS = Path("params.yaml")
 RECORDED = ("prepare", "split", "evaluate")  # sections of params.yaml that a baseline depends on
 
 
-def train_baselines(
-    tables: Mapping[str, pa.Table], features: Mapping[str, NDArray[np.float32]] | None, c_grid: Sequence[float]
-) -> dict[str, Scored]:
-    """Train the baselines; return the probabilities of the test reviews, and what else is recorded, by name.
-
-    Args:
-        tables: train, val and test, with columns text and label.
-        features: of the encoder by split, shape (n_samples, dim); None leaves out TFIDF_FEATURES.
-        c_grid: values of C to try.
-
-    Raises:
-        InputError: no word is in two train reviews.
-    """
-    from sentiment.experiments.baseline import (  # 1 s of imports
-        VECTORIZER,
-        best,
-        side_by_side,
-        tfidf_vectors,
-        train_grid,
-    )
-
-    vectors = {TFIDF: tfidf_vectors(tables)}
-    if features is not None:
-        vectors[TFIDF_FEATURES] = side_by_side(vectors[TFIDF], features)
-    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in VECTORIZER.items()}
-    scored = {}
-    with tqdm(desc="baseline", total=len(vectors) * len(c_grid), unit=" models", disable=None) as bar:
-        for name, by_split in vectors.items():
-            candidates = []
-            for candidate in train_grid(by_split, tables, c_grid):
-                candidates.append(candidate)
-                bar.update()
-            kept = best(candidates)
-            scored[name] = Scored(
-                kept.predict_proba(by_split["test"]),
-                kept.metrics,
-                {"C": kept.c, **settings, "dim": by_split["train"].shape[1]},
-                [{"C": one.c, **one.metrics} for one in candidates],
-            )
-    train_share, val_share = (float(np.mean(tables[name]["label"].to_numpy())) for name in ("train", "val"))
-    val_accuracy = val_share if train_share >= 0.5 else 1 - val_share
-    constant = np.full(len(tables["test"]), train_share, dtype=np.float32)
-    scored[MAJORITY] = Scored(constant, {"accuracy": val_accuracy, "roc_auc": 0.5}, {"probability": train_share}, [])
-    return scored
-
-
-def as_text(name: str, scored: Scored, metrics: Mapping[str, Any]) -> str:
+def as_text(name: str, description: str, scored: "Scored", metrics: Mapping[str, Any]) -> str:
     """Return the grid of a baseline on val as a table, and one line with its test metrics."""
     lines = []
     if scored.grid:
@@ -101,13 +39,8 @@ def as_text(name: str, scored: Scored, metrics: Mapping[str, Any]) -> str:
         f"{metrics[key]:.4f} ({metrics[f'{key}_low']:.4f} to {metrics[f'{key}_high']:.4f})"
         for key in ("accuracy", "roc_auc")
     )
-    lines.append(f"{name} ({BASELINES[name]}): {metrics['rows']:,} test reviews, accuracy {accuracy}, ROC AUC {auc}")
+    lines.append(f"{name} ({description}): {metrics['rows']:,} test reviews, accuracy {accuracy}, ROC AUC {auc}")
     return "\n".join(lines)
-
-
-def read_vectors(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, NDArray[np.float32]]:
-    """Return the features of each split; raises InputError where they do not fit the tables."""
-    return {name: read_features(folder / f"{name}.npy", len(table)) for name, table in tables.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,14 +55,28 @@ def main(args: argparse.Namespace) -> None:
     """Read the split and params.yaml, train, write the folders, and print the grids and the test metrics."""
     if wrong := [c for c in args.grid if not 0 < c < float("inf")]:
         raise ParamsError(f"--grid {wrong[0]:g}: expected a number above 0")
+
+    from tqdm import tqdm  # these take a second, which --help and a wrong argument do not need
+
+    from sentiment.common.params import load_params, read_yaml
+    from sentiment.common.tables import SPLITS, open_table
+    from sentiment.encoder.features import read_features
+    from sentiment.experiments.baseline import EvaluationParams, train_baselines, write_baseline
+    from sentiment.experiments.revisions import BASELINES, BASELINES_FOLDER
+
     params = load_params(PARAMS, "evaluate", EvaluationParams)
-    sections = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    sections = read_yaml(PARAMS.read_bytes(), str(PARAMS))
     recorded = {name: sections[name] for name in RECORDED if name in sections}
     tables = {name: open_table(args.split / f"{name}.parquet").read() for name in SPLITS}
-    features = read_vectors(args.features, tables) if args.features else None
+    features = None
+    if args.features:
+        features = {name: read_features(args.features / f"{name}.npy", len(table)) for name, table in tables.items()}
+    n_models = len(args.grid) * (1 if features is None else 2)
+    with tqdm(desc="baseline", total=n_models, unit=" models", disable=None) as bar:
+        trained = train_baselines(tables, features, args.grid, bar.update)
     n_reviews = {name: len(table) for name, table in tables.items()}
-    for name, scored in train_baselines(tables, features, args.grid).items():
+    for name, scored in trained.items():
         params_of_baseline = {**recorded, name: scored.settings}
         folder = BASELINES_FOLDER / name
         metrics = write_baseline(folder, tables["test"], scored, params, params_of_baseline, n_reviews)
-        sys.stdout.write(as_text(name, scored, metrics) + "\n")
+        sys.stdout.write(as_text(name, BASELINES[name], scored, metrics) + "\n")

@@ -1,4 +1,4 @@
-"""Tests whether experiment B is better than A on the test reviews, or the difference may be chance.
+"""Test whether experiment B is better than A on the test reviews, or the difference may be chance.
 
     sentiment compare                        HEAD and the workspace
     sentiment compare main                   a branch and the workspace

@@ -1,18 +1,19 @@
-"""Lists the workspace, the current commit and its experiments: accuracy, AUC and the params that differ.
+"""List the workspace, the current commit and all experiments, the best first, with the params that differ.
 
-    sentiment experiments                what `make experiments` does; no line is longer than 160 characters
-    sentiment experiments | sort -k2     sorted by accuracy
+    sentiment experiments            what `make experiments` does
+    sentiment experiments | less -S  each row on one line, however many params differ
 
-`dvc exp show` has every param and every metric. Where queued and --temp experiments would fail for want of
-`prepare.source`, a line on standard error says so.
+The order is by the validation loss of the epoch that is kept: choose by val, and look at test once. Experiments that
+started from other commits are in the table, too. `dvc exp show` has every param and every metric. Where queued and
+--temp experiments would fail for want of `prepare.source`, a line on standard error says so.
 """
 
 import argparse
 import logging
+import shutil
 import sys
 
-from sentiment.experiments.revisions import unseen_source
-from sentiment.experiments.table import experiments, experiments_table
+WIDTH_OF_A_FILE = 10_000  # characters; where no terminal wraps the lines
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Print the table."""
-    sys.stdout.write(experiments_table(experiments()) + "\n")
+    from sentiment.experiments.revisions import unseen_source  # a second, which --help does not need
+    from sentiment.experiments.table import experiments, experiments_table
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_OF_A_FILE
+    sys.stdout.write(experiments_table(experiments(), width) + "\n")
     if missing := unseen_source():
         log.warning(missing)

@@ -31,13 +31,28 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """
     gc.set_threshold(NEW_OBJECTS)
     _replace_closed_streams()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setFormatter(_PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[shown])
     for library in ("transformers", "huggingface_hub", "httpx2", "botocore", "dvclive"):
         logging.getLogger(library).setLevel(logging.ERROR)
     with _signals_as_exceptions():
         status = _status_of(main)
         gc.freeze()  # hides all objects from the search at exit
         sys.exit(status)
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, a blank in the place of every character that could move or color a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Shows messages line by line as `printable` does: an error can quote a review, a file name or an answer."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in the standard library
+        """Return the message."""
+        return "\n".join(map(printable, super().formatMessage(record).split("\n")))
 
 
 class _SignalError(BaseException):

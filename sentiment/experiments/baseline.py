@@ -1,9 +1,11 @@
-"""The folder of a baseline: files of the same form as those of the pipeline, so that commands read both alike.
+"""Train baselines on the split of the workspace, and write their results as the pipeline writes its own.
 
-data/baseline/tfidf/predictions.parquet and the other files of FILES
+TF-IDF of words and pairs of words with logistic regression, the same beside the encoder's features, and the majority
+class. Each has a folder with the files of `revisions.BASELINE_FILES`, so that `compare` and `report` read it like a
+revision.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,24 +23,16 @@ from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.evaluation.metrics import SLICE_COLUMNS, confusion_counts, log_loss, rank_counts, roc_auc
 from sentiment.evaluation.scoring import ScoringParams, score, write_predictions
+from sentiment.experiments.revisions import MAJORITY, TFIDF, TFIDF_FEATURES
 from sentiment.head.classifier import LABELS
 
-BASELINES_FOLDER = Path("data/baseline")
-TFIDF, TFIDF_FEATURES, MAJORITY = "tfidf", "tfidf-features", "majority"
-BASELINES = {  # name: what it is
-    TFIDF: "TF-IDF, logistic regression",
-    TFIDF_FEATURES: "TF-IDF and features side by side, logistic regression",
-    MAJORITY: "the majority class",
-}
-FILES = {  # what the pipeline calls a file: its name in the folder
-    "data/evaluate/predictions.parquet": "predictions.parquet",
-    "data/evaluate/metrics.json": "metrics.json",
-    "metrics/slices.csv": "slices.csv",
-    "metrics/split.json": "split.json",
-    "params.yaml": "params.yaml",
-}
 THRESHOLD = 0.5  # a probability of at least this is positive
 VAL_METRICS = "val.json"  # accuracy and roc_auc on val
+VECTORIZER: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}
+FEATURE_SCALE = 0.01  # of standardized features beside TF-IDF; of 0.01, 0.03 and 0.1 the lowest log loss on real val
+MAX_ITER = 1000
+
+Vectors = dict[str, csr_matrix]  # by split, shape (n_samples, n_ngrams)
 
 
 @dataclass(frozen=True)
@@ -64,37 +58,45 @@ class EvaluationParams(ScoringParams):
     model_config = ConfigDict(extra="ignore")
 
 
-def write_baseline(
-    folder: Path,
-    test: pa.Table,
-    scored: Scored,
-    params: EvaluationParams,
-    recorded_params: Mapping[str, Any],
-    n_reviews: Mapping[str, int],
-) -> dict[str, float]:
-    """Score a baseline on the test table and write the files of `FILES`; return the metrics.
+def train_baselines(
+    tables: Mapping[str, pa.Table],
+    features: Mapping[str, NDArray[np.float32]] | None,
+    c_grid: Sequence[float],
+    on_model: Callable[[], object],
+) -> dict[str, Scored]:
+    """Train the baselines; return them by name.
 
     Args:
-        test: with columns id, label, text and the slices, one row per review.
-        recorded_params: sections that the report shows as the baseline's params.
-        n_reviews: by split.
+        tables: train, val and test, with columns text and label.
+        features: of the encoder by split, shape (n_samples, dim); None leaves out TFIDF_FEATURES.
+        c_grid: values of C to try.
+        on_model: called after each model.
+
+    Raises:
+        InputError: no word is in two train reviews.
     """
-    scores = score(test, scored.probabilities, THRESHOLD, LABELS, params)
-    metrics: dict[str, float] = scores["metrics"]
-    write_json(folder / "metrics.json", {**metrics, "by_label": scores["by_label"]})
-    write_csv(folder / "slices.csv", scores["slices"], columns=SLICE_COLUMNS)
-    write_json(folder / VAL_METRICS, {name: scored.val_metrics[name] for name in ("accuracy", "roc_auc")})
-    write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
-    write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
-    write_predictions(folder / "predictions.parquet", test, scored.probabilities, THRESHOLD, LABELS)
-    return metrics
-
-
-VECTORIZER: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}
-FEATURE_SCALE = 0.01  # of standardized features beside TF-IDF; of 0.01, 0.03 and 0.1 the lowest log loss on real val
-MAX_ITER = 1000
-
-Vectors = dict[str, csr_matrix]  # by split, shape (n_samples, n_ngrams)
+    vectors = {TFIDF: tfidf_vectors(tables)}
+    if features is not None:
+        vectors[TFIDF_FEATURES] = side_by_side(vectors[TFIDF], features)
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in VECTORIZER.items()}
+    scored = {}
+    for name, by_split in vectors.items():
+        candidates = []
+        for candidate in train_grid(by_split, tables, c_grid):
+            candidates.append(candidate)
+            on_model()
+        kept = min(candidates, key=lambda one: one.metrics["log_loss"])  # of equals the first, as `train` does
+        scored[name] = Scored(
+            kept.predict_proba(by_split["test"]),
+            kept.metrics,
+            {"C": kept.c, **settings, "dim": by_split["train"].shape[1]},
+            [{"C": one.c, **one.metrics} for one in candidates],
+        )
+    train_share, val_share = (float(np.mean(tables[name]["label"].to_numpy())) for name in ("train", "val"))
+    val_accuracy = val_share if train_share >= 0.5 else 1 - val_share
+    constant = np.full(len(tables["test"]), train_share, dtype=np.float32)
+    scored[MAJORITY] = Scored(constant, {"accuracy": val_accuracy, "roc_auc": 0.5}, {"probability": train_share}, [])
+    return scored
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,27 @@ def train_grid(vectors: Vectors, tables: Mapping[str, pa.Table], c_grid: Sequenc
         yield Candidate(c, metrics, model)
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate of lowest log loss on val, as the stage `train` chooses an epoch; of equals the first."""
-    return min(candidates, key=lambda candidate: candidate.metrics["log_loss"])
+def write_baseline(
+    folder: Path,
+    test: pa.Table,
+    scored: Scored,
+    params: EvaluationParams,
+    recorded_params: Mapping[str, Any],
+    n_reviews: Mapping[str, int],
+) -> dict[str, float]:
+    """Score a baseline on the test table and write the files of its folder; return the metrics.
+
+    Args:
+        test: with columns id, label, text and the slices, one row per review.
+        recorded_params: sections that the report shows as the baseline's params.
+        n_reviews: by split.
+    """
+    scores = score(test, scored.probabilities, THRESHOLD, LABELS, params)
+    metrics: dict[str, float] = scores["metrics"]
+    write_json(folder / "metrics.json", {**metrics, "by_label": scores["by_label"]})
+    write_csv(folder / "slices.csv", scores["slices"], columns=SLICE_COLUMNS)
+    write_json(folder / VAL_METRICS, {name: scored.val_metrics[name] for name in ("accuracy", "roc_auc")})
+    write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
+    write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
+    write_predictions(folder / "predictions.parquet", test, scored.probabilities, THRESHOLD, LABELS)
+    return metrics

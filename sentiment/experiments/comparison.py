@@ -1,9 +1,11 @@
-"""Compares the test predictions of two revisions: commits, branches, tags, experiments, the workspace or baselines.
+"""Compare the test predictions of two revisions, paired by review, and say the result in words.
 
 compare(Revision("HEAD"), Revision("workspace"), PREDICTIONS, n_resamples=10_000, seed=0)
 """
 
 import io
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -72,12 +74,33 @@ def _predictions(table: pa.Table) -> Predictions:
 
 
 def sentence(a: str, b: str, comparison: Comparison) -> str:
-    """Return the result of the comparison as one sentence."""
-    points = comparison.metrics["accuracy"].difference * 100
+    """Return the result of the comparison in words, the numbers of the test behind them.
+
+    Args:
+        a, b: what the two revisions are called.
+        comparison: of B with A.
+    """
+    difference = comparison.metrics["accuracy"].difference
     p = "McNemar's exact p " + ("< 0.001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
+    numbers = f"accuracy {difference * 100:+.2f} points, {p}"
+    count = f"{abs(difference) * 100:.1f} {'more' if difference > 0 else 'fewer'} of 100 reviews"
     if comparison.verdict != "no difference":
-        return f"{b} is {comparison.verdict} than {a}: accuracy {points:+.2f} points, {p}."
+        return f"{b} is {comparison.verdict} than {a}: it labels {count} correctly; unlikely to be chance ({numbers})."
+    labels = f"{count} correctly than {a}, which may be chance" if difference else f"as many reviews correctly as {a}"
     return (
-        f"No significant difference in accuracy between {a} and {b} ({points:+.2f} points, {p}); minimum detectable "
-        f"difference at {POWER:.0%} power: {comparison.min_detectable_difference * 100:.2f} points."
+        f"{b} labels {labels} ({numbers}). With {comparison.rows:,} test reviews, a difference of "
+        f"{comparison.min_detectable_difference * 100:.2f} points would be found with a probability of {POWER:.0%}."
     )
+
+
+def correct_for_many(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
+    """Return the comparisons with p values that hold for all of them together.
+
+    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
+    """
+    corrected, largest = dict(comparisons), 0.0
+    ordered = sorted(comparisons.items(), key=lambda item: item[1].p_value)
+    for rank, (name, comparison) in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - rank) * comparison.p_value))
+        corrected[name] = replace(comparison, p_value=largest)
+    return corrected

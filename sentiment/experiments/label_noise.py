@@ -1,26 +1,52 @@
-"""Features and labels in; how much a classifier that has not seen a review contradicts its label out.
+"""Find reviews whose label a classifier that has not seen them contradicts.
 
-The margin of a review is the probability of its label minus that of the other label: -1 to 1, below 0 where the
-classifier contradicts the label. cleanlab (2.9.0) orders reviews by the same number (`normalized_margin`); its adjusted
-probabilities and its choice of reviews (`find_label_issues`) found fewer flipped labels on the real reviews, see
-docs/labeling.md.
+The margin of a review is the probability of its label minus the probability of the other label: -1 to 1, below 0 where
+the classifier contradicts the label. cleanlab (2.9.0) orders reviews by the same number (`normalized_margin`); its
+adjusted probabilities and its choice of reviews (`find_label_issues`) found fewer flipped labels on the real reviews,
+see docs/labeling.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from sentiment.common.errors import InputError
+from sentiment.data.text import hash_texts
+from sentiment.evaluation.bootstrap import percentile_interval, resample
+from sentiment.head.classifier import LABELS
 
 C = 0.001  # inverse strength of the L2 penalty, on standardized features; 0.01 finds slightly fewer flipped labels
 MAX_ITER = 1000
+N_RESAMPLES = 10_000  # of the bootstrap, as in the stage evaluate
+
+
+def assign_folds(texts: Sequence[str], labels: NDArray[np.int8], n_folds: int, seed: int) -> NDArray[np.int8]:
+    """Return the fold of each review, shape (n_samples,): reviews of equal text are in one fold.
+
+    Else a review would be scored by a model that was trained on its own text.
+
+    Raises:
+        InputError: a label has fewer texts than there are folds.
+    """
+    _, first, text_ids = np.unique(hash_texts(texts), return_index=True, return_inverse=True)
+    order = np.argsort(first)  # texts in the order of the reviews
+    labels_of_texts = labels[first[order]]
+    if (rarest := int(np.bincount(labels_of_texts, minlength=2).min())) < n_folds:
+        raise InputError(f"a label has only {rarest} different texts, expected one in each of {n_folds} folds")
+    folds = np.empty(len(first), np.int8)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, selected) in enumerate(splitter.split(np.zeros(len(first)), labels_of_texts)):
+        folds[order[selected]] = fold
+    return folds[text_ids]
 
 
 def out_of_fold_probabilities(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int8],
-    n_folds: int,
-    seed: int,
-    on_fold: Callable[[], object],
+    features: NDArray[np.float32], labels: NDArray[np.int8], folds: NDArray[np.int8], on_fold: Callable[[], object]
 ) -> NDArray[np.float64]:
     """Return the probability of label 1 by a logistic regression on the other folds, shape (n_samples,).
 
@@ -28,26 +54,23 @@ def out_of_fold_probabilities(
 
     Args:
         features: shape (n_samples, dim).
-        labels: 0 or 1, shape (n_samples,), each at least `n_folds` times.
-        n_folds: number of folds, each with the same share of label 1.
-        seed: of the assignment to folds.
+        labels: 0 or 1, shape (n_samples,).
+        folds: of `assign_folds`, shape (n_samples,).
         on_fold: called after each fold.
     """
-    from sklearn.linear_model import LogisticRegression  # 1 s, which `sentiment noise --help` does not need
-    from sklearn.model_selection import StratifiedKFold
-
     std = features.std(axis=0)
     x = (features - features.mean(axis=0)) / np.where(std == 0, 1, std)
     probabilities = np.empty(len(labels))
-    for others, fold in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(x, labels):
-        model = LogisticRegression(C=C, max_iter=MAX_ITER).fit(x[others], labels[others])
-        probabilities[fold] = model.predict_proba(x[fold])[:, 1]
+    for fold in range(int(folds.max()) + 1):
+        selected = folds == fold
+        model = LogisticRegression(C=C, max_iter=MAX_ITER).fit(x[~selected], labels[~selected])
+        probabilities[selected] = model.predict_proba(x[selected])[:, 1]
         on_fold()
     return probabilities
 
 
 def margins(probabilities: NDArray[np.float64], labels: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Return the probability of each label minus that of the other label, shape (n_samples,).
+    """Return the probability of each label minus the probability of the other label, shape (n_samples,).
 
     Args:
         probabilities: of label 1, shape (n_samples,).
@@ -56,9 +79,45 @@ def margins(probabilities: NDArray[np.float64], labels: NDArray[np.int8]) -> NDA
     return np.where(labels == 1, 2 * probabilities - 1, 1 - 2 * probabilities)
 
 
+def likely_mislabeled(reviews: pa.Table, probabilities: NDArray[np.float64], n: int) -> Iterator[dict[str, Any]]:
+    """Yield id, split, text, label, probability and margin of at most `n` reviews of negative margin, the lowest first.
+
+    Args:
+        reviews: with columns id, text, label and split.
+        probabilities: of "positive", shape (n_samples,), by a classifier that has not seen the review.
+    """
+    of_reviews = margins(probabilities, reviews["label"].to_numpy())
+    for index in np.argsort(of_reviews, kind="stable")[:n].tolist():
+        if of_reviews[index] >= 0:
+            return
+        row = {name: reviews[name][index].as_py() for name in ("id", "split", "text")}
+        label = LABELS[reviews["label"][index].as_py()]
+        yield row | {"label": label, "probability": float(probabilities[index]), "margin": float(of_reviews[index])}
+
+
+def accuracy_with_interval(predictions: pa.Table) -> str:
+    """Return the accuracy of test predictions and its 95% interval, as text."""
+    label, predicted = (predictions[name].to_numpy().astype(np.int8) for name in ("label", "predicted"))
+    probability = predictions["probability"].to_numpy().astype(np.float32)
+    resampled = resample(label, predicted[None], probability[None], N_RESAMPLES, seed=0)
+    low, high = percentile_interval(resampled["accuracy"][0])
+    return f"{float((label == predicted).mean()):.4f} ({low:.4f} to {high:.4f})"
+
+
 def flip_labels(labels: NDArray[np.int8], share: float, seed: int) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """Return labels of which a random share is changed, and which ones those are, both of shape (n_samples,)."""
     rng = np.random.default_rng(seed)
     flipped = np.zeros(len(labels), dtype=bool)
     flipped[rng.choice(len(labels), round(share * len(labels)), replace=False)] = True
     return np.where(flipped, 1 - labels, labels).astype(np.int8), flipped
+
+
+def found_flips(labels: NDArray[np.int8], probabilities: NDArray[np.float64], flipped: NDArray[np.bool_]) -> str:
+    """Return how many of n changed labels are among the first n and the first 2 n of the list, as text."""
+    order, n = np.argsort(margins(probabilities, labels), kind="stable"), int(flipped.sum())
+    lines = [f"{n:,} of {len(labels):,} labels changed at random"]
+    for size in (n, 2 * n):
+        n_found = int(flipped[order[:size]].sum())
+        rates = f"precision {n_found / size:.3f}, recall {n_found / n:.3f}"
+        lines.append(f"the first {size:,} of the list: {n_found:,} of them, {rates}")
+    return "\n".join(lines)

@@ -1,6 +1,7 @@
-"""The name of a revision in, the subject of its commit out: words for people in the place of a hash.
+"""Read files of the project as they are in a commit, branch, tag, experiment or baseline, or in the workspace.
 
-commit_subject("9f63817")    "Serve at the speed of predict"
+resolve("main").read("metrics/evaluate.json")
+resolve("tfidf").read("data/evaluate/predictions.parquet")
 """
 
 import json
@@ -10,59 +11,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sentiment.common.errors import InputError, one_line
-from sentiment.experiments.baseline import BASELINES, BASELINES_FOLDER, FILES
+from sentiment.common.params import read_yaml
 
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows
-
-
-def commit_subject(name: str, root: Path = Path()) -> str:
-    """Return the first line of the message of a commit, branch or tag.
-
-    Empty where there are no words of a person: for the workspace, a baseline or an experiment.
-    """
-    command = ["git", "log", "-1", "--format=%s", "--end-of-options", name, "--"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
-    subject = done.stdout.strip() if done.returncode == 0 else ""
-    return "" if subject.startswith(EXPERIMENT) else subject
-
-
-def unseen_source(root: Path = Path()) -> str | None:
-    """Return why queued and --temp experiments would lack `prepare.source`, as one line; None where they would not.
-
-    DVC copies what is in git's index and what is tracked by a .dvc file there (DVC 3.67.1).
-    """
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    source = str(params["prepare"]["source"])
-    if _in_index(root, source) or _in_index(root, f"{source}.dvc"):
-        return None
-    seen_by = "queued and --temp experiments do not see it"
-    if (root / f"{source}.dvc").is_file():
-        return f"{source}.dvc is neither staged nor committed: {seen_by}; run git add {source}.dvc"
-    return f"{source} is tracked neither by DVC nor by git: {seen_by}; run dvc add {source}, then git add {source}.dvc"
-
-
-def _in_index(root: Path, path: str) -> bool:
-    command = ["git", "ls-files", "--error-unmatch", "--", path]
-    return subprocess.run(command, cwd=root, capture_output=True, timeout=60).returncode == 0
-
-
+WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are now
 MAX_SECONDS = 600  # of a command that reads what git and the DVC cache hold
 
-
-def dvc_json(*arguments: str) -> Any:
-    """Run `dvc ARGUMENTS --json` and return its output; raises InputError with DVC's last line where it fails."""
-    command = [sys.executable, "-m", "dvc", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=MAX_SECONDS)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise InputError(f"dvc {' '.join(arguments)}: {reason[-1].removeprefix('ERROR: ')}")
-    return json.loads(done.stdout)
-
-
-WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are now
+BASELINES_FOLDER = Path("data/baseline")
+TFIDF, TFIDF_FEATURES, MAJORITY = "tfidf", "tfidf-features", "majority"
+BASELINES = {  # name: what it is
+    TFIDF: "TF-IDF, logistic regression",
+    TFIDF_FEATURES: "TF-IDF and features side by side, logistic regression",
+    MAJORITY: "the majority class",
+}
+BASELINE_FILES = {  # what the pipeline calls a file: its name in the folder of a baseline
+    "data/evaluate/predictions.parquet": "predictions.parquet",
+    "data/evaluate/metrics.json": "metrics.json",
+    "metrics/slices.csv": "slices.csv",
+    "metrics/split.json": "split.json",
+    "params.yaml": "params.yaml",
+}
 
 
 class Revision:
@@ -91,10 +60,6 @@ class Revision:
         self._call("get", path.as_posix(), (to / path).as_posix(), recursive=True)
         return to / path
 
-    def has_folder(self, path: Path) -> bool:
-        """Return whether git or DVC tracks such a folder."""
-        return bool(self._call("isdir", path.as_posix()))
-
     def _call(self, method: str, path: str, *arguments: str, **options: bool) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError  # raised by an S3 remote, passed on by DVC
         from dvc.exceptions import DvcException
@@ -119,6 +84,9 @@ class Revision:
     def _files(self) -> Any:
         from dvc.api import DVCFileSystem  # 1.3 s, and not needed for the workspace
 
+        # DVC takes "" for the workspace, and ends in a traceback where git names a file or a folder
+        if not self.name or (_git(self._root, *VERIFY, self.name) and not _is_commit(self._root, self.name)):
+            raise InputError(f"'{self.name}' does not name a commit; expected a commit, branch, tag or experiment")
         return DVCFileSystem(str(self._root.resolve()), rev=self.name)
 
 
@@ -127,21 +95,6 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return one_line(error)
-
-
-def fetch_classifier(rev: str, classifier: Path, to: Path) -> Path:
-    """Copy the classifier of revision `rev` below `to`, with its encoder; return the classifier's folder there.
-
-    Args:
-        rev: anything that git calls a revision, or the name of a DVC experiment.
-        classifier: its path from the root of the repository.
-        to: an empty folder.
-
-    Raises:
-        InputError: no such revision, or no classifier in it, or its files are not available.
-        ClassifierError: the classifier is incomplete or damaged.
-    """
-    return Revision(rev).fetch(classifier, to)
 
 
 class BaselineRevision(Revision):
@@ -153,7 +106,7 @@ class BaselineRevision(Revision):
         Raises:
             InputError: a baseline has no such file.
         """
-        file = self._root / BASELINES_FOLDER / self.name / FILES.get(path, path)
+        file = self._root / BASELINES_FOLDER / self.name / BASELINE_FILES.get(path, path)
         if not file.is_file():
             raise InputError(f"{path}: not available for baseline {self.name}; run `sentiment baseline`")
         return file.read_bytes()
@@ -163,27 +116,75 @@ def resolve(name: str, root: Path = Path()) -> Revision:
     """Return the baseline of this name, or else the revision: commit, branch, tag, experiment or workspace.
 
     Raises:
-        InputError: git and the baselines both have this name, or it is that of a baseline that was not made yet.
+        InputError: git and the baselines both have this name, or it is the name of a baseline that was not made yet.
     """
     if name not in BASELINES:
         return Revision(name, root)
-    is_made, is_ref = (root / BASELINES_FOLDER / name / FILES["params.yaml"]).is_file(), _is_git_ref(name, root)
+    folder = BASELINES_FOLDER / name
+    is_made = (root / folder / BASELINE_FILES["params.yaml"]).is_file()
+    is_ref = _is_commit(root, name) or any(ref.endswith(f"/{name}") for ref in experiment_refs(root))
     if is_made and is_ref:
         raise InputError(
-            f"{name} names a baseline ({BASELINES_FOLDER / name}) and a branch, tag or experiment; "
-            f"give the commit of the latter, or delete {BASELINES_FOLDER / name}"
+            f"{name} names a baseline ({folder}) and a branch, tag or experiment; "
+            f"give the commit of the latter, or delete {folder}"
         )
     if not is_made and not is_ref:
-        raise InputError(f"{BASELINES_FOLDER / name}: no such folder; run `sentiment baseline`")
+        raise InputError(f"{folder}: no such folder; run `sentiment baseline`")
     return BaselineRevision(name, root) if is_made else Revision(name, root)
 
 
-def _is_git_ref(name: str, root: Path) -> bool:
-    """Return whether git knows a commit by this name, or DVC an experiment."""
-    verify = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    experiments = ["git", "for-each-ref", "--format=%(refname)", "refs/exps"]
-    known, refs = (
-        subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
-        for command in (verify, experiments)
-    )
-    return known.returncode == 0 or any(ref.endswith(f"/{name}") for ref in refs.stdout.split())
+VERIFY = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return what a git command prints, without the last line end; "" where it fails."""
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=MAX_SECONDS)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _is_commit(root: Path, name: str) -> bool:
+    return bool(_git(root, *VERIFY, f"{name}^{{commit}}"))
+
+
+def experiment_refs(root: Path = Path()) -> list[str]:
+    """Return git's names of all experiments, refs/exps/AA/REST_OF_THE_COMMIT/NAME, with those of other commits."""
+    return [ref for ref in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split() if ref.count("/") > 3]
+
+
+def commit_subject(name: str, root: Path = Path()) -> str:
+    """Return the first line of the message of a commit, branch or tag.
+
+    Empty where there are no words of a person: for the workspace, a baseline or an experiment.
+    """
+    subject = _git(root, "log", "-1", "--format=%s", "--end-of-options", name, "--")
+    return "" if subject.startswith(EXPERIMENT) else subject
+
+
+def workspace_title(root: Path = Path()) -> str:
+    """Return what readers who do not know DVC call the workspace: its branch, and whether it has changes."""
+    branch = _git(root, "branch", "--show-current") or _git(root, "rev-parse", "--short", "HEAD") or WORKSPACE
+    return f"{branch}, changed" if _git(root, "status", "--porcelain", "--untracked-files=no") else branch
+
+
+def unseen_source(root: Path = Path()) -> str | None:
+    """Return why queued and --temp experiments would lack `prepare.source`, as one line; None where they would not.
+
+    DVC copies what is in git's index and what is tracked by a .dvc file there (DVC 3.67.1).
+    """
+    source = str(read_yaml((root / "params.yaml").read_bytes(), "params.yaml")["prepare"]["source"])
+    if any(_git(root, "ls-files", "--error-unmatch", "--", path) for path in (source, f"{source}.dvc")):
+        return None
+    seen_by = "queued and --temp experiments do not see it"
+    if (root / f"{source}.dvc").is_file():
+        return f"{source}.dvc is neither staged nor committed: {seen_by}; run git add {source}.dvc"
+    return f"{source} is tracked neither by DVC nor by git: {seen_by}; run dvc add {source}, then git add {source}.dvc"
+
+
+def dvc_json(*arguments: str) -> Any:
+    """Run `dvc ARGUMENTS --json` and return its output; raises InputError with DVC's last line where it fails."""
+    command = [sys.executable, "-m", "dvc", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=MAX_SECONDS)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise InputError(f"dvc {' '.join(arguments)}: {reason[-1].removeprefix('ERROR: ')}")
+    return json.loads(done.stdout)

@@ -1,13 +1,19 @@
-"""The table of experiments: params and metrics of each row of `dvc exp show`."""
+"""List the experiments of the project, whatever commit they started from, the best on val first.
 
+The test reviews are for one look at the end, so the order is by the validation loss of the epoch that is kept.
+"""
+
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment.experiments.revisions import commit_subject, dvc_json
+from sentiment.common.command import printable
+from sentiment.experiments.revisions import WORKSPACE, commit_subject, dvc_json, experiment_refs
+from sentiment.head.epoch_log import kept_epoch
 
-METRICS_FILE = "metrics/evaluate.json"
+METRICS_FILE, HEAD_METRICS_FILE = "metrics/evaluate.json", "metrics/train/metrics.json"
 
 
 @dataclass(frozen=True)
@@ -16,69 +22,90 @@ class Experiment:
 
     Attributes:
         name: of the experiment or branch, "workspace", or else the commit's first seven digits.
-        subject: of the commit; empty for the workspace and for an experiment.
-        derived: whether it is an experiment on top of the commit above it.
+        subject: of a commit; empty for the workspace and for an experiment.
+        started_from: of an experiment, the first seven digits of its commit; empty for what is no experiment.
         params: every value by its full name (`train.epochs`).
         metrics: of the test reviews; empty where the pipeline has not run.
+        val_loss: of the epoch that is kept; NaN where nothing was trained.
     """
 
     name: str
     subject: str
-    derived: bool
+    started_from: str
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
+    val_loss: float = math.nan
 
 
 def experiments() -> list[Experiment]:
-    """Return the workspace, the current commit and the experiments on top of it, as `dvc exp show` does."""
-    return [row for baseline in dvc_json("exp", "show") for row in _rows(baseline, derived=False)]
+    """Return the workspace, the current commit and all experiments with their commits, by growing validation loss."""
+    commits = dict.fromkeys(["HEAD", *("".join(ref.split("/")[2:4]) for ref in experiment_refs())])
+    shown = dvc_json("exp", "show", *(argument for commit in commits for argument in ("--rev", commit)))
+    rows = [row for state in shown for row in _rows(state, started_from="")]
+    return sorted(rows, key=lambda row: (math.isnan(row.val_loss), row.val_loss))
 
 
-def _rows(state: Mapping[str, Any], derived: bool) -> Iterator[Experiment]:
+def _rows(state: Mapping[str, Any], started_from: str) -> Iterator[Experiment]:
     data = state["data"] or {"params": {}, "metrics": {}}
-    params = {
-        f"{section}.{key}": value
-        for file in data["params"].values()
-        for section, keys in (file.get("data") or {}).items()
-        for key, value in keys.items()
-    }
-    metrics = (data["metrics"].get(METRICS_FILE) or {}).get("data") or {}
-    commit = "" if state["rev"] == "workspace" else state["rev"][:7]
-    subject = commit_subject(state["rev"]) if commit and not derived else ""
-    yield Experiment(state["name"] or commit or state["rev"], subject, derived, params, metrics)
+    metrics = {file: content.get("data") or {} for file, content in data["metrics"].items()}
+    epoch = kept_epoch(metrics.get(HEAD_METRICS_FILE, {}))
+    commit = "" if state["rev"] == WORKSPACE else state["rev"][:7]
+    yield Experiment(
+        name=state["name"] or commit or WORKSPACE,
+        subject=commit_subject(state["rev"]) if commit and not started_from else "",
+        started_from=started_from,
+        params={
+            name: value for file in data["params"].values() for name, value in flat_params(file.get("data")).items()
+        },
+        metrics=metrics.get(METRICS_FILE, {}),
+        val_loss=epoch.val_loss if epoch else math.nan,
+    )
     for group in state["experiments"] or ():
-        yield from _rows(group["revs"][0], derived=True)
+        yield from _rows(group["revs"][0], started_from=commit)
 
 
-def changed_params(rows: list[Experiment]) -> list[str]:
-    """Return the names of the parameters that are not the same in all rows."""
-    names = dict.fromkeys(name for row in rows for name in row.params)
-    return [name for name in names if len({repr(row.params.get(name)) for row in rows if row.params}) > 1]
+def flat_params(sections: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values of params.yaml by full name (`train.epochs`)."""
+    return {
+        f"{section}.{key}": value for section, keys in (sections or {}).items() for key, value in (keys or {}).items()
+    }
 
 
-MAX_WIDTH = 160  # characters; DVC's own table grows with every param
+def changed_params(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the parameters that are not the same in all rows that have any."""
+    names = dict.fromkeys(name for params in rows for name in params)
+    return [name for name in names if len({repr(params.get(name)) for params in rows if params}) > 1]
+
+
 MAX_NAME_WIDTH = 40  # characters; git allows longer names, which would leave no width for the params
 METRICS = ("accuracy", "roc_auc")
 
 
-def experiments_table(rows: Sequence[Experiment]) -> str:
-    """Return a header and the rows; no line is longer than `MAX_WIDTH`, params continue on lines of their own."""
-    changed = changed_params(list(rows))
-    names = [("  " if row.derived else "") + _shorten(row.name) for row in rows]
+def experiments_table(rows: Sequence[Experiment], width: int) -> str:
+    """Return a header and the rows; no line is longer than `width`, params continue on lines of their own."""
+    changed = changed_params([row.params for row in rows])
+    has_many_commits = len({row.started_from for row in rows if row.started_from}) > 1
+    names = [_shorten(row, has_many_commits) for row in rows]
     name_width = max(map(len, ["experiment", *names]))
-    start = f"{{:<{name_width}}}  {{:>8}}  {{:>8}}  "
-    header = start.format("experiment", "accuracy", "AUC") + "params that differ"
-    lines = [header]
+    start = f"{{:<{name_width}}}  {{:>8}}  {{:>8}}  {{:>8}}  "
+    lines = [start.format("experiment", "val loss", "accuracy", "AUC") + "params that differ"]
     for name, row in zip(names, rows, strict=True):
-        accuracy, auc = (f"{row.metrics[metric]:.4f}" if metric in row.metrics else "-" for metric in METRICS)
-        prefix = start.format(name, accuracy, auc)
-        params = ", ".join(f"{param} = {row.params[param]}" for param in changed if param in row.params)
+        numbers = [row.val_loss, *(row.metrics.get(metric, math.nan) for metric in METRICS)]
+        prefix = start.format(name, *("-" if math.isnan(number) else f"{number:.4f}" for number in numbers))
+        params = [f"{param} = {row.params[param]}" for param in changed if param in row.params]
+        indent = " " * min(len(prefix), width // 3)
         wrapped = textwrap.wrap(
-            params, MAX_WIDTH, initial_indent=prefix, subsequent_indent=" " * len(prefix), break_on_hyphens=False
+            printable(", ".join(params)),
+            width,
+            initial_indent=prefix,
+            subsequent_indent=indent,
+            break_on_hyphens=False,
         )
         lines += wrapped or [prefix]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip()[:width] for line in lines)
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= MAX_NAME_WIDTH else name[: MAX_NAME_WIDTH - 1] + "…"
+def _shorten(row: Experiment, with_commit: bool) -> str:
+    name = printable(row.name)
+    short = name if len(name) <= MAX_NAME_WIDTH else name[: MAX_NAME_WIDTH - 1] + "…"
+    return f"{short} on {row.started_from}" if with_commit and row.started_from else short

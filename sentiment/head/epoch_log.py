@@ -3,7 +3,7 @@
 A stage that trains nothing writes the same files, empty: DVC refuses a stage whose outputs are missing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,20 @@ class EpochMetrics:
     val_loss: float
     val_accuracy: float
     improved: bool
+
+
+@dataclass(frozen=True)
+class KeptEpoch:
+    """The epoch of the lowest validation loss (nats), counted from 0."""
+
+    number: int
+    val_loss: float
+
+
+def kept_epoch(metrics: Mapping[str, Any]) -> KeptEpoch | None:
+    """Return the epoch that a log kept, by the content of its file of metrics; None where nothing was trained."""
+    best = metrics.get("best")
+    return KeptEpoch(int(best["epoch"]), float(best["val_loss"])) if best else None
 
 
 class EpochLog:

@@ -12,7 +12,7 @@ from sentiment.common.errors import ClassifierError, EncoderError, InputError
 from sentiment.common.files import scratch_folder
 from sentiment.data.text import join_text
 from sentiment.encoder.config import Device
-from sentiment.experiments.revisions import WORKSPACE, fetch_classifier
+from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.head.classifier import ENCODER, Classifier
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class SentimentClassifier:
             return cls._load_folder(classifier, device)
         try:
             with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
-                return cls._load_folder(fetch_classifier(rev, classifier, to), device)
+                return cls._load_folder(Revision(rev).fetch(classifier, to), device)
         except InputError as error:
             raise ClassifierError(f"no classifier: {error}") from None
 

@@ -21,6 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from sentiment.common.command import printable
 from sentiment.head.classifier import Classifier
 from sentiment.head.mlp import forward, round_weights
 from sentiment.head.standardization import standardize
@@ -252,17 +253,13 @@ def style_of(contribution: float, largest: float) -> str:
 def strongest_words(words: Sequence[Word], width: int) -> str:
     """Return the words of the largest contributions with their signs, as many as `width` columns take, at least one."""
     order = sorted(words, key=lambda word: -abs(word.contribution))
-    parts = [f"{word.contribution:+.2f} {_printable(word.text)}" for word in order]
+    parts = [f"{word.contribution:+.2f} {printable(word.text)}" for word in order]
     line = parts[0] if parts else ""
     for part in parts[1:]:
         if cell_len(line) + 2 + cell_len(part) > width:
             break
         line += f"  {part}"
     return line
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def wrapped(text: Text, width: int, use_color: bool) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from sentiment.common.command import printable
 from sentiment.inference.readers import PredictionBatch
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def text_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
             predictions.labels, predictions.probabilities.tolist(), predictions.inputs.texts, explanations, strict=True
         ):
             prediction = f"{label}  {probability:.3f}" if label else "-                -"
-            printable = "".join(character if character.isprintable() else " " for character in text) or "(no text)"
+            shown = printable(text) or "(no text)"
             if explanation is None:
-                lines.append(f"{prediction}  {shorten(printable, width)}\n")
+                lines.append(f"{prediction}  {shorten(shown, width)}\n")
             else:
-                lines += explained_lines(prediction, printable, explanation, width, is_terminal)
+                lines += explained_lines(prediction, shown, explanation, width, is_terminal)
         file.write("".join(lines).encode("utf-8", "replace"))
         file.flush()
 

@@ -1,6 +1,6 @@
-"""The plots of dvc.yaml as Vega-Lite, drawn by DVC's own templates."""
+"""Make the charts of the report: the plots of dvc.yaml by DVC's templates, and two of the test predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,10 @@ from sentiment.common.errors import InputError
 from sentiment.experiments.revisions import WORKSPACE, dvc_json
 
 SLICES_FILE = "metrics/slices.csv"
+N_BINS = 20  # of the histogram
+N_THRESHOLDS = 99  # 0.01, 0.02, ... 0.99
+BINS = {"binned": True, "step": 1 / N_BINS}
+REVISION = {"field": "rev", "type": "nominal", "sort": None, "title": "revision"}
 
 
 @dataclass(frozen=True)
@@ -27,24 +31,24 @@ class Plot:
     by_slice: bool = False
 
 
-def plots(revisions: Sequence[str], kept_epochs: Mapping[str, Mapping[str, int]]) -> list[Plot]:
-    """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for two revisions.
+def plots(titles: Mapping[str, str], kept_epochs: Mapping[str, Mapping[str, int]]) -> list[Plot]:
+    """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for several revisions.
 
     Args:
-        revisions: names of one or two revisions; none where only baselines are shown, whose curves DVC does not have.
-        kept_epochs: by folder of training curves and by revision; marked in charts by epoch.
+        titles: of the revisions, by name; none where only baselines are shown, whose curves DVC does not have.
+        kept_epochs: by folder of training curves and by title; marked in charts by epoch.
 
     Raises:
         InputError: DVC fails, or a plot lacks the data of a revision.
     """
-    if not revisions:
+    if not titles:
         return []
-    output = dvc_json("plots", "show") if list(revisions) == [WORKSPACE] else dvc_json("plots", "diff", *revisions)
+    output = dvc_json("plots", "show") if list(titles) == [WORKSPACE] else dvc_json("plots", "diff", *titles)
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
     return [
         replace(
-            _plot(views[0]["content"], revisions, kept_epochs.get(path.rpartition("/")[0], {})),
+            _plot(views[0]["content"], titles, kept_epochs.get(path.rpartition("/")[0], {})),
             by_slice=path == SLICES_FILE,
         )
         for path, views in output["data"].items()
@@ -52,16 +56,19 @@ def plots(revisions: Sequence[str], kept_epochs: Mapping[str, Mapping[str, int]]
     ]
 
 
-def _plot(spec: dict[str, Any], revisions: Sequence[str], kept_epochs: Mapping[str, int]) -> Plot:
+def _plot(spec: dict[str, Any], titles: Mapping[str, str], kept_epochs: Mapping[str, int]) -> Plot:
     """Move the title out of the chart, where the page can wrap it, and sort the points by revision."""
     title = spec.pop("title")["text"]
-    points = [point for point in spec["data"]["values"] if point["rev"] in revisions]  # `diff A` adds the workspace
-    spec["data"]["values"] = sorted(points, key=lambda point: revisions.index(point["rev"]))
+    points = [point for point in spec["data"]["values"] if point["rev"] in titles]  # `diff A` adds the workspace
+    order = list(titles)
+    spec["data"]["values"] = [
+        point | {"rev": titles[point["rev"]]} for point in sorted(points, key=lambda point: order.index(point["rev"]))
+    ]
     axes = [_axis(spec, axis) for axis in ("y", "x")]
     if axes[1] == "epoch":
         _mark_epochs(spec, kept_epochs)
         title = f"{title} (dashed: the epoch that is kept)"
-    description = f"Chart of {' by '.join(filter(None, axes))}, for {' and '.join(revisions)}"
+    description = f"Chart of {' by '.join(filter(None, axes))}, for {' and '.join(titles.values())}"
     return Plot(title, spec | {"description": f"{title}. {description}"})
 
 
@@ -89,13 +96,6 @@ def _mark_epochs(spec: dict[str, Any], kept_epochs: Mapping[str, int]) -> None:
             },
         }
     )
-
-
-N_BINS = 20  # of the histogram
-N_THRESHOLDS = 99  # 0.01, 0.02, ... 0.99
-
-BINS = {"binned": True, "step": 1 / N_BINS}
-REVISION = {"field": "rev", "type": "nominal", "sort": None, "title": "revision"}
 
 
 def probability_histogram(predictions: Mapping[str, pa.Table], labels: tuple[str, ...]) -> Plot:

@@ -1,213 +1,41 @@
-"""The log of a training in; the epoch that was kept out."""
+"""Collect what the report shows of revisions: metrics, comparisons, params, charts, reviews, experiments."""
 
 import csv
 import io
 import json
-import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import yaml
-from numpy.typing import NDArray
 
-from sentiment.common.errors import ClassifierError, InputError
-from sentiment.common.tables import batches
+from sentiment.common.errors import InputError, ParamsError
+from sentiment.common.params import read_yaml
+from sentiment.evaluation.metrics import METRICS
 from sentiment.evaluation.significance import Comparison
-from sentiment.experiments.comparison import PREDICTIONS, compare, read_predictions, sentence
-from sentiment.experiments.revisions import Revision, commit_subject, resolve
-from sentiment.experiments.table import Experiment, changed_params, experiments
-from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.explanation import Explanation
+from sentiment.experiments.comparison import PREDICTIONS, compare, correct_for_many, read_predictions, sentence
+from sentiment.experiments.revisions import WORKSPACE, Revision, commit_subject, resolve, workspace_title
+from sentiment.experiments.table import Experiment, changed_params, experiments, flat_params
+from sentiment.head.epoch_log import KeptEpoch, kept_epoch
 from sentiment.report.charts import SLICES_FILE, Plot, plots, probability_histogram, threshold_curve
+from sentiment.report.reviews import (
+    LocalReview,
+    MisclassifiedTable,
+    Piece,
+    explained_reviews,
+    label_names,
+    local_reviews,
+    misclassified_tables,
+)
 
 HEAD_LOG, ENCODER_LOG = "metrics/train", "metrics/finetune"  # folders, written by DVCLive
-
-
-@dataclass(frozen=True)
-class KeptEpoch:
-    """The epoch of the lowest validation loss, counted from 0."""
-
-    number: int
-    val_loss: float
-
-
-def kept_epoch(revision: Revision, log: str) -> KeptEpoch | None:
-    """Return the kept epoch by the log in a folder; None where nothing was trained, or there is no such log.
-
-    A baseline has no epochs, a frozen encoder none of fine-tuning, and revisions of version 1.0 no stage for it.
-    """
-    try:
-        best = json.loads(revision.read(f"{log}/metrics.json")).get("best")
-    except InputError:
-        return None
-    return KeptEpoch(int(best["epoch"]), float(best["val_loss"])) if best else None
-
-
-@dataclass(frozen=True)
-class Misclassified:
-    """One review that was labeled wrongly.
-
-    Attributes:
-        confidence: probability of the predicted label.
-    """
-
-    id: str
-    actual: str
-    predicted: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class LocalReview:
-    """Text and rating of a review, from the workspace."""
-
-    text: str
-    rating: str
-
-
-def label_names(predictions: pa.Table, name: str) -> tuple[str, ...]:
-    """Return the label names of predictions; raises InputError where the file `name` does not have them."""
-    metadata = predictions.schema.metadata or {}
-    if b"labels" not in metadata:
-        raise InputError(f"{name}: has no label names; run `dvc repro evaluate`")
-    return tuple(metadata[b"labels"].decode().split("\n"))
-
-
-def misclassified_tables(
-    predictions: Mapping[str, pa.Table], n: int, paired: bool
-) -> dict[str, tuple[str, list[Misclassified]]]:
-    """Return by title the revision that is wrong, and at most `n` reviews.
-
-    Args:
-        predictions: by revision.
-        n: the maximum in each table.
-        paired: whether there are two, of the same reviews; then the reviews on which they disagree.
-    """
-    labels = {name: label_names(table, f"{PREDICTIONS} of {name}") for name, table in predictions.items()}
-    if not paired:
-        return {
-            f"Most confident errors of {name}": (name, confident_errors(table, labels[name], n))
-            for name, table in predictions.items()
-        }
-    (a, table_a), (b, table_b) = predictions.items()
-    return {
-        f"Wrong in {b}, correct in {a}": (b, newly_wrong(table_a, table_b, labels[b], n)),
-        f"Wrong in {a}, correct in {b}": (a, newly_wrong(table_b, table_a, labels[a], n)),
-    }
-
-
-def confident_errors(predictions: pa.Table, labels: tuple[str, ...], n: int) -> list[Misclassified]:
-    """Return at most `n` wrong predictions, the most confident first.
-
-    Args:
-        predictions: with columns id, label, predicted and probability (of label 1).
-        labels: names of the labels 0 and 1.
-        n: the maximum.
-    """
-    return _errors(predictions, labels, np.ones(len(predictions), dtype=bool), n)
-
-
-def newly_wrong(before: pa.Table, after: pa.Table, labels: tuple[str, ...], n: int) -> list[Misclassified]:
-    """Return at most `n` reviews that `before` labels correctly and `after` does not, `after`'s most confident first.
-
-    Args:
-        before, after: predictions of the same reviews, sorted by id.
-        labels: names of the labels 0 and 1.
-        n: the maximum.
-    """
-    was_correct = pc.equal(before["label"], before["predicted"]).to_numpy()
-    return _errors(after, labels, was_correct, n)
-
-
-def _errors(table: pa.Table, labels: tuple[str, ...], selected: NDArray[np.bool_], n: int) -> list[Misclassified]:
-    predicted, actual = table["predicted"].to_numpy(), table["label"].to_numpy()
-    positive = table["probability"].to_numpy().astype(np.float64)
-    confidence = np.where(predicted == 1, positive, 1 - positive)
-    indices = np.flatnonzero(selected & (predicted != actual))
-    order = indices[np.argsort(-confidence[indices], kind="stable")][:n]
-    ids = table["id"].take(order).to_pylist()
-    return [
-        Misclassified(review, labels[actual[row]], labels[predicted[row]], float(confidence[row]))
-        for review, row in zip(ids, order.tolist(), strict=True)
-    ]
-
-
-def local_reviews(table: Path, ids: Collection[str]) -> dict[str, LocalReview]:
-    """Return reviews by id from a table of the workspace; none where the table is missing, as in a bare clone."""
-    if not table.is_file():
-        return {}
-    requested = pa.array(ids, pa.string())
-    columns = ["id", "text", "rating"]
-    rows = [batch.filter(pc.is_in(batch["id"], requested)) for batch in batches(table, columns)]
-    return {
-        row["id"]: LocalReview(row["text"], f"{row['rating']:g}" if row["rating"] is not None else "")
-        for batch in rows
-        for row in batch.to_pylist()
-    }
-
-
-log = logging.getLogger(__name__)
-
-LEVELS = (0.15, 0.4, 0.7)  # shares of the largest contribution from which a word gets the next stronger style
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A word of a review, or the text between two words.
-
-    Attributes:
-        text: as in the review.
-        level: 0 for a word that counts little, and for what is no word; else 1 to 3.
-        contribution: to the logit of "positive"; 0 for what is no word.
-    """
-
-    text: str
-    level: int = 0
-    contribution: float = 0.0
-
-
-def explained_reviews(revision: str, texts: Mapping[str, str]) -> dict[str, list[Piece]]:
-    """Return the pieces of each text, by the same key; empty where the revision's classifier is not available."""
-    if not texts:
-        return {}
-    try:
-        classifier = SentimentClassifier.load_revision(revision)
-    except ClassifierError as error:
-        log.info("report: words of %s are not colored: %s", revision, error)
-        return {}
-    explanations = classifier.explain(list(texts.values()))
-    return {
-        key: list(pieces(text, explanation))
-        for (key, text), explanation in zip(texts.items(), explanations, strict=True)
-        if explanation is not None
-    }
-
-
-def pieces(text: str, explanation: Explanation) -> Iterator[Piece]:
-    """Yield the text in pieces, every character of it once."""
-    largest = max((abs(word.contribution) for word in explanation.words), default=0.0)
-    end = 0
-    for word in explanation.words:
-        if word.start > end:
-            yield Piece(text[end : word.start])
-        share = abs(word.contribution) / largest if largest else 0.0
-        yield Piece(text[word.start : word.end], sum(share >= level for level in LEVELS), word.contribution)
-        end = word.end
-    if end < len(text):
-        yield Piece(text[end:])
-
-
 ALL_METRICS_FILE = "data/evaluate/metrics.json"
 SPLIT_FILE = "metrics/split.json"
 PARAMS_FILE = "params.yaml"
 TEST_TABLE = Path("data/split/test.parquet")
-MAX_REVIEWS = 10  # per table of misclassified reviews
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
+NOT_METRICS = {"rows", "by_label", "test_reviews_seen_by_encoder"}  # keys of ALL_METRICS_FILE
 
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
 Params = Mapping[str, Any]
@@ -218,7 +46,9 @@ class RevisionResults:
     """One revision.
 
     Attributes:
-        metrics: of the test reviews, with their intervals.
+        name: as git and DVC know it.
+        title: as the page calls it.
+        metrics: of the test reviews, with their intervals; those that this revision's code computed.
         slices: rows, accuracy and interval by (slice, value).
         n_reviews: by split.
         head_epoch: of the head, the epoch that is kept; None for a baseline, which has no epochs.
@@ -228,6 +58,7 @@ class RevisionResults:
     """
 
     name: str
+    title: str
     metrics: Mapping[str, float]
     slices: Slices
     n_reviews: Mapping[str, int]
@@ -238,90 +69,133 @@ class RevisionResults:
 
 
 @dataclass(frozen=True)
+class MetricRow:
+    """A metric that at least one revision has; see `evaluation.metrics.Metric`."""
+
+    name: str
+    title: str
+    lower_is_better: bool = False
+    is_primary: bool = False
+
+
+@dataclass(frozen=True)
 class ReportData:
     """What the page shows.
 
     Attributes:
-        comparison: None for one revision, or for two that cannot be compared.
-        changed: names of the params that differ between the experiments.
-        misclassified: tables of reviews by title.
-        explained: texts of those reviews in pieces, by title and id, where the classifier of the table is available.
+        comparisons: of the other revisions with the first one, by title, where they can be compared.
+        verdicts: a sentence on each of the other revisions; for one revision, on that one.
+        misclassified: tables of reviews.
+        reviews: their texts and ratings by id.
+        explained: texts of those reviews in pieces, by the title of the revision that is wrong and by id, where the
+            classifier of that revision is available.
     """
 
     revisions: Sequence[RevisionResults]
-    comparison: Comparison | None
-    verdict: str
+    comparisons: Mapping[str, Comparison]
+    verdicts: Sequence[str]
     experiments: Sequence[Experiment]
-    changed: Sequence[str]
     plots: Sequence[Plot]
-    misclassified: Mapping[str, Sequence[Misclassified]]
+    misclassified: Sequence[MisclassifiedTable]
     reviews: Mapping[str, LocalReview]
     explained: Mapping[str, Mapping[str, Sequence[Piece]]] = field(default_factory=dict)
 
     @property
     def different_params(self) -> list[str]:
         """Names of the params that are not the same in all shown revisions."""
-        names = dict.fromkeys(name for results in self.revisions for name in results.params)
-        return [name for name in names if len({repr(results.params.get(name)) for results in self.revisions}) > 1]
+        return changed_params([results.params for results in self.revisions])
+
+    @property
+    def different_params_of_experiments(self) -> list[str]:
+        """Names of the params that are not the same in all experiments."""
+        return changed_params([row.params for row in self.experiments])
+
+    @property
+    def metrics(self) -> list[MetricRow]:
+        """The metrics of the shown revisions: those that the code knows, then those of other versions of the code."""
+        available = dict.fromkeys(name for results in self.revisions for name in results.metrics)
+        rows = [
+            MetricRow(metric.name, metric.title, metric.lower_is_better, metric.has_interval)
+            for metric in METRICS
+            if metric.name in available
+        ]
+        known = NOT_METRICS | {metric.name for metric in METRICS}
+        bounds = {f"{name}_{end}" for name in available for end in ("low", "high")}
+        return rows + [MetricRow(name, name) for name in available if name not in known | bounds]
 
 
-def collect(names: Sequence[str]) -> ReportData:
-    """Read what the report shows of one or two revisions.
+def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
+    """Read what the report shows of revisions; the others are compared with the first.
+
+    Args:
+        names: different ones, as git and DVC know the revisions.
+        titles: what the page calls the revisions; by default their names, and for the workspace its branch.
 
     Raises:
         InputError: a revision, or one of its files, is not available.
+        ParamsError: there is not one title for each revision, or one twice.
     """
-    revisions = [resolve(name) for name in names]
-    results = [_results(revision) for revision in revisions]
-    predictions = {revision.name: read_predictions(revision, PREDICTIONS) for revision in revisions}
-    comparison, verdict = _comparison(revisions)
-    rows = experiments()
-    misclassified = misclassified_tables(predictions, MAX_REVIEWS, paired=comparison is not None)
-    reviews = local_reviews(TEST_TABLE, {row.id for _, table in misclassified.values() for row in table})
-    labels = label_names(predictions[names[0]], f"{PREDICTIONS} of {names[0]}")
-    thresholds = {one.name: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
-    kept_epochs = {
-        HEAD_LOG: {one.name: one.head_epoch.number for one in results if one.head_epoch},
-        ENCODER_LOG: {one.name: one.encoder_epoch.number for one in results if one.encoder_epoch},
-    }
+    titles = list(titles) or _default_titles(names)
+    if len(set(titles)) != len(names):
+        raise ParamsError(f"--titles: expected {len(names)} different ones, found {', '.join(titles)}")
+    revisions = dict(zip(titles, map(resolve, names), strict=True))
+    results = [_results(title, revision) for title, revision in revisions.items()]
+    predictions = {title: read_predictions(revision, PREDICTIONS) for title, revision in revisions.items()}
+    comparisons, verdicts = _compare_with_first(revisions)
+    tables = misclassified_tables(predictions, list(comparisons))
+    reviews = local_reviews(TEST_TABLE, {row.id for table in tables for row in table.rows})
     return ReportData(
         revisions=results,
-        comparison=comparison,
-        verdict=verdict,
-        experiments=rows,
-        changed=changed_params(rows),
-        plots=[
-            *plots(list(kept_epochs[HEAD_LOG]), kept_epochs),
-            probability_histogram(predictions, labels),
-            threshold_curve(predictions, thresholds),
-        ],
-        misclassified={title: table for title, (_, table) in misclassified.items()},
+        comparisons=comparisons,
+        verdicts=verdicts or [_verdict(results[0])],
+        experiments=experiments(),
+        plots=_plots(results, predictions),
+        misclassified=tables,
         reviews=reviews,
         explained={
-            title: explained_reviews(name, {row.id: reviews[row.id].text for row in table if row.id in reviews})
-            for title, (name, table) in misclassified.items()
+            title: explained_reviews(
+                revision.name,
+                {
+                    row.id: reviews[row.id].text
+                    for table in tables
+                    if table.revision == title
+                    for row in table.rows
+                    if row.id in reviews
+                },
+            )
+            for title, revision in revisions.items()
         },
     )
 
 
-def _results(revision: Revision) -> RevisionResults:
+def _default_titles(names: Sequence[str]) -> list[str]:
+    title = workspace_title()
+    shown = f"{title} (this folder)" if title in names else title
+    return [shown if name == WORKSPACE else name for name in names]
+
+
+def _results(title: str, revision: Revision) -> RevisionResults:
     split = json.loads(revision.read(SPLIT_FILE))
     metrics = json.loads(revision.read(ALL_METRICS_FILE))
     return RevisionResults(
         name=revision.name,
-        metrics={name: value for name, value in metrics.items() if name != "by_label"},
+        title=title,
+        metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
         slices=_slices(revision.read(SLICES_FILE).decode()),
         n_reviews={name: int(values["rows"]) for name, values in split.items()},
-        head_epoch=kept_epoch(revision, HEAD_LOG),
-        encoder_epoch=kept_epoch(revision, ENCODER_LOG),
-        params=flat_params(yaml.safe_load(revision.read(PARAMS_FILE))),
+        head_epoch=_kept_epoch(revision, HEAD_LOG),
+        encoder_epoch=_kept_epoch(revision, ENCODER_LOG),
+        params=flat_params(read_yaml(revision.read(PARAMS_FILE), f"{PARAMS_FILE} of {revision.name}")),
         subject=commit_subject(revision.name),
     )
 
 
-def flat_params(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of params.yaml by full name (`train.epochs`)."""
-    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in (keys or {}).items()}
+def _kept_epoch(revision: Revision, log: str) -> KeptEpoch | None:
+    """Return the kept epoch by the log in a folder; None for a baseline, which has no such log."""
+    try:
+        return kept_epoch(json.loads(revision.read(f"{log}/metrics.json")))
+    except InputError:
+        return None
 
 
 def _slices(table: str) -> Slices:
@@ -332,13 +206,46 @@ def _slices(table: str) -> Slices:
     }
 
 
-def _comparison(revisions: Sequence[Revision]) -> tuple[Comparison | None, str]:
-    """Return the comparison and its sentence, or None and the reason why two revisions cannot be compared."""
-    if len(revisions) == 1:
-        return None, ""
-    a, b = revisions
-    try:
-        comparison = compare(a, b, PREDICTIONS, N_RESAMPLES, SEED)
-    except InputError as error:
-        return None, f"Not compared: {error}."
-    return comparison, sentence(a.name, b.name, comparison)
+def _compare_with_first(revisions: Mapping[str, Revision]) -> tuple[dict[str, Comparison], list[str]]:
+    """Return the comparisons by title, their p values corrected for their number, and a sentence on each revision."""
+    (first, a), *others = revisions.items()
+    comparisons, reasons = {}, {}
+    for title, b in others:
+        try:
+            comparisons[title] = compare(a, b, PREDICTIONS, N_RESAMPLES, SEED)
+        except InputError as error:
+            reasons[title] = f"Not compared: {error}."
+    comparisons = correct_for_many(comparisons)
+    verdicts = [
+        sentence(first, title, comparisons[title]) if title in comparisons else reasons[title] for title, _ in others
+    ]
+    return comparisons, verdicts
+
+
+def _verdict(results: RevisionResults) -> str:
+    """Return what one revision is worth, in words."""
+    metrics, rows = results.metrics, results.metrics["rows"]
+    bounds = [metrics.get(f"accuracy_{end}") for end in ("low", "high")]
+    interval = "" if None in bounds else f" (95% interval {bounds[0]:.1%} to {bounds[1]:.1%})"
+    verdict = (
+        f"{results.title} labels {metrics['accuracy']:.1%} of {rows:,.0f} test review{'s' if rows != 1 else ''} "
+        f"correctly{interval}."
+    )
+    if "majority_accuracy" in metrics:
+        verdict += f" The majority label for all of them would be correct for {metrics['majority_accuracy']:.1%}."
+    return verdict
+
+
+def _plots(results: Sequence[RevisionResults], predictions: Mapping[str, pa.Table]) -> list[Plot]:
+    trained = {one.name: one.title for one in results if one.head_epoch}  # DVC has no plots of baselines
+    kept_epochs = {
+        HEAD_LOG: {one.title: one.head_epoch.number for one in results if one.head_epoch},
+        ENCODER_LOG: {one.title: one.encoder_epoch.number for one in results if one.encoder_epoch},
+    }
+    thresholds = {one.title: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
+    title, table = next(iter(predictions.items()))
+    return [
+        *plots(trained, kept_epochs),
+        probability_histogram(predictions, label_names(table, title)),
+        threshold_curve(predictions, thresholds),
+    ]

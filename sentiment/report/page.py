@@ -1,4 +1,4 @@
-"""ReportData in, one self-contained HTML page out."""
+"""Render the report: one self-contained HTML page, which draws its charts without a network."""
 
 import base64
 import hashlib

@@ -58,7 +58,12 @@ def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those
 
 
 def test_both_folders_are_complete_the_same_each_time_and_ignored_by_git(completed_project: Project) -> None:
+    params = completed_project.root / "params.yaml"
+    params.write_text(params.read_text().replace("val: 0.1", "val: 1e-1"))
+    completed_project.commit("Write a number as YAML 1.2 does")
     sentiment(completed_project, "baseline")
+    recorded = yaml.safe_load((completed_project.root / "data/baseline/tfidf/params.yaml").read_text())
+    assert recorded["split"]["val"] == 0.1
     first = bytes_of(completed_project)
     assert sorted(path.name for path in first) == sorted(2 * FILES)
     sentiment(completed_project, "baseline")
@@ -79,7 +84,7 @@ def test_compare_reads_a_baseline_like_a_revision(completed_project: Project) ->
         metrics = json.loads((completed_project.root / path).read_text())
         assert comparison["metrics"]["accuracy"][side] == pytest.approx(metrics["accuracy"])
     better = sentiment(completed_project, "compare", "majority", "tfidf").stdout
-    assert better.splitlines()[-1].startswith("tfidf is better than majority: accuracy +")
+    assert better.splitlines()[-1].startswith("tfidf is better than majority: it labels ")
 
 
 def test_a_git_reference_of_the_same_name_is_refused(completed_project: Project) -> None:
@@ -122,8 +127,8 @@ def test_the_report_shows_a_baseline_beside_the_workspace(completed_project: Pro
     sentiment(completed_project, "report", "tfidf")
     page = html.unescape((completed_project.root / "report.html").read_text())
     comparison = json.loads(sentiment(completed_project, "compare", "tfidf", "--json").stdout)
-    assert comparison["sentence"] in page
-    assert "Wrong in workspace, correct in tfidf" in page
+    assert comparison["sentence"].replace("workspace", "main") in page
+    assert "Wrong in main, correct in tfidf" in page
     settings = yaml.safe_load((completed_project.root / "data/baseline/tfidf/params.yaml").read_text())["tfidf"]
     assert f"<code>tfidf.C</code></th><td>{settings['C']}</td>" in page
     assert page.count('data-title="ROC curve') == 1  # DVC draws those of revisions

@@ -36,19 +36,21 @@ def test_the_default_is_head_against_the_workspace(project_with_experiment: Proj
     lines = done.stdout.splitlines()
     assert lines[0].startswith("A = HEAD, B = workspace: ")
     assert [line.split()[0] for line in lines[3:6]] == ["accuracy", "f1_macro", "roc_auc"]
-    assert lines[-1].startswith("No significant difference in accuracy between HEAD and workspace")
-    assert "minimum detectable difference at 80% power: 3.06 points" in lines[-1]  # 6 of 196 reviews
+    assert lines[-1].startswith("workspace labels as many reviews correctly as HEAD (accuracy +0.00 points, ")
+    # 6 of 196 reviews
+    assert lines[-1].endswith("a difference of 3.06 points would be found with a probability of 80%.")
 
 
 def test_fail_if_worse_fails_only_if_worse(project_with_experiment: Project) -> None:
     worse = compare(project_with_experiment, "HEAD", "strict", "--fail-if-worse", check=False)
     assert worse.returncode == 1
-    assert worse.stdout.splitlines()[-1].startswith("strict is worse than HEAD: accuracy -")
-    assert worse.stdout.endswith("p < 0.001.\n")
+    assert worse.stdout.splitlines()[-1].startswith("strict is worse than HEAD: it labels ")
+    assert " fewer of 100 reviews correctly; unlikely to be chance (accuracy -" in worse.stdout
+    assert worse.stdout.endswith("p < 0.001).\n")
     assert "p = 0.0" not in worse.stdout, "a p-value is never 0"
     assert worse.stderr == ""
     better = compare(project_with_experiment, "strict", "HEAD", "--fail-if-worse")
-    assert better.stdout.splitlines()[-1].startswith("HEAD is better than strict: accuracy +")
+    assert better.stdout.splitlines()[-1].startswith("HEAD is better than strict: it labels ")
 
 
 def test_an_unknown_revision_is_one_line(project_with_experiment: Project) -> None:
@@ -92,7 +94,7 @@ def test_after_the_advised_commit_the_default_comparison_works(completed_project
     lock.write_text(committed)
     assert compare(completed_project, check=False).returncode == 1
     completed_project.run("git", "commit", "-q", "-a", "-m", "Results of this machine")
-    assert "No significant difference in accuracy between HEAD and workspace" in compare(completed_project).stdout
+    assert "workspace labels as many reviews correctly as HEAD" in compare(completed_project).stdout
 
 
 def test_a_clone_reads_from_the_remote(completed_project: Project, tmp_path: Path) -> None:
@@ -104,4 +106,4 @@ def test_a_clone_reads_from_the_remote(completed_project: Project, tmp_path: Pat
     completed_project.run("dvc", "push", "-q", "data/evaluate/predictions.parquet")
     assert not (colleague.root / ".dvc" / "cache").exists()
     done = compare(colleague, "v1", "main")
-    assert "No significant difference in accuracy between v1 and main" in done.stdout
+    assert "main labels as many reviews correctly as v1" in done.stdout

@@ -82,7 +82,7 @@ def test_changed_labels_are_counted(completed_project: Project) -> None:
         (["--top", "0"], "expected --top 1 or more"),
         (["--flip", "2"], "--flip 2: expected a share above 0, at most 0.5"),
         (["--features", "data/none"], "data/none/train.npy: no such file; run `dvc repro` or `dvc pull`"),
-        (["--folds", "1900"], "data/split: a label has only "),
+        (["--folds", "1900"], "expected --top 1 or more, --folds from 2 to 100"),
     ],
 )
 def test_wrong_arguments_are_one_line(completed_project: Project, arguments: list[str], message: str) -> None:

@@ -153,3 +153,18 @@ run_main(main)
     assert n_collections < 50  # 380 by default, in Python 3.11
     assert n_hidden > 100_000
     assert n_searched < 1_000
+
+
+def test_an_error_that_quotes_a_review_cannot_move_the_cursor(tmp_path: Path) -> None:
+    code = """
+from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
+
+def main():
+    raise InputError("row 2: 'Soft\\x1b[31m\\x9b and\\x07 warm'\\nexpected a rating")
+
+run_main(main)
+"""
+    done = run_code(code, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: row 2: 'Soft [31m  and  warm'\nexpected a rating\n"

@@ -27,13 +27,15 @@ def test_it_fits_and_has_no_violation_of_accessibility(
     assert len(boxes) == 9
     assert all(100 < drawing <= box + 1 for box, drawing in boxes)
     assert_fits_and_is_accessible(page)
+    headers = "[...document.querySelectorAll('[data-table=misclassified] th')]"
+    assert page.evaluate(f"{headers}.every((cell) => cell.scrollWidth <= cell.clientWidth)"), "a header is cut off"
     assert opened.errors == [], "an error or a warning on the console"
 
 
 def test_the_order_is_that_of_a_reader(pages: Path, browser: Browser) -> None:
     page = open_page(browser, pages / "two.html").page
     order = page.eval_on_selector_all("#verdict, .cards, h2[id]", "(all) => all.map((one) => one.id || one.className)")
-    assert order == ["verdict", "cards", "params", "plots", "slices", "misclassified", "metrics", "experiments"]
+    assert order == ["verdict", "cards", "params", "misclassified", "slices", "plots", "metrics", "experiments"]
     links = page.eval_on_selector_all("nav a", "(all) => all.map((one) => one.hash.slice(1))")
     assert links == order[2:]
 
@@ -44,7 +46,7 @@ def test_one_revision_has_a_verdict_and_commits_are_named_in_words(
     metrics = json.loads((project_with_experiment.root / "data/evaluate/metrics.json").read_text())
     page = open_page(browser, pages / "one.html").page
     expect(page.locator("#verdict")).to_contain_text(
-        f"workspace labels {metrics['accuracy']:.1%} of {metrics['rows']} test reviews"
+        f"main labels {metrics['accuracy']:.1%} of {metrics['rows']} test reviews"
     )
     expect(page.locator("table[data-table=experiments] tr[data-row=main]")).to_contain_text("Run the pipeline")
     page = open_page(browser, pages / "two.html").page

@@ -5,9 +5,11 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from sentiment.experiments.table import Experiment
+from sentiment.head.epoch_log import KeptEpoch
 from sentiment.report.charts import Plot
-from sentiment.report.data import KeptEpoch, LocalReview, Misclassified, ReportData, RevisionResults
+from sentiment.report.data import ReportData, RevisionResults
 from sentiment.report.page import render
+from sentiment.report.reviews import LocalReview, Misclassified, MisclassifiedTable
 from tests.report.conftest import open_page
 
 EVIL = "</script><script>window.run = 1</script><img src=x onerror='window.run = 2'> \"'><svg onload='window.run = 3'>"
@@ -30,6 +32,7 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
         revisions=[
             RevisionResults(
                 name=EVIL,
+                title=EVIL,
                 metrics=metrics,
                 slices={(EVIL, EVIL): slice_},
                 n_reviews={"train": 8, "val": 1, "test": 1},
@@ -38,12 +41,11 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
                 params={EVIL: EVIL},
             )
         ],
-        comparison=None,
-        verdict=EVIL,
-        experiments=[Experiment(EVIL, "abc1234", False, {EVIL: EVIL}, metrics)],
-        changed=[EVIL],
+        comparisons={},
+        verdicts=[EVIL],
+        experiments=[Experiment(EVIL, EVIL, "", {EVIL: EVIL}, metrics)],
         plots=[Plot(EVIL, spec)],
-        misclassified={EVIL: [Misclassified("0a", EVIL, EVIL, 0.9)]},
+        misclassified=[MisclassifiedTable(EVIL, EVIL, [Misclassified("0a", EVIL, EVIL, 0.9)])],
         reviews={"0a": LocalReview(EVIL, EVIL)},
     )
     page_file = tmp_path / "report.html"

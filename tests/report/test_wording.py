@@ -1,37 +1,99 @@
-"""Numbers and nouns agree; words of misclassified reviews are marked by their contribution."""
+"""Three revisions with titles of their own, as data and as a page: verdicts in words, revisions of other versions."""
 
 import math
+import os
+from collections.abc import Iterator
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import pytest
 
+from sentiment.common.errors import ParamsError
 from sentiment.evaluation.significance import Comparison
-from sentiment.report.data import ReportData, collect, explained_reviews
+from sentiment.experiments.comparison import correct_for_many
+from sentiment.report.data import ReportData, collect
 from sentiment.report.page import render
+from sentiment.report.reviews import explained_reviews
 from tests.project import Project
 
 
-@pytest.fixture
-def data(project_with_experiment: Project, monkeypatch: pytest.MonkeyPatch) -> ReportData:
-    monkeypatch.chdir(project_with_experiment.root)
-    return collect(["HEAD", "strict"])
+@pytest.fixture(scope="module")
+def data(project_with_experiment: Project) -> Iterator[ReportData]:
+    before = os.getcwd()  # noqa: PTH109
+    os.chdir(project_with_experiment.root)
+    yield collect(["HEAD", "strict", "workspace"], ["Last year", "Strict", "Now"])
+    os.chdir(before)
+
+
+def text_of(page: str) -> str:
+    texts: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = texts.append  # type: ignore[method-assign]
+    parser.feed(page)
+    return " ".join("".join(texts).split())
+
+
+def test_each_revision_is_compared_with_the_first_in_words_by_its_title(data: ReportData) -> None:
+    strict, now = data.verdicts
+    assert strict.startswith("Strict is worse than Last year: it labels ")
+    assert " fewer of 100 reviews correctly; unlikely to be chance (" in strict
+    assert now.startswith("Now labels as many reviews correctly as Last year (")
+    page = text_of(render(data, "today"))
+    assert "Each is compared with Last year; p values are corrected for 2 comparisons (Holm)." in page
+    assert "the color of a single word can mislead" in page
+    assert [table.title for table in data.misclassified] == [
+        "Wrong in Strict, correct in Last year",
+        "Wrong in Last year, correct in Strict",
+        "Wrong in Now, correct in Last year",
+        "Wrong in Last year, correct in Now",
+    ]
+    revisions = {point["rev"] for plot in data.plots for point in plot.spec["data"]["values"]}
+    assert revisions == {"Last year", "Strict", "Now"}
+
+
+def test_titles_must_be_as_many_as_revisions_and_different() -> None:
+    for titles in (["One"], ["One", "One"]):
+        with pytest.raises(ParamsError, match="--titles: expected 2 different ones, found One"):
+            collect(["HEAD", "strict"], titles)
+
+
+def test_a_metric_that_an_older_or_a_newer_revision_lacks_is_left_out_there(data: ReportData) -> None:
+    old = {name: value for name, value in data.revisions[0].metrics.items() if "brier" not in name}
+    new = data.revisions[1].metrics | {"matthews": 0.4321}
+    revisions = [replace(data.revisions[0], metrics=old), replace(data.revisions[1], metrics=new)]
+    page = text_of(render(replace(data, revisions=revisions, comparisons={}), "today"))
+    assert f"Brier score lower is better \N{EN DASH} {new['brier']:.4f}" in page
+    assert "matthews \N{EN DASH} 0.4321" in page
 
 
 def test_one_review_is_written_in_the_singular(data: ReportData) -> None:
     comparison = Comparison(1, {}, only_a_correct=1, only_b_correct=2, p_value=1.0, min_detectable_difference=0.5)
     one = replace(data.revisions[0], metrics={**data.revisions[0].metrics, "rows": 1})
-    page = render(replace(data, comparison=comparison, revisions=[one, data.revisions[1]]), "today")
-    text = "".join(part.partition(">")[2] for part in page.split("<"))
-    assert "Only HEAD is correct on 1 review, only strict on 2." in text
-    assert "1 test review; intervals" in text
+    page = text_of(render(replace(data, comparisons={"Now": comparison}, revisions=[one, data.revisions[2]]), "today"))
+    assert "Only Last year is correct on 1 review, only Now on 2." in page
+    assert "1 test review; intervals" in page
+
+
+def test_p_values_are_corrected_for_their_number() -> None:
+    one = Comparison(100, {}, 1, 9, p_value=0.02, min_detectable_difference=0.1)
+    p_values = {"a": 0.02, "b": 0.03, "c": 0.001, "d": 0.9}
+    corrected = correct_for_many({name: replace(one, p_value=p) for name, p in p_values.items()})
+    # statsmodels: multipletests([0.02, 0.03, 0.001, 0.9], method="holm")
+    assert {name: round(value.p_value, 6) for name, value in corrected.items()} == {
+        "a": 0.06,
+        "b": 0.06,
+        "c": 0.004,
+        "d": 0.9,
+    }
+    assert [corrected[name].verdict for name in "ac"] == ["no difference", "better"]
 
 
 def test_every_misclassified_text_is_in_pieces_whose_strongest_words_are_marked(data: ReportData) -> None:
-    assert sum(map(len, data.misclassified.values()))
-    for title, rows in data.misclassified.items():
-        assert set(data.explained[title]) == {row.id for row in rows}
-        for key, pieces in data.explained[title].items():
-            assert "".join(piece.text for piece in pieces) == data.reviews[key].text
+    assert sum(len(table.rows) for table in data.misclassified)
+    for table in data.misclassified:
+        for row in table.rows:
+            pieces = data.explained[table.revision][row.id]
+            assert "".join(piece.text for piece in pieces) == data.reviews[row.id].text
             strongest = max(pieces, key=lambda piece: abs(piece.contribution))
             assert strongest.level == 3
             assert all(math.isfinite(piece.contribution) for piece in pieces)
@@ -40,8 +102,5 @@ def test_every_misclassified_text_is_in_pieces_whose_strongest_words_are_marked(
     assert 'class="word down level' in page
 
 
-def test_a_revision_without_a_classifier_is_shown_in_plain_text(
-    project_with_experiment: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project_with_experiment.root)
+def test_a_revision_without_a_classifier_is_shown_in_plain_text(data: ReportData) -> None:
     assert explained_reviews("nowhere", {"0a": "Soft and warm"}) == {}

@@ -14,9 +14,9 @@ from sentiment.common.tables import open_table
 from sentiment.encoder.features import read_features
 from sentiment.encoder.files import WEIGHTS, check_weights, copy_files, weights_sha256
 from sentiment.evaluation.metrics import confusion_counts, rank_counts, roc_auc
-from sentiment.experiments.baseline import BASELINES_FOLDER, TFIDF, VAL_METRICS
+from sentiment.experiments.baseline import VAL_METRICS
 from sentiment.experiments.comparison import PREDICTIONS, compare
-from sentiment.experiments.revisions import WORKSPACE, resolve
+from sentiment.experiments.revisions import BASELINES_FOLDER, TFIDF, WORKSPACE, resolve
 from sentiment.finetuning.source import POINTER, read_pointer
 from sentiment.head.classifier import Classifier
 from tools.process import run
