@@ -1,7 +1,9 @@
 """Download the outputs of the pipeline from the DVC remote; where that fails, say why.
 
-sentiment pull          what `make pull` does: `dvc pull`, and the cause of a failure
-sentiment pull -- -j 2  arguments behind `--` are passed to `dvc pull`
+    sentiment pull            what `make pull` does: `dvc pull`, and the cause of a failure
+    sentiment pull -- -j 2    arguments behind `--` are passed to `dvc pull`
+
+Where the remote cannot be read, `sentiment doctor` says why.
 """
 
 import argparse

@@ -1,6 +1,9 @@
 """Upload the outputs of the pipeline and of its earlier runs to the DVC remote.
 
-sentiment push          what `make push` does: `dvc push --run-cache`, and the outputs of earlier runs
+    sentiment push            what `make push` does: `dvc push --run-cache`, and the outputs of earlier runs
+    sentiment push && git push    the commit whose outputs everyone can then pull
+
+Where the remote cannot be written, `sentiment doctor` says why.
 """
 
 import argparse

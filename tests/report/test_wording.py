@@ -59,7 +59,7 @@ def test_titles_must_be_as_many_as_revisions_and_different() -> None:
 
 def test_a_metric_that_an_older_or_a_newer_revision_lacks_is_left_out_there(data: ReportData) -> None:
     old = {name: value for name, value in data.revisions[0].metrics.items() if "brier" not in name}
-    new = data.revisions[1].metrics | {"matthews": 0.4321}
+    new = {**data.revisions[1].metrics, "matthews": 0.4321}
     revisions = [replace(data.revisions[0], metrics=old), replace(data.revisions[1], metrics=new)]
     page = text_of(render(replace(data, revisions=revisions, comparisons={}), "today"))
     assert f"Brier score lower is better \N{EN DASH} {new['brier']:.4f}" in page
