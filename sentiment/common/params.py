@@ -4,11 +4,9 @@ Small and stable on purpose: every stage depends on this file.
 """
 
 import json
-import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -24,15 +22,23 @@ class StageParams(BaseModel):
 StageParamsT = TypeVar("StageParamsT", bound=StageParams)
 
 
-class _Yaml12Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number, as YAML 1.2 does and DVC writes it."""
+def read_yaml(content: str | bytes, name: str) -> Any:
+    """Return what a YAML document holds, read as DVC reads it: by YAML 1.2, where 017 is 17 and 1e-4 is a number.
 
+    Args:
+        content: the document.
+        name: its file, for the message.
 
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+    Raises:
+        ParamsError: it is not valid YAML.
+    """
+    from ruamel.yaml import YAML, YAMLError  # a dependency of DVC, which labeling does not need
+
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        return YAML(typ="safe").load(text)  # as dvc.utils.serialize does
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date such as 2026-13-01
+        raise ParamsError(f"{name}: not readable as YAML: {one_line(error)}") from None
 
 
 def load_params(params: Path, name: str, model: type[StageParamsT]) -> StageParamsT:
@@ -42,11 +48,9 @@ def load_params(params: Path, name: str, model: type[StageParamsT]) -> StagePara
         ParamsError: names the first wrong key in full (`train.epochs`), what was found and what was expected.
     """
     try:
-        sections = yaml.load(params.read_text(encoding="utf-8"), _Yaml12Loader)  # noqa: S506 - a SafeLoader
+        sections = read_yaml(params.read_bytes(), str(params))
     except FileNotFoundError:
         raise ParamsError(f"{params}: no such file; run from the root of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{params}: not readable as YAML: {one_line(error)}") from None
     if not isinstance(sections, dict) or not isinstance(sections.get(name), dict):
         raise ParamsError(f"{params}: section '{name}' is missing; expected keys {', '.join(model.model_fields)}")
     try:

@@ -31,9 +31,7 @@ def write_params(folder: Path, **keys: str | None) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("written", "value"), [("1e-4", 1e-4), ("1E-4", 1e-4), ("1.e-4", 1e-4), (".5e1", 5.0), ("1", 1.0)]
-)
+@pytest.mark.parametrize(("written", "value"), [("1e-4", 1e-4), ("1E-4", 1e-4), ("1.e-4", 1e-4), ("1", 1.0)])
 def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path, written: str, value: float) -> None:
     assert load_params(write_params(tmp_path, learning_rate=written), "train", TrainParams).learning_rate == value
 
