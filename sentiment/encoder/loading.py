@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -211,7 +212,11 @@ def load_pretrained(folder: Path, max_length: int) -> Pretrained:
         )
     check_weights(folder)
     with loading(f"encoder '{folder}'"):
-        return load_local_transformer(folder, max_length) or load_with_transformers(folder, max_length)
+        pretrained = load_local_transformer(folder, max_length) or load_with_transformers(folder, max_length)
+    for name, weight in pretrained.weights.items():
+        if not np.isfinite(weight.numpy()).all():
+            raise EncoderError(f"encoder '{folder}': the weight {name} holds a NaN or infinity; restore or replace it")
+    return pretrained
 
 
 def load_local_transformer(folder: Path, max_length: int) -> Pretrained | None:

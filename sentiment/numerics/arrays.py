@@ -96,7 +96,9 @@ def log1p(x: ArrayLike) -> Float64s:
     """
     values = np.asarray(x, np.float64)
     w = 1.0 + values
-    return log(w) + (values - (w - 1.0)) / w
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        left_out = (values - (w - 1.0)) / w
+    return log(w) + np.where(w == np.inf, 0.0, left_out)
 
 
 def softplus(x: ArrayLike) -> Float64s:
@@ -122,12 +124,14 @@ def approximate_sigmoid(x: Float64s) -> Float64s:
     derivative, 0.0963, for entries h = 2**-10 apart.
     """
     values, slopes = _sigmoid_table()
-    scaled = x * TABLE_STEPS
+    # a number too large for an integer becomes another one on another processor, so limits come before the index
+    scaled = np.maximum(np.minimum(x, TABLE_MAX), -TABLE_MAX)
+    scaled *= TABLE_STEPS
     nearest = np.rint(scaled)
     scaled -= nearest
     nearest += TABLE_STEPS * TABLE_MAX
-    indices = nearest.astype(np.intp)  # of NaN: any entry, for `scaled` is NaN
-    scaled *= slopes.take(indices, mode="clip")
+    indices = nearest.astype(np.intp)
+    scaled *= slopes.take(indices, mode="clip")  # any entry for NaN, which `scaled` keeps
     scaled += values.take(indices, mode="clip")
     return scaled
 

@@ -43,6 +43,18 @@ def test_weights_that_lack_a_tensor(broken: Path) -> None:
     assert "1 weights are missing, such as encoder.embedding_hidden_mapping_in.weight" in refusal(broken)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(broken: Path, value: float) -> None:
+    """With int8 they ended in a traceback: no integer stands for them."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(broken / "model.safetensors")
+    tensors["encoder.albert_layer_groups.0.albert_layers.0.ffn.weight"][0, 0] = value
+    save_file(tensors, broken / "model.safetensors", {"format": "pt"})
+    expected = "the weight encoder.albert_layer_groups.0.albert_layers.0.ffn.weight holds a NaN or infinity"
+    assert expected in refusal(broken, precision="int8")
+
+
 def test_an_invalid_tokenizer(broken: Path) -> None:
     (broken / "tokenizer.json").write_text("{}")
     assert "tokenizer.json: not a tokenizer" in refusal(broken)
