@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.arm.build import build, check_system
+from tests.arm.interpreter import ArmError, ArmPython
 from tests.project import ROOT, Project
-from tools.arm.build import build, check_system
-from tools.arm.interpreter import ArmError, ArmPython
 from tools.process import CommandError
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Run a Python command on an emulated aarch64 processor. See `tools.arm`."""
+"""Run a Python command on an emulated aarch64 processor. See `tests.arm`."""
 
 import argparse
 import logging
@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 from sentiment.common.command import run_main
-from tools import arm
-from tools.arm.build import build, default_folder
-from tools.arm.interpreter import CPU
-from tools.arm.lock import TORCH
+from tests import arm
+from tests.arm.build import build, default_folder
+from tests.arm.interpreter import CPU
+from tests.arm.lock import TORCH
 
 log = logging.getLogger(__name__)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tools.arm", description=arm.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.arm", description=arm.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=default_folder(), help="where it is (default: %(default)s)")
     parser.add_argument("--cpu", default=CPU, help="the processor that qemu emulates (default: %(default)s)")
@@ -36,5 +36,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "tools.arm"
+    sys.argv[0] = "tests.arm"
     run_main(main)

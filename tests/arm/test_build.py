@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.arm.build import build
+from tests.arm.interpreter import ArmError
+from tests.arm.lock import TORCH, arm_requirements
 from tests.project import ROOT
-from tools.arm.build import build
-from tools.arm.interpreter import ArmError
-from tools.arm.lock import TORCH, arm_requirements
 
 
 def test_requirements_are_the_pins_for_python_3_11_without_cuda() -> None:

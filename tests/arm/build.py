@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tools.arm.interpreter import QEMU, ArmError, ArmPython
-from tools.arm.lock import arm_requirements
+from tests.arm.interpreter import QEMU, ArmError, ArmPython
+from tests.arm.lock import arm_requirements
 from tools.process import run
 
 log = logging.getLogger(__name__)
