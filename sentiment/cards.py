@@ -1,4 +1,4 @@
-"""A Jinja template and values in, Markdown out: the cards of classifiers and encoders."""
+"""Render the Markdown cards of classifiers and encoders from Jinja templates."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""Split tables in; one feature vector per review out, from the frozen encoder.
+"""Compute one feature vector per review with the frozen encoder.
 
     python -m stages.encode --split data/split --encoder models/encoder --output data/encode
 

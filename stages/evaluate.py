@@ -1,4 +1,4 @@
-"""Trained classifier and test features in; metrics, plots and every test prediction out.
+"""Evaluate the trained classifier on test: metrics, plots and every prediction.
 
 python -m stages.evaluate --table data/split/test.parquet --features data/encode/test.npy
 --encoder models/encoder --classifier models/classifier --predictions data/evaluate/predictions.parquet

@@ -1,4 +1,4 @@
-"""An encoder's folder, or a pointer to one on the Hugging Face Hub, in; the encoder that all later stages use out.
+"""Make the encoder that all later stages use: as it is, from a folder or the Hugging Face Hub, or fine-tuned.
 
     python -m stages.finetune --split data/split --output models/encoder --log metrics/finetune
 

@@ -1,4 +1,4 @@
-"""Raw reviews (CSV) in; a clean, checked and labeled table (Parquet) out.
+"""Clean, check and label raw reviews (CSV) as a table (Parquet).
 
     python -m stages.prepare --output data/prepare/reviews.parquet --metrics metrics/prepare.json
 

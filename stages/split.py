@@ -1,4 +1,4 @@
-"""Prepared reviews in; train, val and test tables out, assigned by a hash of each text.
+"""Assign prepared reviews to the train, val and test tables by a hash of each text.
 
     python -m stages.split --reviews data/prepare/reviews.parquet --output data/split --metrics metrics/split.json
 

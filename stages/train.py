@@ -1,4 +1,4 @@
-"""Features and labels in; the trained head out, with its losses and accuracies by epoch.
+"""Train the head on the features, with its losses and accuracies by epoch.
 
     python -m stages.train --split data/split --features data/encode --encoder models/encoder --output models/classifier
     --log metrics/train

@@ -1,4 +1,4 @@
-"""A command in; its exit status and its log, called in the process of the test, out."""
+"""Call a command in the process of the test, and return its exit status and its log."""
 
 import logging
 from collections.abc import Callable

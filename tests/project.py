@@ -1,4 +1,4 @@
-"""A folder in; a git and DVC repository of its own out: this checkout's code and the parameters of `tests/defaults`.
+"""Make git and DVC repositories for tests: this checkout's code and the parameters of `tests/defaults`.
 
 Nothing that the checkout's user changes goes in: params.yaml, dvc.lock, .dvc/config, metrics and data.
 """

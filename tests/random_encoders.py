@@ -1,4 +1,4 @@
-"""The configuration of a model in, a folder with its random weights and the bundled tokenizer out."""
+"""Make encoders of random weights with the bundled tokenizer."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Templates in, Markdown out: values are code, what is missing is an error."""
+"""Cards are rendered from templates: values are code, what is missing is an error."""
 
 import sys
 from collections.abc import Iterator

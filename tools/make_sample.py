@@ -1,4 +1,4 @@
-"""A seed in; data/raw/sample.csv out: synthetic reviews of clothes in the columns of the real file.
+"""Write data/raw/sample.csv from a seed: synthetic reviews of clothes in the columns of the real file.
 
     python tools/make_sample.py
 

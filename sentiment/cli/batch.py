@@ -1,4 +1,4 @@
-"""Labels many files: a folder, an s3:// prefix or a glob in, one Parquet file per 100,000 rows out.
+"""Label many files: a folder, an s3:// prefix or a glob; write one Parquet file per 100,000 rows.
 
     sentiment batch reviews/ --output labels/
     sentiment batch "s3://bucket/reviews/2025-*.parquet" --output s3://bucket/labels --workers 8

@@ -1,4 +1,4 @@
-"""A function in; a process that runs it, and the connection to it, out.
+"""Run a function in a process of its own, with a connection to it.
 
 child = ChildProcess(serve, settings)      # calls serve(connection, settings) there
 child.connection.send(request)

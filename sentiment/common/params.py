@@ -1,4 +1,4 @@
-"""A section of params.yaml in; the typed parameters of a stage out, or an error that names the wrong key.
+"""Read a section of params.yaml as the typed parameters of a stage, or name the wrong key.
 
 Small and stable on purpose: every stage depends on this file.
 """

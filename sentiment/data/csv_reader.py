@@ -1,4 +1,4 @@
-"""A CSV file in; its records out, one by one, and a `RowError` for each broken one.
+"""Read the records of a CSV file one by one, with a `RowError` for each broken one.
 
 The standard library's reader in strict mode. pandas fills up short rows, cuts texts at a NUL byte, and reads the rest
 of the file into memory after an unclosed quote. `pyarrow.csv` with an `invalid_row_handler` takes an eighth of the

@@ -1,4 +1,4 @@
-"""Raw columns in; id, text, label and rating out, and the schema of their table.
+"""Turn raw columns into id, text, label and rating, and check the schema of their table.
 
 The checks are pandera's: https://pandera.readthedocs.io
 """

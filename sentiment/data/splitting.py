@@ -1,4 +1,4 @@
-"""The text of a review in; "train", "val" or "test" out, by a hash of that text and the salt."""
+"""Assign a review to train, val or test by a hash of its text and the salt."""
 
 from pydantic import Field, model_validator
 

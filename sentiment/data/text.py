@@ -1,4 +1,4 @@
-"""Text columns in; the text of a review out."""
+"""Join the text columns of a review, normalize the text, and hash it."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""BERT and ALBERT as data: what their weights are called, and which configs this project computes itself.
+"""Describe BERT and ALBERT as data: the names of their weights, and which configs this project computes itself.
 
 A BERT layer is an ALBERT layer under other names; ALBERT shares layers and projects its embeddings. Names are those of
 transformers' `BertModel` and `AlbertModel`.

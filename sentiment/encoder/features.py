@@ -1,4 +1,4 @@
-"""Feature vectors on disk: one .npy file per split, written in any order of rows, read as a memory map.
+"""Store feature vectors: one .npy file per split, written in any order of rows, read as a memory map.
 
 .npy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """

@@ -1,4 +1,4 @@
-"""Which files make up an encoder's folder, as transformers writes it."""
+"""Name and check the files of an encoder's folder, as transformers writes it."""
 
 import shutil
 from collections.abc import Sequence

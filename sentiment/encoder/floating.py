@@ -1,4 +1,4 @@
-"""The forward pass of a BERT or an ALBERT in torch's floats, without padding: texts are packed into one matrix.
+"""Compute the forward pass of a BERT or an ALBERT in torch's floats, on packed texts without padding.
 
 Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805; Lan et al., ALBERT, ICLR 2020,
 https://arxiv.org/abs/1909.11942. The formulas are those of transformers' `BertModel` and `AlbertModel`, which the tests

@@ -1,4 +1,4 @@
-"""From the vectors of a text's tokens to one vector of the text."""
+"""Pool the vectors of a text's tokens into one vector of the text."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Bootstrap of accuracy, F1 and ROC AUC, for one classifier or for several on the same reviews.
+"""Resample accuracy, F1 and ROC AUC (bootstrap), for one classifier or for several on the same reviews.
 
 Percentile intervals of resampled reviews (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 Classifiers are resampled together, so that the difference between two of them is a paired one.

@@ -1,4 +1,4 @@
-"""Labels and predictions in; the confusion matrix out, and the metrics that follow from its four counts.
+"""Compute the metrics of binary predictions: from the confusion matrix, from ranks, and from probabilities.
 
     counts = confusion_counts(labels, predicted)
     counts.of_label(1).f1

@@ -1,4 +1,4 @@
-"""Metrics, slices and settings of a classifier in, its model card out: Markdown with the fields of Hugging Face.
+"""Write the model card of a classifier: Markdown with the fields of Hugging Face.
 
 The card is written beside the classifier by `python -m stages.evaluate`.
 """

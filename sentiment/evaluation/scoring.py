@@ -1,4 +1,4 @@
-"""A test table in; the value of every review by slice out, for `accuracy_by_slice`."""
+"""Score the test predictions, as a whole and by slice."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Predictions of two classifiers on the same reviews in; their differences, intervals and McNemar's exact test out."""
+"""Compare two classifiers on the same reviews: differences, intervals and McNemar's exact test."""
 
 from dataclasses import asdict, dataclass
 from math import sqrt

@@ -1,1 +1,1 @@
-"""The encoder's folder, from git or the Hugging Face Hub; and training the encoder on labeled reviews."""
+"""Fetch the encoder's folder from git or the Hugging Face Hub, and train the encoder on labeled reviews."""

@@ -1,4 +1,4 @@
-"""The trained head as an artifact: a folder with head.safetensors and config.json, nothing pickled."""
+"""Save and load the trained head: a folder with head.safetensors and config.json, nothing pickled."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Losses and accuracies by epoch in; DVCLive's metrics, the charts of `dvc plots` and a progress bar out.
+"""Log losses and accuracies by epoch: DVCLive's metrics, the charts of `dvc plots` and a progress bar.
 
 A stage that trains nothing writes the same files, empty: DVC refuses a stage whose outputs are missing.
 """

@@ -1,4 +1,4 @@
-"""The head on frozen features: linear layers with ReLU between them, and their gradients.
+"""Compute the head on frozen features, linear layers with ReLU between them, and its gradients.
 
     logits = forward(round_weights(head.layers), x)
 

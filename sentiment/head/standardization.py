@@ -1,4 +1,4 @@
-"""Mean and std of features by column, and features standardized by them, on a grid.
+"""Standardize features by the mean and std of their columns, on a grid.
 
     x = standardize(features, *mean_and_std(train_features))  # once
     x = StandardizedFeatures(features, mean, std)[rows]       # over and over, as training does

@@ -1,4 +1,4 @@
-"""The loop that trains a head: AdamW on batches, with losses and accuracies after every epoch.
+"""Train a head by AdamW on batches, with losses and accuracies after every epoch.
 
     for epoch in train_head(head, mean, std, train, val, rng, epochs=30, ...): ...
 

@@ -1,4 +1,4 @@
-"""Features and token vectors of a text in, the contribution of each token to the logit out.
+"""Explain a probability: the contribution of each token of a text to the logit.
 
 With one linear layer the logit is bias + sum over j of w[j] * x[j], where x is the standardized feature vector. Mean
 pooling makes x[j] a sum over tokens, so each token has its share; max pooling takes x[j] from one token, which gets all

@@ -1,4 +1,4 @@
-"""Selects the reader of an input and the format of an output, by their names and the options given."""
+"""Select the reader of an input and the format of an output, by their names and the options given."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The rows that go through `sentiment predict`: InputBatch in, PredictionBatch out, thousands of rows at a time."""
+"""Read the rows that `sentiment predict` labels, thousands at a time."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

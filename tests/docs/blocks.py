@@ -1,4 +1,4 @@
-"""Markdown in; its fenced code blocks out, with the commands of each and the output that the page shows for them.
+"""Read the fenced code blocks of a Markdown page: their commands, and the output that the page shows for them.
 
 A comment on the line before a block says when it runs; without one it always runs:
 

@@ -1,1 +1,1 @@
-"""A fine-tuned large encoder teaches a small one: what made the encoder in models/encoders/distilled."""
+"""Distill a fine-tuned large encoder into a small one: what made the encoder in models/encoders/distilled."""

@@ -1,4 +1,4 @@
-"""The tables of the split in; texts to learn from, with their reviews and targets, out."""
+"""Read the tables of the split as texts to learn from: whole reviews and excerpts, with their targets."""
 
 import re
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Pretrains the bundled encoder from the texts of reviews; no stage imports it."""
+"""Pretrain the bundled encoder from the texts of reviews; no stage imports it."""

@@ -1,4 +1,4 @@
-"""The settings of pretraining, each with the value that made the committed encoder."""
+"""Define the settings of pretraining, each with the value that made the committed encoder."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Pretraining targets from text: which n-grams a title has, and which title n-grams a review's words go with.
+"""Make pretraining targets from text: the n-grams of titles, and the title n-grams that a review's words go with.
 
 A title sums its review up ("Disappointed", "Love it"), so the titles that a word occurs with say whether the word is
 praise or complaint, without any rating. Words and title n-grams are associated by positive pointwise mutual information

@@ -1,4 +1,4 @@
-"""The pretraining loop: AdamW, warm-up and cosine decay of the learning rate, moving average of the weights."""
+"""Train the model: AdamW, warm-up and cosine decay of the learning rate, moving average of the weights."""
 
 import math
 from collections.abc import Callable, Iterator
