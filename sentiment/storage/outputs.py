@@ -77,8 +77,10 @@ def is_cached(cache: Path, md5: str) -> bool:
         return False
     if not md5.endswith(".dir"):
         return True
-    entries = json.loads(file.read_text(encoding="utf-8"))
-    return all(is_cached(cache, entry["md5"]) for entry in entries)
+    try:
+        return all(is_cached(cache, entry["md5"]) for entry in json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError):  # a damaged list of files
+        return False
 
 
 def damaged_objects(remote: Remote, client: Any, output: Output) -> Iterator[DamagedObject]:

@@ -6,7 +6,7 @@ not say why, nor which stage makes the output. This asks the remote about exactl
 
 import logging
 import subprocess
-from collections.abc import Sequence
+import sys
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,11 +18,12 @@ from sentiment.storage.s3 import Remote
 log = logging.getLogger(__name__)
 
 
-def pull(dvc_arguments: Sequence[str]) -> int:
-    """Run `dvc pull`; where it fails, log the causes. Returns the exit status of DVC."""
-    status = subprocess.run(["dvc", "pull", *dvc_arguments]).returncode
+def pull(remote: Remote, jobs: int | None) -> int:
+    """Run `dvc pull` with `jobs` connections; where it fails, log the causes. Returns the exit status of DVC."""
+    command = [sys.executable, "-m", "dvc", "pull", "--remote", remote.name]
+    status = subprocess.run([*command, *([] if jobs is None else ["--jobs", str(jobs)])]).returncode
     if status:
-        log_causes(Remote.read_default())
+        log_causes(remote)
     return status
 
 

@@ -6,6 +6,7 @@ of the current settings, and never metrics that git keeps (`cache: false`). With
 
 import logging
 import subprocess
+import sys
 from pathlib import Path
 
 from sentiment.storage.doctor import remote_checks
@@ -14,24 +15,28 @@ from sentiment.storage.s3 import Remote
 log = logging.getLogger(__name__)
 
 
-def push() -> int:
+def push(remote: Remote, jobs: int | None) -> int:
     """Push the current outputs and the run cache, then what earlier runs made; return the exit status.
 
     Where `dvc push` fails, the check of the remote that fails names the cause.
+
+    Args:
+        remote: where to.
+        jobs: connections; None for DVC's default.
     """
-    remote = Remote.read_default()
-    status = subprocess.run(["dvc", "push", "--run-cache"]).returncode
+    command = [sys.executable, "-m", "dvc", "push", "--run-cache", "--remote", remote.name]
+    status = subprocess.run([*command, *([] if jobs is None else ["--jobs", str(jobs)])]).returncode
     if status:
         for result in remote_checks(remote):
             if result.status == "FAIL" or (result.check, result.status) == ("write", "note"):
                 log.error("push: %s at %s: %s", remote.url, remote.endpoint, result.text)
         return status
-    pushed, failed = push_runs()
+    pushed, failed = push_runs(remote, jobs)
     log.info("push: %d objects of earlier runs pushed, %d failed", pushed, failed)
     return min(failed, 1)
 
 
-def push_runs() -> tuple[int, int]:
+def push_runs(remote: Remote, jobs: int | None) -> tuple[int, int]:
     """Push the outputs of earlier runs in this cache; return how many objects were pushed and how many failed."""
     # takes seconds to import
     from dvc.repo import Repo
@@ -40,7 +45,7 @@ def push_runs() -> tuple[int, int]:
     with Repo() as repo:
         runs = earlier_runs(Path(repo.cache.legacy.path))
         for objects in repo.stage_cache.get_used_objs(runs).values():
-            result = repo.cloud.push(objects)
+            result = repo.cloud.push(objects, jobs=jobs, remote=remote.name)
             pushed, failed = pushed + len(result.transferred), failed + len(result.failed)
     return pushed, failed
 

@@ -39,7 +39,7 @@ FIRST_PAUSE, MAX_PAUSE = 0.5, 8.0  # seconds between attempts
 BLOCK_SIZE = 8_388_608  # bytes of one request when an object is read; most inputs are one block
 N_BLOCKS = 4  # of an object that are kept: a footer, or the columns of a row group
 MAX_PUT_SIZE = 5 * 2**30  # bytes that S3 takes in one request
-THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestTimeTooSkewed"}
+THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout"}
 MISSING = {"NoSuchKey", "404", "NotFound"}
 
 S3 = "s3://"
@@ -96,8 +96,7 @@ class Remote:
     @classmethod
     def read_default(cls) -> Self:
         """Read the default remote of the project in this folder, or the remote named "storage"; errors as `read`."""
-        is_project = DVC_FOLDER.is_dir()
-        return cls.read(str(_dvc_config()["core"].get("remote") or STORAGE) if is_project else STORAGE)
+        return cls.read(_default_name() if DVC_FOLDER.is_dir() else STORAGE)
 
     @property
     def url(self) -> str:
@@ -318,10 +317,15 @@ def s3_remotes() -> Iterator[Remote]:
     """Yield the `s3://` remotes of the project in this folder, the default one first; none outside a project."""
     if not DVC_FOLDER.is_dir() or not find_spec("dvc"):
         return
-    remotes = _dvc_remotes()
-    for name in sorted(remotes, key=lambda name: name != STORAGE):
+    remotes, default = _dvc_remotes(), _default_name()
+    for name in sorted(remotes, key=lambda name: name != default):
         if str(remotes[name].get("url", "")).startswith(S3):
             yield Remote.read(name)
+
+
+def _default_name() -> str:
+    """Return the name of the default remote; "storage" where the project has none."""
+    return str(_dvc_config()["core"].get("remote") or STORAGE)
 
 
 def _dvc_remotes() -> dict[str, dict[str, Any]]:

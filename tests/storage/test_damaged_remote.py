@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sentiment.storage.outputs import is_cached
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
@@ -110,6 +111,27 @@ def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
 
 
 def test_pull_that_fails_with_every_output_cached_still_says_something(pulled_clone: Project) -> None:
-    pull = pulled_clone.run("sentiment", "pull", "--", "--no-such-option", check=False)
+    (pulled_clone.root / "damaged.dvc").write_text("no outputs")
+    pull = pulled_clone.run("sentiment", "pull", check=False)
     assert pull.returncode != 0
     assert "holds every output of dvc.lock; DVC's message above names the cause" in pull.stderr
+
+
+def test_pull_from_a_named_remote_names_the_cause_at_that_remote(clone: Project) -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    clone.run("dvc", "remote", "add", "--local", "other", "s3://elsewhere/store")
+    for name, value in (("endpointurl", endpoint), ("access_key_id", "key"), ("secret_access_key", "secret")):
+        clone.run("dvc", "remote", "modify", "--local", "other", name, value)
+    pull = clone.run("sentiment", "pull", "-r", "other", check=False)
+    assert pull.returncode != 0
+    (line,) = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
+    assert f"pull: s3://elsewhere/store at {endpoint}: does not answer" in line
+
+
+def test_an_output_whose_list_of_files_is_damaged_is_not_cached(tmp_path: Path) -> None:
+    md5 = "12" + "0" * 30 + ".dir"
+    listing = tmp_path / "files" / "md5" / "12" / md5[2:]
+    listing.parent.mkdir(parents=True)
+    for content in ("[", "5", '[{"relpath": "a"}]', "\udc80"):
+        listing.write_text(content, errors="surrogateescape")
+        assert not is_cached(tmp_path, md5)
