@@ -12,7 +12,7 @@ from pathlib import Path
 
 HEADER = ["", "Clothing ID", "Age", "Title", "Review Text", "Rating", "Recommended IND", "Positive Feedback Count"]
 HEADER += ["Division Name", "Department Name", "Class Name"]
-RATING_SHARES = {5: 0.56, 4: 0.21, 3: 0.12, 2: 0.07, 1: 0.04}  # about those of the real file
+RATING_SHARES = {5: 0.56, 4: 0.21, 3: 0.12, 2: 0.07, 1: 0.04}  # about as in the real file
 PRAISE_BY_RATING = {5: 0.90, 4: 0.75, 3: 0.48, 2: 0.27, 1: 0.12}  # how often an aspect is praised
 ITEMS = {
     "dress": ("Dresses", "Dresses"),

@@ -66,7 +66,7 @@ def run_with_limit(
 
 
 def terminate(process: subprocess.Popen[str]) -> None:
-    """End a command and all children in its session; those of a command that has ended get no time to clean up."""
+    """End a command and all children in its session; children of a command that has ended get no time to clean up."""
     if process.poll() is None and _signal(process, signal.SIGTERM):
         end = time.monotonic() + GRACE
         # `poll` reaps the command; a zombie would count as a member of the session

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Difference:
-    """An output whose bytes are not those of the committed dvc.lock.
+    """An output whose bytes differ from the committed dvc.lock.
 
     Attributes:
         output: as the committed dvc.lock records it.

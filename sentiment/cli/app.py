@@ -127,7 +127,7 @@ def build_parser(loaded: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line `arguments` (default: those of the process) and exit with its status."""
+    """Run the command line `arguments` (default: the process's own) and exit with its status."""
     run_main(partial(dispatch, sys.argv[1:] if arguments is None else arguments))
 
 

@@ -3,7 +3,7 @@
 child = ChildProcess(serve, settings)      # calls serve(connection, settings) there
 child.connection.send(request)
 
-`concurrent.futures.ProcessPoolExecutor` gives up all its work when one process dies, and cannot end one that hangs.
+`concurrent.futures.ProcessPoolExecutor` gives up all its work when one process dies, and cannot end a hanging process.
 """
 
 import multiprocessing

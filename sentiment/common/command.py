@@ -22,7 +22,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and exit; an error that a person can fix is shown as one line on standard error.
 
     Disk errors (full, read-only, not permitted) and too little memory are among them. Any other exception is a defect
-    of this project and keeps its traceback. Exit status: that of `main`, 1 after an error, 130 after Ctrl-C, 141 when
+    of this project and keeps its traceback. Exit status: `main`'s, 1 after an error, 130 after Ctrl-C, 141 when
     the reader of standard output is gone, 143 after SIGTERM, 129 after SIGHUP. Files that are half written are removed
     in each case.
 
@@ -88,7 +88,7 @@ def _status_of(main: Callable[[], int | None]) -> int | None:
 
 @contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise an exception; one that is ignored (`nohup`) stays ignored."""
+    """Let SIGTERM and SIGHUP raise an exception; an ignored signal (`nohup`) stays ignored."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise _SignalError(number)

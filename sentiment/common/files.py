@@ -28,7 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a new folder in `parent` and remove it at the end; that of a killed process is removed first."""
+    """Yield a new folder in `parent` and remove it at the end; a killed process's folder is removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     folder = _partial_name(parent, name)
     folder.mkdir()
@@ -50,7 +50,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _partial_name(parent: Path, name: str) -> Path:
-    """Return the temporary name of this process; remove those of processes that no longer run."""
+    """Return the temporary name of this process; remove the names of processes that no longer run."""
     pattern = re.compile(rf"\.{re.escape(name)}\.(\d+)\.partial")
     for path in parent.iterdir():
         if (match := pattern.fullmatch(path.name)) and not _is_running(int(match[1])):

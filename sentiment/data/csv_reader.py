@@ -71,7 +71,7 @@ def read_records(
 
 
 def column_indices(source: str, header: list[str], columns: list[str]) -> list[int]:
-    """Return the index of each column in the header; raises InputError for one that is missing or repeated."""
+    """Return the index of each column in the header; raises InputError for a missing or repeated column."""
     for column in columns:
         if column not in header:
             raise InputError(f"{source}: column '{column}' is missing; found {', '.join(map(repr, header))}")

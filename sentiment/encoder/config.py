@@ -28,7 +28,7 @@ class EncoderConfig(StageParams):
 
 
 class FeatureMetadata(StageParams):
-    """Saved beside encoded features and in the classifier: how to compute such a vector again.
+    """Saved beside encoded features and in the classifier: how to compute a feature vector again.
 
     Attributes:
         config: the encoder's settings.

@@ -138,7 +138,7 @@ class QuantizedWeights:
         self._config, self._weights, self._bits, self._device = config, weights, bits, device
 
     def embeddings(self) -> tuple[Tensor, Tensor, Norm]:
-        """Return the vectors of words, shape (vocab_size, embedding_size), those of positions, and the layer norm."""
+        """Return the vectors of words, shape (vocab_size, embedding_size), of positions, and the layer norm."""
         # a text is one segment, of type 0
         positions = self._tensor(EMBEDDINGS["position"]) + self._tensor(EMBEDDINGS["token_type"])[0]
         return self._tensor(EMBEDDINGS["word"]), positions, self._norm(EMBEDDING_NORM)
@@ -242,7 +242,7 @@ def attention(
 
 
 def attention_levels(head_dim: int, max_len: int, bits: int) -> tuple[int, int, int]:
-    """Return the largest integers of queries and keys, the integer of the softmax weight 1, and that of values.
+    """Return the largest integers of queries and keys, the integer of the softmax weight 1, and the largest of values.
 
     head_dim * levels^2 and (weight_levels + max_len / 2) * value_levels are the largest sums: within 2^24 for 8 bits
     and 2^53 for 16.

@@ -1,6 +1,6 @@
 """Describe BERT and ALBERT as data: the names of their weights, and which configs this project computes itself.
 
-A BERT layer is an ALBERT layer under other names; ALBERT shares layers and projects its embeddings. Names are those of
+A BERT layer is an ALBERT layer under other names; ALBERT shares layers and projects its embeddings. Names are from
 transformers' `BertModel` and `AlbertModel`.
 """
 

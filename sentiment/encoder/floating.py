@@ -1,7 +1,7 @@
 """Compute the forward pass of a BERT or an ALBERT in torch's floats, on packed texts without padding.
 
 Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805; Lan et al., ALBERT, ICLR 2020,
-https://arxiv.org/abs/1909.11942. The formulas are those of transformers' `BertModel` and `AlbertModel`, which the tests
+https://arxiv.org/abs/1909.11942. The formulas are from transformers' `BertModel` and `AlbertModel`, which the tests
 compare with. They are not used themselves because importing them takes longer than to label a review, and because they
 compute padding (see benchmarks/TRIED.md). The last digits depend on the processor: `encoder.exact` has none that do.
 In bfloat16 alone every GELU is the exact one, without tanh.

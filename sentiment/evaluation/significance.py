@@ -12,7 +12,7 @@ from sentiment.evaluation.metrics import Z_95
 
 ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
 POWER = 0.8  # of the test, for the minimum detectable difference
-Z_POWER = 0.8416212335729142  # the normal quantile of POWER; that of 1 - ALPHA / 2 is Z_95
+Z_POWER = 0.8416212335729142  # the normal quantile of POWER; the quantile of 1 - ALPHA / 2 is Z_95
 MIN_DISCORDANT = 6  # discordant reviews, all in one direction, needed to reach ALPHA: 2 / 2**6 < 0.05
 
 

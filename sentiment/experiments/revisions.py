@@ -147,7 +147,7 @@ def _is_commit(root: Path, name: str) -> bool:
 
 
 def experiment_refs(root: Path = Path()) -> list[str]:
-    """Return git's names of all experiments, refs/exps/AA/REST_OF_THE_COMMIT/NAME, with those of other commits."""
+    """Return git's names of all experiments, refs/exps/AA/REST_OF_THE_COMMIT/NAME, of all commits."""
     return [ref for ref in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split() if ref.count("/") > 3]
 
 

@@ -11,7 +11,7 @@ Part = Literal["embeddings", "attention", "ffn"] | int
 
 
 class FinetuneParams(StageParams):
-    """Section `finetune` of params.yaml; length of texts and pooling are those of the section `encode`.
+    """Section `finetune` of params.yaml; length of texts and pooling are in the section `encode`.
 
     Attributes:
         encoder: a folder with an encoder, or with a pointer to one on the Hugging Face Hub.

@@ -116,7 +116,7 @@ def finetune(
 ) -> Iterator[EpochMetrics]:
     """Train the model, yield the metrics of each epoch, and leave the weights of the epoch of lowest validation loss.
 
-    Loss and accuracy of train are means over the epoch, while the weights change; those of val are computed at its end.
+    Loss and accuracy of train are means over the epoch, while the weights change; val's are computed at its end.
 
     Args:
         pad_id: the token that fills up short texts; masked.

@@ -26,7 +26,7 @@ HIDDEN_BITS = 20  # 2**-20 of the largest activation is the precision of float32
 
 
 def forward(layers: Layers, x: Float64s) -> Float64s:
-    """Return logits of shape (n_samples,); that of a sample does not depend on the others.
+    """Return logits of shape (n_samples,); a sample's logit does not depend on the other samples.
 
     Args:
         layers: of `round_weights`.
@@ -73,7 +73,7 @@ class Head:
         self._weight_bits = [weight_bits(depth, weight) for depth, (weight, _) in enumerate(self.layers)]
 
     def backward(self, x: Float64s, labels: Float64s, dropout: float, rng: np.random.Generator) -> None:
-        """Set `grad` to that of the mean binary cross-entropy of one batch.
+        """Set `grad` to the gradient of the mean binary cross-entropy of one batch.
 
         Args:
             x: standardized features, shape (batch, dim).
@@ -104,7 +104,7 @@ class Head:
         self.grad /= len(x)
 
     def add_l2_grad(self, l2: float) -> None:
-        """Add to `grad` that of l2 / 2 times the sum of the squared weights; biases have no part in it."""
+        """Add to `grad` the gradient of l2 / 2 times the sum of the squared weights, without biases."""
         for (weight, _), (weight_grad, _) in zip(self.layers, self._grads, strict=True):
             weight_grad += l2 * weight
 

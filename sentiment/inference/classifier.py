@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def load_trained_on(folder: Path, classifier: Classifier, device: Device) -> "FrozenEncoder":
-    """Load the encoder in the folder of a classifier, which is the one that the classifier was trained on.
+    """Load the encoder in the folder of a classifier, on which the classifier was trained.
 
     Raises:
         ClassifierError: the encoder is missing, damaged, differs from the one in training, or gives features of another

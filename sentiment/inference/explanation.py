@@ -3,7 +3,7 @@
 With one linear layer the logit is bias + sum over j of w[j] * x[j], where x is the standardized feature vector. Mean
 pooling makes x[j] a sum over tokens, so each token has its share; max pooling takes x[j] from one token, which gets all
 of it. What rounding and clipping in `head.standardization` change is shared equally among the tokens of a mean. A token
-counts against the average of the training data: one that is as usual contributes nothing.
+counts against the average of the training data: a usual feature contributes nothing.
 
 With more layers there is no such sum. Then w is the gradient of the logit at x ("gradient times input"; Shrikumar et
 al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contributions leave of the logit.

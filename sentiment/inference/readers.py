@@ -31,7 +31,7 @@ class InputBatch:
         first: number of the first row; the input's first row is 1.
         ids: one per row.
         texts: one per row; "" where a row has none.
-        errors: what is wrong with a row, by its index in `texts`; the text of such a row is "".
+        errors: what is wrong with a row, by its index in `texts`; the text of a wrong row is "".
         passthrough: the input's columns to write to the output, by name.
     """
 

@@ -149,7 +149,7 @@ def _as_text(value: Any) -> str | None:
 
 
 def output_types(types: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Arrow types of the output's columns, given those of id and passthrough columns."""
+    """Return the Arrow types of the output's columns, given the types of id and passthrough columns."""
     passthrough = {name: kind for name, kind in types.items() if name != "id"}
     return {"id": types["id"], "probability": "float32", "sentiment": "string", **passthrough}
 

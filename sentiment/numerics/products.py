@@ -49,7 +49,7 @@ def native8_product(weight: Tensor) -> Product:
 
 
 def float32_product(weight: Tensor) -> Product:
-    """Return the product by float32 products: the same values as those of `native8_product`."""
+    """Return the product by float32 products: the same values as `native8_product`."""
     starts = range(0, weight.shape[1], MAX_INPUTS)
     pieces = [weight[:, start : start + MAX_INPUTS].t() for start in starts]
 
@@ -102,7 +102,7 @@ def native16_product(weight: Tensor) -> Product:
 
 
 def float64_product(weight: Tensor) -> Product:
-    """Return the product by a float64 product: the same values as those of `native16_product`."""
+    """Return the product by a float64 product: the same values as `native16_product`."""
     columns = weight.double().t()
 
     def product(x: Tensor, buffers: Buffers) -> Sums:

@@ -28,7 +28,7 @@ def sqrt(x: Tensor) -> Tensor:
 
 @cache
 def _rounds_correctly(device: torch.device) -> bool:
-    """Return whether the device's root of each float32 in [1, 4), all mantissas, is that of NumPy."""
+    """Return whether the device's root of each float32 in [1, 4), all mantissas, equals NumPy's."""
     bits = np.arange(0x3F800000, 0x40800000, dtype=np.int32)
     values = bits.view(np.float32)
     roots = torch.sqrt(torch.from_numpy(values).to(device)).cpu().numpy()

@@ -112,7 +112,7 @@ class ReportData:
 
     @property
     def metrics(self) -> list[MetricRow]:
-        """The metrics of the shown revisions: those that the code knows, then those of other versions of the code."""
+        """The metrics of the shown revisions: known to the code, then from other versions of the code."""
         available = dict.fromkeys(name for results in self.revisions for name in results.metrics)
         rows = [
             MetricRow(metric.name, metric.title, metric.lower_is_better, metric.has_interval)

@@ -72,7 +72,7 @@ class Piece:
 
 
 def label_names(predictions: pa.Table, name: str) -> tuple[str, ...]:
-    """Return the label names of predictions; raises InputError where those of revision `name` do not have them."""
+    """Return the label names of predictions; raises InputError where the predictions of revision `name` lack them."""
     metadata = predictions.schema.metadata or {}
     if b"labels" not in metadata:
         raise InputError(f"the predictions of {name} have no label names; run `dvc repro evaluate`")

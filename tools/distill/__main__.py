@@ -66,7 +66,7 @@ def distill(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the arguments, those of the command line by default, and distill."""
+    """Read the arguments (default: the command line's) and distill."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add, defaults = parser.add_argument, DistillConfig()
     add("--split", type=Path, required=True, help="the folder of the train and val tables")

@@ -30,7 +30,7 @@ SHARED = {
     "encoder": "the folder that the command names",
     "seed": 0,
     "frozen": (),
-    "rating_targets": True,  # required; the targets are those of `read_examples`
+    "rating_targets": True,  # required; `read_examples` makes the targets
     "dropout": 0.1,
     "layer_lr_decay": 1.0,
     "weight_decay": 0.01,

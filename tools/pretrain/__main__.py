@@ -81,7 +81,7 @@ def pretrain(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check the arguments, those of the command line by default, pretrain, and write the encoder's folder."""
+    """Check the arguments (default: the command line's), pretrain, and write the encoder's folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add, defaults = parser.add_argument, PretrainingConfig()
     add("--reviews", type=Path, required=True, help="a reviews CSV; only the text columns of params.yaml are read")

@@ -1,6 +1,6 @@
 """Load the source encoder; build the ALBERT to pretrain, its initial token embeddings and the heads of the losses.
 
-Pretraining takes from the source encoder its tokenizer and its embeddings of single tokens, and not those of texts.
+Pretraining takes from the source encoder its tokenizer and its embeddings of single tokens, not of texts.
 """
 
 from dataclasses import dataclass

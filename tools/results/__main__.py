@@ -1,4 +1,4 @@
-"""Run every row of the results tables in a temporary clone; write those of README and the bundled encoder's card.
+"""Run every row of the results tables in a temporary clone; write README's and the encoder card's.
 
     python -m tools.results --reviews reviews.csv                    what `make results REVIEWS_CSV=...` does
     python -m tools.results --reviews reviews.csv --rows tokens-20   run these, keep what the other rows gave earlier
@@ -86,7 +86,7 @@ def same_code(commit: str) -> bool:
 def measure(
     reviews: Path, rows: Sequence[Row], encoders: Mapping[str, str], earlier: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Run rows in a temporary clone; return their results and those of earlier runs, by name.
+    """Run rows in a temporary clone; return their results and the kept ones of earlier runs, by name.
 
     Raises:
         InputError: there are no reviews; or a row that is not run again is of other reviews or of other code.

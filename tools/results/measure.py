@@ -126,7 +126,7 @@ class ResultsClone:
                 if pointer.sha256 != (actual := weights_sha256(files)):
                     raise EncoderError(f"{source}: {WEIGHTS} has SHA-256 {actual}, expected {pointer.sha256}")
             else:
-                log.warning("results: %s: %s names no hash; the rows are those of %s", folder.name, POINTER, source)
+                log.warning("results: %s: %s names no hash; the rows are of %s", folder.name, POINTER, source)
             copy_files(files, folder)
         (folder / POINTER).unlink()
 

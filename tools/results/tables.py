@@ -97,7 +97,7 @@ def select(names: Iterable[str]) -> list[Row]:
     Those are always among them: the default run makes the split, and every row is compared with TF-IDF.
 
     Raises:
-        ParamsError: there is no row of such a name.
+        ParamsError: no row has this name.
     """
     by_name = {row.name: row for row in ROWS}
     requested = list(names)
@@ -125,7 +125,7 @@ def render(page: Path, results: Results) -> str:
     lines += ["| " + " | ".join(_cells(row, result, has_val)) + " |" for row, result in rows.items()]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
     machines = _machines(rows, results[DEFAULT]["machine"])
-    lines += ["", f"{n_test} test reviews. Times are those of the whole command, measured on {machines}."]
+    lines += ["", f"{n_test} test reviews. Times are of the whole command, measured on {machines}."]
     return "\n".join(lines)
 
 
