@@ -66,7 +66,10 @@ def read_features(path: Path, rows: int) -> NDArray[np.float32]:
         raise InputError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: damaged features ({error}); run `dvc repro --force encode`") from None
-    if features.ndim != 2 or len(features) != rows:
+    if features.ndim != 2 or features.dtype != np.dtype("<f4"):
+        found = f"{features.dtype} of shape {features.shape}"
+        raise InputError(f"{path}: {found}, expected float32 of shape (reviews, dim); run `dvc repro --force encode`")
+    if len(features) != rows:
         raise InputError(f"{path}: features of {len(features)} reviews, expected {rows} as in the split")
     _check_finite(path, features)
     return features

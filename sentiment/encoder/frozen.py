@@ -22,7 +22,21 @@ from sentiment.encoder.floating import FloatTransformer, TransformersEncoder
 from sentiment.encoder.loading import Pretrained, load_pretrained, pick_device
 from sentiment.numerics.memory import use_threads
 
+BITS: dict[Precision, int] = {"int8": 8, "int16": 16}  # the precisions in exact arithmetic
+
+# tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
+TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
 MIN_TOKENS = 1_024  # of a batch near the end: smaller ones cost more in starting operations than idle workers do
+MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they would wait for each other
+
+N_TEXTS = 256  # that int8 is compared with int16 by
+MIN_COSINE = 0.998  # below it, an activation much larger than the others takes most of the 8 bits
+
+Model = ExactTransformer | FloatTransformer | TransformersEncoder
+T = TypeVar("T")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 
 def token_batches(lengths: Sequence[int], budget: int, n_workers: int = 1) -> Iterator[list[int]]:
@@ -52,12 +66,6 @@ def token_batches(lengths: Sequence[int], budget: int, n_workers: int = 1) -> It
         start += size
 
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they would wait for each other
-
-
 def n_workers(n_threads: int) -> int:
     """Return how many batches `map_batches` computes at one time with this number of torch threads."""
     return min(n_threads, MAX_WORKERS)
@@ -77,13 +85,6 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
     list(pool.map(lambda _: all_started.wait(timeout=60), range(size)))
     torch.set_num_threads(n_threads)  # the number of the process, which each worker has set too
     return pool
-
-
-Model = ExactTransformer | FloatTransformer | TransformersEncoder
-BITS: dict[Precision, int] = {"int8": 8, "int16": 16}  # the precisions in exact arithmetic
-
-# tokens a batch: what fits the caches of a CPU, what keeps a GPU busy
-TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
 
 
 def pick_precision(precision: Precision, transformer: TransformerConfig | None) -> Precision:
@@ -214,12 +215,6 @@ class FrozenEncoder:
             for index, one in zip(indices, self.model.token_vectors([token_ids[i] for i in indices]), strict=True):
                 vectors[index] = one.cpu().numpy()
         return vectors
-
-
-log = logging.getLogger(__name__)
-
-N_TEXTS = 256
-MIN_COSINE = 0.998  # below it, an activation much larger than the others takes most of the 8 bits
 
 
 def int8_min_cosine(encoder: FrozenEncoder, texts: Sequence[str]) -> float | None:

@@ -23,6 +23,23 @@ from sentiment.common.errors import EncoderError, one_line
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.encoder.files import WEIGHTS, check_weights
 
+PLAIN_CLASSES = {"TokenizersBackend", "PreTrainedTokenizerFast"}  # tokenizer.json, and nothing else
+BERT_CLASSES = {"BertTokenizer", "BertTokenizerFast"}  # these build their normalizer from tokenizer_config.json
+# how tokenizer_config.json names the settings of BERT's normalizer, and their defaults
+BERT_SETTINGS = {
+    "lowercase": ("do_lower_case", True),
+    "strip_accents": ("strip_accents", None),
+    "handle_chinese_chars": ("tokenize_chinese_chars", True),
+}
+BERT_NORMALIZER = {"type": "BertNormalizer", "clean_text": True}
+
+# what transformers raises where files are damaged, do not fit each other, or need a package that is not installed
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
+)  # fmt: skip
+
+Tokenize = Callable[[list[str]], list[list[int]]]
+
 
 def pick_device(requested: str, exact: bool = False, key: str = "encode.device") -> torch.device:
     """Return the device for "auto", "cpu", "cuda" or "mps"; "auto" prefers CUDA, then MPS unless `exact`.
@@ -40,17 +57,6 @@ def pick_device(requested: str, exact: bool = False, key: str = "encode.device")
     if not available[requested]:
         raise EncoderError(f"device '{requested}' is not available; set {key} to auto or cpu")
     return torch.device(requested)
-
-
-PLAIN_CLASSES = {"TokenizersBackend", "PreTrainedTokenizerFast"}  # tokenizer.json, and nothing else
-BERT_CLASSES = {"BertTokenizer", "BertTokenizerFast"}  # these build their normalizer from tokenizer_config.json
-# how tokenizer_config.json names the settings of BERT's normalizer, and their defaults
-BERT_SETTINGS = {
-    "lowercase": ("do_lower_case", True),
-    "strip_accents": ("strip_accents", None),
-    "handle_chinese_chars": ("tokenize_chinese_chars", True),
-}
-BERT_NORMALIZER = {"type": "BertNormalizer", "clean_text": True}
 
 
 def load_local_tokenizer(folder: Path) -> Tokenizer | None:
@@ -95,12 +101,6 @@ def canonical_json(tokenizer: Tokenizer) -> str:
     return json.dumps(
         {key: value for key, value in content.items() if key not in ("truncation", "padding")}, sort_keys=True
     )
-
-
-# what transformers raises where files are damaged, do not fit each other, or need a package that is not installed
-LOADING_ERRORS = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
-)  # fmt: skip
 
 
 @contextmanager
@@ -149,9 +149,6 @@ def load_auto_model(folder: Path) -> tuple[Any, Any]:
     if not tokenizer.is_fast:
         raise EncoderError(f"encoder '{folder}': its tokenizer has no tokenizer.json")
     return tokenizer, model
-
-
-Tokenize = Callable[[list[str]], list[list[int]]]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,11 @@ from sentiment.common.errors import ParamsError
 from sentiment.encoder.pooling import pool
 from sentiment.finetuning.settings import FinetuneParams, Part
 
+EMBEDDINGS = re.compile(r"(^|\.)embeddings?\.|embedding_hidden_mapping_in|embeddings_project")
+ALBERT_LAYER = re.compile(r"albert_layer_groups\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+ATTENTION = re.compile(r"\.(attention|self_attn|self_attention|attn)\.")
+
 
 class EncoderWithHead(nn.Module):
     """transformers' encoder, pooling, dropout, and a linear layer.
@@ -37,12 +42,6 @@ class EncoderWithHead(nn.Module):
         with torch.autocast(pooled.device.type, enabled=False):
             logits: Tensor = self.head(self.dropout(pooled))
         return logits
-
-
-EMBEDDINGS = re.compile(r"(^|\.)embeddings?\.|embedding_hidden_mapping_in|embeddings_project")
-ALBERT_LAYER = re.compile(r"albert_layer_groups\.(\d+)\.")
-LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
-ATTENTION = re.compile(r"\.(attention|self_attn|self_attention|attn)\.")
 
 
 class WeightPart(NamedTuple):

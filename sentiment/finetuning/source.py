@@ -72,8 +72,17 @@ def copy_encoder_files(folder: Path, target: Path) -> None:
         return
     copy_files(download(folder / POINTER, pointer), target)
     check_weights(target)
-    if pointer.sha256 and pointer.sha256 != (actual := _sha256(target)):
-        raise EncoderError(f"{folder / POINTER}: {WEIGHTS} has SHA-256 {actual}, expected {pointer.sha256}")
+    check_hash(pointer, target, str(folder / POINTER))
+
+
+def check_hash(pointer: Pointer, folder: Path, name: str) -> None:
+    """Raise EncoderError, beginning with `name`, where the pointer names a hash and the weights in `folder` differ."""
+    if pointer.sha256 is None:
+        return
+    if not (folder / WEIGHTS).is_file():
+        raise EncoderError(f"{name}: no {WEIGHTS}; remove sha256 from {POINTER}, or name another model")
+    if (actual := weights_sha256(folder)) != pointer.sha256:
+        raise EncoderError(f"{name}: {WEIGHTS} has SHA-256 {actual}, expected {pointer.sha256}")
 
 
 def download(file: Path, pointer: Pointer) -> Path:
@@ -96,13 +105,4 @@ def download(file: Path, pointer: Pointer) -> Path:
         raise EncoderError(
             f"{file}: {pointer.id} at {pointer.commit[:12]} could not be downloaded: {one_line(cause)[:MAX_REASON]}; "
             "without the Hub: `dvc pull models/encoder`, or set finetune.encoder to models/encoders/bundled"
-        ) from None
-
-
-def _sha256(folder: Path) -> str:
-    try:
-        return weights_sha256(folder)
-    except FileNotFoundError:
-        raise EncoderError(
-            f"{WEIGHTS}: no such file on the Hub; remove sha256 from {POINTER}, or name another model"
         ) from None

@@ -23,6 +23,9 @@ from sentiment.finetuning.settings import FinetuneParams
 from sentiment.head.epoch_log import EpochMetrics
 
 BATCHES_PER_BUCKET = 50  # sorted by length together; more need less padding, fewer are more random
+BATCH = 64  # texts, where nothing is trained
+
+OnStep = Callable[[float, int], object]
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,6 @@ def batches_by_length(
         batches += [by_length[at : at + batch_size] for at in range(0, len(by_length), batch_size)]
     for index in rng.permutation(len(batches)):
         yield batches[index]
-
-
-BATCH = 64  # texts, where nothing is trained
-
-OnStep = Callable[[float, int], object]
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

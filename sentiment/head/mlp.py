@@ -6,7 +6,7 @@ NumPy, with the gradients by hand: a batch of 16 is 10 microseconds of arithmeti
 optimizer object for it takes 30 times that (`make bench` shows both). Tested against torch's autograd.
 
 The bits are the same on every processor: both operands of every matrix product are rounded to grids on which float64
-sums are exact (`numerics.array_grid`), and all else is element-wise. A standardized feature has `X_BITS` bits, a hidden
+sums are exact (`numerics.arrays`), and all else is element-wise. A standardized feature has `X_BITS` bits, a hidden
 activation `HIDDEN_BITS`; a weight or a gradient gets what these leave of float64's 53. With 512 features, a weight is
 rounded by at most 2**-29 of the layer's largest.
 """

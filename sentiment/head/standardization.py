@@ -19,7 +19,7 @@ Float64s = NDArray[np.float64]
 MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
 MAX_CACHED_ELEMENTS = 2**27  # 256 MB as int16; features beyond that are standardized again whenever they are needed
 STEPS = 2**10  # per std
-X_BITS = 15  # of a standardized feature, see `numerics.array_grid`; its number of steps is an int16
+X_BITS = 15  # of a standardized feature, see `numerics.arrays`; its number of steps is an int16
 MAX_ABS = (2**X_BITS - 1) / STEPS  # in stds, almost 32; farther ones are clipped
 ROUND_OFFSET = np.float32(1.5 * 2**23 / STEPS)  # added and subtracted again, it rounds to whole steps
 

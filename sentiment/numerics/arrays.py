@@ -32,6 +32,10 @@ SQRT_HALF = float.fromhex("0x1.6a09e667f3bcdp-1")
 TABLE_STEPS, TABLE_MAX = 1024, 32  # of `approximate_sigmoid`: entries per unit, and where the table ends
 EXP_MIN, EXP_MAX = -746.0, 710.0  # exp is 0 below and infinity above
 
+EXACT_BITS = 53  # float64 holds every integer of absolute value up to 2**53
+MAX_VALUE = 2.0**64  # larger numbers become NaN: training has diverged, and products could overflow in one order only
+MIN_EXPONENT = -400  # the step grows no finer, for products could underflow
+
 # P(z), highest power first: r (exp(r) + 1) / (exp(r) - 1) = 2 + z P(z) for z = r**2, |r| <= ln 2 / 2, error < 2**-59
 EXP_COEFFICIENTS = (
     4.13813679705723846039e-08,
@@ -181,11 +185,6 @@ def tree_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
         sums[:half] += sums[n - half : n]
         n -= half
     return np.asarray(sums[0])
-
-
-EXACT_BITS = 53  # float64 holds every integer of absolute value up to 2**53
-MAX_VALUE = 2.0**64  # larger numbers become NaN: training has diverged, and products could overflow in one order only
-MIN_EXPONENT = -400  # the step grows no finer, for products could underflow
 
 
 @cache

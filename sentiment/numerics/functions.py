@@ -36,6 +36,11 @@ EXP_MIN, EXP_MAX = -87.0, 88.0  # exp is a normal float32 between them
 # exp(r) = 1 + r + r^2 * P(r) for |r| <= ln(2) / 2
 EXP_TAIL = (0.5, 0.1666666716337204, 0.04166661947965622, 0.008333196863532066, 0.0013935687020421028,
             0.00019894911383744329)  # fmt: skip
+# exp(x / 16) for x in [-12, 0], weighted by what the 16th power makes of an error: exp within 6e-6
+EXP_ROOT = (0.9999996423721313, 0.062494903802871704, 0.0019437947776168585, 3.609266423154622e-05)
+EXP_SQUARINGS = 4
+MIN_SCORE = -12.0  # its exp, of at most 2^15 levels, rounds to 0
+MAX_LEVELS = 2**15
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float], out: Tensor) -> Tensor:
@@ -96,13 +101,6 @@ def exp_(x: Tensor, buffers: Buffers) -> Tensor:
     x.add_(term).add_(1.0)
     bits = term.view(torch.int32).copy_(n).add_(127).mul_(1 << 23)
     return x.mul_(bits.view(torch.float32))
-
-
-# exp(x / 16) for x in [-12, 0], weighted by what the 16th power makes of an error: exp within 6e-6
-EXP_ROOT = (0.9999996423721313, 0.062494903802871704, 0.0019437947776168585, 3.609266423154622e-05)
-EXP_SQUARINGS = 4
-MIN_SCORE = -12.0  # its exp, of at most 2^15 levels, rounds to 0
-MAX_LEVELS = 2**15
 
 
 def softmax_integers_(scores: Tensor, levels: int, max_keys: int, bits: int, buffers: Buffers) -> Tensor:

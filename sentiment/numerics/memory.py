@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 MAX_VIEWS = 4_096  # that are kept: some batches come again and again, and a view costs as much as a short operation
+BLOCK = 2**19  # numbers: 2 MB. Half a megabyte costs more in starting operations than it saves (benchmarks/TRIED.md)
 
 T = TypeVar("T")
 
@@ -59,9 +60,6 @@ class Buffers:
 def whole(tensor: Tensor) -> Tensor:
     """Return the tensor itself."""
     return tensor
-
-
-BLOCK = 2**19  # numbers: 2 MB. Half a megabyte costs more in starting operations than it saves (benchmarks/TRIED.md)
 
 
 def row_blocks(matrix: Tensor) -> Iterator[slice]:

@@ -35,6 +35,14 @@ Product = Callable[[Tensor, Buffers], Sums]
 
 ALL_ROWS = slice(None)
 MAX_INPUTS = 1_024  # 1,024 * 127 * 127 < 2^24
+MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
+
+Backend = Literal["native", "float32"]
+
+VARIABLE = "SENTIMENT_INT8"
+CHOICES = ("auto", "native", "float32")
+ROWS = {"cpu": 256, "cuda": 32_768}  # of the product that is timed: a small one measures how a GPU starts, not its rate
+MIN_TRIES, MAX_TRIES = 3, 12  # the least suffices where native products are slow beyond doubt
 
 
 def native8_product(weight: Tensor) -> Product:
@@ -138,14 +146,6 @@ def split_bytes(x: Tensor, high: Tensor, low: Tensor, buffers: Buffers) -> None:
     low.copy_(whole.sub_(rounded.mul_(256)))
 
 
-Backend = Literal["native", "float32"]
-
-VARIABLE = "SENTIMENT_INT8"
-CHOICES = ("auto", "native", "float32")
-ROWS = {"cpu": 256, "cuda": 32_768}  # of the product that is timed: a small one measures how a GPU starts, not its rate
-MIN_TRIES, MAX_TRIES = 3, 12  # the least suffices where native products are slow beyond doubt
-
-
 @cache
 def backend(device: torch.device) -> Backend:
     """Return how this device multiplies 8-bit integers; the first call for a device takes some milliseconds.
@@ -207,9 +207,6 @@ def _native_is_faster(device: torch.device) -> bool:
             if n_tries >= MIN_TRIES and seconds["native"] > 4 * seconds["float32"]:
                 break
     return seconds["native"] < seconds["float32"]
-
-
-MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
 
 
 def integer_product(weight: Tensor, bits: int) -> Product:

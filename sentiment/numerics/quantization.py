@@ -16,6 +16,12 @@ from torch import Tensor
 
 from sentiment.numerics.memory import Buffers, row_blocks
 
+# the largest integers: of 8 bits, of 12 bits as 16 * 127, and of 16 bits such that both bytes are in [-128, 127]
+LEVELS = {8: 127.0, 12: 2_032.0, 16: 32_639.0}
+MIN_MAX = 1e-30  # a row of zeros gets the scale of this maximum, or of this mean square
+MAX_DIM_BY_NORM = 6_096
+RMS_PER_LEVELS = 6.0  # `quantize_rows_by_norm` maps this multiple of the root mean square to 127
+
 
 def sqrt(x: Tensor) -> Tensor:
     """Return the square root of each element of a contiguous float32 tensor, correctly rounded."""
@@ -110,13 +116,6 @@ def integer_sums(x: Tensor) -> Tensor:
     return x.sum(-1, keepdim=True)
 
 
-# the largest integers: of 8 bits, of 12 bits as 16 * 127, and of 16 bits such that both bytes are in [-128, 127]
-LEVELS = {8: 127.0, 12: 2_032.0, 16: 32_639.0}
-MIN_MAX = 1e-30  # a row of zeros gets the scale of this maximum, or of this mean square
-MAX_DIM_BY_NORM = 6_096
-RMS_PER_LEVELS = 6.0  # `quantize_rows_by_norm` maps this multiple of the root mean square to 127
-
-
 def quantize_rows(bits: int, x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
     """Return integers of shape (n_rows, dim) and scales of shape (n_rows, 1); integers * scale is about x.
 
@@ -142,7 +141,7 @@ def quantize_rows_by_norm(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
     """Return integers and scales as `quantize_rows` does for 8 bits, the scale from the root mean square of the row.
 
     The few activations that are much larger than the others then do not decide the scale: their integers exceed 127,
-    which `integer_product.OutlierProduct` allows. By the Cauchy-Schwarz inequality the absolute integers of a row add
+    which `products.outlier_product` allows. By the Cauchy-Schwarz inequality the absolute integers of a row add
     up to at most dim * (127 / 6 + 1 / 2), so 127 times that is below 2^24 up to a dim of 6,096.
     """
     integers = buffers.get("quantized", tuple(x.shape))

@@ -26,7 +26,7 @@ MEMORY = {  # moves, shapes or converts: to integers that the type holds, or to 
     "scalar_tensor", "new_empty", "as_strided", "_local_scalar_dense",
 }  # fmt: skip
 ALLOWED = ELEMENTWISE | INTEGER_SUMS | CHOICES | MEMORY
-# their floats are integers on a grid: `integer_product`, `exact_attention` and `integer_sums` say why
+# their floats are integers on a grid: `numerics.products`, `encoder.exact` and `integer_sums` say why
 
 
 class Recorder(TorchDispatchMode):

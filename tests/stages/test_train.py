@@ -127,6 +127,14 @@ def test_truncated_and_missing_features(trained: Callable[..., Any]) -> None:
     assert "train.npy: no such file; run `dvc repro` or `dvc pull`" in trained().stderr
 
 
+@pytest.mark.parametrize(
+    "array", [np.float32(1), np.array([["a"]]), np.zeros((400, 4))], ids=["0-d", "text", "float64"]
+)
+def test_features_of_another_type_or_shape(trained: Callable[..., Any], array: np.ndarray) -> None:
+    np.save("features/train.npy", array)
+    assert ", expected float32 of shape (reviews, dim)" in trained().stderr
+
+
 def test_a_diverging_rate_is_named(trained: Callable[..., Any]) -> None:
     outcome = trained(learning_rate=1e38, head_layers=2)
     assert outcome.status == 1

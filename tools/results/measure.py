@@ -12,12 +12,12 @@ from pathlib import Path
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import open_table
 from sentiment.encoder.features import read_features
-from sentiment.encoder.files import WEIGHTS, check_weights, copy_files, weights_sha256
+from sentiment.encoder.files import check_weights, copy_files
 from sentiment.evaluation.metrics import confusion_counts, rank_counts, roc_auc
 from sentiment.experiments.baseline import VAL_METRICS
 from sentiment.experiments.comparison import PREDICTIONS, compare
 from sentiment.experiments.revisions import BASELINES_FOLDER, TFIDF, WORKSPACE, resolve
-from sentiment.finetuning.source import POINTER, read_pointer
+from sentiment.finetuning.source import POINTER, check_hash, read_pointer
 from sentiment.head.classifier import Classifier
 from tools.process import run
 from tools.results.tables import DEFAULT, SOURCE, Row
@@ -120,12 +120,8 @@ class ResultsClone:
             raise EncoderError(f"--encoder {folder.name}={source}: {folder / POINTER} is no file; expected NAME=SOURCE")
         with model_folder(source) as files:
             check_weights(files)
-            if pointer.sha256:
-                if not (files / WEIGHTS).is_file():
-                    raise EncoderError(f"{files / WEIGHTS}: no such file; {POINTER} names its hash")
-                if pointer.sha256 != (actual := weights_sha256(files)):
-                    raise EncoderError(f"{source}: {WEIGHTS} has SHA-256 {actual}, expected {pointer.sha256}")
-            else:
+            check_hash(pointer, files, source)
+            if pointer.sha256 is None:
                 log.warning("results: %s: %s names no hash; the rows are of %s", folder.name, POINTER, source)
             copy_files(files, folder)
         (folder / POINTER).unlink()
