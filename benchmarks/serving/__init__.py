@@ -1,1 +1,1 @@
-"""Load tests of the server: throughput beside `sentiment predict` and a plain handler, and behavior under overload."""
+"""Measure the server under load, beside LitServe and Ray Serve around the same classifier."""

@@ -1,0 +1,184 @@
+"""What becomes of a connection: answers before the body, HEAD, upgrades, failures, and the time before the end."""
+
+import json
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+import pytest
+from fastapi.testclient import TestClient
+
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving import protocols
+from sentiment.serving.app import create_app
+from sentiment.serving.protocols import Settings
+from tests.serving.conftest import Server, StartServer
+from tests.serving.test_overload import LONG_WORK, wait_for_work, wait_until
+
+BODY = b'{"inputs": "fine"}'
+HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+UNSENT = HEAD + b"content-length: 1000\r\n\r\n{"  # the rest of the body never arrives
+WHOLE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+def answer_and_end(port: int, sent: bytes, seconds: float = 10) -> bytes:
+    """Return what the server sends until it closes the connection, which it must do in time."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        connection.sendall(sent)
+        received = b""
+        while chunk := connection.recv(65_536):
+            received += chunk
+    return received
+
+
+def test_a_401_before_the_body_closes_the_connection(start_server: StartServer) -> None:
+    server = start_server(SENTIMENT_API_KEY="a-key")
+    assert answer_and_end(server.port, UNSENT).startswith(b"HTTP/1.1 401")
+
+
+def test_a_413_and_a_404_before_the_body_close_the_connection(server: Server) -> None:
+    assert answer_and_end(server.port, HEAD + b"content-length: 99999999\r\n\r\n{").startswith(b"HTTP/1.1 413")
+    assert answer_and_end(server.port, UNSENT.replace(b"/predict", b"/nothing")).startswith(b"HTTP/1.1 404")
+
+
+def test_a_429_before_the_body_closes_the_connection_and_one_behind_it_does_not(start_server: StartServer) -> None:
+    server = start_server("--queue-texts", "8")
+    with server.client() as client, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(client.post, "/predict", json=LONG_WORK)
+        wait_for_work(server)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            for _ in range(2):
+                connection.sendall(WHOLE)
+                received = b""
+                while not received.endswith(b"}"):
+                    received += connection.recv(65_536)
+                assert received.startswith(b"HTTP/1.1 429")
+        refused = answer_and_end(server.port, UNSENT)
+        assert not long.done(), "the queue was not full all the time"
+        assert long.result(60).status_code == 200
+    assert refused.startswith(b"HTTP/1.1 429")
+
+
+def test_a_client_that_waits_for_100_continue_gets_its_refusal_at_once(server: Server) -> None:
+    sent = HEAD.replace(b"json", b"pdf") + b"expect: 100-continue\r\ncontent-length: 1000\r\n\r\n"
+    assert answer_and_end(server.port, sent).startswith(b"HTTP/1.1 415")
+
+
+@pytest.mark.parametrize("path", ["/health", "/ping", "/", "/docs", "/openapi.json", "/assets/page.css", "/info"])
+def test_head_is_answered_as_get_without_a_body(server: Server, path: str) -> None:
+    with server.client() as client:
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-length"] == str(len(client.get(path).content))
+    assert wait_until(lambda: "HEAD" in [line["method"] for line in server.access()])
+
+
+def test_an_upgrade_to_http_2_is_ignored_and_the_body_stays_with_its_request(server: Server) -> None:
+    upgrade = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+    first = WHOLE.replace(b"content-length", upgrade + b"content-length")
+    second = WHOLE.replace(b"content-length", b"connection: close\r\ncontent-length")
+    received = answer_and_end(server.port, first + second)
+    assert received.count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.parametrize("host", [b"", b"host: x\r\nhost: y\r\n"], ids=["none", "two"])
+def test_a_request_has_one_host(server: Server, host: bytes) -> None:
+    assert answer_and_end(server.port, WHOLE.replace(b"host: x\r\n", host)).startswith(b"HTTP/1.1 400")
+
+
+def test_a_path_with_a_slash_at_its_end_is_no_redirect_to_another_host(server: Server) -> None:
+    with server.client() as client:
+        answer = client.get("/health/", headers={"host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
+def test_trailers_have_a_limit_and_are_no_headers(start_server: StartServer) -> None:
+    server = start_server(SENTIMENT_API_KEY="a-key")
+    head = HEAD + b"transfer-encoding: chunked\r\n"
+    chunk = b"%x\r\n%s\r\n0\r\n" % (len(BODY), BODY)
+    sneaked = answer_and_end(
+        server.port, head + b"connection: close\r\n\r\n" + chunk + b"authorization: Bearer a-key\r\n\r\n"
+    )
+    assert sneaked.startswith(b"HTTP/1.1 401")
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    trailers = b"".join(b"x-%d: %s\r\n" % (number, b"y" * 8_000) for number in range(10_000))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head + b"authorization: Bearer a-key\r\n\r\n" + chunk)
+        with pytest.raises(ConnectionError):
+            connection.sendall(trailers)
+    assert process.memory_info().rss - before < 50e6
+
+
+@pytest.mark.slow
+def test_large_bodies_at_one_time_take_at_most_300_mb_and_do_not_stop_the_event_loop(start_server: StartServer) -> None:
+    server = start_server()
+    size = 8 * 2**20 - 1_000
+    bodies = [
+        json.dumps({"inputs": [["a b c d " * 10_000]] * 100}).encode(),
+        b'{"inputs": [' + b"[]," * (size // 3) + b"[]]}",
+        b'{"inputs": [' + b'"",' * (size // 3) + b'""]}',
+        b'{"inputs": [' + b"300," * (size // 4) + b"1]}",
+        b'{"inputs": "' + b"\xf0\x9f\x91\x97" * (size // 4) + b'"}',
+    ]
+    process = psutil.Process(server.process.pid)
+    with server.client() as client, ThreadPoolExecutor(10) as pool:
+        client.timeout = httpx.Timeout(300)  # tokenizing 8 million characters takes a while
+        assert client.post("/predict", json={"inputs": "fine"}).status_code == 200
+        idle = most = process.memory_info().rss
+        headers = {"content-type": "application/json"}
+        futures = [pool.submit(client.post, "/predict", content=body, headers=headers) for body in bodies * 2]
+        seconds = []
+        while not all(future.done() for future in futures):
+            start = time.perf_counter()
+            assert client.get("/health").status_code == 200
+            seconds.append(time.perf_counter() - start)
+            most = max(most, process.memory_info().rss)
+            time.sleep(0.02)
+        assert {future.result().status_code for future in futures} <= {200, 413, 422, 429}
+    assert most - idle < 300e6
+    assert sorted(seconds)[int(0.9 * len(seconds))] < 1.0  # generous: other tests may use the cores
+
+
+def test_a_failure_of_the_server_is_500_with_an_id_and_logged_as_such(
+    sentiment: SentimentClassifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(protocols, "check_texts", fail)
+    caplog.set_level("INFO")
+    with TestClient(create_app(sentiment, Settings())) as client:
+        answer = client.post("/predict", json={"inputs": "fine"}, headers={"x-request-id": "an-id"})
+        assert (answer.status_code, answer.json()["error_type"]) == (500, "Backend")
+        assert answer.headers["x-request-id"] == "an-id"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert 'te_request_count_total{path="/predict",status="500"} 1.0' in client.get("/metrics").text
+    assert '"status": 500' in caplog.text
+    assert "a defect" in caplog.text
+
+
+def test_metrics_hold_no_list_of_batches(sentiment: SentimentClassifier) -> None:
+    """What /metrics shows is counted when it happens; nothing waits until somebody asks."""
+    with TestClient(create_app(sentiment, Settings())) as client:
+        for _ in range(3):
+            client.post("/predict", json={"inputs": "fine"})
+        lists = [value for value in vars(client.app.state.service.queue).values() if isinstance(value, list)]  # type: ignore[attr-defined]
+        assert all(len(value) <= 3 for value in lists)
+        assert "te_batch_next_size_count 3.0" in client.get("/metrics").text
+
+
+def test_sigterm_leaves_time_in_which_the_server_is_not_ready_and_answers(start_server: StartServer) -> None:
+    server = start_server("--drain-seconds", "3")
+    with server.client() as client:
+        assert client.get("/health").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert wait_until(lambda: client.get("/health").status_code == 503)
+        assert client.get("/ping").status_code == 503
+        answer = client.post("/predict", json={"inputs": "fine"})
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert server.process.wait(30) == 0
