@@ -81,16 +81,17 @@ def train_baselines(
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in VECTORIZER.items()}
     scored = {}
     for name, by_split in vectors.items():
-        candidates = []
-        for candidate in train_grid(by_split, tables, c_grid):
-            candidates.append(candidate)
+        grid, models = [], []
+        for model, metrics in train_grid(by_split, tables, c_grid):
+            models.append(model)
+            grid.append({"C": model.C, **metrics})
             on_model()
-        kept = min(candidates, key=lambda one: one.metrics["log_loss"])  # of equals the first, as `train` does
+        kept = min(range(len(grid)), key=lambda index: grid[index]["log_loss"])  # of equals the first, as in `train`
         scored[name] = Scored(
-            kept.predict_proba(by_split["test"]),
-            kept.metrics,
-            {"C": kept.c, **settings, "dim": by_split["train"].shape[1]},
-            [{"C": one.c, **one.metrics} for one in candidates],
+            predict_proba(models[kept], by_split["test"]),
+            grid[kept],
+            {"C": grid[kept]["C"], **settings, "dim": by_split["train"].shape[1]},
+            grid,
         )
     train_share, val_share = (float(np.mean(tables[name]["label"].to_numpy())) for name in ("train", "val"))
     val_accuracy = val_share if train_share >= 0.5 else 1 - val_share
@@ -99,21 +100,9 @@ def train_baselines(
     return scored
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A model of one value of C, the inverse strength of the L2 penalty.
-
-    Attributes:
-        metrics: accuracy, roc_auc and log_loss (nats) on val.
-    """
-
-    c: float
-    metrics: dict[str, float]
-    model: LogisticRegression
-
-    def predict_proba(self, vectors: csr_matrix) -> NDArray[np.float32]:
-        """Return the probability of label 1, shape (n_samples,)."""
-        return np.asarray(self.model.predict_proba(vectors)[:, 1], dtype=np.float32)
+def predict_proba(model: LogisticRegression, vectors: csr_matrix) -> NDArray[np.float32]:
+    """Return the probability of label 1, shape (n_samples,)."""
+    return np.asarray(model.predict_proba(vectors)[:, 1], dtype=np.float32)
 
 
 def tfidf_vectors(tables: Mapping[str, pa.Table]) -> Vectors:
@@ -145,24 +134,27 @@ def side_by_side(vectors: Vectors, features: Mapping[str, NDArray[np.float32]]) 
     }
 
 
-def train_grid(vectors: Vectors, tables: Mapping[str, pa.Table], c_grid: Sequence[float]) -> Iterator[Candidate]:
-    """Yield a model for each value of C, as soon as it is trained on the train split.
+def train_grid(
+    vectors: Vectors, tables: Mapping[str, pa.Table], c_grid: Sequence[float]
+) -> Iterator[tuple[LogisticRegression, dict[str, float]]]:
+    """Yield a model of each C, the inverse strength of the L2 penalty; and accuracy, roc_auc and log_loss on val.
 
     The solver is liblinear: one thread and no random numbers, so equal inputs give equal models on one machine. Another
     processor rounds differently, and because the solver stops early, probabilities then differ by up to 3e-6.
     """
     labels = {name: table["label"].to_numpy() for name, table in tables.items()}
     for c in c_grid:
-        model = LogisticRegression(C=c, solver="liblinear", max_iter=MAX_ITER)
-        model.fit(vectors["train"], labels["train"])
-        probabilities = Candidate(c, {}, model).predict_proba(vectors["val"])
+        model = LogisticRegression(C=c, solver="liblinear", max_iter=MAX_ITER).fit(vectors["train"], labels["train"])
+        probabilities = predict_proba(model, vectors["val"])
         predicted = (probabilities >= THRESHOLD).astype(np.int8)
-        metrics = {
-            "accuracy": confusion_counts(labels["val"], predicted).accuracy,
-            "roc_auc": roc_auc(rank_counts(labels["val"], probabilities)),
-            "log_loss": log_loss(labels["val"], probabilities),
-        }
-        yield Candidate(c, metrics, model)
+        yield (
+            model,
+            {
+                "accuracy": confusion_counts(labels["val"], predicted).accuracy,
+                "roc_auc": roc_auc(rank_counts(labels["val"], probabilities)),
+                "log_loss": log_loss(labels["val"], probabilities),
+            },
+        )
 
 
 def write_baseline(

@@ -115,22 +115,9 @@ class BaselineRevision(Revision):
 def resolve(name: str, root: Path = Path()) -> Revision:
     """Return the baseline of this name, or else the revision: commit, branch, tag, experiment or workspace.
 
-    Raises:
-        InputError: git and the baselines both have this name, or it is the name of a baseline that was not made yet.
+    A branch that is called as a baseline is can be given as `heads/NAME`.
     """
-    if name not in BASELINES:
-        return Revision(name, root)
-    folder = BASELINES_FOLDER / name
-    is_made = (root / folder / BASELINE_FILES["params.yaml"]).is_file()
-    is_ref = _is_commit(root, name) or any(ref.endswith(f"/{name}") for ref in experiment_refs(root))
-    if is_made and is_ref:
-        raise InputError(
-            f"{name} names a baseline ({folder}) and a branch, tag or experiment; "
-            f"give the commit of the latter, or delete {folder}"
-        )
-    if not is_made and not is_ref:
-        raise InputError(f"{folder}: no such folder; run `sentiment baseline`")
-    return BaselineRevision(name, root) if is_made else Revision(name, root)
+    return (BaselineRevision if name in BASELINES else Revision)(name, root)
 
 
 VERIFY = ("rev-parse", "--verify", "--quiet", "--end-of-options")

@@ -12,19 +12,18 @@ import pyarrow as pa
 
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.params import read_yaml
-from sentiment.evaluation.metrics import METRICS
+from sentiment.evaluation.metrics import METRICS, Metric
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments.comparison import PREDICTIONS, compare, correct_for_many, read_predictions, sentence
 from sentiment.experiments.revisions import WORKSPACE, Revision, commit_subject, resolve, workspace_title
 from sentiment.experiments.table import Experiment, changed_params, experiments, flat_params
 from sentiment.head.epoch_log import KeptEpoch, kept_epoch
-from sentiment.report.charts import SLICES_FILE, Plot, plots, probability_histogram, threshold_curve
+from sentiment.report.charts import SLICES_FILE, Plot, plots, threshold_curve
 from sentiment.report.reviews import (
     LocalReview,
     MisclassifiedTable,
     Piece,
     explained_reviews,
-    label_names,
     local_reviews,
     misclassified_tables,
 )
@@ -35,7 +34,6 @@ SPLIT_FILE = "metrics/split.json"
 PARAMS_FILE = "params.yaml"
 TEST_TABLE = Path("data/split/test.parquet")
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
-NOT_METRICS = {"rows", "by_label", "test_reviews_seen_by_encoder"}  # keys of ALL_METRICS_FILE
 
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
 Params = Mapping[str, Any]
@@ -66,16 +64,6 @@ class RevisionResults:
     encoder_epoch: KeptEpoch | None
     params: Params
     subject: str = ""
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A metric that at least one revision has; see `evaluation.metrics.Metric`."""
-
-    name: str
-    title: str
-    lower_is_better: bool = False
-    is_primary: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,17 +99,9 @@ class ReportData:
         return changed_params([row.params for row in self.experiments])
 
     @property
-    def metrics(self) -> list[MetricRow]:
-        """The metrics of the shown revisions: known to the code, then from other versions of the code."""
-        available = dict.fromkeys(name for results in self.revisions for name in results.metrics)
-        rows = [
-            MetricRow(metric.name, metric.title, metric.lower_is_better, metric.has_interval)
-            for metric in METRICS
-            if metric.name in available
-        ]
-        known = NOT_METRICS | {metric.name for metric in METRICS}
-        bounds = {f"{name}_{end}" for name in available for end in ("low", "high")}
-        return rows + [MetricRow(name, name) for name in available if name not in known | bounds]
+    def metrics(self) -> list[Metric]:
+        """The metrics that at least one shown revision has: another version of the code may know fewer, or more."""
+        return [metric for metric in METRICS if any(metric.name in results.metrics for results in self.revisions)]
 
 
 def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
@@ -238,14 +218,5 @@ def _verdict(results: RevisionResults) -> str:
 
 def _plots(results: Sequence[RevisionResults], predictions: Mapping[str, pa.Table]) -> list[Plot]:
     trained = {one.name: one.title for one in results if one.head_epoch}  # DVC has no plots of baselines
-    kept_epochs = {
-        HEAD_LOG: {one.title: one.head_epoch.number for one in results if one.head_epoch},
-        ENCODER_LOG: {one.title: one.encoder_epoch.number for one in results if one.encoder_epoch},
-    }
     thresholds = {one.title: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
-    title, table = next(iter(predictions.items()))
-    return [
-        *plots(trained, kept_epochs),
-        probability_histogram(predictions, label_names(table, title)),
-        threshold_curve(predictions, thresholds),
-    ]
+    return [*plots(trained), threshold_curve(predictions, thresholds)]

@@ -28,7 +28,7 @@ def data(project_with_experiment: Project) -> Iterator[ReportData]:
 def text_of(page: str) -> str:
     texts: list[str] = []
     parser = HTMLParser()
-    parser.handle_data = texts.append  # type: ignore[method-assign]
+    parser.handle_data = texts.append  # type: ignore[method-assign, assignment]
     parser.feed(page)
     return " ".join("".join(texts).split())
 
@@ -59,11 +59,11 @@ def test_titles_must_be_as_many_as_revisions_and_different() -> None:
 
 def test_a_metric_that_an_older_or_a_newer_revision_lacks_is_left_out_there(data: ReportData) -> None:
     old = {name: value for name, value in data.revisions[0].metrics.items() if "brier" not in name}
-    new = {**data.revisions[1].metrics, "matthews": 0.4321}
+    new = {**data.revisions[1].metrics, "a_metric_of_the_future": 0.4321}
     revisions = [replace(data.revisions[0], metrics=old), replace(data.revisions[1], metrics=new)]
     page = text_of(render(replace(data, revisions=revisions, comparisons={}), "today"))
     assert f"Brier score lower is better \N{EN DASH} {new['brier']:.4f}" in page
-    assert "matthews \N{EN DASH} 0.4321" in page
+    assert "0.4321" not in page
 
 
 def test_one_review_is_written_in_the_singular(data: ReportData) -> None:
