@@ -21,7 +21,8 @@ import psutil
 
 from benchmarks.machine import describe
 from sentiment.common.command import run_main
-from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
+from sentiment.experiments.paths import CLASSIFIER
+from sentiment.inference.classifier import SentimentClassifier
 
 SHARE = 5  # the long run has that many times as many rows or units as the short one
 POLL_SECONDS = 0.05

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from sentiment.experiments.paths import CLASSIFIER
 from sentiment.experiments.revisions import WORKSPACE
-from sentiment.inference.classifier import CLASSIFIER
 
 
 def add_classifier_arguments(

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.common.errors import ParamsError
+from sentiment.experiments import paths
 
 if TYPE_CHECKING:
     from sentiment.experiments.baseline import Scored
 
 C_GRID = (1.0, 3.0, 10.0, 30.0, 100.0)  # inverse strengths of the L2 penalty
-PARAMS = Path("params.yaml")
 RECORDED = ("prepare", "split", "evaluate")  # sections of params.yaml that a baseline depends on
 
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment baseline`."""
     shown = " ".join(f"{c:g}" for c in C_GRID)
     parser.add_argument("--grid", type=float, nargs="+", metavar="C", default=C_GRID, help=f"default: {shown}")
-    parser.add_argument("--split", type=Path, default=Path("data/split"), help="tables (default: %(default)s)")
+    parser.add_argument("--split", type=Path, default=paths.SPLIT, help="tables (default: %(default)s)")
     parser.add_argument("--features", type=Path, help="features, for the baseline with TF-IDF and features")
 
 
@@ -64,8 +64,8 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.experiments.baseline import EvaluationParams, train_baselines, write_baseline
     from sentiment.experiments.revisions import BASELINES, BASELINES_FOLDER
 
-    params = load_params(PARAMS, "evaluate", EvaluationParams)
-    sections = read_yaml(PARAMS.read_bytes(), str(PARAMS))
+    params = load_params(Path(paths.PARAMS), "evaluate", EvaluationParams)
+    sections = read_yaml(Path(paths.PARAMS).read_bytes(), paths.PARAMS)
     recorded = {name: sections[name] for name in RECORDED if name in sections}
     tables = {name: open_table(args.split / f"{name}.parquet").read() for name in SPLITS}
     features = None

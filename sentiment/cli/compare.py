@@ -15,7 +15,8 @@ import json
 import sys
 
 from sentiment.evaluation.significance import Comparison
-from sentiment.experiments.comparison import PREDICTIONS, compare, sentence
+from sentiment.experiments.comparison import compare, sentence
+from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import WORKSPACE, resolve
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
+from sentiment.experiments import paths
 
 COLUMNS = ("id", "split", "label", "probability", "margin", "text")
 
@@ -39,10 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip", type=float, metavar="SHARE", help="share of labels to change at random, and to find")
     parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of folds and --flip (default: %(default)s)")
-    parser.add_argument("--split", type=Path, default=Path("data/split"), help="tables (default: %(default)s)")
-    parser.add_argument("--features", type=Path, default=Path("data/encode"), help="(default: %(default)s)")
-    predictions = Path("data/evaluate/predictions.parquet")
-    parser.add_argument("--predictions", type=Path, default=predictions, help="(default: %(default)s)")
+    parser.add_argument("--split", type=Path, default=paths.SPLIT, help="tables (default: %(default)s)")
+    parser.add_argument("--features", type=Path, default=paths.FEATURES, help="(default: %(default)s)")
+    parser.add_argument("--predictions", type=Path, default=Path(paths.PREDICTIONS), help="(default: %(default)s)")
 
 
 def main(args: argparse.Namespace) -> None:

@@ -20,10 +20,10 @@ from typing import Any
 
 from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError
+from sentiment.experiments.paths import CLASSIFIER, METRICS
 from sentiment.experiments.revisions import WORKSPACE, Revision
-from sentiment.inference.classifier import CLASSIFIER, SentimentClassifier
+from sentiment.inference.classifier import SentimentClassifier
 
-METRICS = "metrics/evaluate.json"
 ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
 ENV_CLASSIFIER, ENV_NO_AUTH = "SENTIMENT_CLASSIFIER", "SENTIMENT_NO_AUTH"
 

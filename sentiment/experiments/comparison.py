@@ -17,7 +17,6 @@ from sentiment.common.errors import InputError, one_line
 from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired
 from sentiment.experiments.revisions import BaselineRevision, Revision
 
-PREDICTIONS = "data/evaluate/predictions.parquet"
 COLUMNS = ("id", "label", "probability", "predicted")
 ADVICE = "compare only experiments with equal data and equal prepare and split params"
 BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"

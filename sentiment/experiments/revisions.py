@@ -13,6 +13,7 @@ from typing import Any
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.params import read_yaml
+from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
 
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows
 WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are now
@@ -26,11 +27,11 @@ BASELINES = {  # name: what it is
     MAJORITY: "the majority class",
 }
 BASELINE_FILES = {  # what the pipeline calls a file: its name in the folder of a baseline
-    "data/evaluate/predictions.parquet": "predictions.parquet",
-    "data/evaluate/metrics.json": "metrics.json",
-    "metrics/slices.csv": "slices.csv",
-    "metrics/split.json": "split.json",
-    "params.yaml": "params.yaml",
+    PREDICTIONS: "predictions.parquet",
+    ALL_METRICS: "metrics.json",
+    SLICES: "slices.csv",
+    SPLIT_METRICS: "split.json",
+    PARAMS: "params.yaml",
 }
 
 
@@ -158,7 +159,7 @@ def unseen_source(root: Path = Path()) -> str | None:
 
     DVC copies what is in git's index and what is tracked by a .dvc file there (DVC 3.67.1).
     """
-    source = str(read_yaml((root / "params.yaml").read_bytes(), "params.yaml")["prepare"]["source"])
+    source = str(read_yaml((root / PARAMS).read_bytes(), PARAMS)["prepare"]["source"])
     if any(_git(root, "ls-files", "--error-unmatch", "--", path) for path in (source, f"{source}.dvc")):
         return None
     seen_by = "queued and --temp experiments do not see it"

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.common.command import printable
+from sentiment.experiments import paths
 from sentiment.experiments.revisions import WORKSPACE, commit_subject, dvc_json, experiment_refs
 from sentiment.head.epoch_log import kept_epoch
-
-METRICS_FILE, HEAD_METRICS_FILE = "metrics/evaluate.json", "metrics/train/metrics.json"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def experiments() -> list[Experiment]:
 def _rows(state: Mapping[str, Any], started_from: str) -> Iterator[Experiment]:
     data = state["data"] or {"params": {}, "metrics": {}}
     metrics = {file: content.get("data") or {} for file, content in data["metrics"].items()}
-    epoch = kept_epoch(metrics.get(HEAD_METRICS_FILE, {}))
+    epoch = kept_epoch(metrics.get(paths.HEAD_METRICS, {}))
     commit = "" if state["rev"] == WORKSPACE else state["rev"][:7]
     yield Experiment(
         name=state["name"] or commit or WORKSPACE,
@@ -57,7 +56,7 @@ def _rows(state: Mapping[str, Any], started_from: str) -> Iterator[Experiment]:
         params={
             name: value for file in data["params"].values() for name, value in flat_params(file.get("data")).items()
         },
-        metrics=metrics.get(METRICS_FILE, {}),
+        metrics=metrics.get(paths.METRICS, {}),
         val_loss=epoch.val_loss if epoch else math.nan,
     )
     for group in state["experiments"] or ():

@@ -12,6 +12,7 @@ from sentiment.common.errors import ClassifierError, EncoderError, InputError
 from sentiment.common.files import scratch_folder
 from sentiment.data.text import join_text
 from sentiment.encoder.config import Device
+from sentiment.experiments.paths import CLASSIFIER
 from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.head.classifier import ENCODER, Classifier
 
@@ -49,7 +50,6 @@ def load_trained_on(folder: Path, classifier: Classifier, device: Device) -> "Fr
     return encoder
 
 
-CLASSIFIER = Path("models/classifier")  # where the pipeline writes it
 SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's classifier is copied
 
 

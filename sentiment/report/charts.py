@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment.common.errors import InputError
+from sentiment.experiments.paths import SLICES
 from sentiment.experiments.revisions import WORKSPACE, dvc_json
 
-SLICES_FILE = "metrics/slices.csv"
 N_THRESHOLDS = 99  # 0.01, 0.02, ... 0.99
 REVISION = {"field": "rev", "type": "nominal", "sort": None, "title": "revision"}
 
@@ -44,7 +44,7 @@ def plots(titles: Mapping[str, str]) -> list[Plot]:
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
     return [
-        _plot(views[0]["content"], titles, by_slice=path == SLICES_FILE)
+        _plot(views[0]["content"], titles, by_slice=path == SLICES)
         for path, views in output["data"].items()
         if views  # none where the file has no rows: nothing was fine-tuned
     ]

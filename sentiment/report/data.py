@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +13,12 @@ from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.params import read_yaml
 from sentiment.evaluation.metrics import METRICS, Metric
 from sentiment.evaluation.significance import Comparison
-from sentiment.experiments.comparison import PREDICTIONS, compare, correct_for_many, read_predictions, sentence
+from sentiment.experiments import paths
+from sentiment.experiments.comparison import compare, correct_for_many, read_predictions, sentence
 from sentiment.experiments.revisions import WORKSPACE, Revision, commit_subject, resolve, workspace_title
 from sentiment.experiments.table import Experiment, changed_params, experiments, flat_params
 from sentiment.head.epoch_log import KeptEpoch, kept_epoch
-from sentiment.report.charts import SLICES_FILE, Plot, plots, threshold_curve
+from sentiment.report.charts import Plot, plots, threshold_curve
 from sentiment.report.reviews import (
     LocalReview,
     MisclassifiedTable,
@@ -28,11 +28,6 @@ from sentiment.report.reviews import (
     misclassified_tables,
 )
 
-HEAD_LOG, ENCODER_LOG = "metrics/train", "metrics/finetune"  # folders, written by DVCLive
-ALL_METRICS_FILE = "data/evaluate/metrics.json"
-SPLIT_FILE = "metrics/split.json"
-PARAMS_FILE = "params.yaml"
-TEST_TABLE = Path("data/split/test.parquet")
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
 
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
@@ -120,10 +115,10 @@ def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
         raise ParamsError(f"--titles: expected {len(names)} different ones, found {', '.join(titles)}")
     revisions = dict(zip(titles, map(resolve, names), strict=True))
     results = [_results(title, revision) for title, revision in revisions.items()]
-    predictions = {title: read_predictions(revision, PREDICTIONS) for title, revision in revisions.items()}
+    predictions = {title: read_predictions(revision, paths.PREDICTIONS) for title, revision in revisions.items()}
     comparisons, verdicts = _compare_with_first(revisions)
     tables = misclassified_tables(predictions, list(comparisons))
-    reviews = local_reviews(TEST_TABLE, {row.id for table in tables for row in table.rows})
+    reviews = local_reviews(paths.SPLIT / "test.parquet", {row.id for table in tables for row in table.rows})
     return ReportData(
         revisions=results,
         comparisons=comparisons,
@@ -155,25 +150,25 @@ def _default_titles(names: Sequence[str]) -> list[str]:
 
 
 def _results(title: str, revision: Revision) -> RevisionResults:
-    split = json.loads(revision.read(SPLIT_FILE))
-    metrics = json.loads(revision.read(ALL_METRICS_FILE))
+    split = json.loads(revision.read(paths.SPLIT_METRICS))
+    metrics = json.loads(revision.read(paths.ALL_METRICS))
     return RevisionResults(
         name=revision.name,
         title=title,
         metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
-        slices=_slices(revision.read(SLICES_FILE).decode()),
+        slices=_slices(revision.read(paths.SLICES).decode()),
         n_reviews={name: int(values["rows"]) for name, values in split.items()},
-        head_epoch=_kept_epoch(revision, HEAD_LOG),
-        encoder_epoch=_kept_epoch(revision, ENCODER_LOG),
-        params=flat_params(read_yaml(revision.read(PARAMS_FILE), f"{PARAMS_FILE} of {revision.name}")),
+        head_epoch=_kept_epoch(revision, paths.HEAD_METRICS),
+        encoder_epoch=_kept_epoch(revision, paths.ENCODER_METRICS),
+        params=flat_params(read_yaml(revision.read(paths.PARAMS), f"{paths.PARAMS} of {revision.name}")),
         subject=commit_subject(revision.name),
     )
 
 
-def _kept_epoch(revision: Revision, log: str) -> KeptEpoch | None:
-    """Return the kept epoch by the log in a folder; None for a baseline, which has no such log."""
+def _kept_epoch(revision: Revision, file: str) -> KeptEpoch | None:
+    """Return the kept epoch by its file of metrics; None for a baseline, which has no such log."""
     try:
-        return kept_epoch(json.loads(revision.read(f"{log}/metrics.json")))
+        return kept_epoch(json.loads(revision.read(file)))
     except InputError:
         return None
 
@@ -192,7 +187,7 @@ def _compare_with_first(revisions: Mapping[str, Revision]) -> tuple[dict[str, Co
     comparisons, reasons = {}, {}
     for title, b in others:
         try:
-            comparisons[title] = compare(a, b, PREDICTIONS, N_RESAMPLES, SEED)
+            comparisons[title] = compare(a, b, paths.PREDICTIONS, N_RESAMPLES, SEED)
         except InputError as error:
             reasons[title] = f"Not compared: {error}."
     comparisons = correct_for_many(comparisons)

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sentiment.common.errors import InputError
+from sentiment.experiments import paths
 from sentiment.experiments.revisions import Revision, commit_subject, workspace_title
 from sentiment.report.data import _results
-from tests.project import Project
+from tests.project import ROOT, Project
 
 
 def test_a_commit_and_a_branch_have_the_subject_of_their_message(project_with_experiment: Project) -> None:
@@ -39,3 +41,16 @@ def test_params_are_read_as_dvc_reads_them(completed_project: Project, tmp_path:
     params.write_text(params.read_text().replace("learning_rate: 0.001", "learning_rate: 1e-3"))
     results = _results("this folder", Revision("workspace", completed_project.root))
     assert results.params["train.learning_rate"] == 0.001
+
+
+def test_the_paths_of_commands_are_those_of_dvc_yaml() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    outputs = {
+        path
+        for stage in stages
+        for kind in ("outs", "metrics", "plots")
+        for entry in stage.get(kind, ())
+        for path in (entry if isinstance(entry, dict) else [entry])
+    }
+    named = {str(value) for name, value in vars(paths).items() if name.isupper()}
+    assert named <= outputs | {"params.yaml"}

@@ -14,8 +14,10 @@ from sentiment.common.tables import open_table
 from sentiment.encoder.features import read_features
 from sentiment.encoder.files import check_weights, copy_files
 from sentiment.evaluation.metrics import confusion_counts, rank_counts, roc_auc
+from sentiment.experiments import paths
 from sentiment.experiments.baseline import VAL_METRICS
-from sentiment.experiments.comparison import PREDICTIONS, compare
+from sentiment.experiments.comparison import compare
+from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BASELINES_FOLDER, TFIDF, WORKSPACE, resolve
 from sentiment.finetuning.source import POINTER, check_hash, read_pointer
 from sentiment.head.classifier import Classifier
@@ -91,7 +93,7 @@ class ResultsClone:
         """Return what the last run of the workspace, or a baseline, gave; the command of TF-IDF has been run."""
         baseline = self.root / BASELINES_FOLDER / row.predictions
         is_baseline = row.predictions != WORKSPACE
-        metrics_file = baseline / "metrics.json" if is_baseline else self.root / "data/evaluate/metrics.json"
+        metrics_file = baseline / "metrics.json" if is_baseline else self.root / paths.ALL_METRICS
         all_metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
         val = json.loads((baseline / VAL_METRICS).read_text(encoding="utf-8")) if is_baseline else self._val_metrics()
         p_value, verdict = None, None
@@ -104,9 +106,9 @@ class ResultsClone:
 
     def _val_metrics(self) -> dict[str, float]:
         """Score the trained classifier on the features of val."""
-        classifier = Classifier.load(self.root / "models/classifier")
-        labels = open_table(self.root / "data/split/val.parquet").read(["label"])["label"].to_numpy()
-        probabilities = classifier.predict_proba(read_features(self.root / "data/encode/val.npy", len(labels)))
+        classifier = Classifier.load(self.root / paths.CLASSIFIER)
+        labels = open_table(self.root / paths.SPLIT / "val.parquet").read(["label"])["label"].to_numpy()
+        probabilities = classifier.predict_proba(read_features(self.root / paths.FEATURES / "val.npy", len(labels)))
         predicted = (probabilities >= classifier.config.threshold).astype("int8")
         accuracy = confusion_counts(labels, predicted).accuracy
         return {"accuracy": accuracy, "roc_auc": roc_auc(rank_counts(labels, probabilities))}

@@ -11,8 +11,7 @@ from typing import Any
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_text
 from sentiment.evaluation.significance import ALPHA
-from sentiment.experiments.baseline import MAJORITY, TFIDF, TFIDF_FEATURES
-from sentiment.experiments.revisions import WORKSPACE
+from sentiment.experiments.revisions import MAJORITY, TFIDF, TFIDF_FEATURES, WORKSPACE
 
 README, CARD = Path("README.md"), Path("models/encoders/bundled/README.md")
 SOURCE = "data/raw/reviews.csv"
