@@ -4,12 +4,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.numerics.arrays import EXACT_BITS, bits_left, round_to_bits
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e19, 1e19), min_size=1, max_size=50), st.integers(1, 51))
 def test_rounding_is_within_its_bound_and_on_a_grid_of_n_bits(values: list[float], bits: int) -> None:
     rounded = round_to_bits(np.array(values), bits)
@@ -21,6 +22,7 @@ def test_rounding_is_within_its_bound_and_on_a_grid_of_n_bits(values: list[float
     assert np.abs(whole).max() <= 2**bits
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2_000), st.integers(10, 40), st.integers(0, 2**32), st.floats(-60, 60), st.floats(-60, 60))
 def test_products_are_exact_up_to_the_last_bit(n: int, bits: int, seed: int, low: float, high: float) -> None:
     rng = np.random.default_rng(seed)

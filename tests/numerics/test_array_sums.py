@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.numerics.arrays import exact_mean, exact_sum, tree_sum
@@ -12,6 +12,7 @@ from sentiment.numerics.arrays import exact_mean, exact_sum, tree_sum
 NUMBERS = st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=300)
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_the_exact_sum_is_the_rounded_sum_of_fractions_in_any_order(values: list[float]) -> None:
     expected = float(sum(map(Fraction, values)))
@@ -20,6 +21,7 @@ def test_the_exact_sum_is_the_rounded_sum_of_fractions_in_any_order(values: list
     assert exact_mean(np.array(values)) == expected / len(values)
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_the_tree_sum_is_within_its_bound_of_fsum(values: list[float]) -> None:
     roundings = math.ceil(math.log2(len(values)))
