@@ -1,7 +1,7 @@
 """README and docs, command by command and in order, in a fresh clone: what a newcomer sees.
 
-On the sample always; with REVIEWS_CSV on the real reviews too, which a local S3 server gives out in the stead of the
-public bucket. Each page must leave a clean `git status`.
+On the sample; with REVIEWS_CSV, README and the page of experiments on the real reviews, which a local S3 server gives
+out in the stead of the public bucket. Each page must leave a clean `git status`.
 """
 
 import os
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,6 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST),
     ROOT / "CONTRIBUTING.md",
 ]
-ON_THE_SAMPLE = {"finetuning.md"}  # training an encoder on the real reviews takes minutes
 BLOCK_SECONDS = 900
 END = "\x1e"  # printed after each command, with its exit status
 AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
@@ -37,7 +37,13 @@ AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKE
 def runs(block: Block) -> bool:
     if block.language not in RUNNABLE or block.when.startswith("no"):
         return False
-    return {"real": bool(REVIEWS_CSV), "network": NETWORK}.get(block.when, True)
+    return {"real": bool(REVIEWS_CSV) and block.page in FIRST, "network": NETWORK}.get(block.when, True)
+
+
+@cache
+def port_of(root: Path) -> int:
+    """Return the port of a clone's S3 server."""
+    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +71,13 @@ def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def clone_with_sample(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def clone_with_sample(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Another one, which stays with the sample; its pipeline has run."""
     cloned = origin.clone(tmp_path_factory.mktemp("walk_sample") / "frozen-albert-sentiment")
     _install(cloned.root)
     cloned.run("dvc", "repro")
-    return cloned
+    yield cloned
+    shell(cloned, "make s3-stop")
 
 
 def read_params(folder: Path) -> object:
@@ -91,7 +98,7 @@ def shell(project: Project, script: str) -> subprocess.CompletedProcess[str]:
     own = {
         "PATH": os.pathsep.join([str(project.root / ".venv" / "bin"), os.environ["PATH"]]),
         "PYTHONPATH": str(project.root),  # the environment's own editable install is that of another checkout
-        "PORT": os.environ.setdefault("DOCS_PORT", str(free_port())),
+        "PORT": str(port_of(project.root)),
         "AWS_EC2_METADATA_DISABLED": "true",
         **({"SOURCE": str(Path(REVIEWS_CSV).resolve())} if REVIEWS_CSV else {}),
     }
@@ -128,7 +135,7 @@ def run_python(project: Project, block: Block) -> None:
 def test_every_command_of_a_page_works_and_the_page_leaves_nothing_behind(
     request: pytest.FixtureRequest, page: Path
 ) -> None:
-    clone: Project = request.getfixturevalue("clone_with_sample" if page.name in ON_THE_SAMPLE else "clone")
+    clone: Project = request.getfixturevalue("clone" if page in FIRST else "clone_with_sample")
     if REVIEWS_CSV and page == PAGES[0]:
         shell(clone, "make s3")  # gives out the reviews in the stead of the public bucket
     for block in filter(runs, read_blocks(page)):

@@ -16,6 +16,11 @@ from sentiment.experiments.revisions import MAJORITY, TFIDF, TFIDF_FEATURES, WOR
 README, CARD = Path("README.md"), Path("models/encoders/bundled/README.md")
 SOURCE = "data/raw/reviews.csv"
 DEFAULT = "default"  # the row that makes the split, which all others use
+BEGIN = "<!-- results: written by `make results`, do not edit -->"
+END = "<!-- end of results -->"
+PAGES = (README, CARD)
+NOT_RUN = "not_run"  # key of a row's result that has the reason
+Results = Mapping[str, Mapping[str, Any]]  # by name of the row; see `measure.Result`
 
 
 @dataclass(frozen=True)
@@ -107,13 +112,6 @@ def select(names: Iterable[str]) -> list[Row]:
     return [*first, *(row for row in ROWS if row.name in requested and row not in first)]
 
 
-BEGIN = "<!-- results: written by `make results`, do not edit -->"
-END = "<!-- end of results -->"
-PAGES = (README, CARD)
-NOT_RUN = "not_run"  # key of a row's result that has the reason
-Results = Mapping[str, Mapping[str, Any]]  # by name of the row; see `measure.Result`
-
-
 def render(page: Path, results: Results) -> str:
     """Return the table of a page: one line for each of its rows, and what its times were measured on."""
     has_val = page == CARD
@@ -140,15 +138,7 @@ def _machines(rows: Mapping[Row, Mapping[str, Any]], usual: str) -> str:
 def _cells(row: Row, result: Mapping[str, Any], has_val: bool) -> list[str]:
     cells = [row.title, row.tokens]
     if NOT_RUN in result:
-        return [
-            *cells,
-            f"not run: {result[NOT_RUN]}",
-            "-",
-            *(["-", "-"] if has_val else []),
-            "-",
-            "-",
-            f"`{row.command}`",
-        ]
+        return [*cells, f"not run: {result[NOT_RUN]}", *["-"] * (5 if has_val else 3), f"`{row.command}`"]
     metrics, val = result["metrics"], result["val"]
     for name in ("accuracy", "roc_auc"):
         value, low, high = (f"{metrics[name + suffix]:.3f}" for suffix in ("", "_low", "_high"))
