@@ -1,6 +1,8 @@
 """What CI calls: each script says what is missing, and the workflow pins what it runs."""
 
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ def test_unavailable_data_is_named(project: Project, tmp_path: Path) -> None:
     assert "could not be pulled; run dvc push" in not_pushed.stderr
 
 
-@pytest.mark.parametrize("script", ["data", "summary", "run"])
+@pytest.mark.parametrize("script", ["data", "image", "run", "summary", "with-role"])
 def test_scripts_are_executable(script: str) -> None:
     assert (ROOT / ".ci" / script).stat().st_mode & 0o100
 
@@ -88,3 +90,48 @@ def test_results_are_verified_on_each_python_and_system() -> None:
     matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["verify"]["strategy"]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert matrix["os"] == ["ubuntu-latest", "ubuntu-24.04-arm", "macos-latest"]
+
+
+def test_no_job_has_a_static_key_and_those_that_read_data_may_ask_for_a_token() -> None:
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert "secrets." not in text
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "env" not in job  # credentials belong to the step that needs them
+        reads_data = any(".ci/with-role" in step.get("run", "") for step in job["steps"])
+        assert job.get("permissions", {}) == ({"contents": "read", "id-token": "write"} if reads_data else {})
+
+
+class TokenService(BaseHTTPRequestHandler):
+    """Answers as GitHub does where a job asks for its identity token."""
+
+    def do_GET(self) -> None:
+        is_right = self.headers["Authorization"] == "bearer of the job" and "audience=sts.amazonaws.com" in self.path
+        self.send_response_only(200 if is_right else 403)
+        self.end_headers()
+        self.wfile.write(b'{"value": "a token"}')
+
+
+def test_a_command_with_a_role_gets_a_token_and_cannot_ask_for_another(tmp_path: Path) -> None:
+    show = 'echo "$AWS_ROLE_ARN, $(cat "$AWS_WEB_IDENTITY_TOKEN_FILE"), ${ACTIONS_ID_TOKEN_REQUEST_TOKEN:-none}"'
+    with ThreadingHTTPServer(("127.0.0.1", 0), TokenService) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        done = Project(ROOT).run(
+            ".ci/with-role",
+            "bash",
+            "-c",
+            show,
+            AWS_ROLE_ARN="a role",
+            ACTIONS_ID_TOKEN_REQUEST_URL=f"http://127.0.0.1:{service.server_port}/?version=1",
+            ACTIONS_ID_TOKEN_REQUEST_TOKEN="of the job",
+            TMPDIR=str(tmp_path),
+        )
+        service.shutdown()
+    assert done.stdout == "a role, a token, none\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_without_a_role_runs_without_one() -> None:
+    done = Project(ROOT).run(".ci/with-role", "bash", "-c", 'echo "${AWS_ROLE_ARN-unset}"', AWS_ROLE_ARN="")
+    assert done.stdout == "unset\n"
