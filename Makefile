@@ -15,11 +15,11 @@ REVIEWS := womens_clothing_ecommerce_reviews.csv
 .PHONY: test test-fast check verify results bench lock
 .DEFAULT_GOAL := help
 
+##@ Run the pipeline, and look at the results
+
 help:  ## list these targets
 	@awk -F ':.*## *' '/^##@/ { printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*##/ { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-
-##@ Run the pipeline, and look at the results
 
 setup: $(INSTALLED)  ## create .venv, install the lock and this package (editable)
 
