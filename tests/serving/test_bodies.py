@@ -1,0 +1,109 @@
+"""What texts a body holds: pairs, columns and records, for classifiers of one column and of title and body."""
+
+import json
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving import protocols
+from sentiment.serving.app import create_app
+from sentiment.serving.protocols import Settings, from_csv, from_json_lines, from_json_records
+from sentiment.serving.schemas import InvalidRequestError, TooLargeError
+from tests.serving.conftest import Server
+
+ONE, TWO = ["text"], ["Title", "Review Text"]
+LIMITS = Settings(max_texts=4)
+
+
+def post(server: Server, path: str, body: object) -> httpx.Response:
+    with server.client() as client:
+        return client.post(path, json=body)
+
+
+@pytest.mark.parametrize(
+    ("columns", "body", "texts"),
+    [
+        (ONE, b"good\nbad\n", ["good", "bad"]),
+        (ONE, b'"good, very"\r\n"two ""lines"",\nindeed"\r\n', ["good, very", 'two "lines",\nindeed']),
+        (ONE, b"good\n\nbad", ["good", "", "bad"]),
+        (TWO, b"Nice,Soft\n,Soft", ["Nice. Soft", "Soft"]),
+        (TWO, b"Soft\nWarm\n", ["Soft", "Warm"]),
+        (TWO, b",\nNice,Soft\n", ["", "Nice. Soft"]),
+    ],
+)
+def test_csv_has_a_text_or_all_columns_in_each_record(columns: list[str], body: bytes, texts: list[str]) -> None:
+    assert from_csv(bytearray(body), columns, LIMITS) == texts
+
+
+@pytest.mark.parametrize(
+    ("columns", "body", "reason"),
+    [
+        (ONE, b"good\nI like it, really\n", "record 2 has 2 columns; expected 1"),
+        (TWO, b"Soft\nI like it, really\n", "record 2 has 2 columns; expected 1 or 2"),
+        (TWO, b"Nice,Soft\nNice,Soft,5\n", "record 2 has 3 columns"),
+        (TWO, b"Nice,Soft\nI love this dress,\n", "record 2 has an empty last column"),
+        (ONE, b"good,\n", "record 1 has 2 columns"),
+        (ONE, b'good\n"open', "record 2: not CSV"),
+    ],
+)
+def test_a_wrong_record_of_csv_is_named(columns: list[str], body: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequestError, match=reason):
+        from_csv(bytearray(body), columns, LIMITS)
+
+
+@pytest.mark.parametrize("name", ["Review Text", "text", "inputs"])
+def test_json_lines_keep_the_title_by_whatever_name_the_body_comes(name: str) -> None:
+    line = json.dumps({"Title": "Returned", name: "Too big", "Age": 44}).encode()
+    assert from_json_lines(bytearray(line), TWO, LIMITS) == ["Returned. Too big"]
+
+
+@pytest.mark.parametrize("line", [b'{"Title": "Nice"}', b'{"text": 1}', b'"\\ud800"', b"[" * 90_000, b"", b"NaN"])
+def test_a_wrong_json_line_is_named(line: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="line 2 is not"):
+        from_json_lines(bytearray(b'"fine"\n' + line + b"\n\n"), TWO, LIMITS)
+
+
+def test_what_would_become_too_many_objects_is_refused_before_it_is_parsed() -> None:
+    for reader in (from_json_records, from_json_lines):
+        with pytest.raises(TooLargeError, match="brackets"):
+            reader(bytearray(b"[[]]" * 60_000), TWO, LIMITS)
+    with pytest.raises(TooLargeError, match="5 texts"):
+        from_json_lines(bytearray(b'"a"\n' * 5), TWO, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"), [({"inputs": 5}, "inputs"), ({"instances": 5}, "instances"), ({}, "inputs"), ([], "")]
+)
+def test_a_wrong_json_record_is_told_by_the_name_that_was_sent(body: object, where: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{where}"):
+        from_json_records(bytearray(json.dumps(body).encode()), TWO, LIMITS)
+
+
+def test_truncate_false_refuses_a_text_that_is_not_read_to_its_end(server: Server) -> None:
+    long = "soft and warm " * 200
+    assert post(server, "/predict", {"inputs": long}).status_code == 200
+    assert post(server, "/predict", {"inputs": "short", "truncate": False}).status_code == 200
+    refused = post(server, "/predict", {"inputs": [["short"], [long]], "truncate": False})
+    assert refused.status_code == 413
+    assert refused.json()["error"].startswith("text 1 has more than 128 tokens")
+    assert post(server, "/predict", {"inputs": "short", "truncation_direction": "Left"}).status_code == 422
+
+
+def test_a_classifier_of_one_column_refuses_a_pair_and_says_how_two_texts_are_sent(
+    sentiment: SentimentClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "text_columns", lambda service: ONE)
+    with TestClient(create_app(sentiment, Settings())) as client:
+        for inputs in (["a", "b"], [["a", "b"]]):
+            refused = client.post("/predict", json={"inputs": inputs})
+            assert refused.status_code == 422
+            assert '[["a"], ["b"]]' in refused.json()["error"]
+        assert len(client.post("/predict", json={"inputs": [["a"], ["b"]]}).json()) == 2
+
+
+def test_an_explanation_is_not_much_larger_than_what_was_sent(server: Server) -> None:
+    refused = post(server, "/explain", {"inputs": ["a " * 49_000] * 2})
+    assert refused.status_code == 413
+    assert "196,000 characters to explain; the limit is 100,000" in refused.json()["error"]
