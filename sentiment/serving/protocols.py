@@ -111,6 +111,7 @@ class Service:
         settings: how to serve.
         metrics: what /metrics shows.
         held_bytes: of all bodies that are being read or answered.
+        parsing: held while a large body is parsed: several at one time would keep the event loop from its turn.
         is_draining: whether the server is about to stop: it answers, but is not ready for more.
     """
 
@@ -119,6 +120,7 @@ class Service:
     settings: Settings
     metrics: CollectorRegistry
     held_bytes: int = 0
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_draining: bool = False
 
     def check_ready(self) -> None:
@@ -180,15 +182,18 @@ async def read_body(request: Request, *accepted: str) -> bytearray:
     return body
 
 
-async def parse(body: bytearray, function: Callable[[bytearray], Result]) -> Result:
-    """Return what `function` makes of a body: in a thread where the body is large."""
-    return await asyncio.to_thread(function, body) if len(body) > THREAD_BYTES else function(body)
+async def parse(request: Request, body: bytearray, function: Callable[[bytearray], Result]) -> Result:
+    """Return what `function` makes of a body: in a thread where the body is large, one at a time."""
+    if len(body) <= THREAD_BYTES:
+        return function(body)
+    async with service_of(request).parsing:
+        return await asyncio.to_thread(function, body)
 
 
 async def read_json(request: Request, model: type[Model]) -> Model:
     """Return the JSON body as `model`; errors as `read_body` and `parse_json`."""
     body = await read_body(request, JSON)
-    return await parse(body, partial(parse_json, settings=service_of(request).settings, model=model))
+    return await parse(request, body, partial(parse_json, settings=service_of(request).settings, model=model))
 
 
 def parse_json(body: bytearray, settings: Settings, model: type[Model]) -> Model:
@@ -499,7 +504,7 @@ async def invocations(request: Request) -> Response:
     accepted = accepted_type(request, kind)
     service = service_of(request)
     reader = {JSON: from_json_records, CSV: from_csv}.get(kind, from_json_lines)
-    texts = await parse(body, partial(reader, columns=text_columns(service), settings=service.settings))
+    texts = await parse(request, body, partial(reader, columns=text_columns(service), settings=service.settings))
     if not texts:
         raise InvalidRequestError("the body has no records")
     return render(await answer(request, texts, blank_is_error=False), accepted)
