@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sentiment.common.command import run_main
 from sentiment.common.files import write_text
-from sentiment.common.params import load_params
+from sentiment.common.params import StageInputs
 from sentiment.common.tables import SPLITS, batches, open_table
 from sentiment.encoder.config import EncodeParams, FeatureMetadata
 from sentiment.encoder.features import METADATA, feature_writer
@@ -61,7 +61,9 @@ def main() -> None:
     args = parser.parse_args()
 
     torch.use_deterministic_algorithms(True)
-    params = load_params(args.params, "encode", EncodeParams)
+    inputs = StageInputs(args.params, "encode", EncodeParams)
+    params = inputs.params
+    inputs.watch(args.split, args.encoder)
     tables = {name: args.split / f"{name}.parquet" for name in SPLITS}
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
     encoder = FrozenEncoder.load(args.encoder, params.encoder_config(), params.device)
@@ -83,6 +85,7 @@ def main() -> None:
         int8_min_cosine=int8_min_cosine(encoder, first["text"].to_pylist()),
     )
     write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
+    inputs.check_unchanged()
     log.info("encode: %d reviews on %s, %d-dimensional features", total, where, encoder.dim)
 
 

@@ -9,27 +9,30 @@ import argparse
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
-from sentiment.common.params import load_params
+from sentiment.common.params import StageInputs
 from sentiment.common.tables import open_table
+from sentiment.data.labels import predict_labels
 from sentiment.encoder.features import read_features
 from sentiment.evaluation.metrics import (
     PRIMARY_METRICS,
     SLICE_COLUMNS,
     calibration_curve,
+    confusion_counts,
     confusion_points,
-    curve_points,
+    precision_recall_points,
+    rank_counts,
+    roc_points,
+    thinned_points,
 )
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.evaluation.scoring import ScoringParams, count_seen, refuse_leakage, score, write_predictions
-from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.classifier import Classifier
 
 SEEN = "test_reviews_seen_by_encoder"
 
@@ -46,28 +49,19 @@ class Params(ScoringParams):
     allow_leakage: bool
 
 
-def evaluate(
-    table: pa.Table, probabilities: NDArray[np.float32], config: ClassifierConfig, params: Params
-) -> dict[str, Any]:
-    """Score the probabilities of a test table.
+def write_plots(folder: Path, actual: NDArray[np.int8], probabilities: NDArray[np.float32], params: Params) -> None:
+    """Write the points of the calibration, ROC and precision-recall curves.
 
     Args:
-        table: with columns label, rating, text and the slices, one row per review.
+        actual: labels 0 or 1, shape (n_samples,).
         probabilities: of "positive", shape (n_samples,).
-        config: threshold and label names of the classifier.
-
-    Returns:
-        "metrics" and "by_label" (mappings); "slices", "confusion", "roc", "precision_recall" and "calibration"
-        (lists of rows).
     """
-    actual = table["label"].to_numpy()
-    predicted = (probabilities >= config.threshold).astype(np.int8)
-    return {
-        **score(table, probabilities, config.threshold, config.labels, params),
-        "confusion": confusion_points(actual, predicted, config.labels),
-        "calibration": list(calibration_curve(actual, probabilities, params.calibration_bins)),
-        **curve_points(actual, probabilities),
-    }
+    write_csv(folder / "calibration.csv", list(calibration_curve(actual, probabilities, params.calibration_bins)))
+    ranking = rank_counts(actual, probabilities)
+    false_rate, true_rate = roc_points(ranking)
+    write_csv(folder / "roc.csv", thinned_points(false_positive_rate=false_rate, true_positive_rate=true_rate))
+    precision, recall = precision_recall_points(ranking)
+    write_csv(folder / "precision_recall.csv", thinned_points(recall=recall, precision=precision))
 
 
 def main() -> None:
@@ -85,25 +79,30 @@ def main() -> None:
     parser.add_argument("--card", type=Path, required=True, help="the model card to write")
     args = parser.parse_args()
 
-    params = load_params(args.params, "evaluate", Params)
+    inputs = StageInputs(args.params, "evaluate", Params)
+    params = inputs.params
+    inputs.watch(args.table, args.features, args.encoder, args.classifier, args.split_metrics)
     classifier = Classifier.load(args.classifier)
     table = open_table(args.table).read()
     n_seen = count_seen(table["text"].to_pylist(), args.encoder)
     refuse_leakage(n_seen, len(table), args.encoder, params.allow_leakage)
     probabilities = classifier.predict_proba(read_features(args.features, len(table)))
-    results = evaluate(table, probabilities, classifier.config, params)
-    results["metrics"] = {**results["metrics"], SEEN: n_seen}
+    threshold = classifier.config.threshold
+    scores = score(table, probabilities, threshold, params)
+    metrics = {**scores.metrics, SEEN: n_seen}
 
+    actual = table["label"].to_numpy()
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
     n_reviews = {name: values["rows"] for name, values in split.items()}
-    write_text(args.card, render_model_card(classifier.config, n_reviews, results["metrics"], results["slices"]))
-    metrics = results.pop("metrics")
+    write_text(args.card, render_model_card(classifier.config, n_reviews, metrics, scores.slices))
     write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in (*PRIMARY_METRICS, SEEN)})
-    write_json(args.all_metrics, {**metrics, "by_label": results.pop("by_label")})
-    write_csv(args.metrics / "slices.csv", results.pop("slices"), columns=SLICE_COLUMNS)
-    for name, rows in results.items():
-        write_csv(args.metrics / "plots" / f"{name}.csv", rows)
-    write_predictions(args.predictions, table, probabilities, classifier.config.threshold, classifier.config.labels)
+    write_json(args.all_metrics, {**metrics, "by_label": scores.by_label})
+    write_csv(args.metrics / "slices.csv", scores.slices, columns=SLICE_COLUMNS)
+    confusion = confusion_counts(actual, predict_labels(probabilities, threshold))
+    write_csv(args.metrics / "plots" / "confusion.csv", confusion_points(confusion))
+    write_plots(args.metrics / "plots", actual, probabilities, params)
+    write_predictions(args.predictions, table, probabilities, threshold)
+    inputs.check_unchanged()
     log.info(
         "evaluate: %(rows)d test reviews, accuracy %(accuracy).4f (%(accuracy_low).4f to %(accuracy_high).4f), "
         "ROC AUC %(roc_auc).4f (%(roc_auc_low).4f to %(roc_auc_high).4f)",

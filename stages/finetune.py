@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sentiment.common.command import run_main
 from sentiment.common.files import atomic_folder
-from sentiment.common.params import load_params
+from sentiment.common.params import StageInputs
 from sentiment.encoder.config import EncodeParams
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import copy_encoder_files
@@ -31,8 +31,11 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True, help="the folder of losses and accuracies to write")
     args = parser.parse_args()
 
-    params = load_params(args.params, "finetune", FinetuneParams)
-    encode = load_params(args.params, "encode", EncodeParams).encoder_config()  # an encoder is trained as it is used
+    inputs = StageInputs(args.params, "finetune", FinetuneParams)
+    encode_inputs = StageInputs(args.params, "encode", EncodeParams)
+    params = inputs.params
+    encode = encode_inputs.params.encoder_config()  # an encoder is trained as it is used
+    inputs.watch(args.split, Path(params.encoder))
     with atomic_folder(args.output) as partial:
         copy_encoder_files(Path(params.encoder), partial)
         if params.epochs:
@@ -46,6 +49,8 @@ def main() -> None:
         else:
             write_empty_log(args.log)
             log.info("finetune: %s passed on unchanged", params.encoder)
+    inputs.check_unchanged()
+    encode_inputs.check_unchanged()
 
 
 if __name__ == "__main__":

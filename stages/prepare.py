@@ -20,7 +20,7 @@ from tqdm import tqdm
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
 from sentiment.common.files import scratch_folder, write_json
-from sentiment.common.params import StageParams, load_params
+from sentiment.common.params import StageInputs, StageParams
 from sentiment.common.tables import TableWriter, batches, table_writer
 from sentiment.data.csv_reader import read_chunks
 from sentiment.data.schema import (
@@ -36,6 +36,7 @@ from sentiment.data.schema import (
     smallest_rating_type,
     table_schema,
 )
+from sentiment.data.text import LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ class Params(StageParams):
     def _consistent(self) -> "Params":
         if not self.rating_min <= self.positive_above < self.rating_max:
             raise ValueError("rating_min <= positive_above < rating_max, or one of the two classes stays empty")
-        if clash := set(self.slice_columns) & set(RESERVED_COLUMNS):
-            raise ValueError(f"slice_columns without {', '.join(sorted(clash))}: the prepared table has its own")
+        if clash := set(self.slice_columns) & {*RESERVED_COLUMNS, LENGTH}:
+            raise ValueError(f"slice_columns without {', '.join(sorted(clash))}: the pipeline has its own")
         for name, count in Counter(self.slice_columns).items():
             if count > 1:
                 raise ValueError(f"slice_columns without duplicates, found '{name}' {count} times")
@@ -148,10 +149,13 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of row counts to write")
     args = parser.parse_args()
 
-    params = load_params(args.params, "prepare", Params)
+    inputs = StageInputs(args.params, "prepare", Params)
+    params = inputs.params
+    inputs.watch(Path(params.source))
     columns = list(dict.fromkeys([*params.text_columns, params.rating_column, *params.slice_columns]))
     counts = prepare(_with_progress_bar(read_chunks(Path(params.source), columns)), params, args.output)
     write_json(args.metrics, counts)
+    inputs.check_unchanged()
     log.info("prepare: kept %(kept)d of %(rows)d rows (%(empty_text)d without text, %(repeated)d repeated)", counts)
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
-from sentiment.common.params import load_params
+from sentiment.common.params import StageInputs
 from sentiment.common.tables import SPLITS, batches, open_table, table_writer
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
 
@@ -72,11 +72,13 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="the JSON file of sizes and balance to write")
     args = parser.parse_args()
 
-    params = load_params(args.params, "split", SplitParams)
+    inputs = StageInputs(args.params, "split", SplitParams)
+    inputs.watch(args.reviews)
     table = open_table(args.reviews)
     chunks = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
-    balance = split(iter(chunks), table.schema_arrow, params, args.output)
+    balance = split(iter(chunks), table.schema_arrow, inputs.params, args.output)
     write_json(args.metrics, balance)
+    inputs.check_unchanged()
     if (n_train := int(balance["train"]["rows"])) < MIN_TRAIN_ROWS:
         log.warning(
             "split: warning: only %d rows to train on, expected at least %d; lower val or test, or add data",

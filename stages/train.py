@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
-from sentiment.common.params import StageParams, load_params
+from sentiment.common.params import StageInputs, StageParams
 from sentiment.common.tables import read_column
 from sentiment.encoder.features import read_features, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
@@ -35,9 +35,9 @@ class Params(StageParams):
     head_layers: int = Field(ge=1, le=8)
     hidden_size: int = Field(ge=1, le=4096)  # eight layers of 4,096 take 3 GB with their gradients and averages
     dropout: float = Field(ge=0, lt=1)
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1)  # AdamW moves a weight by up to this in each step
     weight_decay: float = Field(ge=0)
-    l2: float = Field(ge=0)
+    l2: float = Field(ge=0, le=1e6)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)
@@ -106,7 +106,9 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True, help="the folder of losses and accuracies to write")
     args = parser.parse_args()
 
-    params = load_params(args.params, "train", Params)
+    inputs = StageInputs(args.params, "train", Params)
+    params = inputs.params
+    inputs.watch(args.split, args.features, args.encoder)
     config = ClassifierConfig(features=read_metadata(args.features), threshold=params.threshold)
     train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
     with epoch_log(args.log, "train", params.epochs, "epochs") as epochs:
@@ -118,6 +120,7 @@ def main() -> None:
         classifier = train(train_split, val_split, params, config, on_epoch)
     classifier.save(args.output)
     copy_encoder(args.encoder, args.output)
+    inputs.check_unchanged()
 
 
 if __name__ == "__main__":

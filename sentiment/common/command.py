@@ -1,4 +1,4 @@
-"""Runs the `main` of a command: logging, one-line errors, signals, exit status."""
+"""Run the `main` of a command: logging, one-line errors, signals, exit status."""
 
 import gc
 import logging

@@ -1,13 +1,15 @@
-"""Writes files that appear under their name only when they are complete."""
+"""Write files that appear under their name only when they are complete."""
 
 import csv
+import fcntl
 import io
 import json
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -17,25 +19,16 @@ def atomic(path: Path) -> Iterator[Path]:
 
     What a killed process left of the same file is removed first.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial_name(path.parent, path.name)
-    try:
+    with _partial(path.parent, path.name, Path.touch) as partial:
         yield partial
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a new folder in `parent` and remove it at the end; a killed process's folder is removed first."""
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = _partial_name(parent, name)
-    folder.mkdir()
-    try:
+    """Yield a new folder in `parent` and remove it at the end; what a killed process left is removed first."""
+    with _partial(parent, name, Path.mkdir) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -46,29 +39,64 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         partial.rename(path)
-        partial.mkdir()  # which the end of `scratch_folder` removes
 
 
-def _partial_name(parent: Path, name: str) -> Path:
-    """Return the temporary name of this process; remove the names of processes that no longer run."""
-    pattern = re.compile(rf"\.{re.escape(name)}\.(\d+)\.partial")
-    for path in parent.iterdir():
-        if (match := pattern.fullmatch(path.name)) and not _is_running(int(match[1])):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-    return parent / f".{name}.{os.getpid()}.partial"
+@contextmanager
+def _partial(parent: Path, name: str, create: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield a new file or folder under a temporary name; remove it at the end where it has not been renamed.
 
-
-def _is_running(pid: int) -> bool:
+    A lock says that its process is alive. A process number does not: in containers, the next process has the same one.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(parent, name)
+    descriptor = None
+    while descriptor is None:
+        path = parent / f".{name}.{secrets.token_hex(4)}.partial"
+        create(path)
+        with suppress(FileNotFoundError):  # another process has found it before it was locked, and removed it
+            descriptor = _lock(path, wait=True)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # another user's, or no process number at all
-        return True
-    return True
+        yield path
+    finally:
+        _remove(path)
+        os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path, name: str) -> None:
+    """Remove the partial files and folders of `name` whose process has ended."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]+\.partial")
+    for path in parent.iterdir():
+        if pattern.fullmatch(path.name):
+            with suppress(OSError):  # locked, removed by another process, or of another user
+                descriptor = _lock(path, wait=False)
+                _remove(path)
+                os.close(descriptor)
+
+
+def _lock(path: Path, wait: bool) -> int:
+    """Lock a file or folder until the descriptor that is returned is closed, or the process ends.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        OSError: without `wait`, where another process has the lock or the file system has no locks.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError if wait else FileNotFoundError):  # a file system without locks is no reason to stop
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise FileNotFoundError(path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

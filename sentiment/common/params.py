@@ -4,13 +4,18 @@ Small and stable on purpose: every stage depends on this file.
 """
 
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from sentiment.common.errors import ParamsError, one_line
+from sentiment.common.errors import InputError, ParamsError, one_line
+
+ROOT = Path(__file__).parents[2]  # of the checkout
+CODE = ("stages", "sentiment")  # its folders with the modules that a stage imports
 
 
 class StageParams(BaseModel):
@@ -60,6 +65,50 @@ def load_params(params: Path, name: str, model: type[StageParamsT]) -> StagePara
         reason = _explain(name, model, error.errors()[0])
         # `dvc exp run -S` leaves a refused value in the file, where the next run reads it
         raise ParamsError(f"{params}: {reason}; to go back: git checkout {params}") from None
+    except (TypeError, ValueError, RecursionError):  # a key that is a list, or an anchor that holds itself
+        raise ParamsError(f"{params}: section '{name}' has a key or value that is neither text nor number") from None
+
+
+class StageInputs(Generic[StageParamsT]):
+    """What a stage reads; at its end, `check_unchanged` stops where that is no longer what is there.
+
+    DVC reads params.yaml and hashes the deps after a stage has run. What changed meanwhile would be recorded as what
+    made the outputs, and the run cache would give them to everyone. DVC records nothing of a stage that fails.
+
+    Attributes:
+        params: section `name` of params.yaml.
+    """
+
+    def __init__(self, file: Path, name: str, model: type[StageParamsT]) -> None:
+        """Read section `name` of the YAML file; raises ParamsError as `load_params` does."""
+        self.params = load_params(file, name, model)
+        self._file, self._name = file, name
+        self._paths: list[Path] = []
+        self._code = {path for folder in CODE for path in (ROOT / folder).rglob("*.py")}
+        self._before = _signatures(self._code)
+
+    def watch(self, *paths: Path) -> None:
+        """Note the state of files and folders that the stage is about to read."""
+        self._paths += paths
+        self._before |= _signatures(paths)
+
+    def check_unchanged(self) -> None:
+        """Raise ParamsError where the section has changed, InputError where an input or an imported module has."""
+        advice = "was changed while the stage ran: its outputs are not recorded; run `dvc repro` again"
+        if load_params(self._file, self._name, type(self.params)) != self.params:
+            raise ParamsError(f"{self._file}: section '{self._name}' {advice}")
+        imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        ignored = {path for path in self._code if str(path) not in imported}
+        changes = self._before.items() ^ _signatures([*self._paths, *self._code]).items()
+        if changed := sorted(path for path, _ in changes if path not in ignored):
+            raise InputError(f"{changed[0]} {advice}")
+
+
+def _signatures(paths: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
+    """Return size, time of the last change and inode of every file at or below the paths."""
+    files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+    found = ((file, file.stat()) for file in files)
+    return {file: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for file, stat in found}
 
 
 def _explain(name: str, model: type[StageParams], error: ErrorDetails) -> str:

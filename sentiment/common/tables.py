@@ -1,4 +1,4 @@
-"""Reads and writes Parquet tables in row groups, so that memory does not grow with their length."""
+"""Read and write Parquet tables in row groups, so that memory does not grow with their length."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

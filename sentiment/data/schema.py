@@ -1,26 +1,20 @@
-"""Turn raw columns into id, text, label and rating, and check the schema of their table.
-
-The checks are pandera's: https://pandera.readthedocs.io
-"""
+"""Build the table of reviews, with id, text, label and rating, from raw columns; find repeated reviews in it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow
 from numpy.typing import NDArray
-from pandera.errors import SchemaError
 
 from sentiment.common.errors import InputError
-from sentiment.data.text import hash64, join_text
+from sentiment.data.text import format_rating, hash64, join_text
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
 RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
-
-
 RATING_TYPES = (pyarrow.int16(), pyarrow.int32(), pyarrow.float64())  # the first that holds all ratings is taken
+KEYS_PER_BUCKET = 262_144  # 2 MB of keys; the file is read once per bucket, so smaller buckets cost more reading
 
 
 def table_schema(
@@ -52,25 +46,15 @@ def parse_ratings(source: str, raw: pd.Series, lowest: float, highest: float) ->
     Raises:
         InputError: names the first row whose rating is not a number from `lowest` to `highest`.
     """
-    numbers = pd.to_numeric(raw, errors="coerce").astype(float)
-    schema = pandera.SeriesSchema(float, pandera.Check(lambda rating: rating.between(lowest, highest)))
-    try:
-        return schema.validate(numbers)
-    except SchemaError as error:
-        row = error.failure_cases["index"].iloc[0]
+    ratings = pd.to_numeric(raw, errors="coerce").astype(float)
+    wrong = ~ratings.between(lowest, highest)  # an empty one is NaN, which is in no interval
+    if wrong.any():
+        row = wrong.idxmax()
         raise InputError(
             f"{source}: row {row}, column '{raw.name}': found {raw.loc[row]!r}, "
             f"expected a number from {format_rating(lowest)} to {format_rating(highest)}"
-        ) from None
-
-
-def format_rating(rating: float) -> str:
-    """Return a whole rating without decimals.
-
-    >>> format_rating(5.0), format_rating(3.7)
-    ('5', '3.7')
-    """
-    return str(int(rating)) if float(rating).is_integer() else str(rating)
+        )
+    return ratings
 
 
 def build_reviews(
@@ -84,9 +68,6 @@ def build_reviews(
     ids = [f"{hash64(format_rating(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
     label = (ratings > positive_above).astype("int8")
     return pd.DataFrame({ID: ids, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)
-
-
-KEYS_PER_BUCKET = 262_144  # 2 MB of keys; the file is read once per bucket, so smaller buckets cost more reading
 
 
 def first_occurrence_mask(keys_file: Path, rows: int) -> NDArray[np.bool_]:

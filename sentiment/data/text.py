@@ -1,4 +1,4 @@
-"""Join the text columns of a review, normalize the text, and hash it."""
+"""Join the text of a review, normalize it and hash it; list the hashes of the texts that an encoder was trained on."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import EncoderError
 
+LENGTH = "length"  # the slice of the number of words, which is a column of no table
 SEPARATOR = ". "  # between title and body, as if the title were a sentence
+SEEN_TEXTS = "trained_on.npy"  # file in the folder of an encoder that was trained on reviews
+
+Hashes = NDArray[np.uint64]
 
 
 def join_text(columns: Sequence[str]) -> str:
@@ -22,9 +26,13 @@ def join_text(columns: Sequence[str]) -> str:
     return SEPARATOR.join(column for column in stripped if column) if stripped[-1] else ""
 
 
-SEEN_TEXTS = "trained_on.npy"
+def format_rating(rating: float) -> str:
+    """Return a whole rating without decimals.
 
-Hashes = NDArray[np.uint64]
+    >>> format_rating(5.0), format_rating(3.7)
+    ('5', '3.7')
+    """
+    return str(int(rating)) if float(rating).is_integer() else str(rating)
 
 
 def normalize_text(text: str) -> str:

@@ -51,7 +51,7 @@ def weighted_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """Return each of `RESAMPLED`, shape (n_resamples,), for `weights` of shape (n_resamples, n_samples)."""
     accuracy, f1_macro = accuracy_and_f1(weights, labels, predicted)
-    return {"accuracy": accuracy, "f1_macro": f1_macro, "roc_auc": roc_auc(weights, labels, scores)}
+    return {"accuracy": accuracy, "f1_macro": f1_macro, "roc_auc": roc_auc(labels, scores, weights)}
 
 
 def percentile_interval(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -96,12 +96,20 @@ def accuracy_and_f1(
     return accuracy, (f1_positive + f1_negative) / 2
 
 
-def roc_auc(weights: Weights, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the area under the ROC curve of weighted reviews: how often a positive one scores higher, ties half.
+def roc_auc(
+    labels: NDArray[np.int8], scores: NDArray[np.float32], weights: Weights | None = None
+) -> NDArray[np.float64]:
+    """Return the area under the ROC curve: how often a positive review scores higher, ties half. # (n_resamples,)
 
-    The Mann-Whitney form (Hanley and McNeil, 1982); NaN for a resample of one class. Shape of `weights`:
-    (n_resamples, n_samples).
+    The Mann-Whitney form (Hanley and McNeil, 1982); NaN for a resample of one class.
+
+    Args:
+        labels: 0 or 1, shape (n_samples,).
+        scores: higher for label 1, shape (n_samples,).
+        weights: shape (n_resamples, n_samples); by default one resample that has each review once.
     """
+    if weights is None:
+        weights = np.ones((1, len(labels)))
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # of each run of equal scores
     sorted_weights = weights[:, order]

@@ -3,19 +3,21 @@
     counts = confusion_counts(labels, predicted)
     counts.of_label(1).f1
 
-Each metric is rounded once or twice; no floats are summed. Tested against scikit-learn.
+Each metric of counts is rounded once or twice; no floats are summed. Tested against scikit-learn.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample
+from sentiment.data.labels import LABELS, predict_labels
+from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample, roc_auc
 from sentiment.numerics.arrays import exact_mean, log
 
 Z_95 = 1.959963984540054  # the normal quantile of 0.975
@@ -78,7 +80,7 @@ def confusion_counts(labels: NDArray[np.int8], predicted: NDArray[np.int8]) -> C
     return ConfusionCounts(((tn, fp), (fn, tp)))
 
 
-def classification_report(counts: ConfusionCounts, names: tuple[str, str]) -> dict[str, float | dict[str, float]]:
+def classification_report(counts: ConfusionCounts) -> dict[str, float | dict[str, float]]:
     """Return precision, recall, F1 and support by label and on average, with the keys of scikit-learn's report."""
     sides = [counts.of_label(label) for label in (0, 1)]
     rows = [
@@ -89,8 +91,8 @@ def classification_report(counts: ConfusionCounts, names: tuple[str, str]) -> di
     macro = {key: (rows[0][key] + rows[1][key]) / 2 for key in keys}
     weighted = {key: sum(row[key] * row["support"] for row in rows) / total for key in keys}
     return {
-        names[0]: rows[0],
-        names[1]: rows[1],
+        LABELS[0]: rows[0],
+        LABELS[1]: rows[1],
         "accuracy": counts.accuracy,
         "macro avg": {**macro, "support": total},
         "weighted avg": {**weighted, "support": total},
@@ -143,16 +145,6 @@ def rank_counts(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> RankCo
     last_of_score = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(scores) - 1)
     true_positives = np.cumsum(labels[order], dtype=np.int64)[last_of_score]
     return RankCounts(last_of_score + 1 - true_positives, true_positives)
-
-
-def roc_auc(counts: RankCounts) -> float:
-    """Return the area under the ROC curve: how often a positive sample scores higher than a negative one, ties half.
-
-    The trapezoids are summed as integers: twice the area in units of one positive by one negative sample.
-    """
-    fp, tp = (np.insert(count, 0, 0) for count in (counts.false_positives, counts.true_positives))
-    twice = int(np.add.reduce((fp[1:] - fp[:-1]) * (tp[1:] + tp[:-1])))
-    return twice / (2 * int(fp[-1]) * int(tp[-1]))
 
 
 def average_precision(counts: RankCounts) -> float:
@@ -244,7 +236,7 @@ def brier(labels: Labels, probabilities: Probabilities) -> float:
 METRICS = (
     Metric("accuracy", "accuracy", lambda r: r.confusion.accuracy),
     Metric("f1_macro", "F1, macro", lambda r: f1_macro(r.confusion)),
-    Metric("roc_auc", "ROC AUC", lambda r: roc_auc(r.ranking)),
+    Metric("roc_auc", "ROC AUC", lambda r: float(roc_auc(r.labels, r.probabilities)[0])),
     Metric("majority_accuracy", "accuracy of the majority label", lambda r: majority_accuracy(r.confusion)),
     Metric("balanced_accuracy", "balanced accuracy", lambda r: balanced_accuracy(r.confusion)),
     Metric("precision", "precision", lambda r: r.confusion.of_label(1).precision),
@@ -277,7 +269,7 @@ def compute_metrics(
         bins: of the expected calibration error.
         n_resamples, seed: of the bootstrap.
     """
-    predicted = (probabilities >= threshold).astype(np.int8)
+    predicted = predict_labels(probabilities, threshold)
     reviews = ScoredReviews(
         labels, probabilities, confusion_counts(labels, predicted), rank_counts(labels, probabilities), bins
     )
@@ -346,43 +338,36 @@ def accuracy_by_slice(
             }
 
 
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """Return a sort key that orders the whole numbers in names by value: "1-20 words" before "101-120 words"."""
+def natural_key(name: str) -> tuple[Fraction | float, list[tuple[int, str]]]:
+    """Return a sort key: numbers first, by value; then names, by the whole numbers in them.
+
+    >>> sorted(["over 100 words", "4.5", "21-40 words", "1-20 words", "10", "4.25", "-3"], key=natural_key)
+    ['-3', '4.25', '4.5', '10', '1-20 words', '21-40 words', 'over 100 words']
+    """
+    number = Fraction(name) if re.fullmatch(r"-?[0-9]{1,99}(\.[0-9]{1,99})?", name) else math.inf
     parts = re.split(r"([0-9]+)", name)  # numbers are at odd positions, so that like is compared with like
     digits = [part.lstrip("0") if index % 2 else part for index, part in enumerate(parts)]
-    return [(len(part) if index % 2 else 0, part) for index, part in enumerate(digits)]
+    return number, [(len(part) if index % 2 else 0, part) for index, part in enumerate(digits)]
 
 
 MAX_POINTS = 200  # of a curve; more do not show
 
 
-def curve_points(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> dict[str, list[dict[str, float]]]:
-    """Return the points of the ROC and precision-recall curves, thinned to `MAX_POINTS`."""
-    counts = rank_counts(labels, probabilities)
-    false_rate, true_rate = roc_points(counts)
-    precision, recall = precision_recall_points(counts)
-    return {
-        "roc": _points(false_positive_rate=false_rate, true_positive_rate=true_rate),
-        "precision_recall": _points(recall=recall, precision=precision),
-    }
-
-
-def _points(**columns: NDArray[np.float64]) -> list[dict[str, float]]:
+def thinned_points(**columns: NDArray[np.float64]) -> list[dict[str, float]]:
+    """Return the points of a curve by the names of its coordinates, at most `MAX_POINTS`, both ends among them."""
     last = len(next(iter(columns.values()))) - 1
     steps = min(last, MAX_POINTS - 1)
     indices = [(2 * step * last + steps) // (2 * steps) for step in range(steps + 1)]  # evenly spaced and rounded
     return [{name: float(column[index]) for name, column in columns.items()} for index in indices]
 
 
-def confusion_points(
-    labels: NDArray[np.int8], predicted: NDArray[np.int8], names: tuple[str, str]
-) -> list[dict[str, object]]:
+def confusion_points(counts: ConfusionCounts) -> list[dict[str, object]]:
     """Return the four cells of the confusion matrix: actual and predicted label, rows, share of the actual label."""
-    cells = confusion_counts(labels, predicted).cells
+    cells = counts.cells
     return [
         {
-            "actual": names[actual],
-            "predicted": names[label],
+            "actual": LABELS[actual],
+            "predicted": LABELS[label],
             "rows": cells[actual][label],
             "share": ratio(cells[actual][label], sum(cells[actual])),
         }

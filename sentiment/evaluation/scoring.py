@@ -1,6 +1,7 @@
-"""Score the test predictions, as a whole and by slice."""
+"""Score the predictions of a test table: metrics, metrics by slice, and the file of every prediction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from pydantic import Field
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
-from sentiment.data.text import SEEN_TEXTS, hash_texts, read_seen_texts
+from sentiment.data.labels import LABELS, predict_labels
+from sentiment.data.text import LENGTH, SEEN_TEXTS, format_rating, hash_texts, read_seen_texts
 from sentiment.evaluation.metrics import accuracy_by_slice, classification_report, compute_metrics, confusion_counts
 
 
@@ -31,20 +33,22 @@ def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[
     """
     values = {}
     for name in slices:
-        if name == "length":
+        if name == LENGTH:
             words = np.array([len(text.split()) for text in table["text"].to_pylist()])
             values[name] = _length_bins(words, length_edges)
         elif name in table.column_names:
             values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
         else:
             available = [column for column in table.column_names if column not in ("id", "text", "label")]
-            raise ParamsError(f"evaluate.slices: no column '{name}'; expected length, {', '.join(available)}")
+            raise ParamsError(f"evaluate.slices: no column '{name}'; expected {LENGTH}, {', '.join(available)}")
     return values
 
 
 def _slice_name(value: object) -> str:
     """Return the name of a value; a rating of 0 is a value, an empty or missing text is none."""
-    return "(none)" if value is None or value == "" else str(value)
+    if value is None or value == "":
+        return "(none)"
+    return format_rating(value) if isinstance(value, float) else str(value)
 
 
 def _length_bins(words: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.str_]:
@@ -55,21 +59,18 @@ def _length_bins(words: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.s
     return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
 
 
-def write_predictions(
-    path: Path, table: pa.Table, probabilities: NDArray[np.float32], threshold: float, labels: tuple[str, str]
-) -> None:
+def write_predictions(path: Path, table: pa.Table, probabilities: NDArray[np.float32], threshold: float) -> None:
     """Write id, label, probability and predicted label of every test review; the metadata names the labels.
 
     Args:
         table: with columns id and label, one row per review.
         probabilities: of label 1, shape (n_samples,).
         threshold: a probability of at least this is label 1.
-        labels: names of the labels 0 and 1.
     """
-    predicted = (probabilities >= threshold).astype(np.int8)
+    predicted = predict_labels(probabilities, threshold)
     columns = {"id": table["id"], "label": table["label"], "probability": probabilities, "predicted": predicted}
     with atomic(path) as partial:
-        pq.write_table(pa.table(columns, metadata={"labels": "\n".join(labels)}), partial, compression="zstd")
+        pq.write_table(pa.table(columns, metadata={"labels": "\n".join(LABELS)}), partial, compression="zstd")
 
 
 def count_seen(texts: Sequence[str], encoder: Path) -> int:
@@ -107,27 +108,34 @@ class ScoringParams(StageParams):
     seed: int = Field(ge=0)
 
 
-def score(
-    table: pa.Table,
-    probabilities: NDArray[np.float32],
-    threshold: float,
-    labels: tuple[str, str],
-    params: ScoringParams,
-) -> dict[str, Any]:
-    """Return "metrics" and "by_label" (mappings), and "slices" (rows).
+@dataclass(frozen=True)
+class Scores:
+    """What the predictions of a test table are worth.
+
+    Attributes:
+        metrics: by name, as `compute_metrics` returns them.
+        by_label: of `classification_report`.
+        slices: rows with the columns `SLICE_COLUMNS`.
+    """
+
+    metrics: dict[str, float]
+    by_label: dict[str, float | dict[str, float]]
+    slices: list[dict[str, object]]
+
+
+def score(table: pa.Table, probabilities: NDArray[np.float32], threshold: float, params: ScoringParams) -> Scores:
+    """Score the probabilities of a test table.
 
     Args:
         table: with columns label, text and the slices, one row per review.
         probabilities: of label 1, shape (n_samples,).
         threshold: a probability of at least this is label 1.
-        labels: names of the labels 0 and 1.
     """
     actual = table["label"].to_numpy()
-    predicted = (probabilities >= threshold).astype(np.int8)
-    return {
-        "metrics": compute_metrics(
-            actual, probabilities, threshold, params.calibration_bins, params.n_resamples, params.seed
-        ),
-        "by_label": classification_report(confusion_counts(actual, predicted), labels),
-        "slices": list(accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))),
-    }
+    predicted = predict_labels(probabilities, threshold)
+    by_slice = accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))
+    return Scores(
+        compute_metrics(actual, probabilities, threshold, params.calibration_bins, params.n_resamples, params.seed),
+        classification_report(confusion_counts(actual, predicted)),
+        list(by_slice),
+    )

@@ -21,10 +21,11 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import write_csv, write_json, write_text
-from sentiment.evaluation.metrics import SLICE_COLUMNS, confusion_counts, log_loss, rank_counts, roc_auc
+from sentiment.data.labels import predict_labels
+from sentiment.evaluation.bootstrap import roc_auc
+from sentiment.evaluation.metrics import SLICE_COLUMNS, confusion_counts, log_loss
 from sentiment.evaluation.scoring import ScoringParams, score, write_predictions
 from sentiment.experiments.revisions import MAJORITY, TFIDF, TFIDF_FEATURES
-from sentiment.head.classifier import LABELS
 
 THRESHOLD = 0.5  # a probability of at least this is positive
 VAL_METRICS = "val.json"  # accuracy and roc_auc on val
@@ -146,12 +147,12 @@ def train_grid(
     for c in c_grid:
         model = LogisticRegression(C=c, solver="liblinear", max_iter=MAX_ITER).fit(vectors["train"], labels["train"])
         probabilities = predict_proba(model, vectors["val"])
-        predicted = (probabilities >= THRESHOLD).astype(np.int8)
+        predicted = predict_labels(probabilities, THRESHOLD)
         yield (
             model,
             {
                 "accuracy": confusion_counts(labels["val"], predicted).accuracy,
-                "roc_auc": roc_auc(rank_counts(labels["val"], probabilities)),
+                "roc_auc": float(roc_auc(labels["val"], probabilities)[0]),
                 "log_loss": log_loss(labels["val"], probabilities),
             },
         )
@@ -172,12 +173,12 @@ def write_baseline(
         recorded_params: sections that the report shows as the baseline's params.
         n_reviews: by split.
     """
-    scores = score(test, scored.probabilities, THRESHOLD, LABELS, params)
-    metrics: dict[str, float] = scores["metrics"]
-    write_json(folder / "metrics.json", {**metrics, "by_label": scores["by_label"]})
-    write_csv(folder / "slices.csv", scores["slices"], columns=SLICE_COLUMNS)
+    scores = score(test, scored.probabilities, THRESHOLD, params)
+    metrics = scores.metrics
+    write_json(folder / "metrics.json", {**metrics, "by_label": scores.by_label})
+    write_csv(folder / "slices.csv", scores.slices, columns=SLICE_COLUMNS)
     write_json(folder / VAL_METRICS, {name: scored.val_metrics[name] for name in ("accuracy", "roc_auc")})
     write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
     write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
-    write_predictions(folder / "predictions.parquet", test, scored.probabilities, THRESHOLD, LABELS)
+    write_predictions(folder / "predictions.parquet", test, scored.probabilities, THRESHOLD)
     return metrics

@@ -16,9 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from sentiment.common.errors import InputError
+from sentiment.data.labels import LABELS
 from sentiment.data.text import hash_texts
 from sentiment.evaluation.bootstrap import percentile_interval, resample
-from sentiment.head.classifier import LABELS
 
 C = 0.001  # inverse strength of the L2 penalty, on standardized features; 0.01 finds slightly fewer flipped labels
 MAX_ITER = 1000

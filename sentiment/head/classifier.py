@@ -1,18 +1,20 @@
-"""Save and load the trained head: a folder with head.safetensors and config.json, nothing pickled."""
+"""Apply the trained head to features; save it as a folder with head.safetensors and config.json, nothing pickled."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from sentiment.common.errors import ClassifierError, one_line
 from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
+from sentiment.data.labels import LABELS
 from sentiment.encoder.config import FeatureMetadata
 from sentiment.encoder.files import check_weights, copy_files
 from sentiment.head.mlp import Layers, forward, round_weights
@@ -20,16 +22,23 @@ from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.arrays import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
-LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1
 ENCODER = "encoder"  # folder in the classifier's with a copy of its encoder
 
 
 class ClassifierConfig(StageParams):
-    """config.json of a classifier: all that is needed to label a text, besides the weights."""
+    """config.json of a classifier: all that is needed to label a text, besides the weights.
+
+    Attributes:
+        features: how the features of a text are computed.
+        threshold: a probability of at least this is "positive".
+        labels: names of the labels 0 and 1.
+        head_sha256: of head.safetensors; null before the classifier is saved.
+    """
 
     features: FeatureMetadata
     threshold: float = Field(gt=0, lt=1)
     labels: tuple[Literal["negative"], Literal["positive"]] = LABELS
+    head_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,11 @@ class Classifier:
         tensors: dict[str, NDArray[np.floating]] = {"mean": self.mean, "std": self.std}
         for depth, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layers.{depth}.weight": weight, f"layers.{depth}.bias": bias}
+        content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
         with atomic(folder / HEAD) as partial:
-            partial.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}))
-        write_text(folder / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+            partial.write_bytes(content)
+        config = self.config.model_copy(update={"head_sha256": sha256(content).hexdigest()})
+        write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -86,17 +97,39 @@ class Classifier:
         """
         try:
             config = ClassifierConfig.model_validate_json((folder / CONFIG).read_bytes())
-            tensors = load_file(folder / HEAD)
+            content = (folder / HEAD).read_bytes()
+            tensors = load(content)
+            if sha256(content).hexdigest() != (config.head_sha256 or sha256(content).hexdigest()):
+                raise ValueError(f"{HEAD} is not the file whose SHA-256 is in {CONFIG}")
             layers = tuple(
                 (tensors[f"layers.{depth}.weight"], tensors[f"layers.{depth}.bias"])
                 for depth in range(max(1, (len(tensors) - 2) // 2))
             )
-            return cls(config, tensors["mean"], tensors["std"], layers)
+            classifier = cls(config, tensors["mean"], tensors["std"], layers)
+            classifier.check()
         except FileNotFoundError as error:
             raise ClassifierError(f"{error.filename or folder}: no classifier; run `dvc repro` or `dvc pull`") from None
-        except (SafetensorError, KeyError, ValidationError) as error:
-            advice = "run `dvc repro --force train`"
+        except (SafetensorError, KeyError, ValueError) as error:
+            advice = "run `dvc checkout --force`, or `dvc repro --force train`"
             raise ClassifierError(f"{folder}: damaged classifier ({one_line(error)}); {advice}") from None
+        return classifier
+
+    def check(self) -> None:
+        """Raise ValueError where an array has another type or shape than its neighbors need, or is not finite."""
+        n_inputs = self.config.features.dim
+        expected = {"mean": (self.mean, np.float32, (n_inputs,)), "std": (self.std, np.float32, (n_inputs,))}
+        for depth, (weight, bias) in enumerate(self.layers):
+            n_outputs = 1 if depth == len(self.layers) - 1 else len(bias)
+            expected[f"layers.{depth}.weight"] = weight, np.float64, (n_outputs, n_inputs)
+            expected[f"layers.{depth}.bias"] = bias, np.float64, (n_outputs,)
+            n_inputs = n_outputs
+        for name, (array, dtype, shape) in expected.items():
+            if array.dtype != dtype or array.shape != shape:
+                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype.__name__} {shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} holds a NaN or an infinity")
+        if not (self.std > 0).all():
+            raise ValueError("std holds a number that is not above 0")
 
 
 def copy_encoder(encoder: Path, classifier: Path) -> None:

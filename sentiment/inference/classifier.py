@@ -1,5 +1,6 @@
 """Load a saved classifier with its own encoder, and predict labels of texts with both."""
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, EncoderError, InputError
 from sentiment.common.files import scratch_folder
+from sentiment.data.labels import LABELS, predict_labels
 from sentiment.data.text import join_text
 from sentiment.encoder.config import Device
 from sentiment.experiments.paths import CLASSIFIER
@@ -90,27 +92,31 @@ class SentimentClassifier:
 
         Raises:
             ClassifierError: the classifier is missing or damaged; or its encoder is missing, damaged, differs from the
-                one in training, or gives features of another dimension than the head takes.
-            InputError: the revision's classifier is not available.
+                one in training, or gives features of another dimension than the head takes; or there is neither such a
+                folder nor such a revision, or the revision's classifier is not available.
         """
         folder = Path(folder_or_revision)
         if isinstance(folder_or_revision, Path) or folder.is_dir():
             return cls._load_folder(folder, device)
-        return cls.load_revision(folder_or_revision, device=device)
+        try:
+            return cls.load_revision(folder_or_revision, device=device)
+        except InputError as error:
+            raise ClassifierError(f"{folder}: no such folder; {error}") from None
+        except ImportError as error:  # DVC, which labeling by a folder does not need
+            raise ClassifierError(f"{folder}: no such folder; a revision needs {error.name}") from None
 
     @classmethod
     def load_revision(cls, rev: str, classifier: Path = CLASSIFIER, device: Device = "auto") -> Self:
         """Load the classifier at path `classifier` of a commit, branch, tag, experiment or, as it is now, "workspace".
 
-        Raises as `load` does.
+        Raises:
+            ClassifierError: as `load`.
+            InputError: there is no such revision, or its classifier is not available.
         """
         if rev == WORKSPACE:
             return cls._load_folder(classifier, device)
-        try:
-            with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
-                return cls._load_folder(Revision(rev).fetch(classifier, to), device)
-        except InputError as error:
-            raise ClassifierError(f"no classifier: {error}") from None
+        with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
+            return cls._load_folder(Revision(rev).fetch(classifier, to), device)
 
     @classmethod
     def _load_folder(cls, folder: Path, device: Device) -> Self:
@@ -187,11 +193,9 @@ class SentimentClassifier:
 
     def label(self, probabilities: NDArray[np.float32], threshold: float | None = None) -> list[str | None]:
         """Return the label of each probability; None for NaN."""
-        negative, positive = self.labels
-        # compared in float32 as in stages.evaluate, so that a probability on the threshold gets the same label
-        is_positive = probabilities >= np.float32(self.threshold if threshold is None else threshold)
-        pairs = zip(probabilities, is_positive, strict=True)
-        return [None if np.isnan(p) else positive if above else negative for p, above in pairs]
+        labels = predict_labels(probabilities, self.threshold if threshold is None else threshold)
+        pairs = zip(probabilities.tolist(), labels.tolist(), strict=True)
+        return [None if math.isnan(probability) else LABELS[label] for probability, label in pairs]
 
 
 def strip_texts(texts: Sequence[str]) -> list[str]:

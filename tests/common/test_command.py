@@ -2,11 +2,14 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sentiment.common.files import atomic_folder, scratch_folder
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 60  # seconds
@@ -88,6 +91,20 @@ def test_a_run_keeps_the_partial_files_of_one_that_is_alive(tmp_path: Path) -> N
         process.terminate()
         process.communicate(timeout=TIMEOUT)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_of_a_killed_process_with_the_same_number_is_removed(tmp_path: Path) -> None:
+    """In a container every process may be number 7."""
+    left = tmp_path / f".prepare.{os.getpid()}.partial"
+    (left / "reviews").mkdir(parents=True)
+    with scratch_folder(tmp_path, "prepare") as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    with atomic_folder(tmp_path / "prepare") as folder:
+        (folder / "file").write_text("text")
+    assert [path.name for path in tmp_path.rglob("*")] == ["prepare", "file"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "prepare").stat().st_mode) == 0o777 & ~umask
 
 
 def test_a_pipe_that_is_closed_early_ends_the_command_silently(tmp_path: Path) -> None:

@@ -63,9 +63,9 @@ def test_every_metric_is_that_of_sklearn(n: int, decimals: int, share: float, se
 def test_the_report_is_that_of_sklearn(n: int, decimals: int, share: float, seed: int) -> None:
     labels, probabilities = sample(n, decimals, share, seed)
     predicted = (probabilities >= 0.7).astype(np.int8)
-    report = classification_report(confusion_counts(labels, predicted), ("bad", "good"))
+    report = classification_report(confusion_counts(labels, predicted))
     expected = metrics.classification_report(
-        labels, predicted, labels=[0, 1], target_names=["bad", "good"], output_dict=True, zero_division=0
+        labels, predicted, labels=[0, 1], target_names=["negative", "positive"], output_dict=True, zero_division=0
     )
     assert list(report) == list(expected)
     for key, value in expected.items():

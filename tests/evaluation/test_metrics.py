@@ -10,9 +10,13 @@ from sentiment.evaluation.metrics import (
     accuracy_by_slice,
     calibration_curve,
     compute_metrics,
+    confusion_counts,
     confusion_points,
-    curve_points,
     expected_calibration_error,
+    precision_recall_points,
+    rank_counts,
+    roc_points,
+    thinned_points,
 )
 
 RNG = np.random.default_rng(0)
@@ -25,7 +29,7 @@ def test_resampled_metrics_are_those_of_sklearn_on_the_resampled_rows() -> None:
     indices = RNG.integers(0, 500, (20, 500))
     counts = np.stack([np.bincount(row, minlength=500) for row in indices]).astype(np.float32)
     accuracy, f1_macro = accuracy_and_f1(counts, LABELS, PREDICTED)
-    area = roc_auc(counts, LABELS, PROBABILITIES)
+    area = roc_auc(LABELS, PROBABILITIES, counts)
     for draw, rows in enumerate(indices):
         assert accuracy[draw] == pytest.approx(metrics.accuracy_score(LABELS[rows], PREDICTED[rows]))
         assert f1_macro[draw] == pytest.approx(metrics.f1_score(LABELS[rows], PREDICTED[rows], average="macro"))
@@ -33,9 +37,8 @@ def test_resampled_metrics_are_those_of_sklearn_on_the_resampled_rows() -> None:
 
 
 def test_a_resample_of_one_class_has_no_roc_auc() -> None:
-    assert np.isnan(
-        roc_auc(np.array([[3, 0]], np.float32), np.array([1, 0], np.int8), np.array([0.2, 0.1], np.float32))
-    )
+    weights = np.array([[3, 0]], np.float32)
+    assert np.isnan(roc_auc(np.array([1, 0], np.int8), np.array([0.2, 0.1], np.float32), weights))
 
 
 def test_bootstrap_of_accuracy_matches_the_binomial() -> None:
@@ -74,9 +77,11 @@ def test_calibration_by_hand() -> None:
 
 
 def test_values_of_a_slice_are_in_the_order_of_their_numbers() -> None:
-    names = ["10", "9", "over 100 words", "21-40 words", "1-20 words", "", "Tops", "1" * 5_000]
+    names = ["10", "9", "4.5", "-3", "4.25", "over 100 words", "21-40 words", "1-20 words", "", "Tops", "1" * 5_000]
     rows = accuracy_by_slice(np.ones(len(names), dtype=bool), {"length": np.array(names, dtype=object)})
-    expected = ["", "1-20 words", "9", "10", "21-40 words", "1" * 5_000, "Tops", "over 100 words"]
+    expected = [
+        "-3", "4.25", "4.5", "9", "10", "", "1-20 words", "21-40 words", "1" * 5_000, "Tops", "over 100 words",
+    ]  # fmt: skip
     assert [row["value"] for row in rows] == expected
 
 
@@ -94,19 +99,15 @@ def test_slices_with_their_intervals() -> None:
 def test_curves_are_thinned_and_keep_their_ends() -> None:
     probabilities = RNG.random(5000).astype(np.float32)
     labels = (RNG.random(5000) < probabilities).astype(np.int8)
-    curves = curve_points(labels, probabilities)
-    for points in curves.values():
-        assert len(points) == MAX_POINTS
-    assert curves["roc"][0] == {"false_positive_rate": 0, "true_positive_rate": 0}
-    assert curves["roc"][-1] == {"false_positive_rate": 1, "true_positive_rate": 1}
-    assert curves["precision_recall"][0] == {"recall": 0, "precision": 1}
-    assert curves["precision_recall"][-1]["recall"] == 1
+    for curve in (roc_points, precision_recall_points):
+        x, y = curve(rank_counts(labels, probabilities))
+        points = thinned_points(x=x, y=y)
+        assert len(points) == MAX_POINTS < len(x)
+        assert (points[0], points[-1]) == ({"x": x[0], "y": y[0]}, {"x": x[-1], "y": y[-1]})
 
 
 def test_confusion_matrix_by_hand() -> None:
-    cells = confusion_points(
-        np.array([0, 0, 1, 1, 1], np.int8), np.array([0, 1, 1, 1, 0], np.int8), ("negative", "positive")
-    )
+    cells = confusion_points(confusion_counts(np.array([0, 0, 1, 1, 1], np.int8), np.array([0, 1, 1, 1, 0], np.int8)))
     assert [(cell["actual"], cell["predicted"], cell["rows"]) for cell in cells] == [
         ("negative", "negative", 1),
         ("negative", "positive", 1),

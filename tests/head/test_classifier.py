@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ CONFIGURED = ClassifierConfig(
 @pytest.fixture
 def classifier() -> Classifier:
     mean, std = np.array([1, 2], np.float32), np.array([2, 4], np.float32)
-    return Classifier(CONFIGURED, mean, std, ((np.array([[1, -1]], np.float32), np.array([0.5], np.float32)),))
+    return Classifier(CONFIGURED, mean, std, ((np.array([[1.0, -1.0]]), np.array([0.5])),))
 
 
 def test_probabilities_by_hand(classifier: Classifier) -> None:
@@ -31,7 +32,7 @@ def test_probabilities_by_hand(classifier: Classifier) -> None:
 def test_loads_as_saved_and_saves_the_same_bytes(classifier: Classifier, tmp_path: Path) -> None:
     classifier.save(tmp_path / "a")
     loaded = Classifier.load(tmp_path / "a")
-    assert loaded.config == classifier.config
+    assert loaded.config.features == classifier.config.features
     features = np.random.default_rng(0).standard_normal((5, 2), np.float32)
     assert np.array_equal(loaded.predict_proba(features), classifier.predict_proba(features))
     loaded.save(tmp_path / "b")
@@ -55,6 +56,34 @@ def test_damage_is_named(classifier: Classifier, tmp_path: Path, name: str) -> N
     classifier.save(tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-9])
     with pytest.raises(ClassifierError, match="damaged classifier"):
+        Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"std": np.zeros(2, np.float32)}, "std holds a number that is not above 0"),
+        ({"mean": np.array([1, np.nan], np.float32)}, "mean holds a NaN"),
+        ({"mean": np.zeros(3, np.float32)}, r"mean is float32 of shape \(3,\), expected float32 \(2,\)"),
+        ({"layers": ((np.array([[1, -1]], np.int8), np.zeros(1)),)}, "layers.0.weight is int8"),
+        ({"layers": ((np.ones((1, 2)), np.zeros(7)),)}, r"layers.0.bias is float64 of shape \(7,\)"),
+        ({"layers": ((np.ones((3, 2)), np.zeros(3)), (np.ones((1, 4)), np.zeros(1)))}, "layers.1.weight"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(
+    classifier: Classifier, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    replace(classifier, **changed).save(tmp_path)
+    with pytest.raises(ClassifierError, match=f"damaged classifier .*{message}"):
+        Classifier.load(tmp_path)
+
+
+def test_a_head_of_another_classifier_is_refused(classifier: Classifier, tmp_path: Path) -> None:
+    """As a damaged object of DVC's cache gives it: a readable file with other bytes."""
+    classifier.save(tmp_path)
+    replace(classifier, mean=np.array([1, 3], np.float32)).save(tmp_path / "other")
+    (tmp_path / HEAD).write_bytes((tmp_path / "other" / HEAD).read_bytes())
+    with pytest.raises(ClassifierError, match=r"head.safetensors is not the file whose SHA-256 is in config.json"):
         Classifier.load(tmp_path)
 
 

@@ -47,8 +47,8 @@ def test_a_name_that_is_neither_folder_nor_revision(
     monkeypatch: pytest.MonkeyPatch, completed_template: Project
 ) -> None:
     monkeypatch.chdir(completed_template.root)
-    with pytest.raises(ClassifierError, match=r"nowhere: no such commit, branch, tag or experiment"):
-        SentimentClassifier.load("nowhere")
+    with pytest.raises(ClassifierError, match=r"models/typo: no such folder; .* no such commit, branch, tag or exp"):
+        SentimentClassifier.load("models/typo")
 
 
 def change_config(classifier: Path, **spec: object) -> None:

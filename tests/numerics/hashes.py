@@ -16,7 +16,9 @@ from sentiment.evaluation.metrics import (
     classification_report,
     compute_metrics,
     confusion_counts,
-    curve_points,
+    precision_recall_points,
+    rank_counts,
+    roc_points,
 )
 from sentiment.evaluation.significance import Predictions, compare_paired
 from sentiment.head.classifier import Classifier, ClassifierConfig
@@ -50,6 +52,7 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
     classifier = train(make_split(1_500, 0), make_split(300, 1), params, CONFIG, epochs.append)
     test = make_split(400, 2)
     probabilities, labels = classifier.predict_proba(test.features), test.labels.astype(np.int8)
+    ranking = rank_counts(labels, probabilities)
     predicted = (probabilities >= np.float32(0.5)).astype(np.int8)
     others = Predictions(1 - predicted, 1 - probabilities)
     return {
@@ -57,8 +60,8 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
         "epochs": repr(epochs),
         "probabilities": probabilities.tobytes().hex(),
         "metrics": json.dumps(compute_metrics(labels, probabilities, 0.5, 10, 500, 0)),
-        "report": json.dumps(classification_report(confusion_counts(labels, predicted), ("no", "yes"))),
-        "curves": json.dumps(curve_points(labels, probabilities)),
+        "report": json.dumps(classification_report(confusion_counts(labels, predicted))),
+        "curves": repr((roc_points(ranking), precision_recall_points(ranking))),
         "calibration": json.dumps(list(calibration_curve(labels, probabilities, 10))),
         "slices": json.dumps(list(accuracy_by_slice(labels == predicted, {"s": (labels + predicted).astype(object)}))),
         "comparison": repr(compare_paired(labels, Predictions(predicted, probabilities), others, 200, 0)),

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from sentiment.common.errors import ClassifierError
 from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
-from sentiment.encoder.features import feature_writer
-from sentiment.head.classifier import Classifier
+from sentiment.encoder.features import feature_writer, read_metadata
+from sentiment.head.classifier import Classifier, ClassifierConfig
 from stages import train
 from tests.project import BUNDLED
 
@@ -135,8 +136,16 @@ def test_features_of_another_type_or_shape(trained: Callable[..., Any], array: n
     assert ", expected float32 of shape (reviews, dim)" in trained().stderr
 
 
-def test_a_diverging_rate_is_named(trained: Callable[..., Any]) -> None:
-    outcome = trained(learning_rate=1e38, head_layers=2)
+def test_a_diverging_rate_is_named(inputs: Path) -> None:
+    splits = [train.read_split(name, inputs / "split", inputs / "features") for name in ("train", "val")]
+    params = train.Params.model_construct(**{**SETTINGS, "learning_rate": 1e38, "head_layers": 2})
+    config = ClassifierConfig(features=read_metadata(inputs / "features"), threshold=0.4)
+    with pytest.raises(ClassifierError, match=r"diverged at train\.learning_rate 1e\+38"):
+        train.train(*splits, params, config, lambda epoch: None)
+
+
+def test_a_missing_encoder_stops_the_stage(trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.stages.test_train.BUNDLED", Path("nowhere"))
+    outcome = trained()
     assert outcome.status == 1
-    assert "diverged at train.learning_rate 1e+38" in outcome.stderr
-    assert not Path("classifier").exists()
+    assert "nowhere/config.json: no such file; expected a Hugging Face encoder folder" in outcome.stderr

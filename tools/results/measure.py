@@ -11,9 +11,11 @@ from pathlib import Path
 
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import open_table
+from sentiment.data.labels import predict_labels
 from sentiment.encoder.features import read_features
 from sentiment.encoder.files import check_weights, copy_files
-from sentiment.evaluation.metrics import confusion_counts, rank_counts, roc_auc
+from sentiment.evaluation.bootstrap import roc_auc
+from sentiment.evaluation.metrics import confusion_counts
 from sentiment.experiments import paths
 from sentiment.experiments.baseline import VAL_METRICS
 from sentiment.experiments.comparison import compare
@@ -109,9 +111,9 @@ class ResultsClone:
         classifier = Classifier.load(self.root / paths.CLASSIFIER)
         labels = open_table(self.root / paths.SPLIT / "val.parquet").read(["label"])["label"].to_numpy()
         probabilities = classifier.predict_proba(read_features(self.root / paths.FEATURES / "val.npy", len(labels)))
-        predicted = (probabilities >= classifier.config.threshold).astype("int8")
+        predicted = predict_labels(probabilities, classifier.config.threshold)
         accuracy = confusion_counts(labels, predicted).accuracy
-        return {"accuracy": accuracy, "roc_auc": roc_auc(rank_counts(labels, probabilities))}
+        return {"accuracy": accuracy, "roc_auc": float(roc_auc(labels, probabilities)[0])}
 
     def _place_encoder(self, folder: Path, source: str) -> None:
         """Replace a pointer to the Hub by the same encoder from a folder or an installed package."""
