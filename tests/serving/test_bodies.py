@@ -1,6 +1,7 @@
 """What texts a body holds: pairs, columns and records, for classifiers of one column and of title and body."""
 
 import json
+import re
 
 import httpx
 import pytest
@@ -87,7 +88,7 @@ def test_truncate_false_refuses_a_text_that_is_not_read_to_its_end(server: Serve
     assert post(server, "/predict", {"inputs": "short", "truncate": False}).status_code == 200
     refused = post(server, "/predict", {"inputs": [["short"], [long]], "truncate": False})
     assert refused.status_code == 413
-    assert refused.json()["error"].startswith("text 1 has more than 128 tokens")
+    assert re.match(r"text 1 has more than \d+ tokens", refused.json()["error"])
     assert post(server, "/predict", {"inputs": "short", "truncation_direction": "Left"}).status_code == 422
 
 
