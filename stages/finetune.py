@@ -11,15 +11,23 @@ import argparse
 import logging
 from pathlib import Path
 
+from pydantic import ConfigDict
+
 from sentiment.common.command import run_main
 from sentiment.common.files import atomic_folder
 from sentiment.common.params import StageInputs
-from sentiment.encoder.config import EncodeParams
+from sentiment.encoder.config import PoolingConfig
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.source import copy_encoder_files
 from sentiment.head.epoch_log import write_empty_log
 
 log = logging.getLogger(__name__)
+
+
+class EncodeParams(PoolingConfig):
+    """What fine-tuning takes from section `encode` of params.yaml; the stage `encode` checks the other keys."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 def main() -> None:
@@ -32,16 +40,15 @@ def main() -> None:
     args = parser.parse_args()
 
     inputs = StageInputs(args.params, "finetune", FinetuneParams)
-    encode_inputs = StageInputs(args.params, "encode", EncodeParams)
+    encode = StageInputs(args.params, "encode", EncodeParams)  # an encoder is trained as it is used
     params = inputs.params
-    encode = encode_inputs.params.encoder_config()  # an encoder is trained as it is used
     inputs.watch(args.split, Path(params.encoder))
     with atomic_folder(args.output) as partial:
         copy_encoder_files(Path(params.encoder), partial)
         if params.epochs:
             from sentiment.finetuning.run import finetune_folder  # torch and transformers, seconds
 
-            kept = finetune_folder(partial, args.split, params, encode, args.log)
+            kept = finetune_folder(partial, args.split, params, encode.params, args.log)
             log.info(
                 "finetune: kept epoch %d of %d: val loss %.4f, val accuracy %.4f",
                 kept.number + 1, params.epochs, kept.val_loss, kept.val_accuracy,
@@ -50,7 +57,7 @@ def main() -> None:
             write_empty_log(args.log)
             log.info("finetune: %s passed on unchanged", params.encoder)
     inputs.check_unchanged()
-    encode_inputs.check_unchanged()
+    encode.check_unchanged()
 
 
 if __name__ == "__main__":

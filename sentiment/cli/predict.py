@@ -53,7 +53,7 @@ from sentiment.inference.readers import (
     PredictionBatch,
     from_texts,
 )
-from sentiment.inference.streams import STANDARD, check_output, reading, writing
+from sentiment.inference.streams import STANDARD, check_output, reading, refuse_same_file, writing
 from sentiment.inference.writers import WRITERS
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,8 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     name = input_file(args.inputs)
     reader = reader_of(name) if name else None
     check_output(args.output)
+    if name:
+        refuse_same_file(name, args.output)
     with ExitStack() as stack:
         source = stack.enter_context(reading(name)) if name else None
         classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)

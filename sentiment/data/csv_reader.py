@@ -9,6 +9,7 @@ unclosed quote silently joins two rows, it accepts NUL bytes, and it loses all r
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
+MAX_SHOWN_NAMES, MAX_SHOWN_LENGTH = 20, 40  # columns in a message, and characters of each
 MAX_LENGTH_READ = 1_048_576  # where reading of one field ends; it bounds what a quote that is never closed holds
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how "surrogateescape" decodes a byte that is not UTF-8
@@ -72,14 +74,21 @@ def read_records(
 
 def column_indices(source: str, header: list[str], columns: list[str]) -> list[int]:
     """Return the index of each column in the header; raises InputError for a missing or repeated column."""
+    counts = Counter(header)
     for column in columns:
-        if column not in header:
-            raise InputError(f"{source}: column '{column}' is missing; found {', '.join(map(repr, header))}")
-        if header.count(column) > 1:
-            raise InputError(
-                f"{source}: column '{column}' occurs {header.count(column)} times in the header, expected 1"
-            )
-    return [header.index(column) for column in columns]
+        if column not in counts:
+            raise InputError(f"{source}: column '{column}' is missing; found {_shown_names(header)}")
+        if counts[column] > 1:
+            raise InputError(f"{source}: column '{column}' occurs {counts[column]} times in the header, expected 1")
+    index_of = {name: index for index, name in enumerate(header)}
+    return [index_of[column] for column in columns]
+
+
+def _shown_names(header: list[str]) -> str:
+    """Return the names of columns for a message; a file without a header has a review in their place."""
+    shown = header[:MAX_SHOWN_NAMES]
+    names = [repr(name if len(name) <= MAX_SHOWN_LENGTH else f"{name[:MAX_SHOWN_LENGTH]}…") for name in shown]
+    return ", ".join([*names, *(["…"] if len(header) > MAX_SHOWN_NAMES else [])])
 
 
 class ReplayableLines:

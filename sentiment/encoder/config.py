@@ -11,19 +11,27 @@ Precision = Literal["auto", "int8", "int16", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
-class EncoderConfig(StageParams):
-    """The settings that change an encoder's output.
+class PoolingConfig(StageParams):
+    """How a text becomes tokens, and token vectors become one vector.
 
     Attributes:
         max_length: tokens kept of each text, special tokens included.
         pooling: how token vectors become one vector.
+    """
+
+    max_length: int = Field(ge=3, le=8192)
+    pooling: Pooling
+
+
+class EncoderConfig(PoolingConfig):
+    """The settings that change an encoder's output.
+
+    Attributes:
         precision: "int8" and "int16" compute a BERT or an ALBERT in integers, with the same bits on every processor;
             the others in floats, whose last digits depend on it. "auto" is int8 for a BERT or an ALBERT and float32 for
             any other encoder.
     """
 
-    max_length: int = Field(ge=3, le=8192)
-    pooling: Pooling
     precision: Precision
 
 

@@ -13,7 +13,7 @@ from sentiment.common.errors import EncoderError
 from sentiment.common.files import scratch_folder, write_text
 from sentiment.common.tables import batches
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts, write_seen_texts
-from sentiment.encoder.config import EncoderConfig
+from sentiment.encoder.config import PoolingConfig
 from sentiment.encoder.files import WEIGHTS_FILES, copy_files
 from sentiment.encoder.loading import load_auto_model, loading, pick_device, tokenize_with
 from sentiment.finetuning.model import EncoderWithHead, freeze
@@ -44,7 +44,7 @@ def export(folder: Path, model: Any, card: str, hashes: Hashes) -> None:
 
 
 def render_card(
-    params: FinetuneParams, encode: EncoderConfig, n_train: int, thresholds: Sequence[float], kept: EpochMetrics
+    params: FinetuneParams, encode: PoolingConfig, n_train: int, thresholds: Sequence[float], kept: EpochMetrics
 ) -> str:
     """Return the encoder's model card in Markdown, with the metadata of the Hugging Face Hub.
 
@@ -65,7 +65,7 @@ def render_card(
 
 
 def finetune_folder(
-    folder: Path, split: Path, params: FinetuneParams, encode: EncoderConfig, log: Path
+    folder: Path, split: Path, params: FinetuneParams, encode: PoolingConfig, log: Path
 ) -> EpochMetrics:
     """Fine-tune the encoder in `folder`, in place; equal arguments give equal bytes on one machine.
 

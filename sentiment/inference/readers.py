@@ -167,7 +167,7 @@ def from_csv(name: str, file: IO[bytes], columns: InputColumns, delimiter: str =
     text_indices = column_indices(name, header, list(columns.text_columns))
     passthrough = columns.passthrough(name, header)
     passthrough_indices = dict(zip(passthrough, column_indices(name, header, passthrough), strict=True))
-    id_index = header.index(ID) if ID in header else None
+    id_index = column_indices(name, header, [ID])[0] if ID in header else None
 
     def batches() -> Iterator[InputBatch]:
         first = 1
@@ -274,19 +274,28 @@ def _array_values(name: str, file: IO[str], text: str) -> Iterator[Any]:
 
 def _from_records(name: str, values: Iterator[Any], columns: InputColumns) -> InputTable:
     records = (_check(value, columns.text_columns) for value in values)
-    first_record = next(records, None)
-    if first_record is None:
+    first_records = list(islice(records, FIRST_ROWS))
+    if not first_records:
         return InputTable(name, {ID: "int64"}, iter(()))
-    header = _check(first_record, ())
-    if isinstance(header, RowError):
-        raise InputError(f"{name}: row 1 {header.reason}, expected a JSON object")
-    column_indices(name, list(header), list(columns.text_columns))
-    passthrough = columns.passthrough(name, list(header))
+    objects = [record for record in first_records if not isinstance(record, RowError)]
+    if not objects and isinstance(first_records[0], RowError):
+        raise InputError(f"{name}: row 1 {first_records[0].reason}, expected a JSON object")
+    header = list(dict.fromkeys(key for record in objects for key in record))
+    column_indices(name, header, list(columns.text_columns))
+    passthrough = columns.passthrough(name, header)
     has_id = ID in header
+    known = {*header, *columns.text_columns}
+
+    def check_keys(record: Record) -> Record:
+        """Return what is wrong with a row that has a column to write that none of the first rows has."""
+        if isinstance(record, RowError) or record.keys() <= known:
+            return record
+        late = [key for key in record if key not in known and (columns.keep_all or key == ID)]
+        return RowError(f"has '{late[0]}', which none of the first {FIRST_ROWS} rows has") if late else record
 
     def batches() -> Iterator[InputBatch]:
         first = 1
-        for batch in growing_batches(chain([first_record], records)):
+        for batch in growing_batches(chain(first_records, map(check_keys, records))):
             errors = {index: record.reason for index, record in enumerate(batch) if isinstance(record, RowError)}
             objects = [{} if isinstance(record, RowError) else record for record in batch]
             texts = [join_text([value.get(column) or "" for column in columns.text_columns]) for value in objects]
@@ -340,9 +349,10 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns, rows: tuple[
     column_indices(name, schema.names, list(columns.text_columns))
     for column in columns.text_columns:
         kind = schema.field(column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):
+        if not _is_text(kind):
             raise InputError(f"{name}: column '{column}' has type {kind}, expected text")
     passthrough = columns.passthrough(name, schema.names)
+    column_indices(name, schema.names, [*passthrough, *([ID] if ID in schema.names else [])])
     id_column = [ID] if ID in schema.names else []
     needed = list(dict.fromkeys([*id_column, *columns.text_columns, *passthrough]))
 
@@ -374,6 +384,16 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns, rows: tuple[
         **{key: schema.field(key).type for key in passthrough},
     }
     return InputTable(name, types, batches())
+
+
+def _is_text(kind: Any) -> bool:
+    """Return whether an Arrow type holds text; a column that is empty throughout has the type null."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return any(is_kind(kind) for is_kind in text)
 
 
 def rows_of(parquet: Any, columns: list[str], start: int, stop: int) -> Iterator[Any]:

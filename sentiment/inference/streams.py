@@ -103,6 +103,25 @@ def _is_open(stream: IO[str], use: Callable[[int], object]) -> bool:
     return True
 
 
+def refuse_same_file(source: str, output: str) -> None:
+    """Raise ParamsError where the output would replace the input, also by a link to it or as standard input."""
+    if output == STANDARD or not Path(output).is_file():
+        same = output == source and output != STANDARD
+    elif source == STANDARD:
+        same = _is_descriptor_of(sys.stdin, Path(output))
+    else:
+        same = Path(source).is_file() and Path(source).samefile(output)
+    if same:
+        raise ParamsError(f"{output}: is the input, which it would replace; use another name for the output")
+
+
+def _is_descriptor_of(stream: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except OSError:  # not a file, as under a test runner
+        return False
+
+
 @contextmanager
 def writing(name: str) -> Iterator[IO[bytes]]:
     """Open a local file, an s3:// object, or standard output (`-`).
