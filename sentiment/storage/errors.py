@@ -34,7 +34,10 @@ BY_CODE = {
     "InternalError": "the server failed; is its disk full?",
     "SlowDown": "the server asks for fewer requests; try again later",
 }
-NO_CREDENTIALS = "no credentials; `make s3` for a local server, `make s3-share` where a colleague's runs, `aws configure` or `aws sso login` for AWS (docs/s3.md)"
+NO_CREDENTIALS = (
+    "no credentials; `make s3` for a local server, `make s3-share` where a colleague's server runs, "
+    "`aws configure` or `aws sso login` for AWS (docs/s3.md)"
+)
 UNREACHABLE = "does not answer; start the local server with `make s3`, or look at endpointurl and the network"
 # by class; the first that matches is used
 BY_CLASS: tuple[tuple[type[BotoCoreError] | tuple[type[BotoCoreError], ...], str], ...] = (
