@@ -85,7 +85,7 @@ def test_the_spelling_of_files_that_git_does_not_track_is_not_checked(project: P
     assert project.run("bash", "-c", command).stdout == ""
     (project.root / "tools" / "README.md").write_text(f"{misspelled} dress\n")
     project.run("git", "add", "tools/README.md")
-    assert f"{misspelled} ==> the" in project.run("bash", "-c", command, check=False).stdout
+    assert f"{misspelled} ==> " in project.run("bash", "-c", command, check=False).stdout
 
 
 @pytest.mark.slow
