@@ -9,13 +9,14 @@ machines are noisy.
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -40,8 +41,9 @@ def server(command: Sequence[str]) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    full = [sys.executable, *command, "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, *command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
+        full, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True
     )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -53,6 +55,8 @@ def server(command: Sequence[str]) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(60)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves its worker behind
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, float]:
