@@ -26,11 +26,15 @@ HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}")  # no option of ssh, an
 PYTHON = re.compile(r"[A-Za-z0-9_./~ -]+")
 SSH_VARIABLE = "SENTIMENT_SSH_COMMAND"  # as GIT_SSH_COMMAND: ssh with options, such as another configuration
 CONNECT_TIMEOUT_S, COMMAND_LIMIT_S = 15, 300
+# no shell expands a "~" in a variable's value
+CACHE = """
+cache="${{SENTIMENT_REMOTE_CACHE:-$HOME/.cache/sentiment-remote}}"
+case "$cache" in "~/"*) cache="$HOME/${{cache#??}}";; esac
+work="$cache/jobs/{id}"
+"""
 # the runner comes on standard input; nohup lets it go on when the connection ends
 START = """
 set -e
-cache="${{SENTIMENT_REMOTE_CACHE:-$HOME/.cache/sentiment-remote}}"
-work="$cache/jobs/{id}"
 mkdir -p "$work"
 cat > "$work/runner.py"
 command -v git > /dev/null || {{ echo "git is not installed there" >&2; exit 1; }}
@@ -46,7 +50,6 @@ echo $! > "$work/pid"
 echo "process $! in $work"
 """
 DESCRIBE = """
-work="${{SENTIMENT_REMOTE_CACHE:-$HOME/.cache/sentiment-remote}}/jobs/{id}"
 if ps -ww -o args= -p "$(cat "$work/pid")" | grep -q {id}; then echo running; else tail -n 1 "$work/runner.log"; fi
 """
 DOWNLOAD = (
@@ -177,13 +180,14 @@ class SshBackend:
         python = shell_path(str(self.python)) if self.python else "python3"
         if self.python:
             arguments += f" --python {python}"
-        where = self._run(START.format(id=folder.id, python=python, arguments=arguments), runner_source())
+        script = CACHE.format(id=folder.id) + START.format(python=python, arguments=arguments)
+        where = self._run(script, runner_source())
         return f"{where} on {self.host}"
 
     def describe(self, folder: JobFolder) -> tuple[bool, str]:
         """Return whether the runner's process has ended, and where it is."""
         try:
-            answer = self._run(DESCRIBE.format(id=folder.id))
+            answer = self._run(CACHE.format(id=folder.id) + DESCRIBE.format(id=folder.id))
         except StorageError as error:
             return False, str(error)
         if answer == "running":

@@ -260,19 +260,20 @@ def follow(folder: JobFolder, backend: Backend) -> Status:
         StorageError: the storage does not answer.
     """
     heartbeat_s = folder.job()["heartbeat_s"]
-    parts, begun, grace_until = 0, time.monotonic(), 0.0
+    parts, begun, check_at = 0, time.monotonic(), 0.0
     while True:
         asked = time.monotonic()
         status = folder.status()  # before the log: a final status is written after the log's end
         text, parts = new_text(folder, parts)
         if time.monotonic() - asked > SLOW_ANSWER_S:
-            grace_until = time.monotonic() + MISSED_HEARTBEATS * heartbeat_s
+            check_at = time.monotonic() + MISSED_HEARTBEATS * heartbeat_s
         sys.stdout.write(text)
         sys.stdout.flush()
         if status and status.is_final:
             return status
-        if time.monotonic() > grace_until:
+        if time.monotonic() > check_at:
             check_alive(folder, backend, status, time.monotonic() - begun, heartbeat_s)
+            check_at = time.monotonic() + heartbeat_s  # it may ask SageMaker, or connect to a host
         time.sleep(POLL_S)
 
 

@@ -17,7 +17,7 @@ from sentiment.storage.s3 import STORAGE, Remote
 S3_ERRORS = (BotoCoreError, ClientError)
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 COLUMNS = ("job", "state", "on", "commit", "experiments")
-LOST, NOT_SENT = "lost", "not sent"
+LOST, NOT_SENT, NOT_READABLE = "lost", "not sent", "not readable"
 
 
 @dataclass(frozen=True)
@@ -168,11 +168,13 @@ def _row(remote: Remote, job_id: str) -> Sequence[str]:
     folder = JobFolder(remote, job_id)
     try:
         job, (state, _) = folder.job(), folder.state()
+        status = folder.status()
+        names = status.values.get("experiments", []) if status else []
+        return (job_id, state, " ".join(job["on"]), job["commit"][:7], ", ".join(names) or "-")
     except ParamsError:  # the client was killed while it sent the job
         return (job_id, NOT_SENT, "-", "-", "-")
-    status = folder.status()
-    names = status.values.get("experiments", []) if status else []
-    return (job_id, state, " ".join(job["on"]), job["commit"][:7], ", ".join(names) or "-")
+    except (ValueError, KeyError, TypeError, AttributeError):  # another version's, or damaged
+        return (job_id, NOT_READABLE, "-", "-", "-")
 
 
 def new_id() -> str:

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,9 +124,10 @@ class Log:
         store: of the job.
         path: of the local file.
         secrets: returns what must not be read in the log; keys of a role change while the job runs.
+        parts: that the storage has at least, where an earlier runner of the same job wrote some.
     """
 
-    def __init__(self, store: Store, path: Path, secrets: Callable[[], set[str]]) -> None:
+    def __init__(self, store: Store, path: Path, secrets: Callable[[], set[str]], parts: int = 0) -> None:
         self._store = store
         self._file = path.open("ab")
         self._get_secrets = secrets
@@ -134,7 +135,9 @@ class Log:
         self._lock = threading.Lock()
         self._uploading = threading.Lock()
         self._pending = b""
-        self.parts = 0
+        self.parts = parts
+        while store.object(log_part(self.parts + 1)):  # it was killed before its status counted them
+            self.parts += 1
         self.last_error = ""  # a stage's last line of an error; DVC's first one where no stage has any
 
     def line(self, text: str) -> None:
@@ -143,7 +146,7 @@ class Log:
 
     def write(self, line: bytes) -> None:
         """Write a complete line, or a piece of a very long one."""
-        line = self._without_secrets(line)
+        line = self.without_secrets(line)
         if line.startswith(b"error: ") or (line.startswith(b"ERROR: ") and not self.last_error):
             self.last_error = line.decode("utf-8", "replace").strip()[len("error: ") :]
         with self._lock:
@@ -159,12 +162,13 @@ class Log:
                 part = self._pending
             if not part:
                 return
-            self._store.put(log_part(self.parts + 1), self._without_secrets(part))
+            self._store.put(log_part(self.parts + 1), self.without_secrets(part))
             with self._lock:
                 self._pending = self._pending[len(part) :]
                 self.parts += 1
 
-    def _without_secrets(self, text: bytes) -> bytes:
+    def without_secrets(self, text: bytes) -> bytes:
+        """Return a text with asterisks in the place of each secret."""
         for secret in self._secrets:
             text = text.replace(secret.encode(), b"***")
         return text
@@ -255,11 +259,17 @@ def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) ->
 
 
 class Heartbeat:
-    """Writes status and new lines of the log to the storage every few seconds, and reads there whether to stop."""
+    """Writes status and new lines of the log to the storage every few seconds, and reads there whether to stop.
 
-    def __init__(self, store: Store, log: Log, seconds: float, on_stop: Callable[[str], None]) -> None:
+    Args:
+        saved: what an earlier runner of the same job has saved; see `JobRun`.
+    """
+
+    def __init__(
+        self, store: Store, log: Log, seconds: float, on_stop: Callable[[str], None], saved: Mapping[str, Any]
+    ) -> None:
         self._store, self._log, self._seconds, self._on_stop = store, log, seconds, on_stop
-        self.status: dict[str, Any] = {"state": PREPARING, "started": _now()}
+        self.status: dict[str, Any] = {"state": PREPARING, "started": _now(), **saved}
         self._end = threading.Event()
         self._outages = 0
         self._asked_at = float("inf")  # when the request began that has no answer yet
@@ -278,7 +288,7 @@ class Heartbeat:
     def put(self) -> None:
         """Write the status now; raises botocore's errors."""
         status = {**self.status, "log_parts": self._log.parts, "updated": _now()}
-        self._store.put(STATUS, json.dumps(status, indent=2).encode())
+        self._store.put(STATUS, self._log.without_secrets(json.dumps(status, indent=2).encode()))
 
     def close(self) -> None:
         """End the thread, then write the end of the log and the last status."""
@@ -321,7 +331,7 @@ def python_with_lock(lock: Path, commands: Commands, log: Log) -> Path:
     if version < OLDEST_PYTHON:
         raise JobError(f"Python {version[0]}.{version[1]} runs here, 3.11 or newer is needed; choose another image")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("SENTIMENT_REMOTE_CACHE") or cache / "sentiment-remote")
+    folder = Path(os.environ.get("SENTIMENT_REMOTE_CACHE") or cache / "sentiment-remote").expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
     environment = folder / name
@@ -349,6 +359,9 @@ class JobRun:
         job: as the client wrote it.
         work: folder of the job.
         restarts: whether the service starts the runner again after a signal.
+
+    The status says how many experiments are saved (`done`), and which of these failed: a runner that the service starts
+    again takes them from the storage and goes on after them.
     """
 
     def __init__(
@@ -358,7 +371,8 @@ class JobRun:
         self._job, self._store, self._log, self._beat, self._commands = job, store, log, beat, commands
         self._work, self._restarts = work, restarts
         self._python = ""
-        self._failures: list[str] = []
+        self._done = int(beat.status.get("done", 0))
+        self._failures: list[str] = list(beat.status.get("failures", []))
 
     def run(self, python: Path | None) -> None:
         """Run all steps; the status then has the final state."""
@@ -366,15 +380,20 @@ class JobRun:
             self._prepare(python)
             saved = time.monotonic()
             for number, arguments in enumerate(self._job["runs"], 1):
+                if number <= self._done:
+                    continue
                 self._experiment(number, arguments)
+                self._done = number
                 if number == len(self._job["runs"]) or time.monotonic() - saved > SAVE_EVERY_S:
                     self._save(PUSH_S)
                     saved = time.monotonic()
                 self._reset()
             state, message = (FAILED, "; ".join(self._failures)) if self._failures else (FINISHED, "")
         except Stopped as error:
-            state = INTERRUPTED if self._commands.by_signal and self._restarts else STOPPED
             message = self._save_after_stop(str(error))
+            # `remote stop` ends in a signal, too, where a service sends it
+            is_asked = not self._commands.by_signal or self._store.object(STOP)
+            state = INTERRUPTED if self._restarts and not is_asked else STOPPED
         except JobError as error:
             state, message = FAILED, "; ".join([*self._failures, str(error)])
         self._beat.set(state=state, message=message)
@@ -385,7 +404,7 @@ class JobRun:
 
         An experiment's baseline is the commit, as where it was sent from; `dvc exp run` takes the changes along.
         """
-        self._beat.set(state=PREPARING, run=0, experiments=[])
+        self._beat.set(state=PREPARING, run=self._done)
         bundle, project = self._work / "repo.bundle", self._work / "project"
         bundle.write_bytes(self._store.need(BUNDLE))
         shutil.rmtree(project, ignore_errors=True)
@@ -394,6 +413,9 @@ class JobRun:
         git("git", "init", "-q")
         git("git", "fetch", "-q", str(bundle), "+refs/*:refs/*")
         git("git", "checkout", "-q", "--detach", self._job["commit"])
+        if self._done and (saved := self._store.get(EXPERIMENTS)):
+            bundle.write_bytes(saved)
+            git("git", "fetch", "-q", str(bundle), "+refs/exps/*:refs/exps/*")
         for key in ("name", "email"):
             git("git", "config", f"user.{key}", self._job["author"][key])
         self._restore_changes()
@@ -453,7 +475,8 @@ class JobRun:
                 "git", "bundle", "create", "-q", str(bundle), *refs.values(), f"^{self._job['commit']}"
             )
             self._store.put(EXPERIMENTS, bundle.read_bytes())
-            self._beat.set(experiments=sorted(refs))
+        self._beat.set(experiments=sorted(refs), done=self._done, failures=list(self._failures))
+        self._beat.put()
 
     def _save_after_stop(self, message: str) -> str:
         """Push what is complete; return the message with what failed."""
@@ -509,9 +532,12 @@ def run(args: argparse.Namespace) -> int:
         client = session.client("s3", endpoint_url=args.endpoint, region_name=args.region, config=config)
         store = Store(client, args.bucket, args.prefix)
         job = json.loads(store.need(JOB))
+        earlier = json.loads(store.get(STATUS) or b"{}")
+        log = Log(store, work / "log.txt", lambda: secrets_of(session), earlier.get("log_parts", 0))
     except (BotoCoreError, ClientError, JobError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
-    log = Log(store, work / "log.txt", lambda: secrets_of(session))
+    is_started_again = earlier.get("state") not in FINAL  # else somebody repeats the job
+    saved = {key: earlier[key] for key in ("done", "failures", "experiments") if is_started_again and key in earlier}
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0"}
     commands = Commands(log, work / "project", environment)
 
@@ -520,7 +546,7 @@ def run(args: argparse.Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    beat = Heartbeat(store, log, job["heartbeat_s"], commands.stop)
+    beat = Heartbeat(store, log, job["heartbeat_s"], commands.stop, saved)
     try:
         python = args.python.expanduser() if args.python else None
         JobRun(job, store, log, beat, commands, work, args.restarts).run(python)
@@ -537,7 +563,7 @@ def run(args: argparse.Namespace) -> int:
     state = beat.status["state"]
     if state == FAILED and args.failure_file:
         args.failure_file.parent.mkdir(parents=True, exist_ok=True)
-        args.failure_file.write_text(str(beat.status["message"])[:MAX_REASON], encoding="utf-8")
+        args.failure_file.write_bytes(log.without_secrets(str(beat.status["message"]).encode())[:MAX_REASON])
     if state == FINISHED:
         shutil.rmtree(work / "project", ignore_errors=True)
     return EXIT[state]

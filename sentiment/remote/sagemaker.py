@@ -150,7 +150,10 @@ class SageMakerBackend:
     def describe(self, folder: JobFolder) -> tuple[bool, str]:
         """Return whether the training job is over, and SageMaker's status, with its reason where the job failed."""
         client, _ = sagemaker_client(folder.remote)
-        answer = call(client.describe_training_job, TrainingJobName=job_name(folder))
+        try:
+            answer = call(client.describe_training_job, TrainingJobName=job_name(folder))
+        except StorageError as error:  # such as too many requests: the job goes on
+            return False, str(error)
         text = f"SageMaker: {answer['TrainingJobStatus']}, {answer.get('SecondaryStatus', '')}"
         if reason := answer.get("FailureReason"):
             text += f": {' '.join(str(reason).split())}"

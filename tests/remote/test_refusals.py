@@ -63,6 +63,9 @@ class FakeStore(Store):
     def put(self, name: str, body: bytes) -> None:
         self.content += body
 
+    def object(self, name: str) -> None:
+        """Find nothing: no runner was here before."""
+
 
 def test_secrets_do_not_reach_the_log_also_when_a_role_changes_them(tmp_path: Path) -> None:
     keys = {"first/key"}
