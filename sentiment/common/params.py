@@ -37,7 +37,8 @@ def read_yaml(content: str | bytes, name: str) -> Any:
     Raises:
         ParamsError: it is not valid YAML.
     """
-    from ruamel.yaml import YAML, YAMLError  # a dependency of DVC, which labeling does not need
+    from ruamel.yaml import YAML  # a dependency of DVC, which labeling does not need
+    from ruamel.yaml.error import YAMLError
 
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")

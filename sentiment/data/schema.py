@@ -49,7 +49,7 @@ def parse_ratings(source: str, raw: pd.Series, lowest: float, highest: float) ->
     ratings = pd.to_numeric(raw, errors="coerce").astype(float)
     wrong = ~ratings.between(lowest, highest)  # an empty one is NaN, which is in no interval
     if wrong.any():
-        row = wrong.idxmax()
+        row = raw.index[int(wrong.to_numpy().argmax())]
         raise InputError(
             f"{source}: row {row}, column '{raw.name}': found {raw.loc[row]!r}, "
             f"expected a number from {format_rating(lowest)} to {format_rating(highest)}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,10 @@ class Classifier:
     def check(self) -> None:
         """Raise ValueError where an array has another type or shape than its neighbors need, or is not finite."""
         n_inputs = self.config.features.dim
-        expected = {"mean": (self.mean, np.float32, (n_inputs,)), "std": (self.std, np.float32, (n_inputs,))}
+        expected: dict[str, tuple[NDArray[Any], type[np.floating], tuple[int, ...]]] = {
+            "mean": (self.mean, np.float32, (n_inputs,)),
+            "std": (self.std, np.float32, (n_inputs,)),
+        }
         for depth, (weight, bias) in enumerate(self.layers):
             n_outputs = 1 if depth == len(self.layers) - 1 else len(bias)
             expected[f"layers.{depth}.weight"] = weight, np.float64, (n_outputs, n_inputs)

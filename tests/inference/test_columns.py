@@ -31,7 +31,7 @@ def parquet_rows(table: pa.Table, columns: InputColumns) -> list[InputBatch]:
 
 
 def test_the_order_of_json_lines_does_not_decide_their_columns() -> None:
-    rows = [{"body": "warm"}, {"title": "Lovely", "body": "soft", "id": "b", "age": 3}]
+    rows: list[dict[str, Any]] = [{"body": "warm"}, {"title": "Lovely", "body": "soft", "id": "b", "age": 3}]
     for order in (rows, rows[::-1]):
         [batch] = json_rows(order, KEEP)
         assert sorted(batch.texts) == ["Lovely. soft", "warm"]
@@ -40,7 +40,9 @@ def test_the_order_of_json_lines_does_not_decide_their_columns() -> None:
 
 
 def test_a_column_that_appears_late_is_an_error_of_its_row_and_not_dropped() -> None:
-    rows = [{"title": "", "body": "soft"}] * FIRST_ROWS + [{"title": "", "body": "soft", "age": 3}]
+    rows: list[dict[str, Any]] = [{"title": "", "body": "soft"}] * FIRST_ROWS + [
+        {"title": "", "body": "soft", "age": 3}
+    ]
     assert json_rows(rows, KEEP)[-1].errors == {0: f"has 'age', which none of the first {FIRST_ROWS} rows has"}
     assert json_rows(rows, BODY)[-1].errors == {}
 

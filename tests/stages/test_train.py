@@ -137,11 +137,12 @@ def test_features_of_another_type_or_shape(trained: Callable[..., Any], array: n
 
 
 def test_a_diverging_rate_is_named(inputs: Path) -> None:
-    splits = [train.read_split(name, inputs / "split", inputs / "features") for name in ("train", "val")]
-    params = train.Params.model_construct(**{**SETTINGS, "learning_rate": 1e38, "head_layers": 2})
+    train_split, val_split = (train.read_split(n, inputs / "split", inputs / "features") for n in ("train", "val"))
+    settings = {**SETTINGS, "learning_rate": 0.1, "head_layers": 2}
+    params = train.Params.model_validate(settings).model_copy(update={"learning_rate": 1e38})
     config = ClassifierConfig(features=read_metadata(inputs / "features"), threshold=0.4)
     with pytest.raises(ClassifierError, match=r"diverged at train\.learning_rate 1e\+38"):
-        train.train(*splits, params, config, lambda epoch: None)
+        train.train(train_split, val_split, params, config, lambda epoch: None)
 
 
 def test_a_missing_encoder_stops_the_stage(trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
