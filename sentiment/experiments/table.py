@@ -78,10 +78,11 @@ def changed_params(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 MAX_NAME_WIDTH = 40  # characters; git allows longer names, which would leave no width for the params
 METRICS = ("accuracy", "roc_auc")
+INDENT = "    "  # of params that do not fit beside the numbers
 
 
 def experiments_table(rows: Sequence[Experiment], width: int) -> str:
-    """Return a header and the rows; no line is longer than `width`, params continue on lines of their own."""
+    """Return a header and the rows; no line is longer than `width`: params that do not fit follow on lines of their own."""
     changed = changed_params([row.params for row in rows])
     has_many_commits = len({row.started_from for row in rows if row.started_from}) > 1
     names = [_shorten(row, has_many_commits) for row in rows]
@@ -91,16 +92,11 @@ def experiments_table(rows: Sequence[Experiment], width: int) -> str:
     for name, row in zip(names, rows, strict=True):
         numbers = [row.val_loss, *(row.metrics.get(metric, math.nan) for metric in METRICS)]
         prefix = start.format(name, *("-" if math.isnan(number) else f"{number:.4f}" for number in numbers))
-        params = [f"{param} = {row.params[param]}" for param in changed if param in row.params]
-        indent = " " * min(len(prefix), width // 3)
-        wrapped = textwrap.wrap(
-            printable(", ".join(params)),
-            width,
-            initial_indent=prefix,
-            subsequent_indent=indent,
-            break_on_hyphens=False,
-        )
-        lines += wrapped or [prefix]
+        params = printable(", ".join(f"{param} = {row.params[param]}" for param in changed if param in row.params))
+        if len(prefix) + len(params) <= width:
+            lines.append(prefix + params)
+        else:
+            lines += [prefix, *textwrap.wrap(params, width, initial_indent=INDENT, subsequent_indent=INDENT)]
     return "\n".join(line.rstrip()[:width] for line in lines)
 
 
