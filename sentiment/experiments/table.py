@@ -82,7 +82,7 @@ INDENT = "    "  # of params that do not fit beside the numbers
 
 
 def experiments_table(rows: Sequence[Experiment], width: int) -> str:
-    """Return a header and the rows, in lines of at most `width`: params that do not fit follow on lines of their own."""
+    """Return a header and the rows, in lines of at most `width`; params that do not fit follow on their own lines."""
     changed = changed_params([row.params for row in rows])
     has_many_commits = len({row.started_from for row in rows if row.started_from}) > 1
     names = [_shorten(row, has_many_commits) for row in rows]
