@@ -60,7 +60,7 @@ def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_base_labels_texts_and_files(base_environment: Path, classifier: Path, tmp_path: Path) -> None:
-    for name in ("pandas", "sklearn", "dvc", "boto3", "transformers", "vl_convert", "fastapi", "pandera"):
+    for name in ("pandas", "sklearn", "dvc", "boto3", "transformers", "vl_convert", "fastapi"):
         assert not (base_environment / name).exists(), name
     text = run(base_environment, "predict", "--classifier", str(classifier), "I love this dress")
     assert re.search(r"^1,0\.\d+,", text.stdout, re.MULTILINE), text.stderr

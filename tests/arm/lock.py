@@ -13,7 +13,6 @@ IMPORTED = (
     "dvclive",
     "numpy",
     "pandas",
-    "pandera[pandas]",
     "pyarrow",
     "pydantic",
     "pyyaml",

@@ -9,9 +9,9 @@ import yaml
 from tests.project import ROOT, Project
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-SLOW = {"torch", "transformers", "sklearn", "dvc", "boto3", "pandera", "dvclive"}
+SLOW = {"torch", "transformers", "sklearn", "dvc", "boto3", "dvclive"}
 USED = {
-    "prepare": {"pandera"},
+    "prepare": set(),
     "split": set(),
     "finetune": set(),
     "encode": {"torch"},
