@@ -143,7 +143,7 @@ def explained_reviews(revision: str, texts: Mapping[str, str]) -> dict[str, list
         return {}
     try:
         classifier = SentimentClassifier.load_revision(revision)
-    except ClassifierError as error:
+    except (ClassifierError, InputError) as error:
         log.info("report: words of %s are not colored: %s", revision, error)
         return {}
     explanations = classifier.explain(list(texts.values()))
