@@ -5,16 +5,13 @@
 The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in chunks and sorted by length
 within a chunk; vectors are written in the order of the reviews, so memory does not grow with their number.
 
-SENTIMENT_ENGINE=local or ray, or RAY_ADDRESS, divides the work over processes or machines: docs/scale.md.
+SENTIMENT_ENGINE=ray or RAY_ADDRESS divides the work over machines, which changes no byte: docs/scale.md.
 """
 
 import argparse
-import importlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from tqdm import tqdm
@@ -23,11 +20,10 @@ from sentiment.common.command import run_main
 from sentiment.common.files import write_text
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import SPLITS, batches, open_table
+from sentiment.encoder import on_ray
 from sentiment.encoder.config import EncodeParams, FeatureMetadata
 from sentiment.encoder.features import METADATA, feature_writer
 from sentiment.encoder.frozen import N_TEXTS, FrozenEncoder, int8_min_cosine
-
-ENGINE_VARIABLES = ("SENTIMENT_ENGINE", "RAY_ADDRESS")
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +34,6 @@ def encode(table: Path, encoder: FrozenEncoder, output: Path, on_batch: Callable
     with feature_writer(output, rows, encoder.dim) as writer:
         for chunk in batches(table, ["text"]):
             writer.write(encoder.encode(chunk["text"].to_pylist(), on_batch))
-
-
-def load_engine() -> ModuleType | None:
-    """Return the module that encodes on the engine that the environment asks for; None where it asks for none.
-
-    Loaded by name: an import would make sentiment/batch a dep of the stage, and every change there would run
-    it again. In exact arithmetic an engine changes no byte of the features, and the module refuses any other.
-    """
-    if not any(map(os.environ.get, ENGINE_VARIABLES)):
-        return None
-    return importlib.import_module("sentiment.batch.split_encoding")
 
 
 def main() -> None:
@@ -67,11 +52,10 @@ def main() -> None:
     tables = {name: args.split / f"{name}.parquet" for name in SPLITS}
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
     encoder = FrozenEncoder.load(args.encoder, params.encoder_config(), params.device)
-    engine = load_engine()
-    where = engine.requested_engine() if engine else encoder.device.type
+    where = "ray" if on_ray.is_requested() else encoder.device.type
     with tqdm(desc=f"encode on {where}", total=total, unit=" reviews", disable=None) as bar:
-        if engine:
-            engine.encode_splits(tables, encoder, params.device, args.output, bar.update)
+        if where == "ray":
+            on_ray.encode_splits(tables, encoder, params.device, args.output, bar.update)
         else:
             for name, path in tables.items():
                 encode(path, encoder, args.output / f"{name}.npy", bar.update)

@@ -1,109 +1,216 @@
-"""Plan: the units of a run and what came of them, in a temporary SQLite file.
-
-Memory does not grow with the number of units.
-"""
+"""Compare inputs with outputs: which units are missing, or were made by another classifier or from another input."""
 
 import json
-import sqlite3
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from sentiment.batch.metadata import Counts
-from sentiment.batch.units import UNKNOWN, Unit
+from sentiment.batch.label import Counts, OutputMetadata, Result, Settings, shorten
+from sentiment.batch.storage import BadEntry, Storage
+from sentiment.batch.units import UNKNOWN, Inputs, Part, Shard, Unit, cut, output_name
+from sentiment.common.errors import InputError, one_line
+from sentiment.storage.s3 import FileInfo
 
+THREADS = 16  # that ask the storage; most of their time they wait for it
+FILES_AT_ONCE = 64
 BYTES_PER_ROW = 300  # of reviews; for the rows of files that are too small to be counted beforehand
+MANIFEST, ERRORS = "_manifest{}.json", "_errors{}.jsonl"
+OUTCOMES = ("kept", "written", "failed", "pending")
 
-Outcome = Literal["pending", "kept", "written", "failed"]
+
+@dataclass(slots=True)
+class PlannedUnit:
+    """A unit, or an input that could not be cut into units, and what came of it.
+
+    Attributes:
+        output: name of the output, relative to the folder of outputs; the input's path where there is no unit.
+        path: of the input, relative to the folder of inputs.
+        size: bytes of the unit's share of the input.
+        unit: to label, or None.
+        outcome: so far.
+        counts: of its rows.
+        reason: why it failed, or "".
+    """
+
+    output: str
+    path: str
+    size: int
+    unit: Unit | None = None
+    outcome: Literal["pending", "kept", "written", "failed"] = "pending"
+    counts: Counts = field(default_factory=Counts)
+    reason: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows; that of a file that is too small to be counted is an estimate."""
+        if self.unit is None or self.unit.part.rows != UNKNOWN:
+            return self.unit.part.rows if self.unit else 0
+        return self.size // BYTES_PER_ROW + 1
+
+    def finish(self, result: Result) -> None:
+        """Note what came of the unit."""
+        self.outcome, self.counts, self.reason = result.outcome, result.counts, result.reason
 
 
 class Plan:
-    """Units by the name of their output; see `open_plan`."""
+    """The units of a run by the name of their output, about 1 kB of memory each."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._rows = connection
-        self._outcomes: Counter[str] = Counter()
-        self._rows.execute(
-            "CREATE TABLE units (output TEXT PRIMARY KEY, input TEXT, size INT, unit TEXT, outcome TEXT, reason TEXT,"
-            " rows INT, counts TEXT, position INT) WITHOUT ROWID"
-        )
-        self._rows.execute("CREATE INDEX by_position ON units (outcome, position, output)")
+    def __init__(self) -> None:
+        self.units: dict[str, PlannedUnit] = {}
 
-    def add(self, unit: Unit, size: int, existing: Counts | None) -> None:
-        """Add a unit, `existing` where its output is there already.
+    def pending(self) -> list[PlannedUnit]:
+        """Return the units to label, in random order: two runs on the same outputs meet seldom at the same unit."""
+        units = [unit for unit in self.units.values() if unit.outcome == "pending"]
+        random.shuffle(units)
+        return units
 
-        Args:
-            unit: to add.
-            size: bytes of its input.
-            existing: counts of the output that is there, or None.
-        """
-        if existing is not None:
-            rows, outcome = existing.rows, "kept"
-        else:
-            rows, outcome = (size // BYTES_PER_ROW + 1 if unit.part.rows == UNKNOWN else unit.part.rows), "pending"
-        values = (unit.output, unit.path, size, json.dumps(unit.as_mapping()), outcome, rows, _dumps(existing))
-        self._rows.execute("INSERT INTO units VALUES (?, ?, ?, ?, ?, '', ?, ?, abs(random()))", values)
-        self._outcomes[outcome] += 1
-
-    def add_failed(self, path: str, size: int, reason: str) -> None:
-        """Add an input that could not even be cut into units."""
-        self._rows.execute(
-            "INSERT INTO units VALUES (?, ?, ?, NULL, 'failed', ?, 0, NULL, 0)", (path, path, size, reason)
-        )
-        self._outcomes["failed"] += 1
-
-    def pending(self) -> Iterator[Unit]:
-        """Yield the units to label, in random order: two runs on the same outputs meet seldom at the same unit."""
-        last = (-1, "")
-        while row := self._rows.execute(
-            "SELECT position, output, unit FROM units WHERE outcome = 'pending' AND (position, output) > (?, ?)"
-            " ORDER BY position, output LIMIT 1", last,
-        ).fetchone():  # fmt: skip
-            last = (row[0], row[1])
-            yield Unit.from_mapping(json.loads(row[2]))
-
-    def finish(self, output: str, outcome: Outcome, counts: Counts, reason: str = "") -> None:
-        """Note what came of a pending unit."""
-        self._rows.execute(
-            "UPDATE units SET outcome = ?, reason = ?, rows = ?, counts = ? WHERE output = ?",
-            (outcome, reason, counts.rows, _dumps(counts), output),
-        )
-        self._outcomes["pending"] -= 1
-        self._outcomes[outcome] += 1
-
-    def outcomes(self) -> Counter[str]:
+    def outcomes(self) -> "Counter[str]":
         """Return the number of units by outcome."""
-        return self._outcomes.copy()
+        return Counter(unit.outcome for unit in self.units.values())
 
-    def total(self, column: Literal["rows", "size"], outcome: Outcome) -> int:
-        """Return the sum of rows or bytes of the units with an outcome; rows of small files are an estimate."""
-        query = f"SELECT coalesce(sum({column}), 0) FROM units WHERE outcome = ?"  # noqa: S608 - one of two names
-        return int(self._rows.execute(query, (outcome,)).fetchone()[0])
-
-    def records(self, outcome: Outcome | None = None) -> Iterator[dict[str, Any]]:
-        """Yield what is known of each unit, by the name of its output."""
-        query = "SELECT output, input, outcome, reason, counts FROM units WHERE ? IN (outcome, '') ORDER BY output"
-        for output, path, found, reason, counts in self._rows.execute(query, (outcome or "",)):
-            record = {"output": output, "input": path, "outcome": found}
-            yield record | ({"reason": reason} if reason else {}) | (json.loads(counts) if counts else {})
+    def counts(self) -> Counts:
+        """Return the counts of all rows."""
+        totals: Counter[str] = Counter()
+        for unit in self.units.values():
+            totals.update(asdict(unit.counts))
+        return Counts(**totals)
 
 
-def _dumps(counts: Counts | None) -> str | None:
-    return None if counts is None else json.dumps(asdict(counts))
+def make_plan(
+    inputs: Inputs,
+    source: Storage,
+    target: Storage,
+    settings: Settings,
+    shard: Shard,
+    *,
+    changes_outputs: bool = True,
+) -> Plan:
+    """Return the units of a shard.
+
+    Args:
+        inputs: which files.
+        source, target: storage of inputs and of outputs.
+        settings: of the run.
+        shard: whose units are wanted.
+        changes_outputs: whether outputs of units that no longer exist are removed.
+
+    Raises:
+        InputError: there is no input, or an output would be read as an input by the next run.
+        StorageError: the storage refuses.
+    """
+    plan, found = Plan(), False
+    planner = _Planner(source, target, settings, shard, changes_outputs)
+    files = inputs.list(source)
+    with ThreadPoolExecutor(THREADS) as pool:
+        while chunk := list(islice(files, FILES_AT_ONCE)):
+            found = True
+            for units in pool.map(planner.plan_file, chunk):
+                plan.units.update({unit.output: unit for unit in units})
+    if not found:
+        raise InputError(f"{settings.inputs}: no Parquet, CSV, TSV or JSON lines file there")
+    return plan
 
 
-@contextmanager
-def open_plan() -> Iterator[Plan]:
-    """Yield an empty plan in a temporary folder that is removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="sentiment-batch-") as folder:
-        connection = sqlite3.connect(Path(folder) / "plan.sqlite", isolation_level=None)
+@dataclass(frozen=True)
+class _Planner:
+    source: Storage
+    target: Storage
+    settings: Settings
+    shard: Shard
+    changes_outputs: bool
+
+    def plan_file(self, path_and_file: tuple[str, FileInfo | BadEntry]) -> list[PlannedUnit]:
+        """Return the units of one file that are this shard's; one that has failed where the file cannot be cut."""
+        path, file = path_and_file
         try:
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
-            yield Plan(connection)
-        finally:
-            connection.close()
+            return self._units(path, file)
+        except InputError as error:
+            if not self.shard.has(output_name(path, 0)):
+                return []
+            size = 0 if isinstance(file, BadEntry) else file.size
+            return [PlannedUnit(path, path, size, outcome="failed", reason=shorten(one_line(error)))]
+
+    def _units(self, path: str, file: FileInfo | BadEntry) -> list[PlannedUnit]:
+        if isinstance(file, BadEntry):
+            raise InputError(f"{file.name}: {file.reason}")
+        if f"{self._target(path, 0)}/".startswith(f"{self.settings.inputs.rstrip('/')}/"):
+            raise InputError(f"{file.name}: its output would be below the inputs; choose another --output")
+        first = OutputMetadata.read(self.target, self._target(path, 0))
+        parts = self._known_parts(first, file) or cut(file, self.source, self.settings.unit_rows)
+        n_rows = sum(part.rows for part in parts)
+        all_parts = tuple(parts) if parts != [Part()] else ()
+        units = [Unit(file, path, index, part, all_parts if index == 0 else ()) for index, part in enumerate(parts)]
+        planned = []
+        for unit in units:
+            if not self.shard.has(unit.output):
+                continue
+            size = file.size if len(units) == 1 else unit.part.rows * file.size // n_rows
+            planned.append(PlannedUnit(unit.output, path, size, unit))
+            found = first if unit.index == 0 else OutputMetadata.read(self.target, self._target(path, unit.index))
+            if found is not None and found.is_of(unit, self.settings.fingerprint):
+                planned[-1].finish(Result("kept", found.counts))
+        if self.changes_outputs and first and not first.is_of(units[0], self.settings.fingerprint):
+            self._remove_from(path, len(units))
+        return planned
+
+    def _known_parts(self, first: OutputMetadata | None, file: FileInfo) -> list[Part] | None:
+        """Return how the file was cut before, where that is the same file; it need not be read through again."""
+        if first is None or first.etag != file.etag or first.max_rows != self.settings.unit_rows:
+            return None
+        return list(first.parts) or [first.part]
+
+    def _remove_from(self, path: str, index: int) -> None:
+        """Remove the outputs of units that the file, now shorter, no longer has.
+
+        Before its first unit is labeled again: as long as that is not done, a later run comes here too.
+        """
+        while self.target.tail(self._target(path, index), 1) is not None:
+            self.target.delete(self._target(path, index))
+            index += 1
+
+    def _target(self, path: str, index: int) -> str:
+        return f"{self.settings.outputs}/{output_name(path, index)}"
+
+
+def write_manifest(plan: Plan, storage: Storage, settings: Settings, shard: Shard) -> None:
+    """Write the manifest and the file of errors, unit by unit, by way of temporary files.
+
+    Where no unit has failed, a file of errors that an earlier run wrote is removed.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    units = [plan.units[output] for output in sorted(plan.units)]
+    errors = f"{settings.outputs}/{ERRORS.format(shard.suffix)}"
+    with tempfile.TemporaryDirectory(prefix="sentiment-batch-") as folder:
+        path = Path(folder) / "file"
+        failed = [unit for unit in units if unit.outcome == "failed"]
+        if failed:
+            with path.open("w", encoding="utf-8") as file:
+                for unit in failed:
+                    record = {"output": unit.output, "input": unit.path, "reason": unit.reason}
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            storage.put_file(errors, path)
+        else:
+            storage.delete(errors)
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(_lines(plan, units, settings))
+        storage.put_file(f"{settings.outputs}/{MANIFEST.format(shard.suffix)}", path)
+
+
+def _lines(plan: Plan, units: list[PlannedUnit], settings: Settings) -> Iterator[str]:
+    """Yield the manifest, a unit per line, and the totals."""
+    yield f'{{"classifier": "{settings.fingerprint}",\n"units": [\n'
+    for index, unit in enumerate(units):
+        record: dict[str, Any] = {"output": unit.output, "input": unit.path, "outcome": unit.outcome}
+        record |= {"reason": unit.reason} if unit.outcome == "failed" else asdict(unit.counts)
+        yield (",\n" if index else "") + json.dumps(record, ensure_ascii=False)
+    outcomes = plan.outcomes()
+    totals = {"outcomes": {name: outcomes[name] for name in OUTCOMES}, "counts": asdict(plan.counts())}
+    yield f"\n],\n{json.dumps(totals)[1:]}\n"

@@ -1,86 +1,148 @@
-"""Plan, engine and storage in; every unit labeled and the manifest written, out."""
+"""Label the missing units of a plan: in this process, or as tasks of a Ray cluster."""
 
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
-from tqdm import tqdm
+from sentiment.batch.label import Labeler, Result, Settings, read_unit
+from sentiment.batch.plan import Plan, PlannedUnit
+from sentiment.batch.units import Unit
+from sentiment.common.errors import InputError
+from sentiment.inference.formats import plural
+from sentiment.inference.readers import InputColumns
+from sentiment.ray_tasks import Lost, Work, cluster, run_tasks
 
-from sentiment.batch.dispatch import Pool, dispatch
-from sentiment.batch.errors import RunError
-from sentiment.batch.manifest import write_manifest
-from sentiment.batch.metadata import Counts, OutputMetadata
-from sentiment.batch.plan import Plan
-from sentiment.batch.settings import Settings
-from sentiment.batch.storage import LocalStorage, Storage
-from sentiment.batch.units import Shard, Unit
+SECONDS_BETWEEN_LINES = 10.0  # of progress
+SAMPLE_ROWS = 1_000  # labeled to measure a time: seconds with a small encoder
+WARM_UP_ROWS = 64
+SAMPLE_UNITS = 20  # tried until one has a row
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run did: units by outcome, and the counts of all rows, those of outputs that were there included."""
+class Cluster:
+    """The Ray cluster to label on.
 
-    kept: int
-    written: int
-    failed: int
-    counts: Counts
+    Attributes:
+        address: of the cluster; None for RAY_ADDRESS, else a Ray on this machine.
+        workers: most units at a time; None for as many as there is room for, as machines join and leave.
+        threads: CPUs of a unit.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    threads: int = 1
 
 
-def run_plan(plan: Plan, pool: Pool, target: Storage, settings: Settings, shard: Shard) -> Result:
-    """Label the pending units of a plan, and write the manifest.
+def run(plan: Plan, settings: Settings, folder: Path, marker: str, on: Cluster | None = None) -> None:
+    """Label the pending units of a plan with the classifier in `folder`, and note what came of each.
+
+    Args:
+        plan: of the units.
+        settings: of the run.
+        folder: of the classifier.
+        marker: what `Storage.writable` yielded.
+        on: the cluster to label on; None for this process.
 
     Raises:
-        OutputError: the manifest cannot be written.
-        RunError: an output cannot be written, the classifier not be loaded, the storage does not answer, or workers die
-            before they have labeled anything. The outputs that are written stay; the next run makes the others.
+        PipelineError: an output cannot be written, the classifier not be loaded, the storage does not answer, or
+            workers die before they have labeled anything. The outputs that are written stay; the next run makes the
+            others.
     """
-    total = plan.total("rows", "pending")
-    with tqdm(desc="batch", total=total, unit=" rows", disable=None) as bar:
-        shown = _Shown(bar, plan)
-        for progress in dispatch(pool, _missing(plan, target, settings, shown.update)):
-            shown.rows(progress.rows)
-            if (reply := progress.reply) is None:
-                continue
-            if reply.outcome == "fatal":
-                raise RunError(reply.reason)
-            plan.finish(progress.unit.output, reply.outcome, reply.counts, reply.reason)
-            shown.update()
-        bar.total = bar.n  # rows of small files were an estimate
-    counts = write_manifest(plan, target, settings, shard)
-    if isinstance(target, LocalStorage):
-        target.remove_leftovers()
-    outcomes = plan.outcomes()
-    return Result(outcomes["kept"], outcomes["written"], outcomes["failed"], counts)
+    pending = plan.pending()
+    if not pending:
+        return
+    load = partial(Labeler, settings, marker)
+    n_done = n_rows = 0
+    start = last_line = time.monotonic()
+    results = _on_ray(pending, load, folder, settings, on) if on else _here(pending, load, folder)
+    with closing(results) as finished:
+        for planned, result in finished:
+            planned.finish(result)
+            n_done, n_rows = n_done + 1, n_rows + result.counts.rows
+            if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
+                rate = n_rows / (last_line - start)
+                log.info("batch: %s of %s, %s at %s rows/s", f"{n_done:,}", *_sizes(len(pending), n_rows, rate))
 
 
-def _missing(plan: Plan, target: Storage, settings: Settings, on_kept: Callable[[], object]) -> Iterator[Unit]:
-    """Yield the pending units that are still missing: another run on the same outputs may have made some meanwhile."""
-    for unit in plan.pending():
-        found = OutputMetadata.read(target, f"{settings.outputs}/{unit.output}")
-        if found and found.is_of(unit, settings.fingerprint):
-            plan.finish(unit.output, "kept", found.counts)
-            on_kept()
-        else:
-            yield unit
+def _sizes(n_units: int, n_rows: int, rate: float) -> tuple[str, str, str]:
+    return plural(n_units, "unit"), plural(n_rows, "row"), f"{rate:,.0f}"
 
 
-class _Shown:
-    """The bar over rows, with the number of units done, failed and left."""
+Load = Callable[[Path], Labeler]
 
-    def __init__(self, bar: "tqdm[Any]", plan: Plan) -> None:
-        self._bar = bar
-        self._plan = plan
 
-    def rows(self, rows: int) -> None:
-        """Count rows; a negative number takes back those of a worker that died."""
-        if rows:
-            self._bar.update(rows)
+def _here(pending: list[PlannedUnit], load: Load, folder: Path) -> Generator[tuple[PlannedUnit, Result]]:
+    labeler = load(folder)
+    for planned in pending:
+        yield planned, labeler(_unit(planned))
 
-    def update(self) -> None:
-        """Show the outcomes of units."""
-        if not self._bar.disable:
-            outcomes = self._plan.outcomes()
-            done = outcomes["kept"] + outcomes["written"]
-            self._bar.set_postfix_str(
-                f"units: {done:,} done, {outcomes['failed']:,} failed, {outcomes['pending']:,} left", refresh=False
-            )
+
+def _on_ray(
+    pending: list[PlannedUnit], load: Load, folder: Path, settings: Settings, on: Cluster
+) -> Generator[tuple[PlannedUnit, Result]]:
+    work = Work(load, folder, settings.device, on.threads)
+    by_output = {planned.output: planned for planned in pending}
+    with cluster(on.address), closing(run_tasks(work, map(_unit, pending), on.workers)) as finished:
+        for unit, result in finished:
+            if isinstance(result, Lost):
+                result = Result("failed", reason=f"{unit.file.name}: {result.reason}")
+            yield by_output[unit.output], result
+
+
+def _unit(planned: PlannedUnit) -> Unit:
+    assert planned.unit
+    return planned.unit
+
+
+def estimate(plan: Plan, settings: Settings, folder: Path) -> Iterator[str]:
+    """Yield lines about the units that are missing; a sample of their rows is labeled in this process.
+
+    Raises:
+        ClassifierError: the classifier is missing or damaged.
+    """
+    outcomes, pending = plan.outcomes(), plan.pending()
+    yield (
+        f"{plural(len(pending), 'unit')} to label, {outcomes['kept']:,} there already, "
+        f"{outcomes['failed']:,} that cannot be read"
+    )
+    if not pending:
+        return
+    rows, size = sum(planned.rows for planned in pending), sum(planned.size for planned in pending)
+    yield f"{plural(rows, 'row')} (of files too small to be cut: an estimate), {size:,} bytes"
+    labeler = Labeler(settings, "", folder)
+    texts = _sample(pending, labeler)
+    if not texts:
+        yield f"no row in the first {SAMPLE_UNITS} units to measure a time with"
+        return
+    labeler.classifier.predict_proba(texts[:WARM_UP_ROWS])
+    start = time.perf_counter()
+    labeler.classifier.predict_proba(texts)
+    rate = len(texts) / (time.perf_counter() - start)
+    duration = timedelta(seconds=max(1, round(rows / rate)))
+    yield f"about {duration} in one process like this one: {plural(len(texts), 'row')} measured at {rate:,.0f} rows/s"
+
+
+def _sample(pending: list[PlannedUnit], labeler: Labeler) -> list[str]:
+    """Return at most `SAMPLE_ROWS` texts of a pending unit."""
+    columns = InputColumns(labeler.settings.text_columns)
+    for planned in pending[:SAMPLE_UNITS]:
+        texts: list[str] = []
+        try:
+            with read_unit(_unit(planned), labeler.inputs, columns) as table:
+                for batch in table.batches:
+                    texts += batch.texts
+                    if len(texts) >= SAMPLE_ROWS:
+                        break
+        except InputError:
+            continue  # the run itself will name it
+        if texts:
+            return texts[:SAMPLE_ROWS]
+    return []

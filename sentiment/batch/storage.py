@@ -1,86 +1,56 @@
-"""Names in, bytes out: the five operations that a run needs of a local folder or of S3.
+"""Read and write the files of a run: in a local folder, or on S3."""
 
-    storage_for("s3://bucket/in").files("s3://bucket/in")      what lies below a folder
-    storage_for("labels").put("labels/a.parquet", data)        complete under its name, or not there
-
-fsspec could do both, but its `s3fs` opens multipart uploads that a killed process leaves behind, and resolves endpoint
-and keys itself; here S3 is reached by the client of `sentiment.storage.s3`, as in every other command.
-"""
-
+import errno
 import os
+import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
-from sentiment.batch.errors import OutputError
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, StorageError
+from sentiment.storage.s3 import MISSING, S3, FileInfo, Objects, S3Error
 
-S3 = "s3://"
-TEMPORARY = "_temporary"  # folder below a local output for files that are being written
-MAX_TEMPORARY_AGE = 3_600  # seconds after which such a file belongs to a killed process
+PARTIAL = ".partial"  # ending of hidden files that are being written
+MAX_PARTIAL_AGE = 3_600  # seconds after which such a file belongs to a killed process
+RETRY_SECONDS = 120  # for which a request to S3 is repeated: a run of hours should outlive a restart of the server
+# answers of S3 that concern one object; any other, such as expired keys, would be the answer for the next one too
+CODES_OF_ONE_OBJECT = {*MISSING, "PreconditionFailed", "412", "AccessDenied", "403", "InvalidObjectState"}
+
+
+class OutputError(StorageError):
+    """An output that cannot be written: the disk is full, or the storage refuses. No other unit could be written."""
 
 
 @dataclass(frozen=True)
-class FileInfo:
-    """A file or object.
-
-    Attributes:
-        name: local path or s3:// URL.
-        size: in bytes.
-        etag: changes when the content does: that of S3, else time of change and size.
-    """
+class BadEntry:
+    """An entry of a folder that cannot be read, and why."""
 
     name: str
-    size: int
-    etag: str
-
-
-class Storage(Protocol):
-    """What `LocalStorage` and `S3Storage` offer; every name is a path or s3:// URL."""
-
-    def files(self, folder: str) -> Iterator[FileInfo]:
-        """Yield the files below a folder, or the file of this name."""
-
-    def open(self, file: FileInfo) -> IO[bytes]:
-        """Open a file for reading and seeking; raises InputError where it is gone or another than `file`."""
-
-    def tail(self, name: str, size: int) -> bytes | None:
-        """Return at most the last `size` bytes; None where there is no such file."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write a file in one step; raises OutputError."""
-
-    def put_file(self, name: str, path: Path) -> None:
-        """Write a file with the content of a local one in one step; raises OutputError."""
-
-    def delete(self, name: str) -> None:
-        """Remove a file where it is there."""
+    reason: str
+    is_folder: bool = False
 
 
 class LocalStorage:
-    """Files of this machine, or of a file system that machines share.
+    """Files of this machine, or of a file system that machines share."""
 
-    Args:
-        root: the folder of the outputs, where `put` keeps its temporary files.
-    """
-
-    def __init__(self, root: str) -> None:
-        self._temporary = Path(root) / TEMPORARY
-
-    def files(self, folder: str) -> Iterator[FileInfo]:
-        """Yield the files below a folder by name, or the file of this name."""
+    def files(self, folder: str) -> Iterator[FileInfo | BadEntry]:
+        """Yield the files below a folder by name, or the file of this name; links to folders are not followed."""
         if Path(folder).is_file():
             yield _info(folder, Path(folder).stat())
-        for parent, folders, names in os.walk(folder):
+        errors: list[OSError] = []
+        for parent, folders, names in os.walk(folder, onerror=errors.append):
             folders.sort()
             for name in sorted(names):
-                path = f"{parent.rstrip('/')}/{name}"
-                with suppress(FileNotFoundError):  # removed since it was listed
-                    yield _info(path, Path(path).stat())
+                if (entry := _entry(f"{parent.rstrip('/')}/{name}")) is not None:
+                    yield entry
+        for error in errors:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                yield BadEntry(printable(str(error.filename)), (error.strerror or str(error)).lower(), is_folder=True)
 
     def open(self, file: FileInfo) -> IO[bytes]:
         """Open a file for reading and seeking; raises InputError where it is gone or another than `file`."""
@@ -101,50 +71,173 @@ class LocalStorage:
                 return file.read()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _output_error(name, error) from None
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file beside, then rename it; raises OutputError.
-
-        Not by `sentiment.common.files.atomic`, which knows its own leftovers by process number: on a file system that
-        machines share, another machine's process may have that number.
-        """
-        self._temporary.mkdir(parents=True, exist_ok=True)
-        partial = self._temporary / f"{uuid.uuid4().hex}.partial"
-        try:
-            try:
-                partial.write_bytes(data)
-                Path(name).parent.mkdir(parents=True, exist_ok=True)
-                partial.replace(name)
-            finally:
-                partial.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{name}: {error.strerror or error}; free it and run the same command again") from None
+        """Write a hidden file beside, then rename it; raises OutputError."""
+        with _partial(name) as partial:
+            partial.write_bytes(data)
 
     def put_file(self, name: str, path: Path) -> None:
-        """Write a file with the content of a local one, then rename it; raises OutputError."""
-        self.put(name, path.read_bytes())
+        """Write a file with the content of a local one, which is streamed, then rename it; raises OutputError."""
+        with _partial(name) as partial:
+            shutil.copyfile(path, partial)
 
     def delete(self, name: str) -> None:
-        """Remove a file where it is there."""
-        Path(name).unlink(missing_ok=True)
+        """Remove a file where it is there; raises OutputError."""
+        try:
+            Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _output_error(name, error) from None
 
-    def remove_leftovers(self) -> None:
-        """Remove temporary files of killed processes, older than `MAX_TEMPORARY_AGE`, and their folder when empty."""
-        with suppress(OSError):  # another run removes them too, or is writing one
-            for path in self._temporary.iterdir():
-                if time.time() - path.stat().st_mtime > MAX_TEMPORARY_AGE:
-                    path.unlink()
-            self._temporary.rmdir()
+    @contextmanager
+    def writable(self, folder: str) -> Iterator[str]:
+        """Check that files can be written to a folder, which is made where it is missing.
+
+        Yields a hidden file in it that is there until the block ends: workers that do not see this file write to
+        another disk. Then temporary files of killed processes are removed, and the folder where it is still empty.
+
+        Raises:
+            OutputError: nothing can be written.
+        """
+        marker = Path(folder) / f".{uuid.uuid4().hex}.run"
+        try:
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.write_bytes(b"")
+        except OSError as error:
+            raise _output_error(folder, error) from None
+        try:
+            yield str(marker.absolute())
+        finally:
+            marker.unlink(missing_ok=True)
+            for parent, _, names in os.walk(folder):
+                for path in (Path(parent) / name for name in names if name.startswith(".") and name.endswith(PARTIAL)):
+                    with suppress(OSError):  # another run removes it too
+                        if time.time() - path.stat().st_mtime > MAX_PARTIAL_AGE:
+                            path.unlink()
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
-def _info(name: str, stat: os.stat_result) -> FileInfo:
-    return FileInfo(name, stat.st_size, f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
+@contextmanager
+def _partial(name: str) -> Iterator[Path]:
+    """Yield a hidden path beside a file, which is renamed to it; raises OutputError.
+
+    Not by `sentiment.common.files.atomic`, which knows its own leftovers by process number: on a file system that
+    machines share, another machine's process may have that number.
+    """
+    path = Path(name).with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+            path.replace(name)
+        finally:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _output_error(name, error) from None
+
+
+def _output_error(name: str, error: OSError) -> OutputError:
+    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    advice = "free it and run the same command again" if is_full else "make it writable, or choose another --output"
+    return OutputError(f"{name}: {error.strerror or error}; {advice}")
+
+
+def _entry(path: str) -> FileInfo | BadEntry | None:
+    """Return a file; why it cannot be read; or None where it was removed since it was listed."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return BadEntry(printable(path), "its name is not UTF-8; rename it")
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        return BadEntry(path, "a link to a file that does not exist") if Path(path).is_symlink() else None
+    except OSError as error:
+        return BadEntry(path, (error.strerror or str(error)).lower())
+    return _info(path, found) if stat.S_ISREG(found.st_mode) else BadEntry(path, "is not a regular file")
+
+
+def _info(name: str, found: os.stat_result) -> FileInfo:
+    return FileInfo(name, found.st_size, f"{found.st_mtime_ns:x}-{found.st_size:x}")
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for its bytes that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+class S3Storage:
+    """Objects of S3."""
+
+    def __init__(self) -> None:
+        self._objects, self._inputs = Objects(RETRY_SECONDS), _Inputs(RETRY_SECONDS)
+
+    def files(self, folder: str) -> Iterator[FileInfo | BadEntry]:
+        """Yield the objects below `folder/` by key, or the object of this name."""
+        return self._objects.list(folder)
+
+    def open(self, file: FileInfo) -> IO[bytes]:
+        """Open an object for reading and seeking; reading raises InputError where it is gone or has changed."""
+        return self._inputs.open(file)
+
+    def tail(self, name: str, size: int) -> bytes | None:
+        """Return at most the last `size` bytes; None where there is no such object."""
+        try:
+            return self._objects.read(name, Range=f"bytes=-{size}")
+        except S3Error as error:
+            if error.code in {*MISSING, "InvalidRange", "416"}:  # an empty object has no range
+                return None
+            raise
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object by one request; raises OutputError."""
+        with _as_output_error():
+            self._objects.put(name, data)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write an object with the content of a local file by one request; raises OutputError."""
+        with _as_output_error():
+            self._objects.put_file(name, path)
+
+    def delete(self, name: str) -> None:
+        """Remove an object; S3 does not mind where it is not there."""
+        self._objects.delete(name)
+
+    @contextmanager
+    def writable(self, folder: str) -> Iterator[str]:
+        """Check that objects can be written below a prefix; raises OutputError. Every worker writes to the same S3."""
+        with _as_output_error():
+            self._objects.check_writable(f"{folder}/_manifest.json")
+        yield ""
+
+
+class _Inputs(Objects):
+    """Objects that are inputs: what is wrong with one of them stops its units only."""
+
+    def read(self, name: str, **request: str) -> bytes:
+        """Return the content of an object; raises InputError where it is gone or has changed."""
+        try:
+            return super().read(name, **request)
+        except S3Error as error:
+            if error.code in CODES_OF_ONE_OBJECT:
+                raise InputError(str(error)) from None
+            raise
+
+
+@contextmanager
+def _as_output_error() -> Iterator[None]:
+    try:
+        yield
+    except S3Error as error:
+        raise OutputError(str(error)) from None
+
+
+Storage = LocalStorage | S3Storage
 
 
 def storage_for(root: str) -> Storage:
-    """Return the storage of a folder or s3:// prefix; raises StorageError where S3 is not set up."""
-    if root.startswith(S3):
-        from sentiment.batch.s3 import S3Storage  # 1-2 s with boto3
-
-        return S3Storage(root)
-    return LocalStorage(root)
+    """Return the storage of a folder or s3:// prefix."""
+    return S3Storage() if root.startswith(S3) else LocalStorage()

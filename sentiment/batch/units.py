@@ -1,18 +1,41 @@
-"""Unit: the rows of one input that one process labels or encodes at a time, and the name of its output."""
+"""Find the units of a run: list the input files, and cut each into parts of at most so many rows.
 
+Parquet is cut at row groups, and within a row group that is too long: its footer is enough. CSV and JSON lines are read
+through to find where rows end, CSV by the reader that labeling uses, for a field may have line ends in it. A
+JSON array in a .jsonl file is one part, whatever its length.
+"""
+
+import gzip
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+import itertools
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
 
-from sentiment.batch.storage import FileInfo
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.batch.storage import BadEntry, Storage
+from sentiment.common.errors import InputError, one_line
+from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records
+from sentiment.inference.formats import suffix
+from sentiment.inference.streams import GZIP
+from sentiment.storage.s3 import S3, FileInfo
 
 MAX_ROWS = 100_000  # of a unit: minutes of work, some megabytes of output
 TO_END = -1
 UNKNOWN = -1
+MIN_ROW_SIZE = 2  # bytes: a character and a line end
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")  # all but Parquet also with .gz
+HIDDEN = ("_", ".")  # first characters of names that are no inputs, as Hadoop, Spark and Arrow have it
+WILDCARDS = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """Where a unit's rows are in its file.
 
@@ -31,7 +54,7 @@ class Part:
     header: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One unit of work.
 
@@ -59,16 +82,6 @@ class Unit:
         """What messages name it by."""
         return f"{self.file.name}, unit {self.index}"
 
-    def as_mapping(self) -> dict[str, Any]:
-        """Return a mapping that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Return the unit of a mapping that `as_mapping` returned."""
-        parts = tuple(Part(**part) for part in values["parts"])
-        return cls(FileInfo(**values["file"]), values["path"], values["index"], Part(**values["part"]), parts)
-
 
 def output_name(path: str, index: int) -> str:
     """Return the output of unit `index` of input `path`: `2025/may.csv.gz.00003.parquet`."""
@@ -94,3 +107,189 @@ class Shard:
     def suffix(self) -> str:
         """Return what distinguishes the shard's manifest: "", or ".0-of-3"."""
         return f".{self.index}-of-{self.n}" if self.n > 1 else ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Which files are the inputs.
+
+    Attributes:
+        folder: what their relative paths start from.
+        pattern: what a relative path must match, or None for every file of a known format.
+    """
+
+    folder: str
+    pattern: re.Pattern[str] | None = None
+
+    @classmethod
+    def parse(cls, argument: str) -> "Inputs":
+        """Read a folder, `s3://bucket/prefix`, a file, or a glob: `*` in a name, `**` over folders, `?`, `[ab]`."""
+        if not (wildcard := WILDCARDS.search(argument.removeprefix(S3))):
+            return cls(argument.rstrip("/") or "/")
+        position = wildcard.start() + (len(S3) if argument.startswith(S3) else 0)
+        folder, _, _ = argument[:position].rpartition("/")
+        pattern = argument[len(folder) + 1 :] if folder else argument.removeprefix("/")
+        return cls(folder or ("/" if argument.startswith("/") else "."), translate(pattern))
+
+    def list(self, storage: Storage) -> Iterator[tuple[str, FileInfo | BadEntry]]:
+        """Yield (relative path, file) of each input, also of one that cannot be read.
+
+        Raises:
+            InputError: a single file has another format, or the folder cannot be read.
+        """
+        for file in storage.files(self.folder):
+            if file.name == self.folder:  # a single file, or the folder itself
+                path = file.name.rpartition("/")[2]
+                if isinstance(file, BadEntry):
+                    raise InputError(f"{file.name}: {file.reason}")
+                if not is_supported(path):
+                    raise InputError(f"{file.name}: format is not supported; expected {', '.join(FORMATS)} or a folder")
+                yield path, file
+                continue
+            path = file.name[len(self.folder.rstrip("/")) + 1 :]
+            is_hidden = any(name.startswith(HIDDEN) for name in path.split("/"))
+            is_input = is_supported(path) and (self.pattern is None or self.pattern.fullmatch(path))
+            if not is_hidden and (is_input or (isinstance(file, BadEntry) and file.is_folder)):
+                yield path, file
+
+
+def is_supported(path: str) -> bool:
+    """Return whether the name's ending is that of a known format."""
+    return suffix(path) in FORMATS and not path.lower().endswith(".parquet.gz")
+
+
+def translate(pattern: str) -> re.Pattern[str]:
+    """Return a glob as a regular expression; `glob.translate` does this from Python 3.13 on."""
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^]]+\])", pattern)
+    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+    def regex(token: str) -> str:
+        if token.startswith("[") and token.endswith("]"):
+            return token.replace("[!", "[^", 1)
+        return special.get(token) or re.escape(token)
+
+    return re.compile("".join(map(regex, tokens)), re.DOTALL)
+
+
+def cut(file: FileInfo, storage: Storage, max_rows: int) -> list[Part]:
+    """Return the parts of a file, in order, each of at most `max_rows` rows; one of unknown length for a small file.
+
+    Raises:
+        InputError: the file is gone or damaged.
+    """
+    kind = suffix(file.name)
+    if kind == ".parquet":
+        with storage.open(file) as raw:
+            return cut_row_groups(_row_groups(file.name, raw), max_rows)
+    is_compressed = file.name.lower().endswith(".gz")
+    if file.size <= max_rows * MIN_ROW_SIZE and not is_compressed:
+        return [Part()]
+    with storage.open(file) as raw, decompressed(file.name, raw) as content:
+        ends = _json_ends(content) if kind == ".jsonl" else _csv_ends(content, "\t" if kind == ".tsv" else ",")
+        return cut_at(ends, max_rows)
+
+
+def cut_row_groups(rows: list[int], max_rows: int) -> list[Part]:
+    """Return parts of whole row groups of these lengths; a row group of more than `max_rows` is cut by rows.
+
+    >>> [(part.start, part.stop) for part in cut_row_groups([3, 2, 12], max_rows=5)]
+    [(0, 5), (5, 10), (10, 15), (15, 17)]
+    """
+    cuts = [0]
+    for end, length in zip(itertools.accumulate(rows), rows, strict=True):
+        start = end - length
+        if end - cuts[-1] > max_rows and start > cuts[-1]:
+            cuts.append(start)
+        while end - cuts[-1] > max_rows:
+            cuts.append(cuts[-1] + max_rows)
+    total = sum(rows)
+    return [
+        Part(start, stop, start + 1, stop - start)
+        for start, stop in itertools.pairwise([*cuts, total])
+        if stop > start or total == 0
+    ]
+
+
+def cut_at(ends: Iterator[int], max_rows: int) -> list[Part]:
+    """Return parts of `max_rows` rows, given where the header ends, and then each row."""
+    header = next(ends, None)
+    if header is None:
+        return [Part()]
+    parts: list[Part] = []
+    start, first_row, rows, end = 0, 1, 0, header
+    for end in ends:
+        rows += 1
+        if rows == max_rows:
+            parts.append(Part(start, end, first_row, rows, header if parts else 0))
+            start, first_row, rows = end, first_row + rows, 0
+    if rows or not parts:
+        parts.append(Part(start, TO_END, first_row, rows, header if parts else 0))
+    return parts
+
+
+def _row_groups(name: str, file: IO[bytes]) -> list[int]:
+    try:
+        metadata = pq.ParquetFile(file, pre_buffer=False).metadata
+        return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise InputError(f"{name}: not a Parquet file ({one_line(error)[:200]})") from None
+
+
+class _CountedLines(ReplayableLines):
+    """Lines of which the bytes are counted that records have taken so far."""
+
+    position = 0
+
+    def __next__(self) -> str:
+        line = super().__next__()
+        self.position += _size(line)
+        return line
+
+    def rewind_to_second_line(self) -> None:
+        self.position -= sum(map(_size, self.current[1:]))
+        super().rewind_to_second_line()
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+
+
+def _csv_ends(content: IO[bytes], delimiter: str) -> Iterator[int]:
+    """Yield where the header ends, and then each record, in bytes."""
+    mark = len(BYTE_ORDER_MARK) if content.read(3) == BYTE_ORDER_MARK else 0
+    content.seek(0)
+    lines = _CountedLines(as_text(content, newline=""))
+    for _ in parse_records(lines, delimiter):
+        yield mark + lines.position
+
+
+def _json_ends(content: IO[bytes]) -> Iterator[int]:
+    """Yield where each line ends that is not blank, in bytes; the first of them twice, for it is the header too."""
+    position, is_first = 0, True
+    for line in content:
+        position += len(line)
+        text = line.decode("utf-8-sig" if position == len(line) else "utf-8", "surrogateescape").strip()
+        if text and is_first and text.startswith("["):
+            return
+        if text:
+            yield position
+            if is_first:
+                yield position
+            is_first = False
+
+
+@contextmanager
+def decompressed(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Yield the decompressed content of a file whose name ends in .gz, the content of any other.
+
+    Raises:
+        InputError: it is no gzip file, or a damaged one.
+    """
+    if not name.lower().endswith(GZIP):
+        yield raw
+        return
+    try:
+        with gzip.open(raw) as content:
+            yield content  # type: ignore[misc]  # GzipFile is no IO[bytes] to mypy
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None

@@ -1,7 +1,7 @@
 """Label many files: a folder, an s3:// prefix or a glob; write one Parquet file per 100,000 rows.
 
     sentiment batch reviews/ --output labels/
-    sentiment batch "s3://bucket/reviews/2025-*.parquet" --output s3://bucket/labels --workers 8
+    sentiment batch "s3://bucket/reviews/2025-*.parquet" --output s3://bucket/labels
     sentiment batch s3://bucket/reviews --output s3://bucket/labels --engine ray --address ray://head:10001
     sentiment batch reviews/ --output labels/ --shard 3/16
     sentiment batch reviews/ --output labels/ --dry-run
@@ -10,7 +10,7 @@ Inputs are .parquet, .csv, .tsv and .jsonl files (all but Parquet also with .gz)
 _ or . are left out. A large file is cut into units. The rows of a unit are those of `sentiment predict`, in
 OUTPUT/NAME.00000.parquet, NAME.00001.parquet and so on. Each file appears when it is complete.
 
-Run the same command again to resume: it labels what is missing, or what another classifier or another input made. A
+Run the same command again to resume: what is missing is labeled, and what another classifier or another input made. A
 unit that cannot be read is named with its reason in OUTPUT/_errors.jsonl, the others go on, and the exit status is 1.
 OUTPUT/_manifest.json lists every unit with its counts.
 
@@ -19,7 +19,6 @@ Details, clusters and costs: docs/scale.md.
 
 import argparse
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 
 from sentiment.batch.units import MAX_ROWS, Shard
@@ -43,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="a folder, s3://bucket/prefix, a glob in quotes, or one file")
     parser.add_argument("--output", required=True, help="a folder or s3://bucket/prefix, not below the inputs")
     parser.add_argument(
-        "--engine", choices=["local", "ray"], default="local", help="processes here, or actors of a Ray cluster"
+        "--engine", choices=["local", "ray"], default="local", help="one process here, or tasks of a Ray cluster"
     )
     parser.add_argument("--address", help="of the Ray cluster (default: RAY_ADDRESS, else a Ray on this machine)")
-    parser.add_argument("--workers", type=positive, help="processes or actors (default: as many as there are CPUs for)")
-    parser.add_argument("--threads", type=positive, help="CPUs of a worker (default: 2, or those there are for each)")
+    parser.add_argument("--workers", type=positive, help="most units at a time on Ray (default: as many as have room)")
+    parser.add_argument("--threads", type=positive, help="CPUs of this process (default: all), or of a Ray task (1)")
     parser.add_argument("--shard", type=shard, default=Shard(), metavar="I/N", help="only every N-th unit, for N runs")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; count what is missing, and say how long")
     parser.add_argument(
@@ -71,21 +70,26 @@ def check_paths(inputs: str, outputs: str) -> None:
         raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
 
 
+def absolute(path: str) -> str:
+    """Return a path as machines find it that work in another folder; an s3:// URL stays as it is."""
+    return path if path.startswith("s3://") else str(Path(path).absolute())
+
+
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
-    from sentiment.batch.engines import divide_cpus, open_pool
-    from sentiment.batch.labeling import labeling_job
-    from sentiment.batch.listing import Inputs
-    from sentiment.batch.plan import open_plan
-    from sentiment.batch.planning import Planner
-    from sentiment.batch.run import run_plan
-    from sentiment.batch.sample import estimate
-    from sentiment.batch.settings import make_settings
+    from sentiment.batch.label import make_settings
+    from sentiment.batch.plan import make_plan, write_manifest
+    from sentiment.batch.run import Cluster, estimate, run
     from sentiment.batch.storage import storage_for
+    from sentiment.batch.units import Inputs
+    from sentiment.ray_tasks import limit_threads
 
-    inputs, outputs = Inputs.parse(args.input), args.output.rstrip("/") or "/"
+    on = Cluster(args.address, args.workers, args.threads or 1) if args.engine == "ray" else None
+    if args.workers and not on:
+        raise ParamsError("--workers is for --engine ray; without it one process labels, with --threads CPUs")
+    located = [absolute(path) if on else path for path in (args.input, args.output)]
+    inputs, outputs = Inputs.parse(located[0]), located[1].rstrip("/") or "/"
     check_paths(inputs.folder, outputs)
-    workers, threads = divide_cpus(args.workers, args.threads)
     settings = make_settings(
         inputs.folder,
         outputs,
@@ -94,26 +98,25 @@ def main(args: argparse.Namespace) -> int:
         threshold=args.threshold,
         keep_columns=args.keep_columns,
         device=args.device,
-        threads=threads,
         unit_rows=args.unit_rows,
     )
+    if args.threads and not on:
+        limit_threads(args.threads)
     source, target = storage_for(inputs.folder), storage_for(outputs)
-    with ExitStack() as stack:
-        plan = stack.enter_context(open_plan())
-        Planner(inputs, source, target, settings, args.shard, changes_outputs=not args.dry_run).fill(plan)
-        if args.dry_run:
-            for line in estimate(plan, settings, args.classifier, workers):
-                log.info("batch: %s", line)
-            return 0
-        pool = stack.enter_context(
-            open_pool(args.engine, labeling_job(settings, args.classifier), args.workers, args.address)
-        )
-        result = run_plan(plan, pool, target, settings, args.shard)
-    counts = result.counts
-    log.info("batch: %s labeled, %s there before", plural(result.written, "unit"), f"{result.kept:,}")
+    if args.dry_run:
+        plan = make_plan(inputs, source, target, settings, args.shard, changes_outputs=False)
+        for line in estimate(plan, settings, args.classifier):
+            log.info("batch: %s", line)
+        return 0
+    with target.writable(outputs) as marker:
+        plan = make_plan(inputs, source, target, settings, args.shard)
+        run(plan, settings, args.classifier, marker, on)
+        write_manifest(plan, target, settings, args.shard)
+    outcomes, counts = plan.outcomes(), plan.counts()
+    log.info("batch: %s labeled, %s there before", plural(outcomes["written"], "unit"), f"{outcomes['kept']:,}")
     line = f"{plural(counts.rows, 'row')}: {counts.positive:,} positive, {counts.negative:,} negative"
     log.info("batch: %s, %s without text, %s broken", line, f"{counts.without_text:,}", f"{counts.broken:,}")
-    if result.failed:
-        log.error("error: %s failed; see %s/_errors%s.jsonl", plural(result.failed, "unit"), outputs, args.shard.suffix)
+    if n_failed := outcomes["failed"]:
+        log.error("error: %s failed; see %s/_errors%s.jsonl", plural(n_failed, "unit"), outputs, args.shard.suffix)
         return 1
     return 0

@@ -40,7 +40,7 @@ BLOCK_SIZE = 8_388_608  # bytes of one request when an object is read; most inpu
 N_BLOCKS = 4  # of an object that are kept: a footer, or the columns of a row group
 MAX_PUT_SIZE = 5 * 2**30  # bytes that S3 takes in one request
 THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout"}
-MISSING = {"NoSuchKey", "404", "NotFound"}
+MISSING = {"NoSuchKey", "404", "NotFound"}  # error codes
 
 S3 = "s3://"
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class S3Error(StorageError):
     """A request that S3 refused or did not answer.
 
     Attributes:
-        code: the error code of S3, such as "NoSuchKey"; "" where there was no answer.
+        code: the error code of S3, such as "NoSuchKey"; "" where S3 did not answer, or not with more than "try later".
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -162,11 +162,11 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class ObjectInfo:
-    """An object as a list request shows it.
+class FileInfo:
+    """An object, or a file of a folder, as a list shows it.
 
     Attributes:
-        name: its s3:// URL.
+        name: its s3:// URL or path.
         size: in bytes.
         etag: changes when the content does.
     """
@@ -189,13 +189,13 @@ class Objects:
     def __init__(self, retry_seconds: float = RETRY_SECONDS) -> None:
         self._retry_seconds = retry_seconds
 
-    def list(self, folder: str) -> Iterator[ObjectInfo]:
+    def list(self, folder: str) -> Iterator[FileInfo]:
         """Yield the objects below `folder/` by key, or the object of this name."""
         found = self._call(folder, lambda files: files.find(folder.removeprefix(S3), detail=True))
         for name, info in found.items():
-            yield ObjectInfo(f"{S3}{name}", info["size"], info["ETag"].strip('"'))
+            yield FileInfo(f"{S3}{name}", info["size"], info["ETag"].strip('"'))
 
-    def info(self, name: str) -> ObjectInfo:
+    def info(self, name: str) -> FileInfo:
         """Return size and ETag of an object."""
 
         def head(files: "S3FileSystem") -> dict[str, Any]:
@@ -205,9 +205,9 @@ class Objects:
             return answer
 
         found = self._call(name, head)
-        return ObjectInfo(name, found["ContentLength"], found["ETag"].strip('"'))
+        return FileInfo(name, found["ContentLength"], found["ETag"].strip('"'))
 
-    def open(self, info: ObjectInfo) -> IO[bytes]:
+    def open(self, info: FileInfo) -> IO[bytes]:
         """Open an object for reading and seeking; reading raises S3Error where it is no longer the same object."""
         from fsspec.spec import AbstractBufferedFile  # 1-2 s with s3fs, needed for s3:// only
 
@@ -278,7 +278,7 @@ class Objects:
             if not (isinstance(error, no_answer) or status >= 500 or code in THROTTLED):
                 raise S3Error(f"{name}: {explain(error)}", code)
             if time.monotonic() + pause > deadline:
-                raise S3Error(f"{name}: {explain(error)}; gave up after {self._retry_seconds:.0f} s", code)
+                raise S3Error(f"{name}: {explain(error)}; gave up after {self._retry_seconds:.0f} s")
             time.sleep(pause)
             pause = min(MAX_PAUSE, pause * 2)
 

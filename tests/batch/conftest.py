@@ -1,10 +1,10 @@
-"""`sentiment batch` as a process of its own, with the workers that it starts."""
+"""`sentiment batch` as a process of its own, with the Ray workers that it starts."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,15 @@ def started(project: Project, *arguments: object, **environment: str) -> Iterato
                 process.kill()
 
 
-def worker_of(process: "subprocess.Popen[str]") -> psutil.Process | None:
-    """Return a worker that a driver has started, or None."""
-    children = psutil.Process(process.pid).children()
-    return next((child for child in children if "spawn_main" in " ".join(child.cmdline())), None)
+def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Return the Ray workers below a driver that are doing a task."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    found = []
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            if "ray::_do" in "".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def write_csv(path: Path, first: int, n_rows: int) -> None:

@@ -17,10 +17,10 @@ def test_units_have_the_rows_of_predict_and_the_same_bytes_however_they_are_divi
     batch: Batch, inputs: Path, tmp_path: Path, completed_template: Project
 ) -> None:
     one, two, shards = tmp_path / "one", tmp_path / "two", tmp_path / "shards"
-    assert batch(inputs, "--output", one, *UNITS, "--workers", 1).status == 0
-    assert batch(inputs, "--output", two, *UNITS, "--workers", 2).status == 0
+    assert batch(inputs, "--output", one, *UNITS, "--threads", 1).status == 0
+    assert batch(inputs, "--output", two, *UNITS, "--threads", 2).status == 0
     for index in range(3):
-        assert batch(inputs, "--output", shards, *UNITS, "--workers", 1, "--shard", f"{index}/3").status == 0
+        assert batch(inputs, "--output", shards, *UNITS, "--shard", f"{index}/3").status == 0
     assert len(outputs(one)) == 16  # three of each file; row groups of 70 give e.parquet more
     assert outputs(one) == outputs(two) == outputs(shards)
     labels = tmp_path / "labels.parquet"
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_labeled(batch: Batch, inpu
 
 def test_a_dry_run_counts_and_writes_nothing(batch: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "labels"
-    outcome = batch(inputs, "--output", folder, *UNITS, "--dry-run", "--workers", 2)
+    outcome = batch(inputs, "--output", folder, *UNITS, "--dry-run")
     assert outcome.status == 0
     assert "batch: 16 units to label, 0 there already, 0 that cannot be read" in outcome.stderr
     assert "batch: 1,500 rows" in outcome.stderr
@@ -99,6 +99,7 @@ def test_a_dry_run_counts_and_writes_nothing(batch: Batch, inputs: Path, tmp_pat
         (["{inputs}", "--output", "{inputs}/a.csv"], "is below the inputs"),
         (["{inputs}", "--output", "{labels}", "--classifier", "none"], "no classifier"),
         (["{inputs}", "--output", "{labels}", "--shard", "3/3"], "'3/3' is not i/n"),
+        (["{inputs}", "--output", "{labels}", "--workers", "2"], "--workers is for --engine ray"),
     ],
 )
 def test_wrong_arguments_are_one_line(

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.batch.content import read_unit
-from sentiment.batch.cutting import cut, cut_row_groups
+from sentiment.batch.label import read_unit
 from sentiment.batch.storage import LocalStorage
-from sentiment.batch.units import Unit
+from sentiment.batch.units import Unit, cut, cut_row_groups
 from sentiment.inference.formats import reader_of
 from sentiment.inference.readers import InputColumns, InputTable
 from sentiment.inference.streams import reading
+from sentiment.storage.s3 import FileInfo
 
 COLUMNS = InputColumns(("text",), keep_all=True)
 HOSTILE = [
@@ -49,8 +49,9 @@ def all_rows(table: InputTable) -> list[tuple[Any, ...]]:
 
 
 def rows_of_units(path: Path, max_rows: int) -> list[tuple[Any, ...]]:
-    storage = LocalStorage(str(path.parent))
+    storage = LocalStorage()
     [file] = storage.files(str(path))
+    assert isinstance(file, FileInfo)
     rows = []
     for index, part in enumerate(cut(file, storage, max_rows)):
         with read_unit(Unit(file, path.name, index, part), storage, COLUMNS) as table:
@@ -92,8 +93,9 @@ def test_json_lines(tmp_path: Path, with_id: bool, ending: str) -> None:
 def test_a_json_array_is_one_unit(tmp_path: Path) -> None:
     path = tmp_path / "array.jsonl"
     path.write_text('[{"text": "a"},\n{"text": "b"},\n{"text": "c"}]')
-    storage = LocalStorage(str(tmp_path))
+    storage = LocalStorage()
     [file] = storage.files(str(path))
+    assert isinstance(file, FileInfo)
     assert len(cut(file, storage, 1)) == 1
     with read_unit(Unit(file, path.name, 0, cut(file, storage, 1)[0]), storage, COLUMNS) as table:
         assert all_rows(table) == rows_of_file(path)

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from sentiment.batch.labeling import Labeler
 from sentiment.batch.listing import Inputs
 from sentiment.batch.metadata import OutputMetadata
-from sentiment.batch.plan import open_plan
 from sentiment.batch.planning import Planner
 from sentiment.batch.s3 import S3Storage
 from sentiment.batch.settings import make_settings
+
+from sentiment.batch.plan import open_plan
 from sentiment.batch.units import Shard
 from tests.project import Project
 from tests.s3_server import S3Server

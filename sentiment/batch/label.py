@@ -1,0 +1,299 @@
+"""Label one unit: read its rows as `sentiment predict` does, and write a Parquet file that says what it was made of."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.batch.storage import OutputError, Storage, printable, storage_for
+from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit, decompressed
+from sentiment.common.errors import InputError, PipelineError, one_line
+from sentiment.encoder.config import Device
+from sentiment.head.classifier import CONFIG, HEAD, Classifier
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.formats import READERS, PredictionSummary, suffix
+from sentiment.inference.readers import InputBatch, InputColumns, InputTable, PredictionBatch, from_parquet
+from sentiment.inference.writers import parquet_writer
+
+FORMAT = 1  # of an output; a higher number labels every unit again
+KEY = b"sentiment"  # of the metadata in a Parquet file
+TAIL_SIZE = 65_536  # bytes read first; the footer of an output without --keep-columns has some 10,000
+MAX_REASON = 500  # characters; a message may name every column of a header
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a run that every unit is labeled with.
+
+    Attributes:
+        inputs, outputs: folder or s3:// prefix.
+        fingerprint: SHA-256 of the classifier and of the other settings that change an output.
+        text_columns: columns that are joined into a text.
+        threshold: positive from this probability on; None for the classifier's.
+        keep_columns: whether all columns of the input are written to the output too.
+        device: where to compute.
+        unit_rows: most rows of a unit.
+    """
+
+    inputs: str
+    outputs: str
+    fingerprint: str
+    text_columns: tuple[str, ...]
+    threshold: float | None = None
+    keep_columns: bool = False
+    device: Device = "auto"
+    unit_rows: int = MAX_ROWS
+
+
+def make_settings(
+    inputs: str,
+    outputs: str,
+    folder: Path,
+    text_columns: tuple[str, ...] = (),
+    *,
+    threshold: float | None = None,
+    keep_columns: bool = False,
+    device: Device = "auto",
+    unit_rows: int = MAX_ROWS,
+) -> Settings:
+    """Return the settings of a run with the classifier in `folder`; `text_columns` are by default those of training.
+
+    The classifier's config holds the fingerprint of its encoder, so the encoder need not be read here.
+
+    Raises:
+        ClassifierError: the classifier is missing or damaged.
+    """
+    columns = text_columns or tuple(Classifier.load(folder).config.features.text_columns)
+    content = {
+        "format": FORMAT,
+        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (HEAD, CONFIG)},
+        "text_columns": columns,
+        "threshold": threshold,
+        "keep_columns": keep_columns,
+    }
+    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return Settings(inputs, outputs, fingerprint, columns, threshold, keep_columns, device, unit_rows)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of an output, by what became of them; rows without text and broken ones have no label."""
+
+    rows: int = 0
+    positive: int = 0
+    negative: int = 0
+    without_text: int = 0
+    broken: int = 0
+
+
+@dataclass(frozen=True)
+class OutputMetadata:
+    """What the footer of an output says.
+
+    Attributes:
+        classifier: fingerprint of the run's settings.
+        input: path of the input, relative to the folder of inputs.
+        etag: of the input.
+        part: which rows of it.
+        parts: of every unit of the input, in the first unit's output.
+        max_rows: rows of a unit when the input was cut.
+        counts: of rows.
+    """
+
+    classifier: str
+    input: str
+    etag: str
+    part: Part
+    parts: tuple[Part, ...]
+    max_rows: int
+    counts: Counts
+
+    def is_of(self, unit: Unit, fingerprint: str) -> bool:
+        """Return whether the output is what labeling the unit would write."""
+        expected = (fingerprint, unit.file.etag, unit.part, unit.parts)
+        return (self.classifier, self.etag, self.part, self.parts) == expected
+
+    def as_key_values(self) -> dict[str, str]:
+        """Return the metadata as Parquet holds it."""
+        return {KEY.decode(): json.dumps(asdict(self), sort_keys=True)}
+
+    @classmethod
+    def read(cls, storage: Storage, name: str) -> Self | None:
+        """Read the metadata of an output; None where there is no file of that name, or not one of ours."""
+        tail = storage.tail(name, TAIL_SIZE)
+        if tail is None or len(tail) < 8 or tail[-4:] != b"PAR1":
+            return None
+        needed = int.from_bytes(tail[-8:-4], "little") + 8
+        if needed > len(tail) and (tail := storage.tail(name, needed)) is None:
+            return None
+        try:
+            values = json.loads((pq.read_metadata(io.BytesIO(tail)).metadata or {})[KEY])
+            part, parts = Part(**values.pop("part")), tuple(Part(**one) for one in values.pop("parts"))
+            return cls(part=part, parts=parts, counts=Counts(**values.pop("counts")), **values)
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a unit.
+
+    Attributes:
+        outcome: "written"; "kept" where its output is there already; "failed" where its input cannot be read.
+        counts: of its rows.
+        reason: why it failed, one line.
+    """
+
+    outcome: Literal["written", "kept", "failed"]
+    counts: Counts = field(default_factory=Counts)
+    reason: str = ""
+
+
+class Labeler:
+    """Labels units with one classifier, loaded once.
+
+    Args:
+        settings: of the run.
+        marker: a file that the driver has written to a local folder of outputs, or "".
+        folder: of the classifier.
+
+    Raises:
+        ClassifierError: the classifier is missing or damaged.
+        OutputError: this machine's folder of outputs is not the driver's.
+    """
+
+    def __init__(self, settings: Settings, marker: str, folder: Path) -> None:
+        if marker and not Path(marker).exists():
+            raise OutputError(
+                f"--output {settings.outputs}: is another folder on a machine of the cluster; expected "
+                "s3://bucket/prefix, or a folder that all machines have mounted under this path"
+            )
+        self.settings = settings
+        self.classifier = SentimentClassifier.load(folder, settings.device)
+        self.inputs, self.outputs = storage_for(settings.inputs), storage_for(settings.outputs)
+
+    def __call__(self, unit: Unit, on_rows: Callable[[int], object] | None = None) -> Result:
+        """Label the rows of a unit and write its output, unless another run has written it meanwhile.
+
+        Args:
+            unit: to label.
+            on_rows: called with the number of texts done, after each batch of the encoder.
+
+        Raises:
+            PipelineError: the classifier or the storage fails, as they would for every other unit.
+        """
+        name = f"{self.settings.outputs}/{unit.output}"
+        found = OutputMetadata.read(self.outputs, name)
+        if found and found.is_of(unit, self.settings.fingerprint):
+            return Result("kept", found.counts)
+        try:
+            data, counts = self.labeled(unit, on_rows)
+        except InputError as error:
+            return Result("failed", reason=shorten(one_line(error)))
+        except PipelineError:
+            raise
+        except Exception as error:  # whatever a damaged file makes a reader raise: the other units go on
+            reason = f"{unit.file.name}: {type(error).__name__}: {one_line(error)}"
+            return Result("failed", reason=shorten(reason))
+        self.outputs.put(name, data)
+        return Result("written", counts)
+
+    def labeled(self, unit: Unit, on_rows: Callable[[int], object] | None = None) -> tuple[bytes, Counts]:
+        """Return the output of a unit, and its counts; raises InputError where its input cannot be read."""
+        settings, summary = self.settings, PredictionSummary(self.classifier.labels)
+        data = io.BytesIO()
+
+        def metadata() -> dict[str, str]:
+            made_of = (unit.path, unit.file.etag, unit.part, unit.parts, settings.unit_rows)
+            return OutputMetadata(settings.fingerprint, *made_of, as_counts(summary)).as_key_values()
+
+        columns = InputColumns(settings.text_columns, settings.keep_columns)
+        with read_unit(unit, self.inputs, columns) as table, parquet_writer(data, table.types, metadata) as write:
+            for batch in table.batches:
+                probabilities = self.classifier.predict_proba(batch.texts, on_rows)
+                labels = self.classifier.label(probabilities, settings.threshold)
+                predictions = PredictionBatch(batch, probabilities, labels)
+                write(predictions)
+                summary.add(predictions)
+        return data.getvalue(), as_counts(summary)
+
+
+def as_counts(summary: PredictionSummary) -> Counts:
+    """Return the counts of a summary."""
+    labels = summary.counts
+    return Counts(summary.rows, labels["positive"], labels["negative"], summary.without_text, summary.broken)
+
+
+def shorten(reason: str) -> str:
+    """Return at most `MAX_REASON` characters that can be written as UTF-8."""
+    reason = printable(reason)
+    return reason if len(reason) <= MAX_REASON else f"{reason[: MAX_REASON - 1]}…"
+
+
+@contextmanager
+def read_unit(unit: Unit, storage: Storage, columns: InputColumns) -> Iterator[InputTable]:
+    """Open a unit's file and yield its rows, as `sentiment predict` reads them in the whole file.
+
+    Raises:
+        InputError: the file is gone, has changed, or cannot be read.
+    """
+    name, part = unit.file.name, unit.part
+    with storage.open(unit.file) as raw:
+        if suffix(name) == ".parquet":
+            yield from_parquet(name, raw, columns, (part.start, part.stop))
+            return
+        with decompressed(name, raw) as content:
+            sections = io.BufferedReader(_Sections(content, part))
+            table = READERS[suffix(name)](name, sections, columns)
+            repeated = 1 if part.header and suffix(name) == ".jsonl" else 0
+            yield InputTable(name, table.types, _moved(table.batches, repeated, part.first_row - 1 - repeated))
+
+
+class _Sections(io.RawIOBase):
+    """The bytes of a file's header, and after them those of a part."""
+
+    def __init__(self, file: IO[bytes], part: Part) -> None:
+        self._file = file
+        self._sections = [(0, part.header)] if part.header else []
+        self._sections.append((part.start, part.stop))
+        self._left: int | None = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes into a buffer; return their number."""
+        while self._left == 0 and self._sections:
+            start, stop = self._sections.pop(0)
+            self._file.seek(start)
+            self._left = None if stop == TO_END else stop - start
+        data = self._file.read(len(buffer) if self._left is None else min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        if self._left is not None:
+            self._left -= len(data)
+        return len(data)
+
+
+def _moved(batches: Iterator[InputBatch], skip: int, shift: int) -> Iterator[InputBatch]:
+    """Yield the batches without the first `skip` rows, their row numbers `shift` higher."""
+    for batch in batches:
+        rows = slice(skip, None)
+        ids: Sequence[Any] = batch.ids[rows]
+        if isinstance(ids, range):  # row numbers, for a file without a column id
+            ids = range(ids.start + shift, ids.stop + shift)
+        yield InputBatch(
+            batch.first + skip + shift,
+            ids,
+            batch.texts[rows],
+            {index - skip: error for index, error in batch.errors.items() if index >= skip},
+            {name: values[rows] for name, values in batch.passthrough.items()},
+        )
+        skip = 0

@@ -1,0 +1,124 @@
+"""Encode the splits on a Ray cluster, for the stage `encode`, into the bytes that the stage writes alone.
+
+    SENTIMENT_ENGINE=ray dvc repro          a Ray on this machine, or the cluster that RAY_ADDRESS names
+    RAY_ADDRESS=auto dvc repro              that cluster
+
+In exact arithmetic a vector depends on its text and the encoder alone. Texts go to the workers, vectors come back, and
+the driver writes them at their rows, so the machines of a cluster need neither the checkout nor the data.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.common.errors import EncoderError, ParamsError
+from sentiment.common.tables import batches, open_table
+from sentiment.encoder.config import Device, EncoderConfig
+from sentiment.encoder.features import feature_writer
+from sentiment.encoder.frozen import BITS, FrozenEncoder
+from sentiment.ray_tasks import Lost, Work, WorkerError, cluster, run_tasks
+
+ENGINE_VARIABLE, ADDRESS_VARIABLE = "SENTIMENT_ENGINE", "RAY_ADDRESS"
+TASK_ROWS = 2_048  # some seconds of work; 4 MB of 512-dimensional vectors, which go to the driver in one piece
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of a split, from row `row` on."""
+
+    split: str
+    row: int
+    texts: list[str]
+
+
+def is_requested() -> bool:
+    """Return whether the environment asks for Ray.
+
+    Raises:
+        ParamsError: SENTIMENT_ENGINE names something else.
+    """
+    engine = os.environ.get(ENGINE_VARIABLE) or ""
+    if engine not in {"", "ray"}:
+        raise ParamsError(f"{ENGINE_VARIABLE} is '{engine}'; expected ray, or unset it")
+    return bool(engine or os.environ.get(ADDRESS_VARIABLE))
+
+
+def load_encoder(
+    config: EncoderConfig, device: Device, fingerprint: str, folder: Path
+) -> Callable[[Texts, Callable[[int], object]], NDArray[np.float32]]:
+    """Return the function of a worker that encodes texts with the encoder in `folder`.
+
+    Raises:
+        EncoderError: the encoder is not what the driver has loaded from the same files.
+    """
+    import torch
+
+    torch.use_deterministic_algorithms(True)  # as in the stage
+    encoder = FrozenEncoder.load(folder, config, device)
+    if encoder.fingerprint != fingerprint:
+        raise EncoderError(
+            f"a worker reads the encoder otherwise than the driver (fingerprint "
+            f"{encoder.fingerprint[:8]}, expected {fingerprint[:8]}); install the same versions of the packages on "
+            "every machine"
+        )
+    return lambda item, on_rows: encoder.encode(item.texts, on_rows)
+
+
+def encode_splits(
+    tables: Mapping[str, Path],
+    encoder: FrozenEncoder,
+    device: Device,
+    output: Path,
+    on_rows: Callable[[int], object],
+    *,
+    max_tasks: int | None = None,
+    task_rows: int = TASK_ROWS,
+) -> None:
+    """Write `output`/SPLIT.npy for each table, on Ray.
+
+    Args:
+        tables: Parquet files with a column `text`, by split.
+        encoder: as the driver has loaded it.
+        device: where the workers compute.
+        output: folder of the feature files, which appear when all are complete.
+        on_rows: called with the number of texts done.
+        max_tasks: most tasks at a time; None for as many as there is room for.
+        task_rows: rows that a worker encodes at a time.
+
+    Raises:
+        ParamsError: Ray is not available, or the encoder's bytes would depend on the machine.
+        PipelineError: a table is damaged, a worker cannot encode, or workers die one after the other.
+    """
+    if encoder.precision not in BITS:
+        raise ParamsError(
+            f"encode.precision {encoder.precision} gives other last digits on other machines; set it to int8 or int16, "
+            f"or unset {ENGINE_VARIABLE} and {ADDRESS_VARIABLE}"
+        )
+    load = partial(load_encoder, encoder.config, device, encoder.fingerprint)
+    work = Work(load, encoder.folder, device)
+    with ExitStack() as stack:
+        stack.enter_context(cluster())  # first: where it fails, nothing is written
+        writers = {}
+        for split, table in tables.items():
+            rows = open_table(table).metadata.num_rows
+            writers[split] = stack.enter_context(feature_writer(output / f"{split}.npy", rows, encoder.dim))
+        results = stack.enter_context(closing(run_tasks(work, _texts(tables, task_rows), max_tasks, "encode")))
+        for item, vectors in results:
+            if isinstance(vectors, Lost):
+                raise WorkerError(f"{item.split}, row {item.row}: {vectors.reason}")
+            writers[item.split].write(vectors, item.row)
+            on_rows(len(vectors))
+
+
+def _texts(tables: Mapping[str, Path], task_rows: int) -> Iterator[Texts]:
+    for split, table in tables.items():
+        row = 0
+        for batch in batches(table, ["text"], task_rows):
+            yield Texts(split, row, batch["text"].to_pylist())
+            row += batch.num_rows
