@@ -252,8 +252,8 @@ def read_unit(unit: Unit, storage: Storage, columns: InputColumns) -> Iterator[I
         with decompressed(name, raw) as content:
             sections = io.BufferedReader(_Sections(content, part))
             table = READERS[suffix(name)](name, sections, columns)
-            repeated = 1 if part.header and suffix(name) == ".jsonl" else 0
-            yield InputTable(name, table.types, _moved(table.batches, repeated, part.first_row - 1 - repeated))
+            shift = part.first_row - 1 - part.header_rows
+            yield InputTable(name, table.types, _moved(table.batches, part.header_rows, shift))
 
 
 class _Sections(io.RawIOBase):
@@ -264,6 +264,7 @@ class _Sections(io.RawIOBase):
         self._sections = [(0, part.header)] if part.header else []
         self._sections.append((part.start, part.stop))
         self._left: int | None = 0
+        self._last = b""
 
     def readable(self) -> bool:
         """Return True."""
@@ -272,11 +273,15 @@ class _Sections(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read some bytes into a buffer; return their number."""
         while self._left == 0 and self._sections:
+            if self._last not in b"\n":  # the header is the whole file, whose last line has no end
+                self._last = buffer[:1] = b"\n"
+                return 1
             start, stop = self._sections.pop(0)
             self._file.seek(start)
             self._left = None if stop == TO_END else stop - start
         data = self._file.read(len(buffer) if self._left is None else min(len(buffer), self._left))
         buffer[: len(data)] = data
+        self._last = data[-1:] or self._last
         if self._left is not None:
             self._left -= len(data)
         return len(data)

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from sentiment.batch.storage import BadEntry, Storage
 from sentiment.common.errors import InputError, one_line
 from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records
 from sentiment.inference.formats import suffix
+from sentiment.inference.readers import FIRST_ROWS
 from sentiment.inference.streams import GZIP
 from sentiment.storage.s3 import S3, FileInfo
 
@@ -43,8 +44,9 @@ class Part:
         start, stop: rows of a Parquet file, else bytes of the decompressed content; `stop` may be `TO_END`.
         first_row: number of the first row; the file's first row is 1.
         rows: how many, or `UNKNOWN` where the file was too small to be counted beforehand.
-        header: bytes at the start of the file that the unit is read with: a CSV file's header, the first object of
-            JSON lines, whose keys are the columns; 0 for Parquet and for the file's first unit.
+        header: bytes at the start of the file that the unit is read with: a CSV file's header, the first rows of JSON
+            lines, whose keys are the columns; 0 where the unit has them itself, and for Parquet.
+        header_rows: rows in the header, which are not the unit's.
     """
 
     start: int = 0
@@ -52,6 +54,7 @@ class Part:
     first_row: int = 1
     rows: int = UNKNOWN
     header: int = 0
+    header_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +188,9 @@ def cut(file: FileInfo, storage: Storage, max_rows: int) -> list[Part]:
     if file.size <= max_rows * MIN_ROW_SIZE and not is_compressed:
         return [Part()]
     with storage.open(file) as raw, decompressed(file.name, raw) as content:
-        ends = _json_ends(content) if kind == ".jsonl" else _csv_ends(content, "\t" if kind == ".tsv" else ",")
-        return cut_at(ends, max_rows)
+        if kind == ".jsonl":
+            return cut_json_lines(_json_ends(content), max_rows)
+        return cut_at(_csv_ends(content, "\t" if kind == ".tsv" else ","), max_rows)
 
 
 def cut_row_groups(rows: list[int], max_rows: int) -> list[Part]:
@@ -227,6 +231,27 @@ def cut_at(ends: Iterator[int], max_rows: int) -> list[Part]:
     return parts
 
 
+def cut_json_lines(ends: Iterator[int], max_rows: int) -> list[Part]:
+    """Return parts of `max_rows` rows, given where each row ends; the keys of the file's first rows are the columns."""
+    first_ends: list[int] = []
+
+    def noted() -> Iterator[int]:
+        for end in ends:
+            if len(first_ends) < FIRST_ROWS:
+                first_ends.append(end)
+            yield end
+
+    parts = cut_at(itertools.chain([0], noted()), max_rows)
+    if not first_ends:
+        return [Part()]
+    return [
+        part
+        if len(parts) == 1 or (part.first_row == 1 and part.rows >= len(first_ends))
+        else replace(part, header=first_ends[-1], header_rows=len(first_ends))
+        for part in parts
+    ]
+
+
 def _row_groups(name: str, file: IO[bytes]) -> list[int]:
     try:
         metadata = pq.ParquetFile(file, pre_buffer=False).metadata
@@ -264,7 +289,7 @@ def _csv_ends(content: IO[bytes], delimiter: str) -> Iterator[int]:
 
 
 def _json_ends(content: IO[bytes]) -> Iterator[int]:
-    """Yield where each line ends that is not blank, in bytes; the first of them twice, for it is the header too."""
+    """Yield where each line ends that is not blank, in bytes; nothing for a JSON array."""
     position, is_first = 0, True
     for line in content:
         position += len(line)
@@ -272,10 +297,8 @@ def _json_ends(content: IO[bytes]) -> Iterator[int]:
         if text and is_first and text.startswith("["):
             return
         if text:
-            yield position
-            if is_first:
-                yield position
             is_first = False
+            yield position
 
 
 @contextmanager

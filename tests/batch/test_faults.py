@@ -12,7 +12,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.batch.conftest import TIMEOUT, Batch, command, manifest, outputs, started, worker_of, write_csv
+from tests.batch.conftest import TIMEOUT, Batch, command, manifest, outputs, started, workers_of, write_csv
 from tests.project import Project
 from tests.s3_server import wait_for
 
@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 N_UNITS, ROWS = 8, 600
 NAMES = [f"part.csv.{index:05d}.parquet" for index in range(N_UNITS)]
-OPTIONS = ("--unit-rows", ROWS, "--workers", 1)
+OPTIONS = ("--unit-rows", ROWS)
+ON_RAY = (*OPTIONS, "--engine", "ray", "--workers", 1)
 
 
 @pytest.fixture(scope="module")
@@ -41,38 +42,46 @@ def expected(source: Path, completed_template: Project) -> dict[str, bytes]:
 
 @contextmanager
 def batch_with_two_outputs(
-    project: Project, source: Path, folder: Path
-) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
-    """A running `sentiment batch` that has written two of its outputs, and its worker."""
-    with started(project, source, "--output", folder, *OPTIONS) as process:
+    project: Project, source: Path, folder: Path, *options: object
+) -> Iterator["subprocess.Popen[str]"]:
+    """A running `sentiment batch` that has written two of its outputs."""
+    with started(project, source, "--output", folder, *options) as process:
         wait_for(lambda: len(outputs(folder)) >= 2, TIMEOUT)
-        worker = worker_of(process)
-        assert worker
-        yield process, worker
+        yield process
 
 
-def test_a_worker_that_is_killed_is_replaced_and_its_unit_labeled(
+def test_a_ray_worker_that_is_killed_is_replaced_and_its_unit_labeled(
     completed_template: Project, source: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
+    pytest.importorskip("ray")
     folder = tmp_path / "labels"
-    with batch_with_two_outputs(completed_template, source, folder) as (process, worker):
-        worker.kill()
+    with batch_with_two_outputs(completed_template, source, folder, *ON_RAY) as process:
+        wait_for(lambda: workers_of(process), TIMEOUT)
+        for worker in workers_of(process):
+            worker.kill()
         _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, stderr
-    assert "its worker was ended by SIGKILL" in stderr
     assert f"batch: {N_UNITS} units labeled, 0 there before" in stderr
     assert outputs(folder) == expected
 
 
-def test_a_driver_that_is_killed_takes_its_workers_along_and_the_same_command_goes_on(
-    completed_template: Project, source: Path, expected: dict[str, bytes], tmp_path: Path, batch: Batch
+@pytest.mark.parametrize("options", [OPTIONS, ON_RAY], ids=["here", "ray"])
+def test_a_driver_that_is_killed_leaves_no_worker_and_the_same_command_goes_on(
+    completed_template: Project,
+    source: Path,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    batch: Batch,
+    options: tuple[object, ...],
 ) -> None:
+    if options is ON_RAY:
+        pytest.importorskip("ray")
     folder = tmp_path / "labels"
-    with batch_with_two_outputs(completed_template, source, folder) as (process, worker):
+    with batch_with_two_outputs(completed_template, source, folder, *options) as process:
+        workers = workers_of(process)
         process.kill()
         process.wait(10)
-    psutil.wait_procs([worker], timeout=60)
-    assert not worker.is_running()
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
     done = outputs(folder)
     assert done.items() <= expected.items()
     assert 2 <= len(done) < N_UNITS
