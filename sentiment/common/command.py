@@ -34,7 +34,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     shown = logging.StreamHandler(sys.stderr)
     shown.setFormatter(_PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[shown])
-    for library in ("transformers", "huggingface_hub", "httpx2", "botocore", "dvclive"):
+    for library in ("transformers", "huggingface_hub", "httpx2", "aiobotocore", "botocore", "dvclive"):
         logging.getLogger(library).setLevel(logging.ERROR)
     with _signals_as_exceptions():
         status = _status_of(main)

@@ -101,6 +101,7 @@ class ChecksumRefusal(BaseHTTPRequestHandler):
         if any(
             name.lower().startswith(("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer")) for name in self.headers
         ):
+            self.close_connection = True  # a body may follow that was not read
             error = b"<Error><Code>InvalidArgument</Code><Message>unsupported header</Message></Error>"
             self._answer(400, {"Content-Type": "application/xml"}, error)
             return
