@@ -95,20 +95,19 @@ def main() -> None:
     write = sys.stdout.write
     write(f"{describe('cpu')}\n")
     cpus = os.cpu_count() or 1
-    setups: dict[str, tuple[object, ...]] = {f"1 worker, {cpus} threads": ("--workers", 1, "--threads", cpus)}
-    if "local" in engines:
-        setups[f"{cpus} workers, 1 thread each"] = ("--workers", cpus, "--threads", 1)
+    on_ray = ("--engine", "ray", "--workers", cpus)
+    setups: dict[str, tuple[object, ...]] = {f"one process, {cpus} threads": ()}
     if "ray" in engines:
-        setups[f"Ray, {cpus} workers"] = ("--engine", "ray", "--workers", cpus, "--threads", 1)
+        setups[f"Ray, {cpus} workers"] = on_ray
     unit_rows = ("--unit-rows", max(1, args.rows // SHARE // cpus // 2))
     first = 0.0
     for name, options in setups.items():
         seconds, _ = slope(lambda folder, n: write_rows(reviews, folder, n), args.rows, *options, *unit_rows)
         first = first or seconds
-        write(f"{name}: {1 / seconds:,.0f} rows/s, {first / seconds:.2f} of one worker with all threads\n")
+        write(f"{name}: {1 / seconds:,.0f} rows/s, {first / seconds:.2f} of one process\n")
     labeling = seconds_per_text(SentimentClassifier.load(CLASSIFIER))
     for engine in engines:
-        seconds, peaks = slope(write_units, args.units, "--engine", engine, "--workers", 1)
+        seconds, peaks = slope(write_units, args.units, *(on_ray if engine == "ray" else ()))
         sizes = " and ".join(f"{peak / 2**20:,.0f} MiB" for peak in peaks)
         write(
             f"{engine}: {1_000 * (seconds - labeling):.1f} ms per unit beyond labeling it ({1_000 * labeling:.1f} ms); "
