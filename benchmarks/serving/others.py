@@ -89,7 +89,8 @@ def serve_with_ray(folder: Path, port: int) -> None:
 
     ray.init(num_cpus=n_threads, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(Api.bind(), route_prefix="/predict")
+    api: Any = Api  # the decorator made it a deployment
+    serve.run(api.bind(), route_prefix="/predict")
     while True:
         time.sleep(60)
 
