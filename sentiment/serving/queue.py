@@ -119,7 +119,7 @@ class TextQueue:
         """Refuse texts that find no place.
 
         Raises:
-            OverloadedError: the queue has too few free places.
+            OverloadedError: the queue has too few free slots.
             ShuttingDownError: `close` was called.
         """
         if not self.is_alive:
@@ -130,7 +130,7 @@ class TextQueue:
             )
 
     async def score(self, texts: Sequence[str]) -> Scores:
-        """Return the probability of "positive" of each text, float32 of shape (n_texts,); canceling frees their places.
+        """Return the probability of "positive" of each text, float32 of shape (n_texts,); canceling frees their slots.
 
         Raises:
             OverloadedError, ShuttingDownError: as `check_capacity`.

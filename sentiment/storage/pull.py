@@ -1,4 +1,4 @@
-"""Pull outputs; where that fails, name the cause, the stage that makes the output, and how to repair it.
+"""Pull outputs, and where that fails name the cause, the stage that makes the output, and how to repair it.
 
 DVC itself hashes what it downloads (`verify true`), drops wrong bytes and names the output that is missing; it does
 not say why, nor which stage makes the output. This asks the remote about exactly the outputs that DVC's cache lacks.
