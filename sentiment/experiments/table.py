@@ -11,7 +11,7 @@ from typing import Any
 
 from sentiment.common.command import printable
 from sentiment.experiments import paths
-from sentiment.experiments.revisions import WORKSPACE, commit_subject, dvc_json, experiment_refs
+from sentiment.experiments.revisions import WORKSPACE, dvc_json, experiment_refs
 from sentiment.head.epoch_log import kept_epoch
 
 
@@ -21,7 +21,6 @@ class Experiment:
 
     Attributes:
         name: of the experiment or branch, "workspace", or else the commit's first seven digits.
-        subject: of a commit; empty for the workspace and for an experiment.
         started_from: of an experiment, the first seven digits of its commit; empty for what is no experiment.
         params: every value by its full name (`train.epochs`).
         metrics: of the test reviews; empty where the pipeline has not run.
@@ -29,7 +28,6 @@ class Experiment:
     """
 
     name: str
-    subject: str
     started_from: str
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
@@ -51,7 +49,6 @@ def _rows(state: Mapping[str, Any], started_from: str) -> Iterator[Experiment]:
     commit = "" if state["rev"] == WORKSPACE else state["rev"][:7]
     yield Experiment(
         name=state["name"] or commit or WORKSPACE,
-        subject=commit_subject(state["rev"]) if commit and not started_from else "",
         started_from=started_from,
         params={
             name: value for file in data["params"].values() for name, value in flat_params(file.get("data")).items()

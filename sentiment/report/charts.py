@@ -1,18 +1,12 @@
-"""Make the charts of the report: the plots of dvc.yaml by DVC's templates, and one of the test predictions."""
+"""Make the charts of the report: the plots of dvc.yaml, by DVC's templates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from sentiment.common.errors import InputError
 from sentiment.experiments.paths import SLICES
 from sentiment.experiments.revisions import WORKSPACE, dvc_json
-
-N_THRESHOLDS = 99  # 0.01, 0.02, ... 0.99
-REVISION = {"field": "rev", "type": "nominal", "sort": None, "title": "revision"}
 
 
 @dataclass(frozen=True)
@@ -69,54 +63,3 @@ def _axis(spec: dict[str, Any], axis: str) -> str | None:
         return str(title)
     inner = [spec["spec"]] if "spec" in spec else spec.get("layer", [])
     return next((title for view in inner if (title := _axis(view, axis))), None)
-
-
-def threshold_curve(predictions: Mapping[str, pa.Table], thresholds: Mapping[str, float]) -> Plot:
-    """Return accuracy, precision and recall by threshold; the classifier's threshold is a dashed line.
-
-    Precision is left out where no review is predicted positive.
-    """
-    values: list[dict[str, Any]] = []
-    grid = np.arange(1, N_THRESHOLDS + 1) / (N_THRESHOLDS + 1)
-    for name, table in predictions.items():
-        probabilities, actual = _probabilities(table), _actual(table)
-        positives, negatives = np.sort(probabilities[actual == 1]), np.sort(probabilities[actual == 0])
-        for threshold in grid:
-            true_positives = len(positives) - int(np.searchsorted(positives, np.float32(threshold)))
-            false_positives = len(negatives) - int(np.searchsorted(negatives, np.float32(threshold)))
-            counts = {
-                "accuracy": (true_positives + len(negatives) - false_positives, len(actual)),
-                "precision": (true_positives, true_positives + false_positives),
-                "recall": (true_positives, len(positives)),
-            }
-            for metric, (numerator, total) in counts.items():
-                if total:
-                    point = {"rev": name, "metric": metric, "threshold": float(threshold)}
-                    values.append(point | {"value": numerator / total})
-    rules = [{"rev": name, "threshold": threshold} for name, threshold in thresholds.items()]
-    x = {"field": "threshold", "type": "quantitative", "scale": {"domain": [0, 1]}, "title": "threshold"}
-    y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": "accuracy, precision, recall"}
-    dash = {"strokeDash": REVISION} if len(predictions) > 1 else {}
-    line = {"x": x, "y": y, "color": {"field": "metric", "type": "nominal", "title": "metric"}, **dash}
-    title = "Accuracy, precision and recall by threshold"
-    spec = {
-        "data": {"values": values},
-        "height": 260,
-        "layer": [
-            {"mark": "line", "encoding": line | {"tooltip": [{"field": name} for name in values[0]]}},
-            {
-                "data": {"values": rules},
-                "mark": {"type": "rule", "strokeDash": [4, 4], "color": "grey"},
-                "encoding": {"x": x, "tooltip": [{"field": "rev"}, {"field": "threshold"}]},
-            },
-        ],
-    }
-    return Plot(title, spec | {"description": f"{title}. Chart, for {' and '.join(predictions)}"})
-
-
-def _probabilities(table: pa.Table) -> Any:
-    return table["probability"].to_numpy()
-
-
-def _actual(table: pa.Table) -> Any:
-    return table["label"].to_numpy()

@@ -1,4 +1,4 @@
-"""Collect what the report shows of revisions: metrics, comparisons, params, charts, reviews, experiments."""
+"""Collect what the report shows of revisions: metrics, comparisons, params, charts, reviews."""
 
 import csv
 import io
@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.params import read_yaml
 from sentiment.evaluation.metrics import METRICS, Metric
@@ -16,9 +14,9 @@ from sentiment.evaluation.significance import Comparison
 from sentiment.experiments import paths
 from sentiment.experiments.comparison import compare, correct_for_many, read_predictions, sentence
 from sentiment.experiments.revisions import WORKSPACE, Revision, commit_subject, resolve, workspace_title
-from sentiment.experiments.table import Experiment, changed_params, experiments, flat_params
+from sentiment.experiments.table import changed_params, flat_params
 from sentiment.head.epoch_log import KeptEpoch, kept_epoch
-from sentiment.report.charts import Plot, plots, threshold_curve
+from sentiment.report.charts import Plot, plots
 from sentiment.report.reviews import (
     LocalReview,
     MisclassifiedTable,
@@ -77,7 +75,6 @@ class ReportData:
     revisions: Sequence[RevisionResults]
     comparisons: Mapping[str, Comparison]
     verdicts: Sequence[str]
-    experiments: Sequence[Experiment]
     plots: Sequence[Plot]
     misclassified: Sequence[MisclassifiedTable]
     reviews: Mapping[str, LocalReview]
@@ -87,11 +84,6 @@ class ReportData:
     def different_params(self) -> list[str]:
         """Names of the params that are not the same in all shown revisions."""
         return changed_params([results.params for results in self.revisions])
-
-    @property
-    def different_params_of_experiments(self) -> list[str]:
-        """Names of the params that are not the same in all experiments."""
-        return changed_params([row.params for row in self.experiments])
 
     @property
     def metrics(self) -> list[Metric]:
@@ -123,8 +115,8 @@ def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
         revisions=results,
         comparisons=comparisons,
         verdicts=verdicts or [_verdict(results[0])],
-        experiments=experiments(),
-        plots=_plots(results, predictions),
+        # DVC has no plots of baselines
+        plots=plots({one.name: one.title for one in results if one.head_epoch}),
         misclassified=tables,
         reviews=reviews,
         explained={
@@ -209,9 +201,3 @@ def _verdict(results: RevisionResults) -> str:
     if "majority_accuracy" in metrics:
         verdict += f" The majority label for all of them would be correct for {metrics['majority_accuracy']:.1%}."
     return verdict
-
-
-def _plots(results: Sequence[RevisionResults], predictions: Mapping[str, pa.Table]) -> list[Plot]:
-    trained = {one.name: one.title for one in results if one.head_epoch}  # DVC has no plots of baselines
-    thresholds = {one.title: float(one.params["train.threshold"]) for one in results if "train.threshold" in one.params}
-    return [*plots(trained), threshold_curve(predictions, thresholds)]

@@ -24,7 +24,7 @@ def test_it_fits_and_has_no_violation_of_accessibility(
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     measure = "(box) => [box.clientWidth, box.querySelector('svg').clientWidth]"
     boxes = page.evaluate(f"[...document.querySelectorAll('.plot')].map({measure})")
-    assert len(boxes) == 8
+    assert len(boxes) == 7
     assert all(100 < drawing <= box + 1 for box, drawing in boxes)
     assert_fits_and_is_accessible(page)
     headers = "[...document.querySelectorAll('[data-table=misclassified] th')]"
@@ -35,7 +35,7 @@ def test_it_fits_and_has_no_violation_of_accessibility(
 def test_the_order_is_that_of_a_reader(pages: Path, browser: Browser) -> None:
     page = open_page(browser, pages / "two.html").page
     order = page.eval_on_selector_all("#verdict, .cards, h2[id]", "(all) => all.map((one) => one.id || one.className)")
-    assert order == ["verdict", "cards", "params", "misclassified", "slices", "plots", "metrics", "experiments"]
+    assert order == ["verdict", "cards", "params", "misclassified", "slices", "plots", "metrics"]
     links = page.eval_on_selector_all("nav a", "(all) => all.map((one) => one.hash.slice(1))")
     assert links == order[2:]
 
@@ -48,7 +48,6 @@ def test_one_revision_has_a_verdict_and_commits_are_named_in_words(
     expect(page.locator("#verdict")).to_contain_text(
         f"main labels {metrics['accuracy']:.1%} of {metrics['rows']} test reviews"
     )
-    expect(page.locator("table[data-table=experiments] tr[data-row=main]")).to_contain_text("Run the pipeline")
     page = open_page(browser, pages / "two.html").page
     expect(page.locator("header")).to_contain_text("HEAD: Run the pipeline")
 

@@ -2,10 +2,8 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser
 
 from tests.project import Project
@@ -42,20 +40,8 @@ def test_plots_hold_the_points_of_the_files(project_with_experiment: Project, pa
 def test_charts_have_descriptions(pages: Path, browser: Browser) -> None:
     page = open_page(browser, pages / "two.html").page
     boxes = page.evaluate("[...document.querySelectorAll('.plot')].map((box) => [box.role, box.ariaLabel])")
-    assert len(boxes) == 8
+    assert len(boxes) == 7
     assert all(role in ("img", "graphics-document") for role, _ in boxes)  # the latter once Vega has drawn
     assert all("HEAD and strict" in label for _, label in boxes)
     assert page.evaluate("[...document.querySelectorAll('th')].every((cell) => cell.scope)")
     assert page.evaluate("document.documentElement.lang") == "en"
-
-
-def test_the_curve_by_threshold_passes_through_the_metrics(
-    project_with_experiment: Project, pages: Path, browser: Browser
-) -> None:
-    page = open_page(browser, pages / "one.html").page
-    read = "(all) => Object.fromEntries(all.map((one) => [one.dataset.title, JSON.parse(one.textContent).data.values]))"
-    charts = page.eval_on_selector_all("script.spec", read)
-    metrics = json.loads(file_at(project_with_experiment, "workspace", "data/evaluate/metrics.json"))
-    points = charts["Accuracy, precision and recall by threshold"]
-    at_half = {point["metric"]: point["value"] for point in points if abs(point["threshold"] - 0.5) < 1e-9}
-    assert at_half == pytest.approx({name: metrics[name] for name in at_half})

@@ -1,4 +1,4 @@
-"""`sentiment report` on a real project: metrics, differences, params and experiments are those of the files."""
+"""`sentiment report` on a real project: metrics, differences and params are those of the files."""
 
 import json
 import sys
@@ -49,10 +49,6 @@ def test_two_revisions_stand_side_by_side(project_with_experiment: Project, page
     assert different == [["param", "HEAD", "strict"], ["train.threshold", "0.5", "0.97"]]
     assert list(figures(opened.page, "params")) == [*SPLITS, "kept_epoch"]
     assert "▼ worse" in (opened.page.text_content("[data-card=accuracy]") or "")
-    experiments = figures(opened.page, "experiments")
-    assert list(experiments) == ["workspace", "main", "strict"]
-    assert [float(value) for value, _ in experiments["main"]][1:4] == bounds[:3]
-    assert [float(value) for value, _ in experiments["strict"]][1:4] == bounds[3:]
 
 
 def test_one_revision_shows_its_params_sizes_and_kept_epoch(

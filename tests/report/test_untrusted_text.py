@@ -4,7 +4,6 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from sentiment.experiments.table import Experiment
 from sentiment.head.epoch_log import KeptEpoch
 from sentiment.report.charts import Plot
 from sentiment.report.data import ReportData, RevisionResults
@@ -43,7 +42,6 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
         ],
         comparisons={},
         verdicts=[EVIL],
-        experiments=[Experiment(EVIL, EVIL, "", {EVIL: EVIL}, metrics)],
         plots=[Plot(EVIL, spec)],
         misclassified=[MisclassifiedTable(EVIL, EVIL, [Misclassified("0a", EVIL, EVIL, 0.9)])],
         reviews={"0a": LocalReview(EVIL, EVIL)},
