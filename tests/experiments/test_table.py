@@ -30,8 +30,8 @@ def test_an_experiment_is_listed_by_its_changed_param_also_after_the_next_commit
 def test_many_long_params_continue_on_lines_that_fit_a_terminal_or_stand_on_one_line() -> None:
     params: dict[str, object] = {f"train.param_number_{index}": "a" * index for index in range(30)}
     rows = [
-        Experiment("main", "", "", params=SAME, metrics=METRICS),
-        Experiment("n" * 200, "", "0123abc", params=SAME | params, metrics=METRICS),
+        Experiment("main", "", params=SAME, metrics=METRICS),
+        Experiment("n" * 200, "0123abc", params=SAME | params, metrics=METRICS),
     ]
     lines = experiments_table(rows, width=80).splitlines()
     assert max(map(len, lines)) <= 80
@@ -42,9 +42,9 @@ def test_many_long_params_continue_on_lines_that_fit_a_terminal_or_stand_on_one_
 
 def test_experiments_of_two_commits_name_theirs_and_a_commit_without_metrics_shows_dashes() -> None:
     rows = [
-        Experiment("lr-3", "", "0123abc", params=SAME, metrics=METRICS, val_loss=0.25),
-        Experiment("lr-4", "", "4567def", params=SAME, metrics=METRICS, val_loss=0.5),
-        Experiment("main", "", "", params=SAME, metrics={}, val_loss=math.nan),
+        Experiment("lr-3", "0123abc", params=SAME, metrics=METRICS, val_loss=0.25),
+        Experiment("lr-4", "4567def", params=SAME, metrics=METRICS, val_loss=0.5),
+        Experiment("main", "", params=SAME, metrics={}, val_loss=math.nan),
     ]
     lines = [line.split() for line in experiments_table(rows, width=80).splitlines()]
     assert lines[1] == ["lr-3", "on", "0123abc", "0.2500", "0.9000", "0.9500"]
@@ -52,6 +52,6 @@ def test_experiments_of_two_commits_name_theirs_and_a_commit_without_metrics_sho
 
 
 def test_a_name_cannot_move_the_cursor() -> None:
-    rows = [Experiment("a\x1b[2Jb", "", "", params={"train.x": "\x1b]0;c\a"}, metrics={})] * 2
-    rows += [Experiment("other", "", "", params={"train.x": 1}, metrics={})]
+    rows = [Experiment("a\x1b[2Jb", "", params={"train.x": "\x1b]0;c\a"}, metrics={})] * 2
+    rows += [Experiment("other", "", params={"train.x": 1}, metrics={})]
     assert "\x1b" not in experiments_table(rows, width=80)
