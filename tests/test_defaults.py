@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from tests.project import DEFAULTS, ROOT, Project, code_files
 
@@ -45,3 +46,36 @@ def test_the_tests_pass_in_a_checkout_with_own_data_columns_and_a_trained_classi
     done = clone.run(*pytest_command, PYTEST_XDIST_WORKER="", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_a_list_set_by_an_experiment_leaves_params_yaml_readable_with_its_comments(tmp_path: Path) -> None:
+    """DVC ended in "YAML file structure is corrupted" where a list in brackets had a comment beside it."""
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    committed = path.read_text(encoding="utf-8")
+    apply_overrides(path, ["split.val=0.1"])
+    assert path.read_text(encoding="utf-8") == committed  # it has the form in which DVC writes it
+    values = yaml.safe_load(committed)
+    lists = {f"{section}.{key}" for section, keys in values.items() for key in keys if isinstance(keys[key], list)}
+    assert len(lists) == 6
+    for new in ("[]", "[a,'b c']", "[]", "[1]"):
+        for key in sorted(lists):
+            apply_overrides(path, [f"{key}={new}"])
+            section, name = key.split(".")
+            values[section][name] = yaml.safe_load(new)
+            assert yaml.safe_load(path.read_text(encoding="utf-8")) == values
+    assert comments(path.read_text(encoding="utf-8")) == comments(committed)
+
+
+@pytest.mark.parametrize("name", ["Note (1-5)", "Größe é", "a #b", "it's", "=1", "Review Text"])
+def test_a_name_in_quotes_is_set_by_an_experiment(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    apply_overrides(path, [f'prepare.rating_column="{name}"', f'prepare.text_columns=["{name}"]'])
+    prepare = yaml.safe_load(path.read_text(encoding="utf-8"))["prepare"]
+    assert prepare["rating_column"] == name
+    assert prepare["text_columns"] == [name]
+
+
+def comments(text: str) -> list[str]:
+    return [line[line.index("#") :] for line in text.splitlines() if "#" in line]

@@ -127,6 +127,12 @@ def load_auto_model(folder: Path) -> tuple[Any, Any]:
         "local_files_only": True,
         "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
     }
+    if (folder / "spiece.model").is_file() and not (folder / "tokenizer.json").is_file():
+        try:
+            import sentencepiece  # noqa: F401 - transformers would ask for tiktoken, which cannot read the file
+        except ImportError:
+            raise EncoderError(f"encoder '{folder}' has spiece.model; run pip install sentencepiece") from None
+
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it lists the pooling layer, which is left out
     config = AutoConfig.from_pretrained(folder, **source)

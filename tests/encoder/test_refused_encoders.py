@@ -1,9 +1,12 @@
 """Encoders that cannot be loaded, or not with these settings: each refused in one line."""
 
+import io
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from sentencepiece import SentencePieceTrainer
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.frozen import FrozenEncoder
@@ -53,6 +56,26 @@ def test_weights_that_are_not_finite(broken: Path, value: float) -> None:
     save_file(tensors, broken / "model.safetensors", {"format": "pt"})
     expected = "the weight encoder.albert_layer_groups.0.albert_layers.0.ffn.weight holds a NaN or infinity"
     assert expected in refusal(broken, precision="int8")
+
+
+def test_a_sentencepiece_model_is_read_and_without_its_library_named(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form in which ALBERT was published: transformers asked for tiktoken, which cannot read it."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (broken / name).unlink()
+    model = io.BytesIO()
+    texts = ["soft and warm", "poor quality, I sent it back", "the color is lovely"] * 50
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=model, vocab_size=32, minloglevel=2, pad_id=0, unk_id=1,
+        bos_id=-1, eos_id=-1, user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
+    )  # fmt: skip
+    (broken / "spiece.model").write_bytes(model.getvalue())
+    encoder = FrozenEncoder.load(broken, spec(), "cpu")
+    assert encoder.encode(["soft and warm"]).shape == (1, encoder.dim)
+    assert len(set(encoder.tokenize(["soft and warm"])[0])) > 3
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    assert refusal(broken).endswith("has spiece.model; run pip install sentencepiece")
 
 
 def test_an_invalid_tokenizer(broken: Path) -> None:

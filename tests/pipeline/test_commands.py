@@ -1,6 +1,8 @@
 """The commands that people use, in a repository of their own."""
 
 import json
+import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,18 @@ def accuracy(project: Project) -> float:
 def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:
     assert "Data and pipelines are up to date." in completed_project.run("dvc", "repro").stdout
     assert "Data and pipelines are up to date." in completed_project.run("dvc", "status").stdout
+
+
+def test_dvc_of_an_environment_that_is_not_activated_says_so(project: Project, tmp_path: Path) -> None:
+    """DVC starts the first `python` of PATH, and the stage ended in a traceback."""
+    venv.create(tmp_path / "other", symlinks=True)
+    path = f"{tmp_path / 'other' / 'bin'}:/usr/bin:/bin"
+    dvc = Path(sys.executable).parent / "dvc"
+    done = project.run("/usr/bin/env", f"PATH={path}", str(dvc), "repro", check=False)
+    assert done.returncode != 0
+    assert f"error: python is {tmp_path / 'other'}/bin/python" in done.stderr
+    assert "run source .venv/bin/activate, git restore metrics, and dvc repro again" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
