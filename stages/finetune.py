@@ -50,8 +50,8 @@ def main() -> None:
 
             kept = finetune_folder(partial, args.split, params, encode.params, args.log)
             log.info(
-                "finetune: kept epoch %d of %d: val loss %.4f, val accuracy %.4f",
-                kept.number + 1, params.epochs, kept.val_loss, kept.val_accuracy,
+                "finetune: kept epoch %d of 0 to %d: val loss %.4f, val accuracy %.4f",
+                kept.number, params.epochs - 1, kept.val_loss, kept.val_accuracy,
             )  # fmt: skip
         else:
             write_empty_log(args.log)

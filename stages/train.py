@@ -82,8 +82,8 @@ def train(
     if best is None or kept is None:
         raise ClassifierError(f"training diverged at train.learning_rate {params.learning_rate:g}; try a smaller one")
     log.info(
-        "train: kept epoch %d of %d: val loss %.4f, val accuracy %.4f",
-        kept.number + 1, params.epochs, kept.val_loss, kept.val_accuracy,
+        "train: kept epoch %d of 0 to %d: val loss %.4f, val accuracy %.4f",
+        kept.number, params.epochs - 1, kept.val_loss, kept.val_accuracy,
     )  # fmt: skip
     return best
 

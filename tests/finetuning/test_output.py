@@ -29,7 +29,7 @@ def test_the_output_is_a_folder_that_auto_model_loads_and_encode_reads(
 ) -> None:
     done = run_finetune("out", bert)
     assert done.status == 0, done.stderr
-    assert "finetune: kept epoch 2 of 2: val loss" in done.stderr
+    assert "finetune: kept epoch 1 of 0 to 1: val loss" in done.stderr
     folder = tmp_path / "out"
     assert sorted(path.name for path in folder.iterdir()) == FILES
     model, report = AutoModel.from_pretrained(

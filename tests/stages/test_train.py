@@ -67,7 +67,8 @@ def trained(inputs: Path, command: Callable[..., Any], monkeypatch: pytest.Monke
 
 
 def test_losses_by_epoch_and_the_best_one_kept(trained: Callable[..., Any]) -> None:
-    assert trained(epochs=40, learning_rate=0.3, batch_size=4).status == 0
+    done = trained(epochs=40, learning_rate=0.3, batch_size=4)
+    assert done.status == 0
     with Path("classifier-log/loss.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["step"], row["split"]) for row in rows[-2:]] == [("39", "train"), ("39", "val")]
@@ -75,6 +76,7 @@ def test_losses_by_epoch_and_the_best_one_kept(trained: Callable[..., Any]) -> N
     assert len(losses) == 40
     best = json.loads(Path("classifier-log/metrics.json").read_text())["best"]
     assert best == {"epoch": int(np.argmin(losses)), "val_loss": min(losses)}
+    assert f"kept epoch {best['epoch']} of 0 to 39" in done.stderr  # as in the files, and not one more
     assert best["epoch"] < 39, "else the last epoch might as well have been kept"
     features = np.load("features/val.npy")
     probabilities = Classifier.load(Path("classifier")).predict_proba(features).astype(np.float64)
