@@ -10,11 +10,9 @@ import os
 import shlex
 import sys
 import tempfile
-import time
-import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,9 +21,8 @@ from sentiment.common.errors import ParamsError, PipelineError, one_line
 MAX_RETRIES = 2  # of a task whose worker died
 MAX_LOST_IN_A_ROW = 3  # tasks that were given up, after which a run ends
 STALL_SECONDS = 600  # a worker ends that has done no batch of texts for so long; loading a model is the longest pause
-POLL_SECONDS = 1.0
+WAIT_SECONDS = 30.0  # between looks at how many machines there are, while no task is finished
 SECONDS_TO_ANSWER = 60  # for what is ready already, or is in the store of this cluster
-SECONDS_BETWEEN_LINES = 30.0  # that say what a run waits for
 SPARE_TASKS = 16  # submitted beyond twice those there is room for, so that a cluster that grows sees work waiting
 
 Item = TypeVar("Item")
@@ -62,12 +59,6 @@ class Work:
     folder: Path
     device: str = "auto"
     threads: int = 1
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-
-def available_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_threads(threads: int) -> None:
@@ -97,12 +88,11 @@ def cluster(address: str | None = None) -> Iterator[None]:
             "Ray is not installed; run pip install 'frozen-albert-sentiment[ray]', in a checkout: make setup-ray"
         ) from None
     address = address or os.environ.get("RAY_ADDRESS")
-    settings: dict[str, Any] = {"address": address} if address else {
-        "address": "local", "num_cpus": available_cpus(), "include_dashboard": False
-    }  # fmt: skip
     # the code of this driver, so that machines with other packages only need not have this one
     runtime: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)]}
+    settings: dict[str, Any] = {"address": address}
     if not address:
+        settings = {"address": "local", "num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
         runtime["py_executable"] = shlex.quote(sys.executable)  # which Ray would give to a shell unquoted
     try:
         ray.init(**settings, runtime_env=runtime, logging_level=logging.ERROR, log_to_driver=False)
@@ -129,26 +119,27 @@ def run_tasks(
         PipelineError: what a worker raised, or that workers die one after the other.
     """
     import ray
-    from ray.exceptions import GetTimeoutError, RayError, RayTaskError, RuntimeEnvSetupError
+    from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-    resources = _resources(work)
+    has_gpu = work.device == "cuda" or (work.device == "auto" and _room({"GPU": 1}) > 0)
+    resources = {"CPU": 1, "GPU": 1} if has_gpu else {"CPU": work.threads}
     # max_calls: else Ray ends a worker that has a GPU after each task, and the model with it
-    options: dict[str, Any] = {"max_retries": MAX_RETRIES, "max_calls": 0, **resources}
+    options: Any = {"num_cpus": resources["CPU"], "num_gpus": int(has_gpu), "max_retries": MAX_RETRIES, "max_calls": 0}
     task: Any = ray.remote(**options)(_do)
+    files = {str(path.relative_to(work.folder)): path.read_bytes() for path in work.folder.rglob("*") if path.is_file()}
     # in a list, or Ray would unpack the files for each task
-    job = [ray.put((work, _read_files(work.folder), str(Path.cwd())))]
+    job = [ray.put((work, files, str(Path.cwd())))]
     running: dict[Any, Item] = {}
-    n_lost, last_line = 0, time.monotonic()
+    n_lost = 0
     while True:
         room = _room(resources)
         while len(running) < (max_tasks or 2 * room + SPARE_TASKS) and (item := next(items, None)) is not None:
-            running[task.remote(work.key, job, item)] = item
+            running[task.remote(job, item)] = item
         if not running:
             return
-        ready, _ = ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
-        if not room and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
-            last_line = time.monotonic()
-            needed = " and ".join(f"{count} {_ray_name(name)}" for name, count in resources.items())
+        ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_SECONDS)
+        if not ready and not room:
+            needed = " and ".join(f"{count} {name}" for name, count in resources.items())
             log.info("%s: waiting for a machine of the cluster with %s", command, needed)
         for reference in ready:
             done = running.pop(reference)
@@ -158,8 +149,6 @@ def run_tasks(
                 if isinstance(error.cause, PipelineError):
                     raise error.cause from None
                 raise WorkerError(f"a worker failed: {one_line(error.cause)[:300]}") from None
-            except RuntimeEnvSetupError as error:
-                raise WorkerError(f"no worker can be started: {one_line(error)[:300]}") from None
             except (RayError, GetTimeoutError) as error:
                 n_lost += 1
                 result = Lost(f"its worker died, {1 + MAX_RETRIES} times: {one_line(error)[:200]}")
@@ -169,35 +158,19 @@ def run_tasks(
             yield done, result
 
 
-def _resources(work: Work) -> dict[str, float]:
-    if work.device == "cuda" or (work.device == "auto" and _room({"num_gpus": 1})):
-        return {"num_cpus": 1, "num_gpus": 1}
-    return {"num_cpus": work.threads}
-
-
-def _room(resources: dict[str, float]) -> int:
+def _room(resources: dict[str, int]) -> int:
     """Return how many tasks the cluster could run at a time, as it is now."""
     import ray
 
     cluster_resources: Callable[[], dict[str, float]] = ray.cluster_resources  # typed here: Ray does not
     total = cluster_resources()
-    return int(min(total.get(_ray_name(name), 0) // count for name, count in resources.items()))
+    return int(min(total.get(name, 0) // count for name, count in resources.items()))
 
 
-def _ray_name(option: str) -> str:
-    """Return what Ray calls the resource of an option: "CPU" for num_cpus."""
-    return option.removeprefix("num_").removesuffix("s").upper()
+_loaded: dict[Any, Callable[[Any, OnRows], Any]] = {}  # in a worker process: the function of the run
 
 
-def _read_files(folder: Path) -> dict[str, bytes]:
-    """Return the content of each file below a folder by its relative name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-_loaded: dict[str, Callable[[Any, OnRows], Any]] = {}  # in a worker process: the function of the run, by its key
-
-
-def _do(key: str, job: list[Any], item: Any) -> Any:
+def _do(job: list[Any], item: Any) -> Any:
     """Do an item in a worker process, which ends where it gives no sign of life for `STALL_SECONDS`."""
 
     def on_rows(n_rows: int = 0) -> None:
@@ -205,10 +178,9 @@ def _do(key: str, job: list[Any], item: Any) -> Any:
 
     on_rows()
     try:
-        if key not in _loaded:
-            _loaded.clear()
-            _loaded[key] = _load(job[0])
-        return _loaded[key](item, on_rows)
+        if job[0] not in _loaded:
+            _loaded[job[0]] = _load(job[0])
+        return _loaded[job[0]](item, on_rows)
     finally:
         faulthandler.cancel_dump_traceback_later()
 

@@ -5,26 +5,28 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.batch.storage import OutputError, Storage, printable, storage_for
-from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit, decompressed
-from sentiment.common.errors import InputError, PipelineError, one_line
+from sentiment.batch.storage import Storage, printable, storage_for
+from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit
+from sentiment.common.errors import InputError, PipelineError, StorageError, one_line
 from sentiment.encoder.config import Device
 from sentiment.head.classifier import CONFIG, HEAD, Classifier
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import READERS, PredictionSummary, suffix
 from sentiment.inference.readers import InputBatch, InputColumns, InputTable, PredictionBatch, from_parquet
+from sentiment.inference.streams import decompressed
 from sentiment.inference.writers import parquet_writer
 
 FORMAT = 1  # of an output; a higher number labels every unit again
 KEY = b"sentiment"  # of the metadata in a Parquet file
 TAIL_SIZE = 65_536  # bytes read first; the footer of an output without --keep-columns has some 10,000
+ID_SIZE = 8  # bytes of the hash of an id
 MAX_REASON = 500  # characters; a message may name every column of a header
 
 
@@ -34,52 +36,41 @@ class Settings:
 
     Attributes:
         inputs, outputs: folder or s3:// prefix.
-        fingerprint: SHA-256 of the classifier and of the other settings that change an output.
-        text_columns: columns that are joined into a text.
+        text_columns: columns that are joined into a text; by default those of training.
         threshold: positive from this probability on; None for the classifier's.
         keep_columns: whether all columns of the input are written to the output too.
         device: where to compute.
         unit_rows: most rows of a unit.
+        fingerprint: SHA-256 of the classifier and of the other settings that change an output.
     """
 
     inputs: str
     outputs: str
-    fingerprint: str
-    text_columns: tuple[str, ...]
+    text_columns: tuple[str, ...] = ()
     threshold: float | None = None
     keep_columns: bool = False
     device: Device = "auto"
     unit_rows: int = MAX_ROWS
+    fingerprint: str = ""
 
+    def of_classifier(self, folder: Path) -> Self:
+        """Return the settings with the classifier's text columns and fingerprint.
 
-def make_settings(
-    inputs: str,
-    outputs: str,
-    folder: Path,
-    text_columns: tuple[str, ...] = (),
-    *,
-    threshold: float | None = None,
-    keep_columns: bool = False,
-    device: Device = "auto",
-    unit_rows: int = MAX_ROWS,
-) -> Settings:
-    """Return the settings of a run with the classifier in `folder`; `text_columns` are by default those of training.
+        The classifier's config holds the fingerprint of its encoder, so the encoder need not be read here.
 
-    The classifier's config holds the fingerprint of its encoder, so the encoder need not be read here.
-
-    Raises:
-        ClassifierError: the classifier is missing or damaged.
-    """
-    columns = text_columns or tuple(Classifier.load(folder).config.features.text_columns)
-    content = {
-        "format": FORMAT,
-        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (HEAD, CONFIG)},
-        "text_columns": columns,
-        "threshold": threshold,
-        "keep_columns": keep_columns,
-    }
-    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Settings(inputs, outputs, fingerprint, columns, threshold, keep_columns, device, unit_rows)
+        Raises:
+            ClassifierError: the classifier is missing or damaged.
+        """
+        columns = self.text_columns or tuple(Classifier.load(folder).config.features.text_columns)
+        content = {
+            "format": FORMAT,
+            "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (HEAD, CONFIG)},
+            "text_columns": columns,
+            "threshold": self.threshold,
+            "keep_columns": self.keep_columns,
+        }
+        fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return replace(self, text_columns=columns, fingerprint=fingerprint)
 
 
 @dataclass(frozen=True)
@@ -149,11 +140,13 @@ class Result:
         outcome: "written"; "kept" where its output is there already; "failed" where its input cannot be read.
         counts: of its rows.
         reason: why it failed, one line.
+        ids: a hash of each value of the column id, where the input has one and the unit was labeled now.
     """
 
     outcome: Literal["written", "kept", "failed"]
-    counts: Counts = field(default_factory=Counts)
+    counts: Counts = Counts()
     reason: str = ""
+    ids: bytes = b""
 
 
 class Labeler:
@@ -166,12 +159,12 @@ class Labeler:
 
     Raises:
         ClassifierError: the classifier is missing or damaged.
-        OutputError: this machine's folder of outputs is not the driver's.
+        StorageError: this machine's folder of outputs is not the driver's.
     """
 
     def __init__(self, settings: Settings, marker: str, folder: Path) -> None:
         if marker and not Path(marker).exists():
-            raise OutputError(
+            raise StorageError(
                 f"--output {settings.outputs}: is another folder on a machine of the cluster; expected "
                 "s3://bucket/prefix, or a folder that all machines have mounted under this path"
             )
@@ -194,7 +187,7 @@ class Labeler:
         if found and found.is_of(unit, self.settings.fingerprint):
             return Result("kept", found.counts)
         try:
-            data, counts = self.labeled(unit, on_rows)
+            data, result = self.labeled(unit, on_rows)
         except InputError as error:
             return Result("failed", reason=shorten(one_line(error)))
         except PipelineError:
@@ -203,11 +196,11 @@ class Labeler:
             reason = f"{unit.file.name}: {type(error).__name__}: {one_line(error)}"
             return Result("failed", reason=shorten(reason))
         self.outputs.put(name, data)
-        return Result("written", counts)
+        return result
 
-    def labeled(self, unit: Unit, on_rows: Callable[[int], object] | None = None) -> tuple[bytes, Counts]:
+    def labeled(self, unit: Unit, on_rows: Callable[[int], object] | None = None) -> tuple[bytes, Result]:
         """Return the output of a unit, and its counts; raises InputError where its input cannot be read."""
-        settings, summary = self.settings, PredictionSummary(self.classifier.labels)
+        settings, summary, ids = self.settings, PredictionSummary(), bytearray()
         data = io.BytesIO()
 
         def metadata() -> dict[str, str]:
@@ -222,7 +215,17 @@ class Labeler:
                 predictions = PredictionBatch(batch, probabilities, labels)
                 write(predictions)
                 summary.add(predictions)
-        return data.getvalue(), as_counts(summary)
+                ids += hash_ids(batch.ids)
+        return data.getvalue(), Result("written", as_counts(summary), ids=bytes(ids))
+
+
+def hash_ids(ids: Sequence[Any]) -> bytes:
+    """Return `ID_SIZE` bytes for each id; none for row numbers, and for a row without id."""
+    if isinstance(ids, range):
+        return b""
+    known = (value for value in ids if value is not None and value != "")
+    hashes = (hashlib.blake2b(str(value).encode("utf-8", "replace"), digest_size=ID_SIZE) for value in known)
+    return b"".join(value.digest() for value in hashes)
 
 
 def as_counts(summary: PredictionSummary) -> Counts:
@@ -250,55 +253,27 @@ def read_unit(unit: Unit, storage: Storage, columns: InputColumns) -> Iterator[I
             yield from_parquet(name, raw, columns, (part.start, part.stop))
             return
         with decompressed(name, raw) as content:
-            sections = io.BufferedReader(_Sections(content, part))
-            table = READERS[suffix(name)](name, sections, columns)
+            rows = content if part.is_whole_file() else _read_part(content, part)
+            table = READERS[suffix(name)](name, rows, columns)
             shift = part.first_row - 1 - part.header_rows
-            yield InputTable(name, table.types, _moved(table.batches, part.header_rows, shift))
+            yield InputTable(table.types, _moved(table.batches, part.header_rows, shift))
 
 
-class _Sections(io.RawIOBase):
-    """The bytes of a file's header, and after them those of a part."""
-
-    def __init__(self, file: IO[bytes], part: Part) -> None:
-        self._file = file
-        self._sections = [(0, part.header)] if part.header else []
-        self._sections.append((part.start, part.stop))
-        self._left: int | None = 0
-        self._last = b""
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read some bytes into a buffer; return their number."""
-        while self._left == 0 and self._sections:
-            if self._last not in b"\n":  # the header is the whole file, whose last line has no end
-                self._last = buffer[:1] = b"\n"
-                return 1
-            start, stop = self._sections.pop(0)
-            self._file.seek(start)
-            self._left = None if stop == TO_END else stop - start
-        data = self._file.read(len(buffer) if self._left is None else min(len(buffer), self._left))
-        buffer[: len(data)] = data
-        self._last = data[-1:] or self._last
-        if self._left is not None:
-            self._left -= len(data)
-        return len(data)
+def _read_part(file: IO[bytes], part: Part) -> IO[bytes]:
+    """Return the bytes of the file's header, and after them those of a part."""
+    header = file.read(part.header)
+    if header and not header.endswith(b"\n"):  # the header is the whole file, whose last line has no end
+        header += b"\n"
+    file.seek(part.start)
+    return io.BytesIO(header + file.read(-1 if part.stop == TO_END else part.stop - part.start))
 
 
 def _moved(batches: Iterator[InputBatch], skip: int, shift: int) -> Iterator[InputBatch]:
     """Yield the batches without the first `skip` rows, their row numbers `shift` higher."""
     for batch in batches:
-        rows = slice(skip, None)
-        ids: Sequence[Any] = batch.ids[rows]
+        moved = batch.rows(skip, len(batch.texts))
+        ids = moved.ids
         if isinstance(ids, range):  # row numbers, for a file without a column id
             ids = range(ids.start + shift, ids.stop + shift)
-        yield InputBatch(
-            batch.first + skip + shift,
-            ids,
-            batch.texts[rows],
-            {index - skip: error for index, error in batch.errors.items() if index >= skip},
-            {name: values[rows] for name, values in batch.passthrough.items()},
-        )
+        yield replace(moved, first=moved.first + shift, ids=ids)
         skip = 0

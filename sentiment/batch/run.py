@@ -2,25 +2,23 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from sentiment.batch.label import Labeler, Result, Settings, read_unit
-from sentiment.batch.plan import Plan, PlannedUnit
+import numpy as np
+
+from sentiment.batch.label import ID_SIZE, Labeler, Result, Settings
+from sentiment.batch.plan import Plan
 from sentiment.batch.units import Unit
-from sentiment.common.errors import InputError
 from sentiment.inference.formats import plural
-from sentiment.inference.readers import InputColumns
 from sentiment.ray_tasks import Lost, Work, cluster, run_tasks
 
 SECONDS_BETWEEN_LINES = 10.0  # of progress
-SAMPLE_ROWS = 1_000  # labeled to measure a time: seconds with a small encoder
-WARM_UP_ROWS = 64
-SAMPLE_UNITS = 20  # tried until one has a row
+MAX_IDS = 20_000_000  # that are compared to find those that repeat: 160 MB
 
 log = logging.getLogger(__name__)
 
@@ -58,91 +56,39 @@ def run(plan: Plan, settings: Settings, folder: Path, marker: str, on: Cluster |
     pending = plan.pending()
     if not pending:
         return
-    load = partial(Labeler, settings, marker)
+    work = Work(partial(Labeler, settings, marker), folder, settings.device, on.threads if on else 1)
+    size_left = size = sum(plan.units[unit.output].size for unit in pending)
     n_done = n_rows = 0
+    ids = bytearray()
     start = last_line = time.monotonic()
-    results = _on_ray(pending, load, folder, settings, on) if on else _here(pending, load, folder)
-    with closing(results) as finished:
-        for planned, result in finished:
-            planned.finish(result)
-            n_done, n_rows = n_done + 1, n_rows + result.counts.rows
+    with closing(_on_ray(pending, work, on) if on else _here(pending, work)) as finished:
+        for unit, result in finished:
+            planned = plan.units[unit.output]
+            planned.result = Result(result.outcome, result.counts, result.reason)
+            n_done, n_rows, size_left = n_done + 1, n_rows + result.counts.rows, size_left - planned.size
+            ids += result.ids[: MAX_IDS * ID_SIZE - len(ids)]
             if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
                 last_line = time.monotonic()
-                rate = n_rows / (last_line - start)
-                log.info("batch: %s of %s, %s at %s rows/s", f"{n_done:,}", *_sizes(len(pending), n_rows, rate))
+                left = timedelta(seconds=round((last_line - start) * size_left / max(1, size - size_left)))
+                progress = f"{n_done:,} of {plural(len(pending), 'unit')}, {plural(n_rows, 'row')}"
+                log.info(
+                    "batch: %s at %s rows/s, about %s left", progress, f"{n_rows / (last_line - start):,.0f}", left
+                )
+    hashes = np.frombuffer(ids, dtype=f"u{ID_SIZE}")
+    if n_repeated := len(hashes) - len(np.unique(hashes)):
+        rows = f"{plural(n_repeated, 'row')} {'has' if n_repeated == 1 else 'have'}"
+        log.warning("batch: %s the id of an earlier row; the id alone does not name a review", rows)
 
 
-def _sizes(n_units: int, n_rows: int, rate: float) -> tuple[str, str, str]:
-    return plural(n_units, "unit"), plural(n_rows, "row"), f"{rate:,.0f}"
+def _here(pending: list[Unit], work: Work) -> Generator[tuple[Unit, Result]]:
+    labeler = work.load(work.folder)
+    for unit in pending:
+        yield unit, labeler(unit, lambda n_rows: None)
 
 
-Load = Callable[[Path], Labeler]
-
-
-def _here(pending: list[PlannedUnit], load: Load, folder: Path) -> Generator[tuple[PlannedUnit, Result]]:
-    labeler = load(folder)
-    for planned in pending:
-        yield planned, labeler(_unit(planned))
-
-
-def _on_ray(
-    pending: list[PlannedUnit], load: Load, folder: Path, settings: Settings, on: Cluster
-) -> Generator[tuple[PlannedUnit, Result]]:
-    work = Work(load, folder, settings.device, on.threads)
-    by_output = {planned.output: planned for planned in pending}
-    with cluster(on.address), closing(run_tasks(work, map(_unit, pending), on.workers)) as finished:
+def _on_ray(pending: list[Unit], work: Work, on: Cluster) -> Generator[tuple[Unit, Result]]:
+    with cluster(on.address), closing(run_tasks(work, iter(pending), on.workers)) as finished:
         for unit, result in finished:
             if isinstance(result, Lost):
                 result = Result("failed", reason=f"{unit.file.name}: {result.reason}")
-            yield by_output[unit.output], result
-
-
-def _unit(planned: PlannedUnit) -> Unit:
-    assert planned.unit
-    return planned.unit
-
-
-def estimate(plan: Plan, settings: Settings, folder: Path) -> Iterator[str]:
-    """Yield lines about the units that are missing; a sample of their rows is labeled in this process.
-
-    Raises:
-        ClassifierError: the classifier is missing or damaged.
-    """
-    outcomes, pending = plan.outcomes(), plan.pending()
-    yield (
-        f"{plural(len(pending), 'unit')} to label, {outcomes['kept']:,} there already, "
-        f"{outcomes['failed']:,} that cannot be read"
-    )
-    if not pending:
-        return
-    rows, size = sum(planned.rows for planned in pending), sum(planned.size for planned in pending)
-    yield f"{plural(rows, 'row')} (of files too small to be cut: an estimate), {size:,} bytes"
-    labeler = Labeler(settings, "", folder)
-    texts = _sample(pending, labeler)
-    if not texts:
-        yield f"no row in the first {SAMPLE_UNITS} units to measure a time with"
-        return
-    labeler.classifier.predict_proba(texts[:WARM_UP_ROWS])
-    start = time.perf_counter()
-    labeler.classifier.predict_proba(texts)
-    rate = len(texts) / (time.perf_counter() - start)
-    duration = timedelta(seconds=max(1, round(rows / rate)))
-    yield f"about {duration} in one process like this one: {plural(len(texts), 'row')} measured at {rate:,.0f} rows/s"
-
-
-def _sample(pending: list[PlannedUnit], labeler: Labeler) -> list[str]:
-    """Return at most `SAMPLE_ROWS` texts of a pending unit."""
-    columns = InputColumns(labeler.settings.text_columns)
-    for planned in pending[:SAMPLE_UNITS]:
-        texts: list[str] = []
-        try:
-            with read_unit(_unit(planned), labeler.inputs, columns) as table:
-                for batch in table.batches:
-                    texts += batch.texts
-                    if len(texts) >= SAMPLE_ROWS:
-                        break
-        except InputError:
-            continue  # the run itself will name it
-        if texts:
-            return texts[:SAMPLE_ROWS]
-    return []
+            yield unit, result

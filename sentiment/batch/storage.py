@@ -1,11 +1,12 @@
 """Read and write the files of a run: in a local folder, or on S3."""
 
 import errno
+import math
 import os
-import shutil
 import stat
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,14 +17,12 @@ from sentiment.common.errors import InputError, StorageError
 from sentiment.storage.s3 import MISSING, S3, FileInfo, Objects, S3Error
 
 PARTIAL = ".partial"  # ending of hidden files that are being written
-MAX_PARTIAL_AGE = 3_600  # seconds after which such a file belongs to a killed process
+MARKER = ".run"  # ending of the hidden file that is there while a driver runs
+# seconds after which a hidden file belongs to a killed process; a run may take weeks
+MAX_AGES = {PARTIAL: 3_600, MARKER: 30 * 86_400}
 RETRY_SECONDS = 120  # for which a request to S3 is repeated: a run of hours should outlive a restart of the server
 # answers of S3 that concern one object; any other, such as expired keys, would be the answer for the next one too
 CODES_OF_ONE_OBJECT = {*MISSING, "PreconditionFailed", "412", "AccessDenied", "403", "InvalidObjectState"}
-
-
-class OutputError(StorageError):
-    """An output that cannot be written: the disk is full, or the storage refuses. No other unit could be written."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,13 @@ class BadEntry:
 
 
 class LocalStorage:
-    """Files of this machine, or of a file system that machines share."""
+    """Files of this machine, or of a file system that machines share; writing raises StorageError."""
 
-    def files(self, folder: str) -> Iterator[FileInfo | BadEntry]:
+    def list(self, folder: str) -> Iterator[FileInfo | BadEntry]:
         """Yield the files below a folder by name, or the file of this name; links to folders are not followed."""
         if Path(folder).is_file():
             yield _info(folder, Path(folder).stat())
-        errors: list[OSError] = []
+        errors: deque[OSError] = deque()
         for parent, folders, names in os.walk(folder, onerror=errors.append):
             folders.sort()
             for name in sorted(names):
@@ -75,17 +74,24 @@ class LocalStorage:
             raise _output_error(name, error) from None
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a hidden file beside, then rename it; raises OutputError."""
-        with _partial(name) as partial:
-            partial.write_bytes(data)
+        """Write a hidden file beside, then rename it.
 
-    def put_file(self, name: str, path: Path) -> None:
-        """Write a file with the content of a local one, which is streamed, then rename it; raises OutputError."""
-        with _partial(name) as partial:
-            shutil.copyfile(path, partial)
+        Not by `sentiment.common.files.atomic`, which knows its own leftovers by process number: on a file system that
+        machines share, another machine's process may have that number.
+        """
+        path = Path(name).with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.write_bytes(data)
+                path.replace(name)
+            finally:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _output_error(name, error) from None
 
     def delete(self, name: str) -> None:
-        """Remove a file where it is there; raises OutputError."""
+        """Remove a file where it is there."""
         try:
             Path(name).unlink(missing_ok=True)
         except OSError as error:
@@ -96,12 +102,9 @@ class LocalStorage:
         """Check that files can be written to a folder, which is made where it is missing.
 
         Yields a hidden file in it that is there until the block ends: workers that do not see this file write to
-        another disk. Then temporary files of killed processes are removed, and the folder where it is still empty.
-
-        Raises:
-            OutputError: nothing can be written.
+        another disk. Then hidden files of killed processes are removed, and the folder where it is still empty.
         """
-        marker = Path(folder) / f".{uuid.uuid4().hex}.run"
+        marker = Path(folder) / f".{uuid.uuid4().hex}{MARKER}"
         try:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.write_bytes(b"")
@@ -112,37 +115,18 @@ class LocalStorage:
         finally:
             marker.unlink(missing_ok=True)
             for parent, _, names in os.walk(folder):
-                for path in (Path(parent) / name for name in names if name.startswith(".") and name.endswith(PARTIAL)):
+                for path in (Path(parent) / name for name in names if name.startswith(".")):
                     with suppress(OSError):  # another run removes it too
-                        if time.time() - path.stat().st_mtime > MAX_PARTIAL_AGE:
+                        if time.time() - path.stat().st_mtime > MAX_AGES.get(path.suffix, math.inf):
                             path.unlink()
             with suppress(OSError):
                 Path(folder).rmdir()
 
 
-@contextmanager
-def _partial(name: str) -> Iterator[Path]:
-    """Yield a hidden path beside a file, which is renamed to it; raises OutputError.
-
-    Not by `sentiment.common.files.atomic`, which knows its own leftovers by process number: on a file system that
-    machines share, another machine's process may have that number.
-    """
-    path = Path(name).with_name(f".{uuid.uuid4().hex}{PARTIAL}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield path
-            path.replace(name)
-        finally:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise _output_error(name, error) from None
-
-
-def _output_error(name: str, error: OSError) -> OutputError:
+def _output_error(name: str, error: OSError) -> StorageError:
     is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     advice = "free it and run the same command again" if is_full else "make it writable, or choose another --output"
-    return OutputError(f"{name}: {error.strerror or error}; {advice}")
+    return StorageError(f"{name}: {error.strerror or error}; {advice}")
 
 
 def _entry(path: str) -> FileInfo | BadEntry | None:
@@ -169,53 +153,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-class S3Storage:
-    """Objects of S3."""
+class S3Storage(Objects):
+    """Objects of S3; what is wrong with one input stops its units only."""
 
     def __init__(self) -> None:
-        self._objects, self._inputs = Objects(RETRY_SECONDS), _Inputs(RETRY_SECONDS)
-
-    def files(self, folder: str) -> Iterator[FileInfo | BadEntry]:
-        """Yield the objects below `folder/` by key, or the object of this name."""
-        return self._objects.list(folder)
-
-    def open(self, file: FileInfo) -> IO[bytes]:
-        """Open an object for reading and seeking; reading raises InputError where it is gone or has changed."""
-        return self._inputs.open(file)
-
-    def tail(self, name: str, size: int) -> bytes | None:
-        """Return at most the last `size` bytes; None where there is no such object."""
-        try:
-            return self._objects.read(name, Range=f"bytes=-{size}")
-        except S3Error as error:
-            if error.code in {*MISSING, "InvalidRange", "416"}:  # an empty object has no range
-                return None
-            raise
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object by one request; raises OutputError."""
-        with _as_output_error():
-            self._objects.put(name, data)
-
-    def put_file(self, name: str, path: Path) -> None:
-        """Write an object with the content of a local file by one request; raises OutputError."""
-        with _as_output_error():
-            self._objects.put_file(name, path)
-
-    def delete(self, name: str) -> None:
-        """Remove an object; S3 does not mind where it is not there."""
-        self._objects.delete(name)
-
-    @contextmanager
-    def writable(self, folder: str) -> Iterator[str]:
-        """Check that objects can be written below a prefix; raises OutputError. Every worker writes to the same S3."""
-        with _as_output_error():
-            self._objects.check_writable(f"{folder}/_manifest.json")
-        yield ""
-
-
-class _Inputs(Objects):
-    """Objects that are inputs: what is wrong with one of them stops its units only."""
+        super().__init__(RETRY_SECONDS)
 
     def read(self, name: str, **request: str) -> bytes:
         """Return the content of an object; raises InputError where it is gone or has changed."""
@@ -226,13 +168,20 @@ class _Inputs(Objects):
                 raise InputError(str(error)) from None
             raise
 
+    def tail(self, name: str, size: int) -> bytes | None:
+        """Return at most the last `size` bytes; None where there is no such object."""
+        try:
+            return super().read(name, Range=f"bytes=-{size}")
+        except S3Error as error:
+            if error.code in {*MISSING, "InvalidRange", "416"}:  # an empty object has no range
+                return None
+            raise
 
-@contextmanager
-def _as_output_error() -> Iterator[None]:
-    try:
-        yield
-    except S3Error as error:
-        raise OutputError(str(error)) from None
+    @contextmanager
+    def writable(self, folder: str) -> Iterator[str]:
+        """Check that objects can be written below a prefix. Every worker writes to the same S3."""
+        self.check_writable(f"{folder}/_manifest.json")
+        yield ""
 
 
 Storage = LocalStorage | S3Storage

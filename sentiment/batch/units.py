@@ -1,17 +1,13 @@
 """Find the units of a run: list the input files, and cut each into parts of at most so many rows.
 
 Parquet is cut at row groups, and within a row group that is too long: its footer is enough. CSV and JSON lines are read
-through to find where rows end, CSV by the reader that labeling uses, for a field may have line ends in it. A
-JSON array in a .jsonl file is one part, whatever its length.
+through to find where rows end, CSV by the reader that labeling uses, for a field may have line ends in it.
 """
 
-import gzip
 import hashlib
 import itertools
 import re
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -23,7 +19,7 @@ from sentiment.common.errors import InputError, one_line
 from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records
 from sentiment.inference.formats import suffix
 from sentiment.inference.readers import FIRST_ROWS
-from sentiment.inference.streams import GZIP
+from sentiment.inference.streams import GZIP, decompressed
 from sentiment.storage.s3 import S3, FileInfo
 
 MAX_ROWS = 100_000  # of a unit: minutes of work, some megabytes of output
@@ -56,6 +52,10 @@ class Part:
     header: int = 0
     header_rows: int = 0
 
+    def is_whole_file(self) -> bool:
+        """Return whether the unit is the file."""
+        return self.start == 0 and self.stop == TO_END
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -79,11 +79,6 @@ class Unit:
     def output(self) -> str:
         """Name of the output, relative to the folder of outputs."""
         return output_name(self.path, self.index)
-
-    @property
-    def name(self) -> str:
-        """What messages name it by."""
-        return f"{self.file.name}, unit {self.index}"
 
 
 def output_name(path: str, index: int) -> str:
@@ -140,7 +135,7 @@ class Inputs:
         Raises:
             InputError: a single file has another format, or the folder cannot be read.
         """
-        for file in storage.files(self.folder):
+        for file in storage.list(self.folder):
             if file.name == self.folder:  # a single file, or the folder itself
                 path = file.name.rpartition("/")[2]
                 if isinstance(file, BadEntry):
@@ -184,7 +179,7 @@ def cut(file: FileInfo, storage: Storage, max_rows: int) -> list[Part]:
     if kind == ".parquet":
         with storage.open(file) as raw:
             return cut_row_groups(_row_groups(file.name, raw), max_rows)
-    is_compressed = file.name.lower().endswith(".gz")
+    is_compressed = file.name.lower().endswith(GZIP)
     if file.size <= max_rows * MIN_ROW_SIZE and not is_compressed:
         return [Part()]
     with storage.open(file) as raw, decompressed(file.name, raw) as content:
@@ -233,15 +228,8 @@ def cut_at(ends: Iterator[int], max_rows: int) -> list[Part]:
 
 def cut_json_lines(ends: Iterator[int], max_rows: int) -> list[Part]:
     """Return parts of `max_rows` rows, given where each row ends; the keys of the file's first rows are the columns."""
-    first_ends: list[int] = []
-
-    def noted() -> Iterator[int]:
-        for end in ends:
-            if len(first_ends) < FIRST_ROWS:
-                first_ends.append(end)
-            yield end
-
-    parts = cut_at(itertools.chain([0], noted()), max_rows)
+    first_ends = list(itertools.islice(ends, FIRST_ROWS))
+    parts = cut_at(itertools.chain([0], first_ends, ends), max_rows)
     if not first_ends:
         return [Part()]
     return [
@@ -289,30 +277,9 @@ def _csv_ends(content: IO[bytes], delimiter: str) -> Iterator[int]:
 
 
 def _json_ends(content: IO[bytes]) -> Iterator[int]:
-    """Yield where each line ends that is not blank, in bytes; nothing for a JSON array."""
-    position, is_first = 0, True
+    """Yield where each line ends that is not blank, in bytes."""
+    position = 0
     for line in content:
         position += len(line)
-        text = line.decode("utf-8-sig" if position == len(line) else "utf-8", "surrogateescape").strip()
-        if text and is_first and text.startswith("["):
-            return
-        if text:
-            is_first = False
+        if line.decode("utf-8-sig" if position == len(line) else "utf-8", "surrogateescape").strip():
             yield position
-
-
-@contextmanager
-def decompressed(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Yield the decompressed content of a file whose name ends in .gz, the content of any other.
-
-    Raises:
-        InputError: it is no gzip file, or a damaged one.
-    """
-    if not name.lower().endswith(GZIP):
-        yield raw
-        return
-    try:
-        with gzip.open(raw) as content:
-            yield content  # type: ignore[misc]  # GzipFile is no IO[bytes] to mypy
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, help="most units at a time on Ray (default: as many as have room)")
     parser.add_argument("--threads", type=positive, help="CPUs of this process (default: all), or of a Ray task (1)")
     parser.add_argument("--shard", type=shard, default=Shard(), metavar="I/N", help="only every N-th unit, for N runs")
-    parser.add_argument("--dry-run", action="store_true", help="write nothing; count what is missing, and say how long")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing; count what is missing")
     parser.add_argument(
         "--unit-rows", type=positive, default=MAX_ROWS, help="most rows of a unit (default: %(default)s)"
     )
@@ -77,9 +77,9 @@ def absolute(path: str) -> str:
 
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
-    from sentiment.batch.label import make_settings
-    from sentiment.batch.plan import make_plan, write_manifest
-    from sentiment.batch.run import Cluster, estimate, run
+    from sentiment.batch.label import Settings
+    from sentiment.batch.plan import Planner, write_manifest
+    from sentiment.batch.run import Cluster, run
     from sentiment.batch.storage import storage_for
     from sentiment.batch.units import Inputs
     from sentiment.ray_tasks import limit_threads
@@ -90,26 +90,27 @@ def main(args: argparse.Namespace) -> int:
     located = [absolute(path) if on else path for path in (args.input, args.output)]
     inputs, outputs = Inputs.parse(located[0]), located[1].rstrip("/") or "/"
     check_paths(inputs.folder, outputs)
-    settings = make_settings(
+    settings = Settings(
         inputs.folder,
         outputs,
-        args.classifier,
         tuple(args.text_column or ()),
-        threshold=args.threshold,
-        keep_columns=args.keep_columns,
-        device=args.device,
-        unit_rows=args.unit_rows,
-    )
+        args.threshold,
+        args.keep_columns,
+        args.device,
+        args.unit_rows,
+    ).of_classifier(args.classifier)
     if args.threads and not on:
         limit_threads(args.threads)
     source, target = storage_for(inputs.folder), storage_for(outputs)
     if args.dry_run:
-        plan = make_plan(inputs, source, target, settings, args.shard, changes_outputs=False)
-        for line in estimate(plan, settings, args.classifier):
-            log.info("batch: %s", line)
+        plan = Planner(source, target, settings, args.shard, changes_outputs=False).plan(inputs)
+        pending, outcomes = plan.pending(), plan.outcomes()
+        size = sum(plan.units[unit.output].size for unit in pending)
+        line = f"{plural(len(pending), 'unit')} to label ({size:,} bytes), {outcomes['kept']:,} there already"
+        log.info("batch: %s, %s that cannot be read", line, f"{outcomes['failed']:,}")
         return 0
     with target.writable(outputs) as marker:
-        plan = make_plan(inputs, source, target, settings, args.shard)
+        plan = Planner(source, target, settings, args.shard).plan(inputs)
         run(plan, settings, args.classifier, marker, on)
         write_manifest(plan, target, settings, args.shard)
     outcomes, counts = plan.outcomes(), plan.counts()

@@ -8,16 +8,15 @@
     sentiment predict --explain "Soft and warm, but the seams came loose"
     generate | sentiment predict - | head
 
-An input is texts, one file (.csv, .tsv, .jsonl, .json with an array, .parquet, .txt; all but Parquet also with .gz;
-local or s3://), or - for standard input: lines of text, or JSON where the first line starts like an object or an array.
+An input is texts, one file (.csv, .tsv, .jsonl, .parquet, .txt; all but Parquet also with .gz; local or s3://), or -
+for standard input: lines of text, or JSON lines where the first line starts like an object.
 Output is readable on a terminal and CSV elsewhere, with the columns id, probability (of "positive"), sentiment.
 The id is the input's column id, else the number of the row. The order of the rows is kept; a row without text, or a
 broken one, has an empty probability and is counted at the end.
 
---explain shows how much each word contributes to the log-odds of "positive". On a terminal the words are colored, green
-for positive and red underlined for negative, and the strongest are listed below with their contributions; NO_COLOR=1
-turns the colors off. Elsewhere the column explanation has JSON: text, words with offsets and contributions, and what
-belongs to no word; together they add up to the logit.
+--explain shows how much each word contributes to the log-odds of "positive". Readable output has a second line with the
+words that contribute most. Elsewhere the column explanation has JSON: text, words with offsets and contributions, and
+what belongs to no word; together they add up to the logit.
 
 From Python:
 
@@ -32,24 +31,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
+from tqdm import tqdm
 
 from sentiment.cli.arguments import add_classifier_arguments, probability
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import MAX_TEXTS
-from sentiment.inference.formats import (
-    PredictionSummary,
-    Progress,
-    input_file,
-    output_format,
-    plural,
-    progress,
-    reader_of,
-)
+from sentiment.inference.formats import PredictionSummary, input_file, output_format, plural, reader_of
 from sentiment.inference.readers import (
     EXPLANATION,
     OUTPUT_COLUMNS,
+    InputBatch,
     InputColumns,
-    InputTable,
     PredictionBatch,
     from_texts,
 )
@@ -60,33 +52,24 @@ log = logging.getLogger(__name__)
 
 
 def predict(
-    table: InputTable, classifier: SentimentClassifier, threshold: float | None, shown: Progress
+    batch: InputBatch, classifier: SentimentClassifier, threshold: float | None, explains: bool
 ) -> Iterator[PredictionBatch]:
-    """Yield the batches of a table with their predictions, in order."""
-    for batch in table.batches:
-        shown.start(batch)
-        probabilities = classifier.predict_proba(batch.texts, shown.update)
+    """Yield the rows of a batch with their predictions: in one piece, or with explanations a few at a time."""
+    if not explains:
+        probabilities = classifier.predict_proba(batch.texts)
         yield PredictionBatch(batch, probabilities, classifier.label(probabilities, threshold))
-
-
-def predict_and_explain(
-    table: InputTable, classifier: SentimentClassifier, threshold: float | None, shown: Progress
-) -> Iterator[PredictionBatch]:
-    """Yield the rows of a table with their predictions and explanations, in order, a few at a time."""
-    for batch in table.batches:
-        shown.start(batch)
-        for rows in batch.parts(MAX_TEXTS):
-            explanations = classifier.explain(rows.texts)
-            values = [explanation.probability if explanation else np.nan for explanation in explanations]
-            probabilities = np.array(values, dtype=np.float32)
-            shown.update(sum(explanation is not None for explanation in explanations))
-            yield PredictionBatch(rows, probabilities, classifier.label(probabilities, threshold), explanations)
+        return
+    for start in range(0, len(batch.texts), MAX_TEXTS):
+        rows = batch.rows(start, start + MAX_TEXTS)
+        explanations = classifier.explain(rows.texts)
+        values = [explanation.probability if explanation else np.nan for explanation in explanations]
+        probabilities = np.array(values, dtype=np.float32)
+        yield PredictionBatch(rows, probabilities, classifier.label(probabilities, threshold), explanations)
 
 
 def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     """Label the inputs, and write predictions as they are made."""
-    on_terminal = sys.stdout.isatty()
-    kind = output_format(args.format, args.output, on_terminal)
+    kind = output_format(args.format, args.output, sys.stdout.isatty())
     name = input_file(args.inputs)
     reader = reader_of(name) if name else None
     check_output(args.output)
@@ -106,12 +89,15 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
             log.info("predict: the head has several layers: contributions are gradient times input, not an exact sum")
         types = table.types | ({EXPLANATION: "string"} if args.explain else {})
         write = stack.enter_context(WRITERS[kind](stack.enter_context(writing(args.output)), types))
-        is_on_screen = kind == "text" and args.output == STANDARD
-        shown = stack.enter_context(progress(source, disable=True if is_on_screen else None))
-        labeled = predict_and_explain if args.explain else predict
-        for predictions in labeled(table, classifier, args.threshold, shown):
-            write(predictions)
-            summary.add(predictions)
+        is_hidden = True if kind == "text" and args.output == STANDARD else None  # None: shown on a terminal only
+        size = source.size if source else None
+        unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if size else {"unit": " rows"}
+        bar = stack.enter_context(tqdm(desc="predict", total=size, disable=is_hidden, **unit))
+        for batch in table.batches:
+            for predictions in predict(batch, classifier, args.threshold, args.explain):
+                write(predictions)
+                summary.add(predictions)
+            bar.update((source.position() if source and size else summary.rows) - bar.n)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

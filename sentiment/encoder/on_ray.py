@@ -76,9 +76,6 @@ def encode_splits(
     device: Device,
     output: Path,
     on_rows: Callable[[int], object],
-    *,
-    max_tasks: int | None = None,
-    task_rows: int = TASK_ROWS,
 ) -> None:
     """Write `output`/SPLIT.npy for each table, on Ray.
 
@@ -88,8 +85,6 @@ def encode_splits(
         device: where the workers compute.
         output: folder of the feature files, which appear when all are complete.
         on_rows: called with the number of texts done.
-        max_tasks: most tasks at a time; None for as many as there is room for.
-        task_rows: rows that a worker encodes at a time.
 
     Raises:
         ParamsError: Ray is not available, or the encoder's bytes would depend on the machine.
@@ -108,7 +103,7 @@ def encode_splits(
         for split, table in tables.items():
             rows = open_table(table).metadata.num_rows
             writers[split] = stack.enter_context(feature_writer(output / f"{split}.npy", rows, encoder.dim))
-        results = stack.enter_context(closing(run_tasks(work, _texts(tables, task_rows), max_tasks, "encode")))
+        results = stack.enter_context(closing(run_tasks(work, _texts(tables), command="encode")))
         for item, vectors in results:
             if isinstance(vectors, Lost):
                 raise WorkerError(f"{item.split}, row {item.row}: {vectors.reason}")
@@ -116,9 +111,9 @@ def encode_splits(
             on_rows(len(vectors))
 
 
-def _texts(tables: Mapping[str, Path], task_rows: int) -> Iterator[Texts]:
+def _texts(tables: Mapping[str, Path]) -> Iterator[Texts]:
     for split, table in tables.items():
         row = 0
-        for batch in batches(table, ["text"], task_rows):
+        for batch in batches(table, ["text"], TASK_ROWS):
             yield Texts(split, row, batch["text"].to_pylist())
             row += batch.num_rows

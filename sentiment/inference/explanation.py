@@ -9,23 +9,22 @@ With more layers there is no such sum. Then w is the gradient of the logit at x 
 al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contributions leave of the logit.
 """
 
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
-from sentiment.common.command import printable
 from sentiment.head.classifier import Classifier
 from sentiment.head.mlp import forward, round_weights
 from sentiment.head.standardization import standardize
 from sentiment.inference.classifier import SentimentClassifier, strip_texts
+
+if TYPE_CHECKING:
+    from sentiment.encoder.frozen import TokensWithOffsets
 
 Float64s = NDArray[np.float64]
 Method = Literal["exact sum", "gradient times input"]
@@ -88,9 +87,8 @@ def gradient(layers: Sequence[tuple[Float64s, Float64s]], x: Float64s) -> Float6
     return np.asarray(grad[0], np.float64)
 
 
-Span = tuple[int, int]
-
 MAX_TEXTS = 64  # whose token vectors are in memory at one time
+DECIMALS = 9  # of numbers in JSON: 512 rounded contributions still add up to the logit to 1e-6
 
 
 @dataclass(frozen=True)
@@ -127,10 +125,23 @@ class Explanation:
     method: Method
     is_truncated: bool
 
-    def shifted(self, offset: int) -> "Explanation":
-        """Return the explanation of a text with `offset` characters before this one."""
-        words = tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in self.words)
-        return replace(self, words=words) if offset else self
+    def as_mapping(self, text: str) -> dict[str, Any]:
+        """Return what is written as JSON; offsets count the code points of `text`."""
+        numbers = {name: round(getattr(self, name), DECIMALS) for name in ("logit", "bias", "special_tokens")}
+        words = [asdict(word) | {"contribution": round(word.contribution, DECIMALS)} for word in self.words]
+        return {"text": text, "method": self.method, **numbers, "is_truncated": self.is_truncated, "words": words}
+
+    def strongest_words(self, width: int) -> str:
+        """Return the words that contribute most with their contributions, at least one, in at most `width` characters.
+
+        >>> Explanation("positive", 0.7, 0.8, 0, 0, (Word("warm", 0, 4, 0.8),), "exact sum", False).strongest_words(40)
+        '+0.80 warm'
+        """
+        order = sorted(self.words, key=lambda word: -abs(word.contribution))
+        shown = [f"{word.contribution:+.2f} {word.text}" for word in order]
+        lengths = accumulate(len(word) + 2 for word in shown)  # two blanks after each
+        n_shown = sum(length - 2 <= width for length in lengths)
+        return "  ".join(shown[: max(1, n_shown)])
 
 
 def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Explanation | None]:
@@ -144,133 +155,54 @@ def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Expla
     indices = [index for index, text in enumerate(stripped) if text]
     explanations: list[Explanation | None] = [None] * len(texts)
     for start in range(0, len(indices), MAX_TEXTS):
-        for index, explanation in _explain_batch(classifier, stripped, indices[start : start + MAX_TEXTS]):
-            offset = texts[index].index(stripped[index])
-            explanations[index] = explanation.shifted(offset)
+        batch = indices[start : start + MAX_TEXTS]
+        for index, explanation in zip(batch, _explain_batch(classifier, [texts[i] for i in batch]), strict=True):
+            explanations[index] = explanation
     return explanations
 
 
-def _explain_batch(
-    classifier: SentimentClassifier, texts: Sequence[str], indices: Sequence[int]
-) -> Iterator[tuple[int, Explanation]]:
-    """Yield the explanations of the texts at `indices`, none of which is blank."""
+def _explain_batch(classifier: SentimentClassifier, texts: Sequence[str]) -> Iterator[Explanation]:
+    """Yield the explanations of texts, none of which is blank."""
     encoder, head = classifier.encoder, classifier.classifier
-    tokens = encoder.tokenize_with_offsets([texts[index] for index in indices])
-    features = encoder.encode([texts[index] for index in indices])  # (n_texts, dim)
+    stripped = strip_texts(texts)
+    tokens = encoder.tokenize_with_offsets(stripped)
+    features = encoder.encode(stripped)  # (n_texts, dim)
     vectors = encoder.token_vectors([one.ids for one in tokens])  # of each text (n_tokens, hidden_size)
     probabilities = classifier.score(features)
     labels = classifier.label(probabilities)
-    for row, index in enumerate(indices):
+    for row, text in enumerate(texts):
         logit, by_token, method = token_contributions(head, features[row], vectors[row], encoder.config.pooling)
-        spans = [
-            span if not special else None
-            for span, special in zip(tokens[row].offsets, tokens[row].is_special, strict=True)
-        ]
-        yield (
-            index,
-            Explanation(
-                label=str(labels[row]),
-                probability=float(probabilities[row]),
-                logit=logit,
-                bias=logit - float(by_token.sum()),
-                special_tokens=float(sum(c for c, span in zip(by_token.tolist(), spans, strict=True) if span is None)),
-                words=join_words(texts[index], spans, by_token),
-                method=method,
-                is_truncated=tokens[row].is_truncated,
-            ),
+        is_special = np.array(tokens[row].is_special)
+        start = text.index(stripped[row])
+        yield Explanation(
+            label=str(labels[row]),
+            probability=float(probabilities[row]),
+            logit=logit,
+            bias=logit - float(by_token.sum()),
+            special_tokens=float(by_token[is_special].sum()),
+            words=join_words(text, start, tokens[row], by_token),
+            method=method,
+            is_truncated=tokens[row].is_truncated,
         )
 
 
-def join_words(text: str, spans: Sequence[Span | None], by_token: Float64s) -> tuple[Word, ...]:
+def join_words(text: str, start: int, tokens: "TokensWithOffsets", by_token: Float64s) -> tuple[Word, ...]:
     """Return the words of `text` that have tokens, each with the sum of their contributions.
 
     Args:
-        text: without white space at its ends.
-        spans: of each token in `text`; None for a token that the encoder adds.
+        text: as it was given.
+        start: index of its first character that is no white space, which the offsets of the tokens count from.
+        tokens: of the text.
         by_token: contribution of each token, shape (n_tokens,).
     """
     bounds = [match.span() for match in re.finditer(r"\S+", text)]
     ends = np.array([end for _, end in bounds])
     sums: dict[int, float] = {}
-    for span, contribution in zip(spans, by_token.tolist(), strict=True):
-        if span is not None:
+    for (_, end), is_special, contribution in zip(tokens.offsets, tokens.is_special, by_token.tolist(), strict=True):
+        if not is_special:
             # by its last character: the span of some tokenizers begins with the space before the word
-            word = min(int(np.searchsorted(ends, max(span[1], 1))), len(bounds) - 1)
+            word = min(int(np.searchsorted(ends, start + max(end, 1))), len(bounds) - 1)
             sums[word] = sums.get(word, 0.0) + contribution
     return tuple(
         Word(text[start:end], start, end, sums[number]) for number, (start, end) in enumerate(bounds) if number in sums
     )
-
-
-DECIMALS = 9  # of numbers in JSON: 512 rounded contributions still add up to the logit to 1e-6
-LEVELS = ((0.7, "bold reverse"), (0.4, "bold"), (0.15, ""))  # from this share of the largest contribution on
-POSITIVE, NEGATIVE = "green", "red underline"
-
-
-def as_mapping(text: str, explanation: Explanation) -> dict[str, Any]:
-    """Return what is written as JSON; offsets count the code points of `text`."""
-    return {
-        "text": text,
-        "method": explanation.method,
-        "logit": round(explanation.logit, DECIMALS),
-        "bias": round(explanation.bias, DECIMALS),
-        "special_tokens": round(explanation.special_tokens, DECIMALS),
-        "is_truncated": explanation.is_truncated,
-        "words": [
-            {
-                "text": word.text,
-                "start": word.start,
-                "end": word.end,
-                "contribution": round(word.contribution, DECIMALS),
-            }
-            for word in explanation.words
-        ],
-    }
-
-
-def should_use_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
-    """Return whether to color: on a terminal that can, unless NO_COLOR is set (https://no-color.org)."""
-    return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM", "") not in ("", "dumb")
-
-
-def words_in_color(text: str, explanation: Explanation) -> Text:
-    """Return `text` with colored words; the more a word contributes, the stronger its style."""
-    colored = Text(text)
-    largest = max((abs(word.contribution) for word in explanation.words), default=0.0)
-    for word in explanation.words:
-        if style := style_of(word.contribution, largest):
-            colored.stylize(style, word.start, word.end)
-    return colored
-
-
-def style_of(contribution: float, largest: float) -> str:
-    """Return the style of a word by its share of the largest contribution; "" for a small one."""
-    share = abs(contribution) / largest if largest else 0.0
-    weight = next((weight for least, weight in LEVELS if share >= least), None)
-    return "" if weight is None else f"{POSITIVE if contribution > 0 else NEGATIVE} {weight}".strip()
-
-
-def strongest_words(words: Sequence[Word], width: int) -> str:
-    """Return the words of the largest contributions with their signs, as many as `width` columns take, at least one."""
-    order = sorted(words, key=lambda word: -abs(word.contribution))
-    parts = [f"{word.contribution:+.2f} {printable(word.text)}" for word in order]
-    line = parts[0] if parts else ""
-    for part in parts[1:]:
-        if cell_len(line) + 2 + cell_len(part) > width:
-            break
-        line += f"  {part}"
-    return line
-
-
-def wrapped(text: Text, width: int, use_color: bool) -> list[str]:
-    """Return the lines of a text of at most `width` columns, with escape codes where `use_color`."""
-    console = Console(
-        file=io.StringIO(), width=width, force_terminal=use_color, no_color=not use_color,
-        color_system="standard" if use_color else None, _environ={},
-    )  # fmt: skip
-    lines = text.wrap(console, width)
-    with console.capture() as captured:
-        for line in lines:
-            line.rstrip()
-            console.print(line, soft_wrap=True)
-    return captured.get().splitlines()

@@ -1,17 +1,13 @@
 """Select the reader of an input and the format of an output, by their names and the options given."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TextIO
-
-from tqdm import tqdm
+from typing import IO
 
 from sentiment.common.errors import ParamsError
 from sentiment.inference.readers import (
-    InputBatch,
     InputColumns,
     InputTable,
     PredictionBatch,
@@ -20,7 +16,7 @@ from sentiment.inference.readers import (
     from_lines_or_json,
     from_parquet,
 )
-from sentiment.inference.streams import GZIP, STANDARD, InputFile
+from sentiment.inference.streams import GZIP, STANDARD
 from sentiment.inference.writers import WRITERS
 
 Reader = Callable[[str, IO[bytes], InputColumns], InputTable]
@@ -29,7 +25,6 @@ READERS: dict[str, Reader] = {
     ".csv": from_csv,
     ".tsv": partial(from_csv, delimiter="\t"),
     ".jsonl": from_json,
-    ".json": from_json,
     ".parquet": from_parquet,
     ".txt": from_lines_or_json,
 }
@@ -96,57 +91,6 @@ def output_format(requested: str | None, output: str, on_terminal: bool) -> str:
     if chosen == "parquet" and output.lower().endswith(GZIP):
         raise ParamsError(f"{output}: Parquet is compressed already; use a name that ends in .parquet")
     return chosen
-
-
-class Progress:
-    """Counts bytes where the size of the input is known, else reviews.
-
-    A batch is read long before it is labeled, so the bytes of a batch are counted text by text.
-    """
-
-    def __init__(self, bar: "tqdm[Any]", source: InputFile | None) -> None:
-        self.bar = bar
-        self._source = source
-        self._reviews = self._position = 0
-        self._bytes_per_text = 0.0
-        self._done = 0.0
-
-    def start(self, batch: InputBatch) -> None:
-        """Note how many bytes were read for a batch."""
-        if self._source is not None and self._source.size:
-            # a text wrapper closes the file when the last line has been read
-            read = self._source.size if self._source.raw.closed else self._source.raw.tell()
-            position = max(self._position, min(read, self._source.size))
-            self._bytes_per_text = (position - self._position) / max(1, sum(map(bool, batch.texts)))
-            self._done, self._position = float(self._position), position
-
-    def update(self, n_texts: int) -> None:
-        """Count texts as labeled."""
-        self._reviews += n_texts
-        if self._source is None or not self._source.size:
-            self.bar.update(n_texts)
-            return
-        self._done = min(self._position, self._done + n_texts * self._bytes_per_text)
-        self.bar.set_postfix_str(f"{self._reviews:,} reviews", refresh=False)
-        self.bar.update(int(self._done) - self.bar.n)
-
-    def finish(self) -> None:
-        """Count what follows the last text, such as the end of a Parquet file."""
-        if self._source is not None and self._source.size:
-            self.bar.update(self._source.size - self.bar.n)
-
-
-@contextmanager
-def progress(source: InputFile | None, disable: bool | None, file: TextIO | None = None) -> Iterator[Progress]:
-    """Show a bar on standard error (or `file`); `disable=None` shows it on a terminal only."""
-    size = source.size if source else None
-    unit, scale = ("B", True) if size else (" reviews", False)
-    with tqdm(
-        desc="predict", total=size, unit=unit, unit_scale=scale, unit_divisor=1024, disable=disable, file=file
-    ) as bar:
-        shown = Progress(bar, source)
-        yield shown
-        shown.finish()
 
 
 MAX_LISTED_ROWS = 100  # broken rows listed by number; more are only counted

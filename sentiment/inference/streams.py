@@ -9,7 +9,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,13 +29,18 @@ class InputFile:
 
     Attributes:
         content: its bytes, decompressed.
-        raw: its bytes as stored; `raw.tell()` is how many have been read.
+        raw: its bytes as stored.
         size: of what is stored, in bytes; None where it is not known.
     """
 
     content: IO[bytes]
     raw: IO[bytes]
     size: int | None
+
+    def position(self) -> int:
+        """Return how many bytes of what is stored have been read."""
+        # a text wrapper closes the file when the last line has been read
+        return self.size or 0 if self.raw.closed else self.raw.tell()
 
 
 @contextmanager
@@ -51,14 +56,25 @@ def reading(name: str) -> Iterator[InputFile]:
         size = raw.seek(0, os.SEEK_END) if has_size else None
         if size is not None:
             raw.seek(0)
-        if not name.lower().endswith(GZIP):
-            yield InputFile(raw, raw, size)
-            return
-        try:
-            with gzip.open(raw) as content:
-                yield InputFile(content, raw, size)  # type: ignore[arg-type]  # GzipFile is no IO[bytes] to mypy
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None
+        with decompressed(name, raw) as content:
+            yield InputFile(content, raw, size)
+
+
+@contextmanager
+def decompressed(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Yield the decompressed content of a file whose name ends in .gz, the content of any other.
+
+    Raises:
+        InputError: it is no gzip file, or a damaged one.
+    """
+    if not name.lower().endswith(GZIP):
+        yield raw
+        return
+    try:
+        with gzip.open(raw) as content:
+            yield content  # type: ignore[misc]  # GzipFile is no IO[bytes] to mypy
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None
 
 
 @contextmanager
@@ -105,21 +121,13 @@ def _is_open(stream: IO[str], use: Callable[[int], object]) -> bool:
 
 def refuse_same_file(source: str, output: str) -> None:
     """Raise ParamsError where the output would replace the input, also by a link to it or as standard input."""
-    if output == STANDARD or not Path(output).is_file():
-        same = output == source and output != STANDARD
-    elif source == STANDARD:
-        same = _is_descriptor_of(sys.stdin, Path(output))
-    else:
-        same = Path(source).is_file() and Path(source).samefile(output)
+    same = output == source and output != STANDARD
+    if output != STANDARD and Path(output).is_file():
+        with suppress(OSError):  # no such input, or standard input is not a file, as under a test runner
+            read = os.fstat(sys.stdin.fileno()) if source == STANDARD else Path(source).stat()
+            same = os.path.samestat(read, Path(output).stat())
     if same:
         raise ParamsError(f"{output}: is the input, which it would replace; use another name for the output")
-
-
-def _is_descriptor_of(stream: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except OSError:  # not a file, as under a test runner
-        return False
 
 
 @contextmanager

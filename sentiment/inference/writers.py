@@ -3,17 +3,13 @@
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from sentiment.common.command import printable
 from sentiment.inference.readers import PredictionBatch
-
-if TYPE_CHECKING:
-    from sentiment.inference.explanation import Explanation
 
 Write = Callable[[PredictionBatch], None]
 Writer = Callable[[IO[bytes], Mapping[str, Any]], AbstractContextManager[Write]]
@@ -24,9 +20,8 @@ TEXT_COLUMN = len("positive  0.000  ")
 
 @contextmanager
 def text_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
-    """A line per row: label, probability and the start of the text; with explanations, the whole text in colors."""
+    """A line per row: label, probability, start of the text; with explanations, one more with the strongest words."""
     width = max(MIN_TEXT_WIDTH, shutil.get_terminal_size().columns - TEXT_COLUMN)
-    is_terminal = file.isatty()
 
     def write(predictions: PredictionBatch) -> None:
         explanations = predictions.explanations or [None] * len(predictions.labels)
@@ -35,28 +30,13 @@ def text_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
             predictions.labels, predictions.probabilities.tolist(), predictions.inputs.texts, explanations, strict=True
         ):
             prediction = f"{label}  {probability:.3f}" if label else "-                -"
-            shown = printable(text) or "(no text)"
-            if explanation is None:
-                lines.append(f"{prediction}  {shorten(shown, width)}\n")
-            else:
-                lines += explained_lines(prediction, shown, explanation, width, is_terminal)
+            lines.append(f"{prediction}  {shorten(printable(text) or '(no text)', width)}\n")
+            if explanation:
+                lines.append(f"{' ' * TEXT_COLUMN}{printable(explanation.strongest_words(width))}\n")
         file.write("".join(lines).encode("utf-8", "replace"))
         file.flush()
 
     yield write
-
-
-def explained_lines(
-    prediction: str, text: str, explanation: "Explanation", width: int, is_terminal: bool
-) -> Iterator[str]:
-    """Yield the lines of a row: its text, colored where the terminal can, and the words that contribute most."""
-    from sentiment.inference.explanation import should_use_color, strongest_words, words_in_color, wrapped
-
-    use_color = should_use_color(is_terminal, os.environ)
-    first, *others = wrapped(words_in_color(text, explanation), width, use_color)
-    yield f"{prediction}  {first}\n"
-    for line in [*others, strongest_words(explanation.words, width)]:
-        yield f"{' ' * TEXT_COLUMN}{line}\n"
 
 
 def shorten(text: str, width: int) -> str:

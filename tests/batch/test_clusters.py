@@ -22,7 +22,7 @@ def test_the_command_has_the_arguments_that_are_given(name: str) -> None:
     [line] = [
         line for line in (CLUSTERS / name).read_text().splitlines() if "sentiment batch " in line and "#" not in line
     ]
-    line = line.replace('"$SKYPILOT_NODE_RANK/$SKYPILOT_NUM_NODES"', "3/4")
+    line = line.replace('"$SHARD"', "3/4")
     line = line.replace('"$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"', "3/4")
     args = build_parser(["batch"]).parse_args(shlex.split(line)[1:])
     assert (args.shard.index, args.shard.n) == (3, 4)

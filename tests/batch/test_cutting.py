@@ -50,7 +50,7 @@ def all_rows(table: InputTable) -> list[tuple[Any, ...]]:
 
 def rows_of_units(path: Path, max_rows: int) -> list[tuple[Any, ...]]:
     storage = LocalStorage()
-    [file] = storage.files(str(path))
+    [file] = storage.list(str(path))
     assert isinstance(file, FileInfo)
     rows = []
     for index, part in enumerate(cut(file, storage, max_rows)):
@@ -88,17 +88,6 @@ def test_json_lines(tmp_path: Path, with_id: bool, ending: str) -> None:
     path.write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
     for max_rows in (1, 2, 5, 100):
         assert rows_of_units(path, max_rows) == rows_of_file(path)
-
-
-def test_a_json_array_is_one_unit(tmp_path: Path) -> None:
-    path = tmp_path / "array.jsonl"
-    path.write_text('[{"text": "a"},\n{"text": "b"},\n{"text": "c"}]')
-    storage = LocalStorage()
-    [file] = storage.files(str(path))
-    assert isinstance(file, FileInfo)
-    assert len(cut(file, storage, 1)) == 1
-    with read_unit(Unit(file, path.name, 0, cut(file, storage, 1)[0]), storage, COLUMNS) as table:
-        assert all_rows(table) == rows_of_file(path)
 
 
 @pytest.mark.parametrize("row_group_size", [1, 3, 10, 30])

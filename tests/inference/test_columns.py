@@ -51,7 +51,7 @@ def test_a_first_line_that_is_no_object_is_an_error_of_its_row() -> None:
     lines = b'{"body": \n{"body": "soft"}\n'
     [batch] = from_json("new.jsonl", io.BytesIO(lines), BODY).batches
     assert (batch.texts, batch.errors) == (["", "soft"], {0: "is not JSON"})
-    with pytest.raises(InputError, match="row 1 is not JSON, expected a JSON object"):
+    with pytest.raises(InputError, match="row 1 is not JSON, expected a JSON object per line"):
         from_json("new.jsonl", io.BytesIO(b"Soft and warm\n"), BODY)
 
 

@@ -1,11 +1,13 @@
 """Which arguments are files, which formats are read, and what else is refused before anything is labeled."""
 
 import gzip
-import io
 import json
 import os
+import pty
 import shlex
+import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -13,9 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.inference.formats import progress
-from sentiment.inference.readers import InputBatch
-from sentiment.inference.streams import reading
 from tests.inference.conftest import Predict
 from tests.project import Project
 
@@ -33,9 +32,7 @@ JSON_LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
         ("a.tsv", TSV.encode()),
         ("A.TSV.GZ", gzip.compress(TSV.encode(), mtime=0)),
         ("a.jsonl.gz", gzip.compress(JSON_LINES.encode(), mtime=0)),
-        ("a.json", json.dumps(RECORDS, indent=2).encode()),
-        ("a.json", JSON_LINES.encode()),
-        ("a.jsonl", json.dumps(RECORDS).encode()),
+        ("a.jsonl", JSON_LINES.encode()),
         ("a.jsonl", b"\n \n" + JSON_LINES.replace("\n", "\n\n").encode()),
         ("a.txt.gz", gzip.compress("\n".join(TEXTS).encode(), mtime=0)),
         ("two words.csv", CSV.encode()),
@@ -48,20 +45,22 @@ def test_every_format_gives_the_same_predictions(predict: Predict, tmp_path: Pat
     assert outcome.out == predict(*TEXTS).out
 
 
-@pytest.mark.parametrize("stdin", [json.dumps(RECORDS), json.dumps(RECORDS, indent=1), "\n\n" + JSON_LINES])
-def test_json_on_standard_input_is_recognized(predict: Predict, stdin: str) -> None:
-    assert predict("-", stdin=stdin.encode()).out == predict(*TEXTS).out
+def test_json_lines_on_standard_input_are_recognized(predict: Predict) -> None:
+    assert predict("-", stdin=b"\n\n" + JSON_LINES.encode()).out == predict(*TEXTS).out
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_json_array_is_refused_and_says_how_to_convert_it(predict: Predict, tmp_path: Path, indent: int) -> None:
+    array = json.dumps(RECORDS, indent=indent)
+    (tmp_path / "a.jsonl").write_text(array)
+    for outcome in (predict("-", stdin=array.encode()), predict(tmp_path / "a.jsonl")):
+        assert outcome.status == 1
+        assert "expected a JSON object per line; jq -c '.[]' makes them of an array" in outcome.stderr
 
 
 def test_lines_that_start_with_a_bracket_or_are_blank_are_texts(predict: Predict) -> None:
     texts = ["", "[Edited] Soft and warm", "[]"]
     assert predict("-", stdin="\n".join(texts).encode()).out == predict(*texts).out
-
-
-def test_a_long_array_is_read_in_chunks(predict: Predict, tmp_path: Path) -> None:
-    records = [{"Title": "", "Review Text": f"number {index}", "pad": "x" * 90_000} for index in range(30)]
-    (tmp_path / "a.json").write_text(json.dumps(records))
-    assert predict(tmp_path / "a.json").out == predict(*(record["Review Text"] for record in records)).out
 
 
 @pytest.mark.parametrize(
@@ -72,9 +71,8 @@ def test_a_long_array_is_read_in_chunks(predict: Predict, tmp_path: Path) -> Non
         ("a.parquet.gz", b"", "a.parquet.gz: format is not supported"),
         ("a.csv.gz", b"Title,Review Text\na,b\n", "a.csv.gz: damaged gzip file"),
         ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0)[:-9], "a.csv.gz: damaged gzip file"),
-        ("a.json", b'[{"Title": "", "Review Text": "a"}, {"Title"', "element 2 of the array is not JSON"),
-        ("a.json", b'[{"Title": "", "Review Text": "a"}] more', "text after the end of the array"),
-        ("a.json", b'["Soft"]', "row 1 is not a JSON object"),
+        ("a.json", b"[]", "a.json: format is not supported"),
+        ("a.jsonl", b'["Soft"]', "row 1 is not a JSON object"),
         ("a.jsonl", b"Soft and warm", "row 1 is not JSON"),
     ],
 )
@@ -160,20 +158,20 @@ def test_gzip_output_is_compressed(predict: Predict, tmp_path: Path) -> None:
     assert gzip.decompress((tmp_path / "labels.csv.gz").read_bytes()).decode() == predict("Soft").out
 
 
-def test_progress_counts_bytes_to_the_size_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("good\n" * 100)
-    screen = io.StringIO()
-    with reading(str(path)) as source, progress(source, disable=False, file=screen) as shown:
-        source.content.read(250)
-        shown.start(InputBatch(1, range(50), ["good"] * 50))
-        shown.update(25)
-        assert shown.bar.n == 125
-        shown.update(25)
-        assert shown.bar.n == 250
-    assert "100%" in screen.getvalue()
-    assert "500/500" in screen.getvalue()
-    assert "50 reviews" in screen.getvalue()
+def test_progress_is_shown_in_bytes_of_the_file(completed_template: Project, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("good\n" * 100)
+    command = [sys.executable, "-m", "sentiment", "predict", str(tmp_path / "a.txt"), "--output", "/dev/null"]
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (24, 100))
+    with subprocess.Popen(
+        command, cwd=completed_template.root, env=completed_template.environment(), stderr=its_end
+    ) as process:
+        assert process.wait(120) == 0
+    os.close(its_end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert "500/500" in shown
+    assert "predict: 100%" in shown
 
 
 def test_the_summary_of_one_row_is_in_the_singular(predict: Predict) -> None:

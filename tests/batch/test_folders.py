@@ -1,0 +1,105 @@
+"""What lies in the folders of a run: entries that cannot be read, outputs that cannot be written, ids that repeat."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sentiment.batch.label import Labeler, Settings
+from sentiment.batch.storage import MARKER, MAX_AGES, PARTIAL, LocalStorage
+from sentiment.cli.app import main
+from sentiment.common.errors import StorageError
+from sentiment.head.classifier import Classifier
+from tests.batch.conftest import Batch, outputs
+from tests.command_call import call_command
+
+CSV = "Title,Review Text\nLovely,Soft and warm\n"
+
+
+def test_entries_that_cannot_be_read_are_named_and_the_others_are_labeled(batch: Batch, tmp_path: Path) -> None:
+    inputs, folder = tmp_path / "in", tmp_path / "labels"
+    (inputs / "more").mkdir(parents=True)
+    (inputs / "good.csv").write_text(CSV)
+    (inputs / "more" / "good.csv").write_text(CSV)
+    Path(os.fsdecode(os.fsencode(inputs) + b"/caf\xe9.csv")).write_text(CSV)
+    (inputs / "dangling.csv").symlink_to("nowhere.csv")
+    (inputs / "loop.csv").symlink_to("loop.csv")
+    os.mkfifo(inputs / "pipe.csv")
+    outcome = batch(inputs, "--output", folder)
+    assert outcome.status == 1
+    assert "error: 4 units failed" in outcome.stderr
+    assert sorted(outputs(folder)) == ["good.csv.00000.parquet", "more/good.csv.00000.parquet"]
+    errors = {(error := json.loads(line))["input"]: error["reason"] for line in (folder / "_errors.jsonl").open()}
+    for name, reason in {
+        "caf\\xe9.csv": "its name is not UTF-8",
+        "dangling.csv": "a link to a file that does not exist",
+        "loop.csv": "too many levels of symbolic links",
+        "pipe.csv": "is not a regular file",
+    }.items():
+        assert reason in errors.pop(name)
+    assert errors == {}
+
+
+def test_an_input_whose_output_would_be_an_input_is_refused_alone(batch: Batch, tmp_path: Path) -> None:
+    """The output of in/in/deep.csv would be in/deep.csv.00000.parquet, which the next run would read."""
+    (tmp_path / "in" / "in").mkdir(parents=True)
+    (tmp_path / "in" / "flat.csv").write_text(CSV)
+    (tmp_path / "in" / "in" / "deep.csv").write_text(CSV)
+    outcome = batch(tmp_path / "in", "--output", tmp_path)
+    assert outcome.status == 1
+    assert list(outputs(tmp_path)) == ["flat.csv.00000.parquet"]
+    assert "in/deep.csv: its output would be below the inputs" in (tmp_path / "_errors.jsonl").read_text()
+
+
+def test_ids_that_repeat_are_counted_in_one_warning(batch: Batch, tmp_path: Path) -> None:
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    body = "id,Title,Review Text\n" + "".join(f"{row % 8},Lovely,Soft {row}\n" for row in range(10))
+    (inputs / "a.csv").write_text(body)
+    (inputs / "b.csv").write_text(body.replace("\n7,", "\nseven,").replace("\n6,", "\n,"))
+    (inputs / "numbered.csv").write_text(CSV)
+    outcome = batch(inputs, "--output", tmp_path / "labels", "--unit-rows", 4)
+    assert outcome.status == 0, outcome.stderr
+    [line] = [line for line in outcome.stderr.splitlines() if "has the id" in line or "have the id" in line]
+    assert line.startswith("batch: 10 rows have the id of an earlier row")  # 2 in a.csv; 6 and 2 in b.csv
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed(
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def compute(self: Classifier, features: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(Classifier, "predict_proba", compute)
+    (tmp_path / "in.csv").write_text(CSV)
+    (tmp_path / "file").touch()
+    output = tmp_path / "file" / "labels"
+    command = ["batch", str(tmp_path / "in.csv"), "--output", str(output), "--classifier", str(classifier)]
+    status, log = call_command(lambda: main(command), caplog, "sentiment")
+    assert status == 1
+    assert log == f"error: {output}: Not a directory; make it writable, or choose another --output"
+
+
+def test_a_worker_that_does_not_see_the_driver_s_folder_says_so(classifier: Path, tmp_path: Path) -> None:
+    settings = Settings("in", "/labels").of_classifier(classifier)
+    with pytest.raises(StorageError, match="--output /labels: is another folder on a machine of the cluster"):
+        Labeler(settings, str(tmp_path / "none.run"), classifier)
+
+
+def test_hidden_files_of_killed_runs_are_removed_later(tmp_path: Path) -> None:
+    names = {age: [f".{age}{ending}" for ending in (MARKER, PARTIAL)] for age in ("old", "new")}
+    (tmp_path / "sub").mkdir()
+    for age, hidden in names.items():
+        for name in hidden:
+            path = tmp_path / "sub" / name
+            path.touch()
+            made = time.time() - (MAX_AGES[path.suffix] + 60 if age == "old" else 60)
+            os.utime(path, (made, made))
+    (tmp_path / ".mine").touch()
+    os.utime(tmp_path / ".mine", (0, 0))
+    with LocalStorage().writable(str(tmp_path)) as marker:
+        assert Path(marker).exists()
+    found = sorted(path.name for path in tmp_path.rglob(".*"))
+    assert found == sorted([*names["new"], ".mine"])
