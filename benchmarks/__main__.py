@@ -1,6 +1,6 @@
 """Measure this project beside its baselines, and write benchmarks/results.json.
 
-    python -m benchmarks --reviews reviews.csv          # everything, 10 to 25 minutes on 2 cores
+    python -m benchmarks --reviews reviews.csv          # everything, 5 to 15 minutes on 2 cores
     python -m benchmarks --only train                   # seconds
     python -m benchmarks --only gpu                     # all reviews in int8 on a CUDA GPU
 
@@ -15,16 +15,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import encode, machine, pipeline, scale, start, train
+from benchmarks import encode, machine, start, train
 from benchmarks.encode import BUNDLED
 from benchmarks.reviews import read_texts
 from sentiment.common.command import run_main
 
-ALL = ("start", "bundled", "base", "train", "pipeline", "scale")
+ALL = ("start", "bundled", "base", "train")
 Rows = list[dict[str, object]]
-PIPELINE_TITLE = "dvc repro beside the naive loop, bundled encoder, 128 tokens, 30 epochs"
-GPU_TITLE = "encode all reviews in int8 on a GPU"
-SCALE_TITLE = f"time and memory by rows; encode at {scale.TOKENS} tokens"
 
 
 def show(title: str, rows: Iterable[dict[str, object]]) -> Rows:
@@ -71,9 +68,7 @@ def main() -> None:
             "bundled": lambda: encoding(BUNDLED, dict.fromkeys((20, 128), 24 * n)),
             "base": lambda: encoding(encode.base_shape(base), {20: 3 * n, 128: n, 256: n}),
             "train": lambda: show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure()),
-            "pipeline": lambda: show(PIPELINE_TITLE, pipeline.measure(args.reviews, BUNDLED, 128, texts)),
-            "scale": lambda: show(SCALE_TITLE, scale.measure(args.reviews, BUNDLED)),
-            "gpu": lambda: show(GPU_TITLE, encode.measure_gpu([BUNDLED, encode.base_shape(base)], texts, rounds)),
+            "gpu": lambda: show("int8 on a GPU", encode.measure_gpu([BUNDLED, encode.base_shape(base)], texts, rounds)),
         }
         for name in args.only or ALL:
             results[name] = measurements[name]()

@@ -26,8 +26,8 @@ from sentiment.numerics.products import VARIABLE, backend
 
 BUNDLED = Path("models/encoders/bundled")
 GPU_SQUARE = 8_192  # rows and columns of the product whose rate is the limit
-PRECISIONS: tuple[Precision, ...] = ("bfloat16", "int8", "int16")  # besides float32
-DTYPES = {"bfloat16": torch.bfloat16, "int8": torch.int8, "int16": torch.int8}  # of the products
+# of the products, by precision; float32 is measured in any case
+DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "int8": torch.int8, "int16": torch.int8}
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
@@ -77,11 +77,11 @@ def measure(
     compared: dict[str, Encode] = {
         "sentence-transformers": baseline(folder, max_length, device),
         "this project": encoder.encode,
-        **{f"this project, {name}": load(folder, max_length, device, name).encode for name in PRECISIONS},
+        **{f"this project, {name}": load(folder, max_length, device, name).encode for name in DTYPES},
         "this project, int8 by float32 products": load_without_native_int8(folder, max_length, device).encode,
     }
     seconds = dict.fromkeys(compared, float("inf"))
-    dtypes = {name: DTYPES.get(name.rpartition(" ")[2], torch.float32) for name in compared}
+    dtypes = dict.fromkeys(compared, torch.float32) | {f"this project, {name}": dtype for name, dtype in DTYPES.items()}
     limits = dict.fromkeys(dtypes.values(), 0.0)
     vectors = {}
     for _ in range(rounds):
@@ -93,6 +93,7 @@ def measure(
             seconds[name] = min(seconds[name], perf_counter() - started)
     assert isinstance(encoder.model, FloatTransformer)
     work = encoder_flops([len(ids) for ids in encoder.tokenize(texts)], encoder.model.config)
+    unit = {name: rows / np.linalg.norm(rows, axis=1, keepdims=True) for name, rows in vectors.items()}
     for name in compared:
         yield {
             "encoder": folder.name,
@@ -101,7 +102,7 @@ def measure(
             "texts_per_second": len(texts) / seconds[name],
             "times_sentence_transformers": seconds["sentence-transformers"] / seconds[name],
             "share_of_matmul": work / seconds[name] / limits[dtypes[name]],
-            "least_cosine": float(cosine(vectors["this project"], vectors[name]).min()),
+            "least_cosine": float((unit["this project"] * unit[name]).sum(1).min()),
         }
 
 
@@ -138,9 +139,3 @@ def measure_gpu(folders: Iterable[Path], texts: Sequence[str], rounds: int) -> I
             "texts_per_second": len(texts) / total,
             "share_of_matmul": encoder_flops(lengths, encoder.model.config) / (total - tokenizing) / limit,
         }
-
-
-def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the cosine of each pair of rows."""
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.asarray((one * other).sum(1) / norms)

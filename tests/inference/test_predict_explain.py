@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.peak_memory import peak_memory
+from tests.peak_memory import peak_memory
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
 from tests.inference.conftest import EXPLAIN, TEXT, Predict

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peak_memory import peak_memory
+from tests.peak_memory import peak_memory
 from tests.project import Project
 
 COMMAND = (sys.executable, "-m", "sentiment", "predict")
