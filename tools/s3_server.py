@@ -2,7 +2,6 @@
 
     python -m tools.s3_server start                      what `make s3` does
     python -m tools.s3_server start --source file.csv    also serve a CSV file as the public reviews
-    python -m tools.s3_server connect ../other-clone     what `make s3 USE=../other-clone` does: use its server
     python -m tools.s3_server share                      what `make s3-share` does: print how a colleague may read
     python -m tools.s3_server stop                       what `make s3-stop` does
 
@@ -29,7 +28,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,7 @@ from sentiment.common.command import run_main
 from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.files import write_text
 from sentiment.storage.errors import explain
-from sentiment.storage.s3 import REVIEWS_SOURCE, STORAGE, Remote, local_settings, write_local_settings
+from sentiment.storage.s3 import DVC_FOLDER, STORAGE, Remote, dvc_config
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +60,10 @@ MIN_FREE_MIB = 512  # SeaweedFS refuses writes when its disk is about full, and 
 PRIVATE_UMASK = 0o077  # no permissions for group and others
 SOCKETS = Path("/tmp")  # noqa: S108 - where SeaweedFS creates seaweedfs-SERVICE-PORT.sock
 LOG_PREFIX = re.compile(r"[IWEF]\d{4} [\d:.]+ \S+:\d+\]? ")  # of glog: severity, date, time, line of source
+REVIEWS_SOURCE = "reviews-source"  # the DVC remote of the public reviews
 REVIEWS = "womens_clothing_ecommerce_reviews.csv"  # the name that `make reviews` asks for
 # what `weed scaffold -config=security` names; "client" is what each of them uses to call the others
 TLS_ROLES = ("master", "volume", "filer", "s3", "admin", "worker", "msg_broker", "msg_agent", "mq", "client")
-JWT_KEYS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 
 
 class ServerError(PipelineError):
@@ -86,17 +84,14 @@ def create_keys(path: Path, public_bucket: str) -> None:
     `developer` may do everything, and `make s3` gives this key to DVC. `reader` may read and list: it is for colleagues
     who pull and do not push. `public_bucket` may be read without keys.
     """
-
-    def identity(name: str, *actions: str) -> dict[str, object]:
+    actions = {"developer": ["Admin", "Read", "Write", "List", "Tagging"], "reader": ["Read", "List"]}
+    identities: list[dict[str, object]] = [
+        {"name": "anonymous", "actions": [f"Read:{public_bucket}", f"List:{public_bucket}"]}
+    ]
+    for name, allowed in actions.items():
         # 160 bits of secret are as many as AWS uses
         pair = {"accessKey": f"{name}-{secrets.token_hex(6)}", "secretKey": secrets.token_hex(20)}
-        return {"name": name, "credentials": [pair], "actions": list(actions)}
-
-    identities = [
-        identity("developer", "Admin", "Read", "Write", "List", "Tagging"),
-        identity("reader", "Read", "List"),
-        {"name": "anonymous", "actions": [f"Read:{public_bucket}", f"List:{public_bucket}"]},
-    ]
+        identities.append({"name": name, "credentials": [pair], "actions": allowed})
     write_text(path, json.dumps({"identities": identities}, indent=2) + "\n")
 
 
@@ -130,27 +125,15 @@ def start(folder: Path, requested_port: int | None) -> None:
     keys = folder / "identities.json"
     if not keys.exists():
         create_keys(keys, source.bucket)
-    key = load_key(keys, "developer")
+    settings = endpoint_settings(port, load_key(keys, "developer"))
     process = None if running else launch(folder, port)
-    client = Remote(STORAGE, storage.bucket, storage.prefix, endpoint_settings(port, key)).client()
+    client = Remote(STORAGE, storage.bucket, storage.prefix, dict(settings)).client()
     wait_until_ready(client, process, folder / "log")
     make_bucket(client, storage.bucket)
-    written = point_dvc_at(port, key)
+    update_dvc_config({STORAGE: settings})
     log.info("s3: %s on http://%s:%d, data in %s", "runs already" if running else "started", HOST, port, folder)
-    log.info("s3: bucket %s, access key id %s", storage.bucket, key.access_key_id)
-    log.info("s3: endpoint and keys are in %s; `dvc push` and `dvc pull` now go to this server", written)
-
-
-def connect(checkout: Path) -> None:
-    """Use the server of another checkout from this one; raises ServerError where no server runs there."""
-    folder = checkout / FOLDER
-    process = find(folder)
-    if process is None:
-        raise ServerError(f"{folder}: no server runs there; `make s3` in that checkout starts it")
-    port = port_of(process)
-    written = point_dvc_at(port, load_key(folder / "identities.json", "developer"))
-    log.info("s3: endpoint and keys of the server on port %d are in %s", port, written)
-    log.info("s3: `dvc push` and `dvc pull` now go to that server; `make doctor` checks it")
+    log.info("s3: bucket %s, access key id %s", storage.bucket, settings["access_key_id"])
+    log.info("s3: endpoint and keys are in .dvc/config.local; `dvc push` and `dvc pull` now go to this server")
 
 
 def share(folder: Path) -> None:
@@ -185,7 +168,7 @@ def serve_reviews(csv: Path) -> None:
     client = storage.client()
     make_bucket(client, source.bucket)
     client.upload_file(str(csv), source.bucket, source.key(REVIEWS))
-    write_local_settings({REVIEWS_SOURCE: {name: str(storage.settings[name]) for name in ("endpointurl", "region")}})
+    update_dvc_config({REVIEWS_SOURCE: {name: str(storage.settings[name]) for name in ("endpointurl", "region")}})
     log.info("s3: %s is served as %s/%s, readable without keys", csv, source.url, REVIEWS)
     log.info("s3: `make reviews` downloads it")
 
@@ -200,15 +183,20 @@ def endpoint_settings(port: int, key: AccessKey) -> dict[str, str]:
     }
 
 
-def point_dvc_at(port: int, key: AccessKey) -> Path:
-    """Write endpoint and keys into `.dvc/config.local`; return that file.
+def update_dvc_config(settings: dict[str, dict[str, str]]) -> None:
+    """Merge settings by remote into `.dvc/config.local`, readable by its owner alone.
 
     The remote of the public reviews moves along when it was on a local server before; any other setting of it stays.
     """
-    settings = {STORAGE: endpoint_settings(port, key)}
-    if str(local_settings(REVIEWS_SOURCE).get("endpointurl", "")).startswith(f"http://{HOST}:"):
-        settings[REVIEWS_SOURCE] = {"endpointurl": f"http://{HOST}:{port}"}
-    return write_local_settings(settings)
+    path = DVC_FOLDER / "config.local"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    with dvc_config().edit("local") as local:
+        remotes = local.setdefault("remote", {})
+        for name, values in settings.items():
+            remotes.setdefault(name, {}).update(values)
+        if str(remotes.get(REVIEWS_SOURCE, {}).get("endpointurl", "")).startswith(f"http://{HOST}:"):
+            remotes[REVIEWS_SOURCE]["endpointurl"] = remotes[STORAGE]["endpointurl"]
 
 
 def make_bucket(client: Any, bucket: str) -> None:
@@ -219,18 +207,13 @@ def make_bucket(client: Any, bucket: str) -> None:
 
 def find(folder: Path) -> psutil.Process | None:
     """Return the running server whose data is in `folder`, or None; no pid file can go stale."""
-    data = (folder / "data").resolve()
-    return next((process for other, process in servers() if other == data), None)
-
-
-def servers() -> Iterator[tuple[Path, psutil.Process]]:
-    """Yield data folder and process of every local S3 server of this machine, by the command lines."""
+    data = f"-dir={(folder / 'data').resolve()}"
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
-        is_weed = bool(words) and Path(words[0]).stem == "weed" and words[1:2] == ["mini"]
-        if is_weed and process.info["status"] != psutil.STATUS_ZOMBIE:
-            folders = [word.removeprefix("-dir=") for word in words if word.startswith("-dir=")]
-            yield from ((Path(folder), process) for folder in folders)
+        is_server = data in words and Path(words[0]).stem == "weed" and words[1] == "mini"
+        if is_server and process.info["status"] != psutil.STATUS_ZOMBIE:
+            return process
+    return None
 
 
 def port_of(process: psutil.Process) -> int:
@@ -272,7 +255,7 @@ def launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
     with (folder / "log").open("wb") as output:
         return subprocess.Popen(
             command,
-            cwd=folder,  # where it reads security.toml
+            cwd=folder,  # where it reads security.json
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -287,7 +270,7 @@ def ports_from(port: int) -> list[int]:
 
 
 def check_ports(port: int) -> None:
-    """Raise ServerError when a server on `port` would find one of its ports taken; name a server that can be used."""
+    """Raise ServerError when a server on `port` would find one of its ports taken."""
     if not 1024 <= port <= MAX_PORT:
         raise ServerError(f"port {port} is out of range; expected 1024 to {MAX_PORT}")
     for needed in ports_from(port):
@@ -297,16 +280,11 @@ def check_ports(port: int) -> None:
             try:
                 probe.bind((HOST, needed))
             except OSError:
-                message = (
+                raise ServerError(
                     f"port {needed} is taken by another program; choose other ports with `make s3 PORT={port + 100}` "
-                    f"(the server needs PORT to PORT+{len(SERVICES) - 1}, and the same + {GRPC_PORT_OFFSET})"
-                )
-                for data, process in servers():
-                    checkout = data.parent.parent
-                    # the keys of other users cannot be read, so that their servers are not named
-                    if port_of(process) == port and (data.parent / "identities.json").is_file():
-                        message += f'; the server of {checkout} runs there; `make s3 USE="{checkout}"` uses it here'
-                raise ServerError(message) from None
+                    f"(the server needs PORT to PORT+{len(SERVICES) - 1}, and the same + {GRPC_PORT_OFFSET}); where it "
+                    "is the server of another clone, copy .dvc/config.local from there"
+                ) from None
 
 
 def wait_until_ready(client: Any, process: subprocess.Popen[bytes] | None, server_log: Path) -> None:
@@ -355,7 +333,7 @@ def remove_sockets(port: int) -> None:
 
 
 def write_security_config(folder: Path) -> None:
-    """Write `security.toml` with a new certificate and new signing keys.
+    """Write `security.json` with a new certificate and new signing keys.
 
     The certificate is signed by itself, and the server accepts no client with another one.
     """
@@ -374,31 +352,23 @@ def write_security_config(folder: Path) -> None:
     write_text(Path(pair["cert"]), certificate.public_bytes(pem).decode())
     write_text(Path(pair["key"]), private.decode())
 
-    tables = {"grpc": {"ca": pair["cert"]}, **{f"grpc.{role}": pair for role in TLS_ROLES}}
-    tables |= {jwt: {"key": secrets.token_hex(32)} for jwt in JWT_KEYS}  # as long as the output of HMAC-SHA256
-    lines = []
-    for table, values in tables.items():
-        # a JSON string is a TOML string, too
-        options = [f"{option} = {json.dumps(value, ensure_ascii=False)}" for option, value in values.items()]
-        lines += [f"[{table}]", *options]
-    write_text(folder / "security.toml", "\n".join(lines) + "\n")
+    keys = [{"key": secrets.token_hex(32)} for _ in range(4)]  # as long as the output of HMAC-SHA256
+    tables = {
+        "grpc": {"ca": pair["cert"], **dict.fromkeys(TLS_ROLES, pair)},
+        "jwt": {"signing": {**keys[0], "read": keys[1]}, "filer_signing": {**keys[2], "read": keys[3]}},
+    }
+    write_text(folder / "security.json", json.dumps(tables, indent=2) + "\n")
 
 
 def main() -> None:
-    """Read the arguments, then start, connect, share or stop."""
+    """Read the arguments, then start, share or stop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("start", "connect", "share", "stop"))
-    parser.add_argument("checkout", nargs="?", type=Path, help="for connect: another checkout, whose server runs")
+    parser.add_argument("action", choices=("start", "share", "stop"))
     parser.add_argument("--port", type=int, help=f"of S3 (default: {PORT}, or where it runs already)")
     parser.add_argument("--source", type=Path, metavar="CSV", help="a file to serve as the public reviews")
     args = parser.parse_args()
-    if (args.action == "connect") != (args.checkout is not None):
-        parser.error("connect takes the folder of another checkout, the other actions take none")
-
     os.umask(PRIVATE_UMASK)
-    if args.action == "connect":
-        connect(args.checkout)
-    elif args.action == "share":
+    if args.action == "share":
         share(FOLDER)
     elif args.action == "stop":
         stop(FOLDER)

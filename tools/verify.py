@@ -17,7 +17,8 @@ from pathlib import Path
 import yaml
 
 from sentiment.common.command import run_main
-from sentiment.storage.outputs import Output, dvc_cache, read_outputs
+from sentiment.storage.s3 import dvc_cache
+from sentiment.storage.transfer import Output, read_outputs
 from tools.process import run
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Arguments that several sub-commands share: which classifier labels the texts, where, and from what probability on."""
+"""Arguments that several sub-commands share: classifier, device, threshold, and the DVC remote."""
 
 import argparse
 from pathlib import Path
@@ -22,6 +22,12 @@ def add_classifier_arguments(
         revision = "take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)"
         parser.add_argument("--rev", default=WORKSPACE, help=revision)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
+
+
+def add_remote_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --remote and --jobs."""
+    parser.add_argument("-r", "--remote", metavar="NAME", help="of DVC (default: the project's default remote)")
+    parser.add_argument("-j", "--jobs", type=int, help="connections (default: as many as DVC takes)")
 
 
 def positive(text: str) -> int:

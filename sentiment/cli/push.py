@@ -9,16 +9,14 @@ Where the remote cannot be written, `sentiment doctor` says why.
 
 import argparse
 
+from sentiment.cli.arguments import add_remote_arguments as add_arguments
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `sentiment push`."""
-    parser.add_argument("-r", "--remote", metavar="NAME", help="of DVC (default: the project's default remote)")
-    parser.add_argument("-j", "--jobs", type=int, help="connections (default: as many as DVC takes)")
+__all__ = ["add_arguments", "main"]
 
 
 def main(args: argparse.Namespace) -> int:
     """Push; return the exit status."""
-    from sentiment.storage.push import push  # DVC and boto3 take a second
     from sentiment.storage.s3 import Remote
+    from sentiment.storage.transfer import push  # DVC and boto3 take a second
 
-    return push(Remote.read(args.remote) if args.remote else Remote.read_default(), args.jobs)
+    return push(Remote.read(args.remote), args.jobs)

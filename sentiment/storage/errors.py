@@ -34,6 +34,11 @@ BY_CODE = {
     "InternalError": "the server failed; is its disk full?",
     "SlowDown": "the server asks for fewer requests; try again later",
 }
+CHECKSUMS = (
+    "the store refuses a header, probably the checksums that AWS clients send by default; "
+    "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required in the environment (docs/s3.md)"
+)
+BY_CODE |= {"InvalidArgument": CHECKSUMS, "NotImplemented": CHECKSUMS}
 NO_CREDENTIALS = (
     "no credentials; `make s3` for a local server, `make s3-share` where a colleague's server runs, "
     "`aws configure` or `aws sso login` for AWS (docs/s3.md)"

@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 
 DVC_FOLDER = Path(".dvc")
 STORAGE = "storage"
-REVIEWS_SOURCE = "reviews-source"
 # seconds; a server that is up answers a small request in milliseconds, and botocore's 60 s with 5 attempts look hung
-CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 30, 2
+CONNECT_TIMEOUT, READ_TIMEOUT = 5, 30
 REQUEST_SETTINGS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT,
     "read_timeout": READ_TIMEOUT,
-    "retries": {"total_max_attempts": MAX_ATTEMPTS},
+    "retries": {"total_max_attempts": 2},
 }
 RETRY_SECONDS = 10  # for which a request is repeated while the server is away, unless a command is more patient
 FIRST_PAUSE, MAX_PAUSE = 0.5, 8.0  # seconds between attempts
@@ -75,28 +74,25 @@ class Remote:
     settings: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def read(cls, name: str) -> Self:
-        """Read remote `name` of the project in this folder.
+    def read(cls, name: str | None = None) -> Self:
+        """Read a remote of the project in this folder; without a name the default one, or the one named "storage".
 
         Raises:
             ParamsError: no DVC project here, no such remote, or not an `s3://` one.
         """
         if not DVC_FOLDER.is_dir():
             raise ParamsError(".dvc: no such folder; run from the root of the project")
-        settings = _dvc_remotes().get(name, {})
+        config = dvc_config()
+        name = name or str(config["core"].get("remote") or STORAGE)
+        settings = dict(config["remote"].get(name, {}))
         url = str(settings.get("url", ""))
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        if not url.startswith("s3://") or not bucket:
+        bucket, prefix = split(url)
+        if not url.startswith(S3) or not bucket:
             raise ParamsError(
                 f"DVC remote '{name}' is '{url}', expected s3://BUCKET/PREFIX; "
                 f"`dvc remote modify {name} url s3://BUCKET/PREFIX`"
             )
-        return cls(name, bucket, prefix.strip("/"), dict(settings))
-
-    @classmethod
-    def read_default(cls) -> Self:
-        """Read the default remote of the project in this folder, or the remote named "storage"; errors as `read`."""
-        return cls.read(_default_name() if DVC_FOLDER.is_dir() else STORAGE)
+        return cls(name, bucket, prefix.strip("/"), settings)
 
     @property
     def url(self) -> str:
@@ -112,15 +108,8 @@ class Remote:
         """Return the key of an object below the prefix."""
         return "/".join(filter(None, [self.prefix, *names]))
 
-    def client(self, **config: Any) -> Any:
-        """Return a boto3 client with this remote's keys or profile, or else the AWS chain; it fails within seconds.
-
-        Args:
-            config: more settings of botocore's Config.
-
-        Raises:
-            botocore.exceptions.ProfileNotFound: this machine does not have the profile that the remote names.
-        """
+    def client(self) -> Any:
+        """Return a boto3 client with this remote's keys or profile, or else the AWS chain; it fails within seconds."""
         from botocore import UNSIGNED
         from botocore.config import Config
 
@@ -130,11 +119,15 @@ class Remote:
             endpoint_url=self.settings.get("endpointurl"),
             use_ssl=self.settings.get("use_ssl", True),
             verify=self.settings.get("ssl_verify"),
-            config=Config(**REQUEST_SETTINGS, **anonymous, **config),
+            config=Config(**REQUEST_SETTINGS, **anonymous),
         )
 
     def session(self) -> Any:
-        """Return a boto3 session with this remote's keys or profile, or else the AWS chain."""
+        """Return a boto3 session with this remote's keys or profile, or else the AWS chain.
+
+        Raises:
+            botocore.exceptions.ProfileNotFound: this machine does not have the profile that the remote names.
+        """
         import boto3
 
         return boto3.Session(
@@ -144,21 +137,6 @@ class Remote:
             profile_name=self.settings.get("profile"),
             region_name=self.settings.get("region"),
         )
-
-    def filesystem_options(self) -> dict[str, Any]:
-        """Return what s3fs needs to reach this remote."""
-        client = {"region_name": self.settings.get("region"), "verify": self.settings.get("ssl_verify")}
-        options = {
-            "anon": bool(self.settings.get("allow_anonymous_login")),
-            "endpoint_url": self.settings.get("endpointurl"),
-            "key": self.settings.get("access_key_id"),
-            "secret": self.settings.get("secret_access_key"),
-            "token": self.settings.get("session_token"),
-            "profile": self.settings.get("profile"),
-            "use_ssl": self.settings.get("use_ssl", True),
-            "client_kwargs": {name: value for name, value in client.items() if value is not None},
-        }
-        return {name: value for name, value in options.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -306,34 +284,28 @@ def _filesystem(bucket: str) -> "S3FileSystem":
     except ModuleNotFoundError:
         raise ParamsError(f"{S3}{bucket}: s3fs is not installed; pip install 'frozen-albert-sentiment[s3]'") from None
     logging.getLogger("fsspec").setLevel(logging.WARNING)  # it logs each block that it reads
-    remote = next((remote for remote in s3_remotes() if remote.bucket == bucket), None)
-    options = remote.filesystem_options() if remote else {}
-    files = S3FileSystem(**options, config_kwargs=REQUEST_SETTINGS, use_listings_cache=False, skip_instance_cache=True)
+    options = {**_options_of_dvc(bucket), "config_kwargs": REQUEST_SETTINGS, "skip_instance_cache": True}
+    files = S3FileSystem(**options, use_listings_cache=False)
     files.retries = 1  # `Objects` repeats requests
     return files
 
 
-def s3_remotes() -> Iterator[Remote]:
-    """Yield the `s3://` remotes of the project in this folder, the default one first; none outside a project."""
-    if not DVC_FOLDER.is_dir() or not find_spec("dvc"):
-        return
-    remotes, default = _dvc_remotes(), _default_name()
-    for name in sorted(remotes, key=lambda name: name != default):
-        if str(remotes[name].get("url", "")).startswith(S3):
-            yield Remote.read(name)
+def _options_of_dvc(bucket: str) -> dict[str, Any]:
+    """Return what DVC passes to s3fs for the remote on a bucket, the default one first; {} for any other bucket."""
+    if not DVC_FOLDER.is_dir() or not find_spec("dvc_s3"):
+        return {}
+    from dvc_s3 import S3FileSystem
+
+    config = dvc_config()
+    remotes, default = dict(config["remote"]), str(config["core"].get("remote") or STORAGE)
+    for settings in (remotes.pop(default, {}), *remotes.values()):
+        if str(settings.get("url", "")).startswith(S3) and split(settings["url"])[0] == bucket:
+            return dict(S3FileSystem(**settings).fs_args)
+    return {}
 
 
-def _default_name() -> str:
-    """Return the name of the default remote; "storage" where the project has none."""
-    return str(_dvc_config()["core"].get("remote") or STORAGE)
-
-
-def _dvc_remotes() -> dict[str, dict[str, Any]]:
-    """Return the settings of every remote by its name."""
-    return dict(_dvc_config()["remote"])
-
-
-def _dvc_config() -> Any:
+def dvc_config() -> Any:
+    """Return the merged configuration of the DVC project in this folder; raises ParamsError where it is damaged."""
     from dvc.config import Config, ConfigError  # 1 s
 
     try:
@@ -342,17 +314,6 @@ def _dvc_config() -> Any:
         raise ParamsError(f".dvc/config: {one_line(error)}") from None
 
 
-def local_settings(name: str) -> dict[str, Any]:
-    """Return what `.dvc/config.local` alone says about a remote."""
-    return dict(_dvc_config().read("local").get("remote", {}).get(name, {}))
-
-
-def write_local_settings(settings: dict[str, dict[str, str]]) -> Path:
-    """Merge settings by remote into `.dvc/config.local`, readable by its owner alone; return that file."""
-    path = DVC_FOLDER / "config.local"
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    with _dvc_config().edit("local") as local:
-        for name, values in settings.items():
-            local.setdefault("remote", {}).setdefault(name, {}).update(values)
-    return path
+def dvc_cache() -> Path:
+    """Return the folder of DVC's cache."""
+    return Path(dvc_config()["cache"].get("dir") or DVC_FOLDER / "cache")

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.peak_memory import peak_memory
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
 from tests.inference.conftest import EXPLAIN, TEXT, Predict
 from tests.inference.test_explanation import with_head
+from tests.peak_memory import peak_memory
 from tests.project import SAMPLE, Project
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sentiment.storage.outputs import is_cached
+from sentiment.storage.transfer import is_cached
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 

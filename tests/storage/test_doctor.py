@@ -1,93 +1,44 @@
 """The checks of `sentiment doctor` that need no S3 server, and a store that refuses checksums."""
 
-import json
+import shutil
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-import yaml
+from botocore.exceptions import ClientError
 
-from sentiment.storage.doctor import (
-    MachineError,
-    Status,
-    check_cache_space,
-    check_skew,
-    encoder,
-    parse_server_time,
-    remote_checks,
-)
+from sentiment.storage.doctor import cache, remote_checks, run_check
+from sentiment.storage.errors import explain
 from sentiment.storage.s3 import STORAGE, Remote
-from tests.hub_server import COMMIT, MODEL
-from tests.project import BUNDLED, DEFAULTS, Project
+from tests.project import Project
 from tests.s3_server import S3Server
 
-NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
-
-def params_of(encoder_folder: Path, folder: Path) -> Path:
-    """Write params.yaml with this encoder."""
-    sections = yaml.safe_load((DEFAULTS / "params.yaml").read_text())
-    sections["finetune"]["encoder"] = str(encoder_folder)
-    path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(sections))
-    return path
-
-
-def test_an_encoder_folder_with_weights_is_ok(tmp_path: Path) -> None:
-    assert encoder(params_of(BUNDLED, tmp_path)) == ("ok", str(BUNDLED))
-
-
-def test_a_pointer_whose_encoder_was_not_downloaded_is_a_note(tmp_path: Path) -> None:
-    (tmp_path / "pointer").mkdir()
-    (tmp_path / "pointer" / "hub.json").write_text(json.dumps({"id": MODEL, "commit": COMMIT}))
-    status, text = encoder(params_of(tmp_path / "pointer", tmp_path))
-    assert status == "note"
-    assert text.endswith(f"{MODEL} at {COMMIT} is downloaded when finetune runs")
-
-
-def test_an_encoder_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match=r"none: no such folder; .* or set finetune\.encoder to another"):
-        encoder(params_of(tmp_path / "none", tmp_path))
-
-
-def test_a_full_disk_is_refused_with_the_space_that_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match=r"0 MiB free, at least 1024 MiB"):
-        check_cache_space(tmp_path, 1000)
+def test_a_full_disk_is_refused_with_the_space_that_is_needed(
+    bare_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bare_project.root)
+    full = shutil.disk_usage(bare_project.root)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    result = run_check("cache", cache)
+    assert result.status == "FAIL"
+    assert ".dvc/cache: 0 MiB free, at least 1024 MiB are needed" in result.text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status", "words"),
-    [(0, "ok", "within 60 s"), (-300, "note", "300 s behind"), (2000, "FAIL", "2000 s ahead of")],
-)
-def test_clock_skew_is_judged_by_its_size(seconds: int, status: Status, words: str) -> None:
-    actual, text = check_skew(NOON, NOON + timedelta(seconds=seconds))
-    assert actual == status
-    assert words in text
-
-
-@pytest.mark.parametrize(
-    "header",
+    ("code", "words"),
     [
-        "Sat, 28 Nov 2026 12:00:00 GMT",
-        "Sat, 28 Nov 2026 12:00:00 -0000",
-        "Sat, 28 Nov 2026 12:00:00 GMT, Sat, 28 Nov 2026 12:00:05 GMT",  # the server's and a proxy's
-        "28 Nov 2026 12:00:00 GMT",
-        "28 Nov 2026 12:00:00 GMT, 28 Nov 2026 12:00:05 GMT",
-        "Saturday, 28-Nov-26 12:00:00 GMT",
-        "Sat Nov 28 12:00:00 2026",
+        ("RequestTimeTooSkewed", "this machine's clock is wrong; set it (NTP)"),
+        ("PermanentRedirect", "the bucket is in another region"),
+        ("Unheard", "Unheard: two lines"),
     ],
 )
-def test_every_form_of_a_date_header_is_read(header: str) -> None:
-    assert parse_server_time(header) == NOON
-
-
-@pytest.mark.parametrize("header", ["", ",", "now", "Sat, 28 Nov", "0", "Sat, 99 Nov 2026 99:00:00 GMT", "\ud800"])
-def test_a_date_header_that_is_no_date_is_none(header: str) -> None:
-    assert parse_server_time(header) is None
+def test_an_error_of_s3_is_one_line_that_says_what_to_do(code: str, words: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": "two\nlines"}}, "PutObject")
+    assert words in explain(error)
+    assert "\n" not in explain(error)
 
 
 class ChecksumRefusal(BaseHTTPRequestHandler):

@@ -90,6 +90,6 @@ def test_unix_sockets_and_files_belong_to_the_owner_alone(server_with_object: S3
     assert sockets
     for path in [*sockets, server.folder, server.folder / "data"]:
         assert path.stat().st_mode & 0o077 == 0, path
-    secrets = [server.folder / name for name in ("identities.json", "security.toml", "key.pem", "certificate.pem")]
+    secrets = [server.folder / name for name in ("identities.json", "security.json", "key.pem", "certificate.pem")]
     for path in secrets:
         assert path.stat().st_mode & 0o077 == 0, path

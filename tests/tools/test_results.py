@@ -18,7 +18,7 @@ from sentiment.common.files import write_json
 from tests.project import ROOT, SAMPLE, Project
 from tests.random_encoders import random_model, save_encoder
 from tools.results.measure import METRICS, ResultsClone
-from tools.results.tables import BEGIN, CARD, END, NOT_RUN, README, ROWS, render, split_page
+from tools.results.tables import BEGIN, CARD, END, NOT_RUN, README, read_rows, render, split_page
 
 RESULTS = "metrics/results.json"
 COMMAND = ["python", "-m", "tools.results", "--reviews", "data/raw/sample.csv"]
@@ -36,8 +36,8 @@ def table_of(page: Path) -> str:
 def test_the_committed_table_is_what_the_tool_writes_from_the_committed_figures(page: Path) -> None:
     results = json.loads((ROOT / RESULTS).read_text(encoding="utf-8"))
     assert table_of(ROOT / page) == render(page, results)
-    assert set(results) <= {row.name for row in ROWS}
-    assert len(table_of(ROOT / page).splitlines()) == 2 + sum(page in row.pages for row in ROWS) + 2
+    assert set(results) <= {row.name for row in read_rows()}
+    assert len(table_of(ROOT / page).splitlines()) == 2 + sum(str(page) in row.pages for row in read_rows()) + 2
 
 
 def origin_of(project: Project) -> dict[str, str]:

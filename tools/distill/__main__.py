@@ -12,28 +12,24 @@ of val choose the epochs. Those of test are not read.
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from sentiment.common.command import run_main
-from sentiment.common.errors import ParamsError
 from sentiment.data.text import hash_texts, read_seen_texts
 from sentiment.encoder.files import TOKENIZER_FILES, check_weights, copy_files
 from sentiment.finetuning.run import make_deterministic
 from sentiment.finetuning.training import rating_thresholds
 from tools.distill.examples import read_examples
-from tools.distill.teaching import DistillConfig, TrainableEncoder, read_or_cross_fit, student_targets
+from tools.distill.teaching import DistillConfig, TrainableEncoder, cross_fit, student_targets
 from tools.encoder_folder import export
 
 log = logging.getLogger(__name__)
 
 
-def distill(
-    split: Path, teacher: Path, student: Path, soft_targets: Path | None, out: Path, config: DistillConfig
-) -> str:
+def distill(split: Path, teacher: Path, student: Path, out: Path, config: DistillConfig) -> str:
     """Train teachers and student, write the student's folder, and return the SHA-256 of its weights.
 
     Equal arguments give equal weights on one machine.
@@ -41,7 +37,6 @@ def distill(
     Args:
         split: the folder of the train and val tables.
         teacher, student: folders of encoders that transformers loads.
-        soft_targets: a .npy file of the teachers' probabilities, which is read, or written if there is none.
         out: the folder to write.
 
     Raises:
@@ -53,8 +48,8 @@ def distill(
     thresholds = rating_thresholds(split / "train.parquet")
     train = read_examples(split / "train.parquet", thresholds, config.n_excerpts, config.seed)
     val = read_examples(split / "val.parquet", thresholds, 0, config.seed)
-    probabilities = read_or_cross_fit(soft_targets, teacher, train, val, config)
-    torch.manual_seed(config.seed)  # whether or not teachers were trained before
+    probabilities = cross_fit(teacher, train, val, config)
+    torch.manual_seed(config.seed)
     encoder = TrainableEncoder(student, config.student, config.student_max_length)
     encoder.train(
         encoder.dataset(train.texts, student_targets(probabilities, train, config.label_weight)),
@@ -68,38 +63,14 @@ def distill(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments (default: the command line's) and distill."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add, defaults = parser.add_argument, DistillConfig()
+    add = parser.add_argument
     add("--split", type=Path, required=True, help="the folder of the train and val tables")
     add("--teacher", type=Path, required=True, help="the folder of the encoder that is fine-tuned to teach")
     add("--student", type=Path, required=True, help="the folder of the encoder that learns")
     add("--out", type=Path, required=True, help="the folder to write; a model card in it stays")
-    add("--soft-targets", type=Path, help=".npy of the teachers' probabilities, to read, or to write if there is none")
-    add("--excerpts", type=int, default=defaults.n_excerpts, help="excerpts per review (default: %(default)s)")
-    add(
-        "--label-weight",
-        type=float,
-        default=defaults.label_weight,
-        help="the rest is the teacher's (default: %(default)s)",
-    )
-    add("--epochs", type=int, default=defaults.student.epochs, help="epochs of the student (default: %(default)s)")
-    add("--batch-size", type=int, default=defaults.student.batch_size, help="of it (default: %(default)s)")
-    add("--learning-rate", type=float, default=defaults.student.learning_rate, help="of it (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
     args = parser.parse_args(arguments)
-    if min(args.epochs, args.batch_size, args.learning_rate) <= 0:
-        raise ParamsError("--epochs, --batch-size and --learning-rate must be above 0")
-    if args.excerpts < 0 or not 0 <= args.label_weight <= 1:
-        raise ParamsError("--excerpts must be at least 0, --label-weight from 0 to 1")
-
-    of_student = {"epochs": args.epochs, "batch_size": args.batch_size, "learning_rate": args.learning_rate}
-    config = replace(
-        defaults,
-        n_excerpts=args.excerpts,
-        label_weight=args.label_weight,
-        teacher=defaults.teacher.model_copy(update={"device": args.device}),
-        student=defaults.student.model_copy(update={"device": args.device, **of_student}),
-    )
-    sha256 = distill(args.split, args.teacher, args.student, args.soft_targets, args.out, config)
+    sha256 = distill(args.split, args.teacher, args.student, args.out, DistillConfig(device=args.device))
     log.info("distill: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 

@@ -4,7 +4,7 @@ Cross-fitting: on texts that it was trained on, a teacher only repeats the label
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sentiment.common.errors import EncoderError, InputError
-from sentiment.common.files import atomic
+from sentiment.common.errors import EncoderError
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts
 from sentiment.encoder.config import Pooling
 from sentiment.encoder.files import check_weights
@@ -26,19 +25,24 @@ from sentiment.finetuning.training import Dataset, as_dataset, finetune, predict
 from tools.distill.examples import Examples
 
 POOLING: Pooling = "mean+max"
-SHARED = {
-    "encoder": "the folder that the command names",
-    "seed": 0,
-    "frozen": (),
-    "rating_targets": True,  # required; `read_examples` makes the targets
-    "dropout": 0.1,
-    "layer_lr_decay": 1.0,
-    "weight_decay": 0.01,
-    "warmup_ratio": 0.1,
-    "batch_size": 32,
-    "max_grad_norm": 1.0,
-    "device": "auto",
-}
+
+
+def finetune_params(epochs: int, learning_rate: float, device: str) -> FinetuneParams:
+    """Return the settings of a training: those of the stage `finetune` that both trainings share, and these."""
+    shared = {
+        "encoder": "the folder that the command names",
+        "seed": 0,
+        "frozen": (),
+        "rating_targets": True,  # required; `read_examples` makes the targets
+        "dropout": 0.1,
+        "layer_lr_decay": 1.0,
+        "weight_decay": 0.01,
+        "warmup_ratio": 0.1,
+        "batch_size": 32,
+        "max_grad_norm": 1.0,
+    }
+    own = {"epochs": epochs, "learning_rate": learning_rate, "device": device}
+    return FinetuneParams.model_validate(shared | own)
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,8 @@ class DistillConfig:
         n_excerpts: excerpts per review; a review of one sentence has none.
         label_weight: of the label and the rating in the targets of a review; the teacher's probabilities have the rest.
             The targets of an excerpt are the teacher's, for the label of the whole need not fit a part.
-        seed: of folds, excerpts, initial heads and dropout; `teacher.seed` and `student.seed` order the batches.
+        seed: of folds, excerpts, initial heads and dropout.
         teacher_max_length, student_max_length: tokens kept of each text.
-        teacher: as the row of MiniLM in the results tables, with fewer tokens.
-        student: of 24 settings of epochs (1 to 20), learning rate, batch size and label weight, the one with the lowest
-            validation loss and the highest validation AUC.
     """
 
     n_folds: int = 5
@@ -63,12 +64,17 @@ class DistillConfig:
     seed: int = 0
     teacher_max_length: int = 96
     student_max_length: int = 128
-    teacher: FinetuneParams = field(
-        default_factory=lambda: FinetuneParams.model_validate({**SHARED, "epochs": 2, "learning_rate": 7e-5})
-    )
-    student: FinetuneParams = field(
-        default_factory=lambda: FinetuneParams.model_validate({**SHARED, "epochs": 1, "learning_rate": 5e-4})
-    )
+    device: str = "auto"
+
+    @property
+    def teacher(self) -> FinetuneParams:
+        """Return the settings of the row of MiniLM in the results tables, with fewer tokens."""
+        return finetune_params(2, 7e-5, self.device)
+
+    @property
+    def student(self) -> FinetuneParams:
+        """Return the settings with the lowest loss on val, and the highest AUC, of 24 (CONTRIBUTING has some)."""
+        return finetune_params(1, 5e-4, self.device)
 
 
 class TrainableEncoder:
@@ -152,26 +158,6 @@ def cross_fit(teacher: Path, train: Examples, val: Examples, config: DistillConf
         data = encoder.dataset([train.texts[index] for index in held_out], train.targets[held_out])
         probabilities[held_out] = encoder.predict_proba(data)
     return probabilities
-
-
-def read_or_cross_fit(
-    file: Path | None, teacher: Path, train: Examples, val: Examples, config: DistillConfig
-) -> NDArray[np.float32]:
-    """Return what `cross_fit` does, from a .npy file if it exists; if not, it is written. # (n_examples, n_targets)
-
-    Raises:
-        InputError: the file has another number of texts or targets. That it is of the same texts is not checked.
-    """
-    if file is None or not file.exists():
-        probabilities = cross_fit(teacher, train, val, config)
-        if file is not None:
-            with atomic(file) as partial, partial.open("wb") as opened:
-                np.save(opened, probabilities)
-        return probabilities
-    stored: NDArray[np.float32] = np.load(file)
-    if stored.shape != train.targets.shape:
-        raise InputError(f"{file}: shape {stored.shape}, expected {train.targets.shape}; delete the file")
-    return stored
 
 
 def student_targets(probabilities: NDArray[np.float32], train: Examples, label_weight: float) -> NDArray[np.float32]:

@@ -15,7 +15,6 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
 from tools.process import CommandError, run
 from tools.results.measure import ResultsClone
-from tools.results.tables import DEFAULT, NOT_RUN, PAGES, ROWS, Row, render, replace_table, select, split_page
+from tools.results.tables import NOT_RUN, PAGES, Row, read_rows, render, replace_table, select, split_page
 
 RESULTS = Path("metrics/results.json")
 # what a row depends on, besides the reviews
@@ -38,40 +37,32 @@ NEEDS_HUB = "needs the Hugging Face Hub"
 log = logging.getLogger("results")
 
 
-def run_rows(clone: ResultsClone, rows: Sequence[Row], earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def run_rows(clone: ResultsClone, rows: Sequence[Row]) -> dict[str, Any]:
     """Run the rows one after another and return their results by name, as JSON can hold them.
 
     Args:
         rows: the default, then the baselines, then the others; see `select`.
-        earlier: results by name, whose times tell how long the rest may take.
     """
     machine = describe("cuda" if torch.cuda.is_available() else "cpu")
-    by_command = {row.command: row for row in reversed(rows)}  # the first of its command
-    commands = [by_command[command] for command in dict.fromkeys(row.command for row in rows)]
+    commands = list(dict.fromkeys(row.command for row in rows))
     results: dict[str, Any] = {}
-    for number, first in enumerate(commands):
-        log.info(
-            "results: %d of %d: %s%s", number + 1, len(commands), first.command, time_left(commands[number:], earlier)
-        )
+    unread: list[Row] = []
+    for number, command in enumerate(commands, start=1):
+        of_command = [row for row in rows if row.command == command]
+        log.info("results: %d of %d: %s", number, len(commands), command)
         try:
-            clone.run(first)
+            clone.run(of_command[0])
         except CommandError:
-            if first.hub_encoder is None:
+            if of_command[0].hub_encoder is None:
                 raise
-            log.warning("results: %s was not run: %s; see --encoder", first.name, NEEDS_HUB)
-            results[first.name] = {NOT_RUN: NEEDS_HUB}
+            log.warning("results: %s was not run: %s; see --encoder", of_command[0].name, NEEDS_HUB)
+            results[of_command[0].name] = {NOT_RUN: NEEDS_HUB}
             continue
-        if first.name == DEFAULT:
-            continue  # read with the next command's rows, when TF-IDF is there to compare it with
-        read = [row for row in rows if row.command == first.command or (number == 1 and row.name == DEFAULT)]
-        results |= {row.name: {**asdict(clone.read(row)), "machine": machine} for row in read}
+        unread += of_command
+        if number > 1:  # the default is read with the baselines, when TF-IDF is there to compare it with
+            results |= {row.name: {**clone.read(row), "machine": machine} for row in unread}
+            unread = []
     return results
-
-
-def time_left(rows: Sequence[Row], earlier: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return how long these rows took in an earlier run; empty where that is not known."""
-    seconds = [earlier[row.name]["seconds"] for row in rows if "seconds" in earlier.get(row.name, {})]
-    return f"; about {sum(seconds) / 60:.0f} min left" if seconds else ""
 
 
 def same_code(commit: str) -> bool:
@@ -109,7 +100,7 @@ def measure(
             "run all rows, without --rows"
         )
     with tempfile.TemporaryDirectory(prefix="results-") as temporary:
-        results = run_rows(ResultsClone(Path(), reviews, encoders, Path(temporary) / "clone"), rows, earlier)
+        results = run_rows(ResultsClone(Path(), reviews, encoders, Path(temporary) / "clone"), rows)
     measured = {name: {**result, **origin} for name, result in results.items() if NOT_RUN not in result}
     return {**results, **kept, **measured}  # figures of an earlier run are better than none
 
@@ -120,7 +111,7 @@ def main() -> None:
     inputs = parser.add_mutually_exclusive_group(required=True)
     inputs.add_argument("--tables", action="store_true", help="run nothing")
     inputs.add_argument("--reviews", type=Path, help="CSV with the columns that params.yaml names")
-    parser.add_argument("--rows", nargs="+", default=[row.name for row in ROWS], metavar="ROW", help="default: all")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="default: all")
     parser.add_argument(
         "--encoder", action="append", default=[], metavar="NAME=SOURCE",
         help="take an encoder of models/encoders from a folder or an installed package, and not from the Hub",
@@ -131,8 +122,9 @@ def main() -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     if args.reviews:
         encoders = dict(one.partition("=")[::2] for one in args.encoder)
-        results = measure(args.reviews, select(args.rows), encoders, results)
-        write_json(RESULTS, {row.name: results[row.name] for row in ROWS if row.name in results})
+        names = args.rows or [row.name for row in read_rows()]
+        results = measure(args.reviews, select(names), encoders, results)
+        write_json(RESULTS, {row.name: results[row.name] for row in read_rows() if row.name in results})
     elif not results:
         raise InputError(f"{RESULTS}: no such file; give --reviews")
     for page in PAGES:

@@ -6,8 +6,8 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import open_table
@@ -32,25 +32,6 @@ ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
 METRICS = ("rows", "accuracy", "accuracy_low", "accuracy_high", "roc_auc", "roc_auc_low", "roc_auc_high")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a row gave.
-
-    Attributes:
-        metrics: of the test reviews; the names are in METRICS.
-        val: accuracy and roc_auc on val.
-        p_value: of McNemar's exact test against TF-IDF; None for TF-IDF itself.
-        verdict: "better", "worse" or "no difference", against TF-IDF.
-        seconds: that the command took.
-    """
-
-    metrics: dict[str, float]
-    val: dict[str, float]
-    p_value: float | None
-    verdict: str | None
-    seconds: float
 
 
 class ResultsClone:
@@ -91,20 +72,29 @@ class ResultsClone:
         if row.name == DEFAULT:
             self._commit("Run on the reviews")
 
-    def read(self, row: Row) -> Result:
-        """Return what the last run of the workspace, or a baseline, gave; the command of TF-IDF has been run."""
+    def read(self, row: Row) -> dict[str, Any]:
+        """Return what the last run of the workspace, or a baseline, gave; the command of TF-IDF has been run.
+
+        The metrics of METRICS are of the test reviews; `val` has accuracy and roc_auc on val; `p_value` and `verdict`
+        ("better", "worse" or "no difference") are of McNemar's exact test against TF-IDF, None for TF-IDF itself;
+        `seconds` are those of the command.
+        """
         baseline = self.root / BASELINES_FOLDER / row.predictions
         is_baseline = row.predictions != WORKSPACE
         metrics_file = baseline / "metrics.json" if is_baseline else self.root / paths.ALL_METRICS
         all_metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
         val = json.loads((baseline / VAL_METRICS).read_text(encoding="utf-8")) if is_baseline else self._val_metrics()
-        p_value, verdict = None, None
+        result = {
+            "metrics": {name: all_metrics[name] for name in METRICS},
+            "val": val,
+            "p_value": None,
+            "verdict": None,
+        }
         if row.predictions != TFIDF:
             b = resolve(row.predictions, self.root)
             comparison = compare(resolve(TFIDF, self.root), b, PREDICTIONS, N_RESAMPLES, SEED)
-            p_value, verdict = comparison.p_value, comparison.verdict
-        metrics = {name: all_metrics[name] for name in METRICS}
-        return Result(metrics, val, p_value, verdict, self._seconds[row.command])
+            result |= {"p_value": comparison.p_value, "verdict": comparison.verdict}
+        return {**result, "seconds": self._seconds[row.command]}
 
     def _val_metrics(self) -> dict[str, float]:
         """Score the trained classifier on the features of val."""
