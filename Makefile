@@ -24,15 +24,17 @@ help:  ## list these targets
 setup: $(INSTALLED)  ## create .venv, install the lock and this package (editable)
 
 $(INSTALLED): requirements.txt pyproject.toml
-# pip compiles modules on one core, compileall on all of them; it fails on the templates that some packages ship
+# pip installs torch, because pip's settings name the index of the build that is wanted, and uv the rest in a tenth of the time;
+# uv does not read those settings, so where it cannot, pip does it all
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); use make PYTHON=python3.12 ..."; exit 1; }
 	@echo "setup: installs $$(grep -c '==' requirements.txt) packages into $(VENV): about 3 GB on disk with a CPU build" \
 	  "of torch, 7 GB with CUDA; takes minutes, once" >&2
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
-	@echo "setup: compiles the modules" >&2
-	@$(VENV)/bin/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true
+	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+	  $$(sed -nE 's/^((torch|uv)==[^ ]+).*/\1/p' requirements.txt)
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt || \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

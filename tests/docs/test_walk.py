@@ -1,7 +1,7 @@
 """README and docs, command by command and in order, in a fresh clone: what a newcomer sees.
 
-On the sample; with REVIEWS_CSV, README and the page of experiments on the real reviews, which a local S3 server gives
-out in the stead of the public bucket. Each page must leave a clean `git status`.
+On the sample; with REVIEWS_CSV, README on the real reviews, which a local S3 server gives out in the stead of the
+public bucket. Each page must leave a clean `git status`.
 """
 
 import os
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
 REVIEWS_CSV = os.environ.get("REVIEWS_CSV")
 NETWORK = os.environ.get("DOCS_NETWORK") == "1"
-FIRST = [ROOT / "README.md", ROOT / "docs" / "experiments.md"]
+FIRST = [ROOT / "README.md"]
 PAGES = [
     *FIRST,
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST),

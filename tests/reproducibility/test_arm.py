@@ -20,7 +20,7 @@ from tools.process import CommandError
 pytestmark = pytest.mark.slow
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-N_REVIEWS = 100
+N_REVIEWS = 30  # of which the emulator encodes two in three seconds
 CPUS = {
     "neon": "cortex-a72",  # neither dot products nor SVE: Raspberry Pi 4, Graviton 1
     "sve256": "max,sve-default-vector-length=32",  # bytes; SVE, int8 and bfloat16 products: like Graviton 3
@@ -39,10 +39,11 @@ def arm_python() -> ArmPython:
 
 @pytest.fixture(scope="module")
 def native_project(project_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with the real settings and 100 reviews of the sample, all stages run on this machine."""
+    """A project with the real settings and some reviews of the sample, all stages run on this machine."""
     project = Project(tmp_path_factory.mktemp("native") / "project")
     shutil.copytree(project_template.root, project.root)
     shutil.copy2(ROOT / "params.yaml", project.root / "params.yaml")
+    project.set_params(split={"val": 0.3, "test": 0.3})  # both labels in each
     source = project.root / yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]["source"]
     with source.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[: 1 + N_REVIEWS]
