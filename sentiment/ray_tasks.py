@@ -32,14 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerError(PipelineError):
-    """Workers that end before they have finished a task."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The result of a task whose worker died each time that it was tried; `reason` is one line."""
-
-    reason: str
+    """Workers that end before they have finished a task; of one item, its result."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +74,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
     try:
         import ray
         from ray.exceptions import RayError
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("ray"):
-            raise
+    except ModuleNotFoundError:
         raise ParamsError(
             "Ray is not installed; run pip install 'frozen-albert-sentiment[ray]', in a checkout: make setup-ray"
         ) from None
@@ -107,7 +98,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
 def run_tasks(
     work: Work, items: Iterator[Item], max_tasks: int | None = None, command: str = "batch"
 ) -> Generator[tuple[Item, Any]]:
-    """Yield each item with its result, or with Lost, as they are finished; inside of `cluster`.
+    """Yield each item with its result as they are finished, inside of `cluster`; WorkerError where its worker died.
 
     Args:
         work: what to do with each item.
@@ -151,9 +142,9 @@ def run_tasks(
                 raise WorkerError(f"a worker failed: {one_line(error.cause)[:300]}") from None
             except (RayError, GetTimeoutError) as error:
                 n_lost += 1
-                result = Lost(f"its worker died, {1 + MAX_RETRIES} times: {one_line(error)[:200]}")
+                result = WorkerError(f"its worker died, {1 + MAX_RETRIES} times: {one_line(error)[:200]}")
                 if n_lost >= MAX_LOST_IN_A_ROW:
-                    message = f"{n_lost} units failed one after the other; of the last {result.reason}"
+                    message = f"{n_lost} units failed one after the other; of the last {result}"
                     raise WorkerError(message) from None
             yield done, result
 

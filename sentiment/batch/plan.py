@@ -87,7 +87,7 @@ class Planner:
     target: Storage
     settings: Settings
     shard: Shard
-    changes_outputs: bool = True
+    changes_outputs: bool
 
     def plan(self, inputs: Inputs) -> Plan:
         """Return the units of inputs.

@@ -2,20 +2,17 @@
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from sentiment.batch.label import ID_SIZE, Labeler, Result, Settings
+from sentiment.batch.label import ID_SIZE, Result
 from sentiment.batch.plan import Plan
 from sentiment.batch.units import Unit
 from sentiment.inference.formats import plural
-from sentiment.ray_tasks import Lost, Work, cluster, run_tasks
+from sentiment.ray_tasks import Work, WorkerError, cluster, run_tasks
 
 SECONDS_BETWEEN_LINES = 10.0  # of progress
 MAX_IDS = 20_000_000  # that are compared to find those that repeat: 160 MB
@@ -23,30 +20,16 @@ MAX_IDS = 20_000_000  # that are compared to find those that repeat: 160 MB
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """The Ray cluster to label on.
-
-    Attributes:
-        address: of the cluster; None for RAY_ADDRESS, else a Ray on this machine.
-        workers: most units at a time; None for as many as there is room for, as machines join and leave.
-        threads: CPUs of a unit.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-    threads: int = 1
+Results = Generator[tuple[Unit, Result]]
 
 
-def run(plan: Plan, settings: Settings, folder: Path, marker: str, on: Cluster | None = None) -> None:
-    """Label the pending units of a plan with the classifier in `folder`, and note what came of each.
+def run(plan: Plan, work: Work, engine: Callable[[list[Unit], Work], Results]) -> None:
+    """Label the pending units of a plan, and note what came of each.
 
     Args:
         plan: of the units.
-        settings: of the run.
-        folder: of the classifier.
-        marker: what `Storage.writable` yielded.
-        on: the cluster to label on; None for this process.
+        work: which loads a `Labeler`.
+        engine: `here` or `on_ray`.
 
     Raises:
         PipelineError: an output cannot be written, the classifier not be loaded, the storage does not answer, or
@@ -56,12 +39,11 @@ def run(plan: Plan, settings: Settings, folder: Path, marker: str, on: Cluster |
     pending = plan.pending()
     if not pending:
         return
-    work = Work(partial(Labeler, settings, marker), folder, settings.device, on.threads if on else 1)
     size_left = size = sum(plan.units[unit.output].size for unit in pending)
     n_done = n_rows = 0
     ids = bytearray()
     start = last_line = time.monotonic()
-    with closing(_on_ray(pending, work, on) if on else _here(pending, work)) as finished:
+    with closing(engine(pending, work)) as finished:
         for unit, result in finished:
             planned = plan.units[unit.output]
             planned.result = Result(result.outcome, result.counts, result.reason)
@@ -80,15 +62,17 @@ def run(plan: Plan, settings: Settings, folder: Path, marker: str, on: Cluster |
         log.warning("batch: %s the id of an earlier row; the id alone does not name a review", rows)
 
 
-def _here(pending: list[Unit], work: Work) -> Generator[tuple[Unit, Result]]:
+def here(units: list[Unit], work: Work) -> Results:
+    """Label units in this process; yield each with its result."""
     labeler = work.load(work.folder)
-    for unit in pending:
+    for unit in units:
         yield unit, labeler(unit, lambda n_rows: None)
 
 
-def _on_ray(pending: list[Unit], work: Work, on: Cluster) -> Generator[tuple[Unit, Result]]:
-    with cluster(on.address), closing(run_tasks(work, iter(pending), on.workers)) as finished:
+def on_ray(units: list[Unit], work: Work, address: str | None, max_tasks: int | None) -> Results:
+    """Label units as tasks of a cluster, as `cluster` and `run_tasks` take it; yield each with its result."""
+    with cluster(address), closing(run_tasks(work, iter(units), max_tasks)) as finished:
         for unit, result in finished:
-            if isinstance(result, Lost):
-                result = Result("failed", reason=f"{unit.file.name}: {result.reason}")
+            if isinstance(result, WorkerError):
+                result = Result("failed", reason=f"{unit.file.name}: {result}")
             yield unit, result

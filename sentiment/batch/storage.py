@@ -64,14 +64,12 @@ class LocalStorage:
 
     def tail(self, name: str, size: int) -> bytes | None:
         """Return at most the last `size` bytes; None where there is no such file."""
-        try:
+        with _as_storage_error(name):
+            if not Path(name).exists():
+                return None
             with Path(name).open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - size))
                 return file.read()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _output_error(name, error) from None
 
     def put(self, name: str, data: bytes) -> None:
         """Write a hidden file beside, then rename it.
@@ -80,22 +78,18 @@ class LocalStorage:
         machines share, another machine's process may have that number.
         """
         path = Path(name).with_name(f".{uuid.uuid4().hex}{PARTIAL}")
-        try:
+        with _as_storage_error(name):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 path.write_bytes(data)
                 path.replace(name)
             finally:
                 path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _output_error(name, error) from None
 
     def delete(self, name: str) -> None:
         """Remove a file where it is there."""
-        try:
+        with _as_storage_error(name):
             Path(name).unlink(missing_ok=True)
-        except OSError as error:
-            raise _output_error(name, error) from None
 
     @contextmanager
     def writable(self, folder: str) -> Iterator[str]:
@@ -105,11 +99,9 @@ class LocalStorage:
         another disk. Then hidden files of killed processes are removed, and the folder where it is still empty.
         """
         marker = Path(folder) / f".{uuid.uuid4().hex}{MARKER}"
-        try:
+        with _as_storage_error(folder):
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.write_bytes(b"")
-        except OSError as error:
-            raise _output_error(folder, error) from None
         try:
             yield str(marker.absolute())
         finally:
@@ -123,10 +115,14 @@ class LocalStorage:
                 Path(folder).rmdir()
 
 
-def _output_error(name: str, error: OSError) -> StorageError:
-    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    advice = "free it and run the same command again" if is_full else "make it writable, or choose another --output"
-    return StorageError(f"{name}: {error.strerror or error}; {advice}")
+@contextmanager
+def _as_storage_error(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        advice = "free it and run the same command again" if is_full else "make it writable, or choose another --output"
+        raise StorageError(f"{name}: {error.strerror or error}; {advice}") from None
 
 
 def _entry(path: str) -> FileInfo | BadEntry | None:

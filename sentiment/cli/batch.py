@@ -19,6 +19,7 @@ Details, clusters and costs: docs/scale.md.
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 
 from sentiment.batch.units import MAX_ROWS, Shard
@@ -70,25 +71,24 @@ def check_paths(inputs: str, outputs: str) -> None:
         raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
 
 
-def absolute(path: str) -> str:
-    """Return a path as machines find it that work in another folder; an s3:// URL stays as it is."""
-    return path if path.startswith("s3://") else str(Path(path).absolute())
-
-
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
-    from sentiment.batch.label import Settings
+    from sentiment.batch.label import Labeler, Settings
     from sentiment.batch.plan import Planner, write_manifest
-    from sentiment.batch.run import Cluster, run
+    from sentiment.batch.run import here, on_ray, run
     from sentiment.batch.storage import storage_for
     from sentiment.batch.units import Inputs
-    from sentiment.ray_tasks import limit_threads
+    from sentiment.ray_tasks import Work, limit_threads
 
-    on = Cluster(args.address, args.workers, args.threads or 1) if args.engine == "ray" else None
-    if args.workers and not on:
+    uses_ray = args.engine == "ray"
+    if args.workers and not uses_ray:
         raise ParamsError("--workers is for --engine ray; without it one process labels, with --threads CPUs")
-    located = [absolute(path) if on else path for path in (args.input, args.output)]
-    inputs, outputs = Inputs.parse(located[0]), located[1].rstrip("/") or "/"
+    # absolute on Ray: the workers are in another folder
+    source, target = (
+        str(Path(path).absolute()) if uses_ray and not path.startswith("s3://") else path
+        for path in (args.input, args.output)
+    )
+    inputs, outputs = Inputs.parse(source), target.rstrip("/") or "/"
     check_paths(inputs.folder, outputs)
     settings = Settings(
         inputs.folder,
@@ -99,20 +99,22 @@ def main(args: argparse.Namespace) -> int:
         args.device,
         args.unit_rows,
     ).of_classifier(args.classifier)
-    if args.threads and not on:
+    if args.threads and not uses_ray:
         limit_threads(args.threads)
-    source, target = storage_for(inputs.folder), storage_for(outputs)
+    storage = storage_for(outputs)
+    planner = Planner(storage_for(inputs.folder), storage, settings, args.shard, changes_outputs=not args.dry_run)
     if args.dry_run:
-        plan = Planner(source, target, settings, args.shard, changes_outputs=False).plan(inputs)
+        plan = planner.plan(inputs)
         pending, outcomes = plan.pending(), plan.outcomes()
         size = sum(plan.units[unit.output].size for unit in pending)
         line = f"{plural(len(pending), 'unit')} to label ({size:,} bytes), {outcomes['kept']:,} there already"
         log.info("batch: %s, %s that cannot be read", line, f"{outcomes['failed']:,}")
         return 0
-    with target.writable(outputs) as marker:
-        plan = Planner(source, target, settings, args.shard).plan(inputs)
-        run(plan, settings, args.classifier, marker, on)
-        write_manifest(plan, target, settings, args.shard)
+    with storage.writable(outputs) as marker:
+        plan = planner.plan(inputs)
+        work = Work(partial(Labeler, settings, marker), args.classifier, args.device, args.threads or 1)
+        run(plan, work, partial(on_ray, address=args.address, max_tasks=args.workers) if uses_ray else here)
+        write_manifest(plan, storage, settings, args.shard)
     outcomes, counts = plan.outcomes(), plan.counts()
     log.info("batch: %s labeled, %s there before", plural(outcomes["written"], "unit"), f"{outcomes['kept']:,}")
     line = f"{plural(counts.rows, 'row')}: {counts.positive:,} positive, {counts.negative:,} negative"

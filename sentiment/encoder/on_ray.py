@@ -10,7 +10,6 @@ the driver writes them at their rows, so the machines of a cluster need neither 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,19 +21,13 @@ from sentiment.common.tables import batches, open_table
 from sentiment.encoder.config import Device, EncoderConfig
 from sentiment.encoder.features import feature_writer
 from sentiment.encoder.frozen import BITS, FrozenEncoder
-from sentiment.ray_tasks import Lost, Work, WorkerError, cluster, run_tasks
+from sentiment.ray_tasks import Work, WorkerError, cluster, run_tasks
 
 ENGINE_VARIABLE, ADDRESS_VARIABLE = "SENTIMENT_ENGINE", "RAY_ADDRESS"
 TASK_ROWS = 2_048  # some seconds of work; 4 MB of 512-dimensional vectors, which go to the driver in one piece
 
 
-@dataclass(frozen=True)
-class Texts:
-    """Texts of a split, from row `row` on."""
-
-    split: str
-    row: int
-    texts: list[str]
+Texts = tuple[str, int, list[str]]  # the split, the number of the first row, the texts
 
 
 def is_requested() -> bool:
@@ -67,7 +60,7 @@ def load_encoder(
             f"{encoder.fingerprint[:8]}, expected {fingerprint[:8]}); install the same versions of the packages on "
             "every machine"
         )
-    return lambda item, on_rows: encoder.encode(item.texts, on_rows)
+    return lambda item, on_rows: encoder.encode(item[2], on_rows)
 
 
 def encode_splits(
@@ -104,10 +97,10 @@ def encode_splits(
             rows = open_table(table).metadata.num_rows
             writers[split] = stack.enter_context(feature_writer(output / f"{split}.npy", rows, encoder.dim))
         results = stack.enter_context(closing(run_tasks(work, _texts(tables), command="encode")))
-        for item, vectors in results:
-            if isinstance(vectors, Lost):
-                raise WorkerError(f"{item.split}, row {item.row}: {vectors.reason}")
-            writers[item.split].write(vectors, item.row)
+        for (split, row, _), vectors in results:
+            if isinstance(vectors, WorkerError):
+                raise WorkerError(f"{split}, row {row}: {vectors}")
+            writers[split].write(vectors, row)
             on_rows(len(vectors))
 
 
@@ -115,5 +108,5 @@ def _texts(tables: Mapping[str, Path]) -> Iterator[Texts]:
     for split, table in tables.items():
         row = 0
         for batch in batches(table, ["text"], TASK_ROWS):
-            yield Texts(split, row, batch["text"].to_pylist())
+            yield split, row, batch["text"].to_pylist()
             row += batch.num_rows

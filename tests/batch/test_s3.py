@@ -3,7 +3,9 @@
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,7 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.cli.app import main
+from sentiment.storage.s3 import _filesystem
 from tests.batch.conftest import TIMEOUT, Batch, started
+from tests.command_call import call_command
 from tests.project import Project
 from tests.s3_server import S3Server, running_server, wait_for
 from tools.s3_server import make_bucket
@@ -97,6 +102,42 @@ def test_200_units_some_of_them_broken(s3_server: S3Server, batch: Batch) -> Non
         key: tag for key, tag in before.items() if "/_" not in key
     }
     assert "labels/_errors.jsonl" not in after
+
+
+def test_a_unit_costs_three_get_and_one_put(
+    s3_server: S3Server, classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    client, n_units = client_of(s3_server), 5
+    for index in range(n_units):
+        put(client, f"counted/{index}.csv", content(3)[1])
+    _filesystem.cache_clear()
+    files = _filesystem(BUCKET)
+    files.connect()
+    requests: list[str] = []
+    # before each is sent, so that one that is repeated counts twice
+    files.s3.meta.events.register("before-send.s3", lambda event_name, **_: requests.append(event_name.split(".")[-1]))
+    command = ["batch", f"s3://{BUCKET}/counted", "--output", f"s3://{BUCKET}/of", "--classifier", str(classifier)]
+    run = {"ListObjectsV2": 1, "CreateMultipartUpload": 1, "AbortMultipartUpload": 1, "DeleteObject": 1}
+    for gets, puts in ((3 * n_units, n_units + 1), (n_units, 1)):  # the second run finds everything there
+        requests.clear()
+        status, log = call_command(lambda: main(command), caplog, "sentiment")
+        assert status == 0, log
+        assert Counter(requests) == {**run, "GetObject": gets, "PutObject": puts}
+    _filesystem.cache_clear()
+
+
+def test_an_output_that_may_not_be_written_is_refused_before_anything_is_computed(
+    s3_server: S3Server, batch: Batch
+) -> None:
+    client = client_of(s3_server)
+    put(client, "in/refused.csv", content(3)[1])
+    environment = s3_server.environment(s3_server.credentials.reader)
+    refused = batch(f"s3://{BUCKET}/in", "--output", f"s3://{BUCKET}/refused", **environment)
+    assert (refused.status, len(refused.stderr.splitlines())) == (1, 1), refused.stderr
+    assert "not permitted" in refused.stderr
+    assert keys(client, "refused/") == {}
 
 
 def test_a_server_outage_of_20_seconds(server_to_stop: S3Server, completed_template: Project) -> None:
