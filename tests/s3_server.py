@@ -16,11 +16,19 @@ from botocore.config import Config
 from dvc.config import Config as DvcConfig
 
 from tests.project import Project
-from tools.s3_server import AccessKey, ServerError, check_ports, find, load_key
+from tools.s3_server import ServerError, check_ports, endpoint_settings, find
 
 BUCKET = "sentiment-dvc"
 PUBLIC_BUCKET = "dlai-practical-data-science"
 REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """An access key id and its secret."""
+
+    access_key_id: str
+    secret_access_key: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,8 @@ class S3Server:
 
     @property
     def credentials(self) -> Credentials:
-        return Credentials(*(load_key(self.folder / "identities.json", name) for name in ("developer", "reader")))
+        settings = [endpoint_settings(self.folder, self.port, name) for name in ("developer", "reader")]
+        return Credentials(*(AccessKey(one["access_key_id"], one["secret_access_key"]) for one in settings))
 
     @property
     def process(self) -> psutil.Process | None:

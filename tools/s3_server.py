@@ -28,7 +28,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +69,6 @@ class ServerError(PipelineError):
     """The local server cannot start or stop; the message names the cause."""
 
 
-@dataclass(frozen=True)
-class AccessKey:
-    """An access key id and its secret; the secret stays out of the repr."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-
-
 def create_keys(path: Path, public_bucket: str) -> None:
     """Write SeaweedFS's `-s3.config` file with random keys.
 
@@ -95,14 +86,20 @@ def create_keys(path: Path, public_bucket: str) -> None:
     write_text(path, json.dumps({"identities": identities}, indent=2) + "\n")
 
 
-def load_key(path: Path, name: str) -> AccessKey:
-    """Return the key of `developer` or `reader`; raises ParamsError where the file is damaged."""
+def endpoint_settings(folder: Path, port: int, name: str) -> dict[str, str]:
+    """Return DVC's settings for a remote on the local server, with the key of `developer` or `reader`.
+
+    Raises:
+        ParamsError: the file of the keys is damaged.
+    """
+    keys = folder / "identities.json"
     try:
-        identities = json.loads(path.read_text(encoding="utf-8"))["identities"]
+        identities = json.loads(keys.read_text(encoding="utf-8"))["identities"]
         pair = next(identity["credentials"][0] for identity in identities if identity["name"] == name)
-        return AccessKey(pair["accessKey"], pair["secretKey"])
+        key = {"access_key_id": pair["accessKey"], "secret_access_key": pair["secretKey"]}
     except (ValueError, KeyError, IndexError, TypeError, StopIteration):
-        raise ParamsError(f"{path} is damaged; delete it, and the next `make s3` creates new keys") from None
+        raise ParamsError(f"{keys} is damaged; delete it, and the next `make s3` creates new keys") from None
+    return {"endpointurl": f"http://{HOST}:{port}", "region": REGION, **key}
 
 
 def start(folder: Path, requested_port: int | None) -> None:
@@ -122,10 +119,9 @@ def start(folder: Path, requested_port: int | None) -> None:
     free = shutil.disk_usage(folder).free // 1024**2
     if free < MIN_FREE_MIB:
         raise ServerError(f"{folder}: {free} MiB free, at least {MIN_FREE_MIB} MiB are needed")
-    keys = folder / "identities.json"
-    if not keys.exists():
-        create_keys(keys, source.bucket)
-    settings = endpoint_settings(port, load_key(keys, "developer"))
+    if not (folder / "identities.json").exists():
+        create_keys(folder / "identities.json", source.bucket)
+    settings = endpoint_settings(folder, port, "developer")
     process = None if running else launch(folder, port)
     client = Remote(STORAGE, storage.bucket, storage.prefix, dict(settings)).client()
     wait_until_ready(client, process, folder / "log")
@@ -142,7 +138,7 @@ def share(folder: Path) -> None:
     if process is None:
         raise ServerError("the server does not run; `make s3` starts it")
     port = port_of(process)
-    for name, value in endpoint_settings(port, load_key(folder / "identities.json", "reader")).items():
+    for name, value in endpoint_settings(folder, port, "reader").items():
         sys.stdout.write(f"dvc remote modify --local {STORAGE} {name} {value}\n")
     log.info("s3: these commands, run in a colleague's clone, let `dvc pull` read from here; they hold a secret key")
     log.info("s3: the server listens on this machine alone; from another one: ssh -L %d:%s:%d HOST", port, HOST, port)
@@ -171,16 +167,6 @@ def serve_reviews(csv: Path) -> None:
     update_dvc_config({REVIEWS_SOURCE: {name: str(storage.settings[name]) for name in ("endpointurl", "region")}})
     log.info("s3: %s is served as %s/%s, readable without keys", csv, source.url, REVIEWS)
     log.info("s3: `make reviews` downloads it")
-
-
-def endpoint_settings(port: int, key: AccessKey) -> dict[str, str]:
-    """Return DVC's settings for a remote on the local server."""
-    return {
-        "endpointurl": f"http://{HOST}:{port}",
-        "region": REGION,
-        "access_key_id": key.access_key_id,
-        "secret_access_key": key.secret_access_key,
-    }
 
 
 def update_dvc_config(settings: dict[str, dict[str, str]]) -> None:
@@ -317,11 +303,10 @@ def cause_of_exit(text: str) -> str:
 def terminate(process: psutil.Process, timeout: float = TERMINATE_TIMEOUT) -> None:
     """Terminate a process and wait until it is gone; after `timeout` seconds it is killed."""
     process.terminate()
-    try:
-        process.wait(timeout)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(timeout)
+    _, alive = psutil.wait_procs([process], timeout)
+    for stubborn in alive:
+        stubborn.kill()
+        stubborn.wait(timeout)
 
 
 def remove_sockets(port: int) -> None:

@@ -16,6 +16,10 @@ from botocore.exceptions import (
 
 from sentiment.common.errors import one_line
 
+CHECKSUMS = (
+    "the store refuses a header, probably the checksums that AWS clients send by default; "
+    "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required in the environment (docs/s3.md)"
+)
 # error codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 BY_CODE = {
     "InvalidAccessKeyId": "the server does not know this access key id; look at the keys (docs/s3.md)",
@@ -32,13 +36,10 @@ BY_CODE = {
     "PermanentRedirect": "the bucket is in another region; `dvc remote modify --local storage region REGION`",
     "AuthorizationHeaderMalformed": "wrong region; `dvc remote modify --local storage region REGION`",
     "InternalError": "the server failed; is its disk full?",
+    "InvalidArgument": CHECKSUMS,
+    "NotImplemented": CHECKSUMS,
     "SlowDown": "the server asks for fewer requests; try again later",
 }
-CHECKSUMS = (
-    "the store refuses a header, probably the checksums that AWS clients send by default; "
-    "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required in the environment (docs/s3.md)"
-)
-BY_CODE |= {"InvalidArgument": CHECKSUMS, "NotImplemented": CHECKSUMS}
 NO_CREDENTIALS = (
     "no credentials; `make s3` for a local server, `make s3-share` where a colleague's server runs, "
     "`aws configure` or `aws sso login` for AWS (docs/s3.md)"

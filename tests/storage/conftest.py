@@ -64,8 +64,7 @@ def bare_project(tmp_path: Path) -> Project:
     project.root.mkdir()
     project.run("git", "init", "-q", "-b", "main")
     project.run("dvc", "init", "-q")
-    project.run("dvc", "remote", "add", "-d", "storage", "s3://sentiment-dvc/unset")
-    project.run("dvc", "remote", "modify", "storage", "verify", "true")
-    project.run("dvc", "config", "core.analytics", "false")
+    config = "[core]\nremote = storage\nanalytics = false\n['remote \"storage\"']\nurl = s3://sentiment-dvc/unset\n"
+    (project.root / ".dvc" / "config").write_text(config + "verify = true\n")
     project.commit("Nothing yet")
     return project

@@ -11,8 +11,6 @@ from sentiment.storage.transfer import is_cached
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
-pytestmark = pytest.mark.slow  # each test starts servers, or draws in a browser
-
 
 def first_output(project: Project, stage: str) -> tuple[str, str]:
     """Return path and hash of a stage's first output."""
@@ -34,98 +32,64 @@ def clone(pushed_project: Project, s3_server: S3Server, tmp_path: Path, request:
     return clone
 
 
-def test_pull_of_an_object_with_other_bytes_names_it_and_checks_nothing_out(
+@pytest.mark.slow
+def test_pull_names_every_object_that_is_missing_or_has_other_bytes_and_the_commands_repair_it(
     clone: Project, s3_server: S3Server, request: pytest.FixtureRequest
 ) -> None:
+    client, prefix = s3_server.client(), request.node.name
     path, md5 = first_output(clone, "prepare")
-    key = key_of(request.node.name, md5)
-    content = s3_server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    damaged = key_of(prefix, md5)
+    content = client.get_object(Bucket=BUCKET, Key=damaged)["Body"].read()
     wrong = bytes(len(content))  # the size that was expected
-    s3_server.client().put_object(Bucket=BUCKET, Key=key, Body=wrong)
+    client.put_object(Bucket=BUCKET, Key=damaged, Body=wrong)
+    folder, listing = first_output(clone, "encode")
+    files = json.loads(client.get_object(Bucket=BUCKET, Key=key_of(prefix, listing))["Body"].read())
+    missing = key_of(prefix, next(file["md5"] for file in files if file["relpath"] == "test.npy"))
+    client.delete_object(Bucket=BUCKET, Key=missing)
 
-    pull = clone.run("dvc", "pull", check=False)
+    pull = clone.run("sentiment", "pull", check=False)
     assert pull.returncode != 0
-    assert path in pull.stderr
+    assert [line for line in pull.stderr.splitlines() if line.startswith("pull: ")] == [
+        f"pull: {path} (stage prepare): s3://{BUCKET}/{damaged} holds other bytes; "
+        f"`aws s3 rm s3://{BUCKET}/{damaged}`, `dvc repro prepare`, then `dvc push`",
+        f"pull: {folder}/test.npy (stage encode): s3://{BUCKET}/{missing} is missing; "
+        "`dvc repro encode`, then `dvc push`",
+    ]
     assert not (clone.root / path).exists()
+    assert not (clone.root / folder).exists()
     hashes_on_disk = {hashlib.md5(file.read_bytes()).hexdigest() for file in clone.root.rglob("*") if file.is_file()}
     assert hashlib.md5(wrong).hexdigest() not in hashes_on_disk
 
-    pull = clone.run("sentiment", "pull", check=False)
-    assert pull.returncode != 0
-    assert (
-        f"{path} (stage prepare): s3://{BUCKET}/{key} holds other bytes; `aws s3 rm s3://{BUCKET}/{key}`" in pull.stderr
-    )
-
-    # the commands in that line repair the remote
-    s3_server.client().delete_object(Bucket=BUCKET, Key=key)
-    clone.run("dvc", "repro", "prepare")
+    client.delete_object(Bucket=BUCKET, Key=damaged)
+    clone.run("dvc", "repro", "encode")
     clone.run("dvc", "push")
-    assert s3_server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read() == content
+    assert client.get_object(Bucket=BUCKET, Key=damaged)["Body"].read() == content
+    assert missing in s3_server.object_keys(prefix)
 
 
-def test_pull_of_a_folder_names_the_file_with_other_bytes(
-    clone: Project, s3_server: S3Server, request: pytest.FixtureRequest
-) -> None:
-    path, md5 = first_output(clone, "encode")
-    listed = s3_server.client().get_object(Bucket=BUCKET, Key=key_of(request.node.name, md5))["Body"].read()
-    file = next(entry for entry in json.loads(listed) if entry["relpath"] == "test.npy")
-    key = key_of(request.node.name, file["md5"])
-    s3_server.client().put_object(Bucket=BUCKET, Key=key, Body=b"other")
-
-    pull = clone.run("sentiment", "pull", check=False)
+def causes_of_a_failed_pull(project: Project, *options: str) -> list[str]:
+    (project.root / "damaged.dvc").write_text("no outputs")
+    (project.root / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    pull = project.run("sentiment", "pull", *options, check=False)
     assert pull.returncode != 0
-    assert f"{path}/test.npy (stage encode): s3://{BUCKET}/{key} holds other bytes" in pull.stderr
-    assert not (clone.root / path).exists()
+    return [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
 
 
-def test_pull_of_a_missing_object_names_the_stage_that_makes_it(
-    clone: Project, s3_server: S3Server, request: pytest.FixtureRequest
-) -> None:
-    path, md5 = first_output(clone, "prepare")
-    key = key_of(request.node.name, md5)
-    s3_server.client().delete_object(Bucket=BUCKET, Key=key)
-
-    pull = clone.run("sentiment", "pull", check=False)
-    assert pull.returncode != 0
-    assert path in pull.stderr
-    lines = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
-    assert lines == [
-        f"pull: {path} (stage prepare): s3://{BUCKET}/{key} is missing; `dvc repro prepare`, then `dvc push`"
-    ]
-
-    repro = clone.run("dvc", "repro")
-    assert "Running stage 'prepare'" in repro.stdout
-    assert hashlib.md5((clone.root / path).read_bytes()).hexdigest() == md5
-    clone.run("dvc", "push")
-    assert key in s3_server.object_keys(request.node.name)
-
-
-def test_pull_while_the_server_does_not_answer_says_so(clone: Project) -> None:
+def test_pull_from_a_named_remote_that_does_not_answer_says_so(bare_project: Project) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
-    clone.run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint)
-    pull = clone.run("sentiment", "pull", check=False)
-    assert pull.returncode != 0
-    lines = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
-    assert len(lines) == 1
-    assert f"at {endpoint}: does not answer; start the local server with `make s3`" in lines[0]
+    with (bare_project.root / ".dvc" / "config").open("a") as config:
+        settings = f"url = s3://elsewhere/store\nendpointurl = {endpoint}\naccess_key_id = a\nsecret_access_key = b\n"
+        config.write(f"['remote \"other\"']\n{settings}")
+    (line,) = causes_of_a_failed_pull(bare_project, "-r", "other")
+    assert line.startswith(f"pull: s3://elsewhere/store at {endpoint}: does not answer; start the local server with")
 
 
-def test_pull_that_fails_with_every_output_cached_still_says_something(pulled_clone: Project) -> None:
-    (pulled_clone.root / "damaged.dvc").write_text("no outputs")
-    pull = pulled_clone.run("sentiment", "pull", check=False)
-    assert pull.returncode != 0
-    assert "holds every output of dvc.lock; DVC's message above names the cause" in pull.stderr
-
-
-def test_pull_from_a_named_remote_names_the_cause_at_that_remote(clone: Project) -> None:
-    endpoint = f"http://127.0.0.1:{free_port()}"
-    clone.run("dvc", "remote", "add", "--local", "other", "s3://elsewhere/store")
-    for name, value in (("endpointurl", endpoint), ("access_key_id", "key"), ("secret_access_key", "secret")):
-        clone.run("dvc", "remote", "modify", "--local", "other", name, value)
-    pull = clone.run("sentiment", "pull", "-r", "other", check=False)
-    assert pull.returncode != 0
-    (line,) = [line for line in pull.stderr.splitlines() if line.startswith("pull: ")]
-    assert f"pull: s3://elsewhere/store at {endpoint}: does not answer" in line
+def test_pull_that_fails_with_every_output_cached_still_says_something(
+    bare_project: Project, s3_server: S3Server
+) -> None:
+    s3_server.connect(bare_project, "cached")
+    (line,) = causes_of_a_failed_pull(bare_project)
+    assert line.endswith("holds every output of dvc.lock; DVC's message above names the cause")
 
 
 def test_an_output_whose_list_of_files_is_damaged_is_not_cached(tmp_path: Path) -> None:

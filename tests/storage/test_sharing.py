@@ -9,6 +9,8 @@ import yaml
 from tests.project import Project
 from tests.s3_server import S3Server, start_command
 
+pytestmark = pytest.mark.slow  # the pipeline runs, and is pushed
+
 
 def hashes(root: Path) -> dict[str, str]:
     """Hash every file of every DVC output."""
@@ -43,7 +45,6 @@ def test_an_earlier_run_comes_back_from_the_run_cache(pulled_clone: Project) -> 
     assert '"threshold": 0.5' in (pulled_clone.root / "models/classifier/config.json").read_text()
 
 
-@pytest.mark.slow
 def test_two_clones_push_experiments_at_the_same_time(
     pushed_project: Project, s3_server: S3Server, tmp_path: Path
 ) -> None:

@@ -7,16 +7,20 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from transformers import AlbertConfig
 
+from sentiment.common.command import run_main
 from sentiment.common.errors import EncoderError
 from sentiment.common.files import write_json
+from tests.command_call import call_command
 from tests.project import ROOT, SAMPLE, Project
 from tests.random_encoders import random_model, save_encoder
+from tools.results import __main__ as command
 from tools.results.measure import METRICS, ResultsClone
 from tools.results.tables import BEGIN, CARD, END, NOT_RUN, README, read_rows, render, split_page
 
@@ -75,8 +79,19 @@ def test_rows_have_the_figures_of_their_commands_and_a_folder_fills_the_row_that
     assert results["cls-20"]["metrics"] != results["default"]["metrics"]
 
 
+@pytest.fixture
+def run_results(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Callable[..., tuple[int, str]]:
+    """Call the command in a project, on its sample; later arguments override earlier ones."""
+    monkeypatch.chdir(project.root)
+    return lambda *more: call_command(lambda: run_main(lambda: command.main([*COMMAND[3:], *more])), caplog)
+
+
 @pytest.mark.parametrize("changed", ["reviews", "code"])
-def test_rows_of_other_reviews_or_other_code_are_not_mixed_with_new_ones(project: Project, changed: str) -> None:
+def test_rows_of_other_reviews_or_other_code_are_not_mixed_with_new_ones(
+    project: Project, run_results: Callable[..., tuple[int, str]], changed: str
+) -> None:
     source = project.root / SAMPLE
     write_json(project.root / RESULTS, {"finetuned": origin_of(project), "default": {}, "cls-20": {NOT_RUN: "not yet"}})
     if changed == "reviews":
@@ -84,11 +99,10 @@ def test_rows_of_other_reviews_or_other_code_are_not_mixed_with_new_ones(project
     else:
         (project.root / "params.yaml").write_text("# more\n" + (project.root / "params.yaml").read_text())
         project.commit("Another commit")
-    done = project.run(*COMMAND, "--rows", "tokens-20", check=False)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        f"error: {RESULTS}: finetuned: of other reviews or of other code than the rows to run; "
-        "run all rows, without --rows"
+    status, stderr = run_results("--rows", "tokens-20")
+    assert status == 1
+    assert stderr.splitlines()[-1].endswith(
+        f"{RESULTS}: finetuned: of other reviews or of other code than the rows to run; run all rows, without --rows"
     )
 
 
@@ -167,17 +181,21 @@ def test_an_encoder_from_a_folder_has_the_hash_that_the_pointer_names(
         (["--reviews", "none.csv"], "none.csv: no such file; give the CSV of the reviews"),
     ],
 )
-def test_wrong_arguments_are_one_line(project: Project, arguments: list[str], message: str) -> None:
-    done = project.run(*COMMAND, *arguments, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {message}")
-    assert done.stderr.count("\n") == 1
+def test_wrong_arguments_are_one_line(
+    run_results: Callable[..., tuple[int, str]], arguments: list[str], message: str
+) -> None:
+    status, stderr = run_results(*arguments)
+    assert status == 1
+    assert message in stderr
+    assert "\n" not in stderr
 
 
-def test_a_page_without_markers_is_refused_before_anything_runs(project: Project) -> None:
+def test_a_page_without_markers_is_refused_before_anything_runs(
+    project: Project, run_results: Callable[..., tuple[int, str]]
+) -> None:
     page = project.root / README
     page.write_text(page.read_text().replace(BEGIN, "").replace(END, ""))
-    done = project.run(*COMMAND, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: README.md: no place for the results; expected the lines")
-    assert done.stderr.count("\n") == 1
+    status, stderr = run_results()
+    assert status == 1
+    assert "README.md: no place for the results; expected the lines" in stderr
+    assert "\n" not in stderr

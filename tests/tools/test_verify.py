@@ -16,7 +16,7 @@ def test_verify_finds_every_output_of_head_equal_and_leaves_uncommitted_changes_
     assert completed_project.run("git", "status", "--short").stdout == " M params.yaml\n"
 
 
-def test_verify_names_stage_and_file_of_a_changed_byte(completed_project: Project) -> None:
+def test_verify_names_stage_and_output_of_a_changed_byte(completed_project: Project) -> None:
     file = next(path for path in sorted((completed_project.root / "data/encode").rglob("*")) if path.suffix == ".npy")
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -26,5 +26,5 @@ def test_verify_names_stage_and_file_of_a_changed_byte(completed_project: Projec
     completed_project.commit("An output with another byte")
     verify = completed_project.run("python", "-m", "tools.verify", check=False)
     assert verify.returncode == 1
-    path = file.relative_to(completed_project.root).as_posix()
-    assert f"verify: stage encode: {path} differs from the committed dvc.lock" in verify.stderr
+    lines = [line for line in verify.stderr.splitlines() if line.startswith("verify: ")]
+    assert lines == ["verify: stage encode: data/encode differs from the committed dvc.lock"]

@@ -15,11 +15,9 @@ It also writes `trained_on.npy`: the 64-bit hash of every training text, so that
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from sentiment.common.command import run_main
@@ -36,7 +34,7 @@ from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.corpus import Corpus, ReviewAugmenter, Vocabulary, prune, read_corpus
 from tools.pretrain.model import SourceEncoder, build_model, initial_embeddings, load_source_encoder
 from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
-from tools.pretrain.training import StepMetrics, train_model
+from tools.pretrain.training import train_model
 
 log = logging.getLogger(__name__)
 
@@ -69,35 +67,25 @@ def pretrain(
     )
     augmenter = ReviewAugmenter(token_ids, vocabulary.token_ids(corpus.bodies), config)
     model = build_model(config, embeddings, device)
-    with tqdm(desc=f"pretrain on {device.type}", unit=" steps", disable=None) as bar:
-
-        def show(step: StepMetrics) -> None:
-            bar.total = step.total
-            bar.set_postfix(titles=f"{step.title_loss:.3f}", texts=f"{step.text_loss:.3f}", refresh=False)
-            bar.update()
-
-        train_model(model, augmenter, titles.title_distribution, torch.from_numpy(targets), config, steps, show)
+    train_model(model, augmenter, titles.title_distribution, torch.from_numpy(targets), config, steps)
     return model, vocabulary
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check the arguments (default: the command line's), pretrain, and write the encoder's folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add, defaults = parser.add_argument, PretrainingConfig()
+    add = parser.add_argument
     add("--reviews", type=Path, required=True, help="a reviews CSV; only the text columns of params.yaml are read")
     add("--source-encoder", required=True, help="a folder, or an installed package that has a sentence encoder in it")
     add("--out", type=Path, required=True, help="the folder to write; a model card in it stays")
     add("--params", type=Path, default=Path("params.yaml"), help="text columns and split (default: %(default)s)")
-    add("--epochs", type=int, default=defaults.epochs, help="passes over the texts (default: %(default)s)")
     add("--steps", type=int, help="stop after this number of optimization steps, to try it out")
-    add("--learning-rate", type=float, default=defaults.learning_rate, help="the highest (default: %(default)s)")
-    add("--seed", type=int, default=defaults.seed, help="one seed, one machine: the same bytes (default: %(default)s)")
     add("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="auto takes a GPU where there is one")
     args = parser.parse_args(arguments)
-    if args.epochs < 1 or (args.steps is not None and args.steps < 1) or args.seed < 0 or args.learning_rate <= 0:
-        raise ParamsError("--epochs, --steps and --learning-rate must be above 0, --seed at least 0")
+    if args.steps is not None and args.steps < 1:
+        raise ParamsError("--steps must be above 0")
 
-    config = replace(defaults, epochs=args.epochs, learning_rate=args.learning_rate, seed=args.seed)
+    config = PretrainingConfig()
     make_deterministic(config.seed)
     columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
     corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))

@@ -56,20 +56,6 @@ def load_source_encoder(name: str) -> SourceEncoder:
     return SourceEncoder(model.train(False).requires_grad_(False), tokenizer)
 
 
-@dataclass(frozen=True)
-class Targets:
-    """The targets of a batch.
-
-    Attributes:
-        titles: distribution over title n-grams; a row sums to 1, or to 0 for a text without title.
-            # (n_texts, n_ngrams)
-        texts: PPMI vectors of the texts. # (n_texts, svd_dim)
-    """
-
-    titles: Tensor
-    texts: Tensor
-
-
 def build_model(config: PretrainingConfig, embeddings: Tensor, device: torch.device) -> AlbertModel:
     """Return an ALBERT without pooler that starts from these token embeddings. # (vocab_size, embedding_size)"""
     albert_config = AlbertConfig(
@@ -125,15 +111,17 @@ class PretrainingHeads(nn.Module):
         self.titles = nn.Linear(dim, n_ngrams)
         self.texts = nn.Linear(dim, svd_dim)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None, targets: Targets) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden: Tensor, mask: Tensor | None, titles: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Return two losses: on titles, cross-entropy averaged over texts with a title; on texts, mean squared error.
 
         Args:
             hidden: the model's last hidden state. # (n_texts, seq_len, hidden_size)
             mask: 1 for a token, 0 for padding; None without padding. # (n_texts, seq_len)
-            targets: of the same texts.
+            titles: target distributions over title n-grams; a row sums to 1, or to 0 for a text without title.
+                # (n_texts, n_ngrams)
+            texts: the target vectors of the texts. # (n_texts, svd_dim)
         """
         features: Tensor = self.dropout(self.norm(pool(hidden, mask, POOLING)))  # (n_texts, dim)
         log_probs = functional.log_softmax(self.titles(features), dim=1)  # (n_texts, n_ngrams)
-        title_loss = -(targets.titles * log_probs).sum() / targets.titles.sum().clamp_min(1)
-        return title_loss, functional.mse_loss(self.texts(features), targets.texts)
+        title_loss = -(titles * log_probs).sum() / titles.sum().clamp_min(1)
+        return title_loss, functional.mse_loss(self.texts(features), texts)

@@ -105,8 +105,8 @@ def measure(
     return {**results, **kept, **measured}  # figures of an earlier run are better than none
 
 
-def main() -> None:
-    """Run the rows, write metrics/results.json and the tables of the pages."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the arguments (default: the command line's), run the rows, write metrics/results.json and the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     inputs = parser.add_mutually_exclusive_group(required=True)
     inputs.add_argument("--tables", action="store_true", help="run nothing")
@@ -116,7 +116,7 @@ def main() -> None:
         "--encoder", action="append", default=[], metavar="NAME=SOURCE",
         help="take an encoder of models/encoders from a folder or an installed package, and not from the Hub",
     )  # fmt: skip
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     for page in PAGES:
         split_page(page)  # fails now and not after an hour
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
