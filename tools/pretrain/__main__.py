@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
@@ -26,13 +26,14 @@ from sentiment.common.params import load_params
 from sentiment.data.csv_reader import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.data.text import hash_texts
-from sentiment.encoder.loading import pick_device
+from sentiment.encoder.files import check_weights
+from sentiment.encoder.loading import load_auto_model, loading, pick_device
 from sentiment.finetuning.run import make_deterministic
 from stages.prepare import Params as PrepareParams
-from tools.encoder_folder import export
+from tools.encoder_folder import export, model_folder
 from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.corpus import Corpus, ReviewAugmenter, Vocabulary, prune, read_corpus
-from tools.pretrain.model import SourceEncoder, build_model, initial_embeddings, load_source_encoder
+from tools.pretrain.model import build_model, initial_embeddings, static_embeddings
 from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
 from tools.pretrain.training import train_model
 
@@ -41,14 +42,15 @@ log = logging.getLogger(__name__)
 
 def pretrain(
     corpus: Corpus,
-    source_encoder: SourceEncoder,
+    source_model: PreTrainedModel,
+    source_tokenizer: PreTrainedTokenizerBase,
     config: PretrainingConfig,
     device: torch.device,
     steps: int | None = None,
 ) -> tuple[PreTrainedModel, Vocabulary]:
     """Pretrain a model on the corpus and return it with its tokenizer; equal arguments give equal weights."""
     torch.manual_seed(config.seed)
-    vocabulary = prune(source_encoder.tokenizer, corpus.texts, config.min_token_count)
+    vocabulary = prune(source_tokenizer, corpus.texts, config.min_token_count)
     token_ids = vocabulary.token_ids(corpus.texts)
     titles, has_title = title_ngrams(corpus.titles, config.min_title_ngram_count), corpus.has_title()
     log.info("pretrain: %d texts, %d with a title, %d tokens", len(token_ids), has_title.sum(), len(vocabulary))
@@ -58,7 +60,7 @@ def pretrain(
         indicator[has_title], titles.indicator[has_title], config.embedding_size // 2, config.seed
     )
     embeddings = initial_embeddings(
-        source_encoder.token_embeddings(vocabulary.source_ids, device),
+        static_embeddings(source_model, source_tokenizer, vocabulary.source_ids, device),
         torch.from_numpy(token_ppmi).float(),
         config.embedding_size,
     )
@@ -89,10 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     make_deterministic(config.seed)
     columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
     corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
-    source = load_source_encoder(args.source_encoder)
-    model, vocabulary = pretrain(corpus, source, config, pick_device(args.device, key="--device"), args.steps)
-    tokenizer = vocabulary.as_pretrained(config.max_length)
-    sha256 = export(model, tokenizer.save_pretrained, hash_texts(corpus.texts), args.out)
+    with model_folder(args.source_encoder) as folder:
+        check_weights(folder)
+        with loading(f"source encoder '{args.source_encoder}'"):
+            tokenizer, source = load_auto_model(folder)
+    source.train(False).requires_grad_(False)
+    model, vocabulary = pretrain(
+        corpus, source, tokenizer, config, pick_device(args.device, key="--device"), args.steps
+    )
+    sha256 = export(
+        model, vocabulary.as_pretrained(config.max_length).save_pretrained, hash_texts(corpus.texts), args.out
+    )
     log.info("pretrain: wrote %s, weights' SHA-256 %s", args.out, sha256)
 
 

@@ -129,29 +129,17 @@ def prune(source: PreTrainedTokenizerBase, texts: Sequence[str], min_count: int)
     ids = backend.get_vocab()
     by_id = sorted(ids.keys() - set(SPECIAL_TOKENS), key=ids.__getitem__)
     kept = [*SPECIAL_TOKENS, *(token for token in by_id if counts[token] >= min_count or token in CHARACTER_TOKENS)]
-    return Vocabulary(_build_tokenizer(backend, kept), [ids[token] for token in kept])
-
-
-def _build_tokenizer(source: Tokenizer, tokens: list[str]) -> Tokenizer:
-    """Build a WordPiece tokenizer of these tokens that normalizes and splits texts as `source` does."""
-    settings = json.loads(source.to_str())["model"]
-    model = WordPiece(
-        {token: token_id for token_id, token in enumerate(tokens)},
-        unk_token=UNK,
-        max_input_chars_per_word=settings["max_input_chars_per_word"],
-        continuing_subword_prefix=settings["continuing_subword_prefix"],
-    )
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = source.normalizer
-    tokenizer.pre_tokenizer = source.pre_tokenizer
-    tokenizer.decoder = source.decoder
+    settings = json.loads(backend.to_str())  # the pruned one normalizes and splits texts alike
+    settings["model"]["vocab"] = {token: token_id for token_id, token in enumerate(kept)}
+    settings |= {"added_tokens": [], "post_processor": None}
+    tokenizer = Tokenizer.from_str(json.dumps(settings))
     tokenizer.post_processor = TemplateProcessing(
         single=f"{CLS} $A {SEP}",
         pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
-        special_tokens=[(CLS, tokens.index(CLS)), (SEP, tokens.index(SEP))],
+        special_tokens=[(CLS, kept.index(CLS)), (SEP, kept.index(SEP))],
     )
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    return tokenizer
+    return Vocabulary(tokenizer, [ids[token] for token in kept])
 
 
 REVIEWS_PER_SORT = 2_048  # sorted by length together: more means less padding, but less variety of batches

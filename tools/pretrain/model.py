@@ -1,19 +1,14 @@
-"""Load the source encoder; build the ALBERT to pretrain, its initial token embeddings and the heads of the losses.
+"""Embed tokens by the source encoder; build the ALBERT to pretrain, its initial embeddings and the heads of the losses.
 
 Pretraining takes from the source encoder its tokenizer and its embeddings of single tokens, not of texts.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AlbertConfig, AlbertModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from sentiment.encoder.files import check_weights
-from sentiment.encoder.loading import load_auto_model, loading
 from sentiment.encoder.pooling import pool
-from tools.encoder_folder import model_folder
 from tools.pretrain.config import PretrainingConfig
 from tools.pretrain.corpus import CLS, PAD, SEP, SPECIAL_TOKENS
 
@@ -23,37 +18,19 @@ EPSILON = 1e-12  # keeps a constant block from dividing by zero
 TOKENS_PER_BATCH = 512  # three positions each: as many as a dozen reviews, which any machine holds
 
 
-@dataclass(frozen=True)
-class SourceEncoder:
-    """A Hugging Face encoder of the BERT kind, with a WordPiece tokenizer."""
+@torch.inference_mode()
+def static_embeddings(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: list[int], device: torch.device
+) -> Tensor:
+    """Return the mean hidden state of `[CLS] token [SEP]` for every token, on the CPU. # (n_tokens, source_dim)
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-
-    @torch.inference_mode()
-    def token_embeddings(self, ids: list[int], device: torch.device) -> Tensor:
-        """Return the mean hidden state of `[CLS] token [SEP]` for every token, on the CPU. # (n_tokens, source_dim)
-
-        This is the static embedding of Model2Vec (https://github.com/MinishLab/model2vec).
-        """
-        nn.Module.to(self.model, device)
-        cls_id, sep_id = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
-        input_ids = torch.tensor([[cls_id, token_id, sep_id] for token_id in ids], device=device)  # (n_tokens, 3)
-        batches = torch.split(input_ids, TOKENS_PER_BATCH)
-        return torch.cat([self.model(input_ids=batch).last_hidden_state.mean(1).cpu() for batch in batches])
-
-
-def load_source_encoder(name: str) -> SourceEncoder:
-    """Load a source encoder from a folder, or from an installed package that has one in a file `model.zip`.
-
-    Raises:
-        EncoderError: there is neither, or it does not load.
+    This is the static embedding of Model2Vec (https://github.com/MinishLab/model2vec).
     """
-    with model_folder(name) as folder:
-        check_weights(folder)
-        with loading(f"source encoder '{name}'"):
-            tokenizer, model = load_auto_model(folder)
-    return SourceEncoder(model.train(False).requires_grad_(False), tokenizer)
+    nn.Module.to(model, device)
+    cls_id, sep_id = tokenizer.cls_token_id, tokenizer.sep_token_id
+    input_ids = torch.tensor([[cls_id, token_id, sep_id] for token_id in ids], device=device)  # (n_tokens, 3)
+    batches = torch.split(input_ids, TOKENS_PER_BATCH)
+    return torch.cat([model(input_ids=batch).last_hidden_state.mean(1).cpu() for batch in batches])
 
 
 def build_model(config: PretrainingConfig, embeddings: Tensor, device: torch.device) -> AlbertModel:
