@@ -23,7 +23,7 @@ from sentiment.common.tables import SPLITS, batches, open_table
 from sentiment.encoder import on_ray
 from sentiment.encoder.config import EncodeParams, FeatureMetadata
 from sentiment.encoder.features import METADATA, feature_writer
-from sentiment.encoder.frozen import N_TEXTS, FrozenEncoder, int8_min_cosine
+from sentiment.encoder.frozen import N_COVERED, FrozenEncoder, int8_min_cosine
 
 log = logging.getLogger(__name__)
 
@@ -60,16 +60,20 @@ def main() -> None:
             for name, path in tables.items():
                 encode(path, encoder, args.output / f"{name}.npy", bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
-    first = next(batches(tables["train"], ["text"], N_TEXTS))
+    first = next(batches(tables["train"], ["text"], N_COVERED))["text"].to_pylist()
+    coverage = encoder.coverage(first)
     metadata = FeatureMetadata(
         config=encoder.config,
         fingerprint=encoder.fingerprint,
         dim=encoder.dim,
         text_columns=tuple(columns),
-        int8_min_cosine=int8_min_cosine(encoder, first["text"].to_pylist()),
+        int8_min_cosine=int8_min_cosine(encoder, first),
+        coverage=coverage,
     )
     write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
     inputs.check_unchanged()
+    for line in coverage.warnings(encoder.config.max_length):
+        log.warning("encode: %s (first %d reviews of train)", line, coverage.texts)
     log.info("encode: %d reviews on %s, %d-dimensional features", total, where, encoder.dim)
 
 

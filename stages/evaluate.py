@@ -89,13 +89,15 @@ def main() -> None:
     probabilities = classifier.predict_proba(read_features(args.features, len(table)))
     threshold = classifier.config.threshold
     scores = score(table, probabilities, threshold, params)
-    metrics = {**scores.metrics, SEEN: n_seen}
+    coverage = classifier.config.features.coverage
+    read = coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
+    metrics = {**scores.metrics, SEEN: n_seen, **read}
 
     actual = table["label"].to_numpy()
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
     n_reviews = {name: values["rows"] for name, values in split.items()}
     write_text(args.card, render_model_card(classifier.config, n_reviews, metrics, scores.slices))
-    write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in (*PRIMARY_METRICS, SEEN)})
+    write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in (*PRIMARY_METRICS, SEEN, *read)})
     write_json(args.all_metrics, {**metrics, "by_label": scores.by_label})
     write_csv(args.metrics / "slices.csv", scores.slices, columns=SLICE_COLUMNS)
     confusion = confusion_counts(actual, predict_labels(probabilities, threshold))

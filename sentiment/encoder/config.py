@@ -10,6 +10,8 @@ Pooling = Literal["cls", "mean", "max", "mean+max"]
 Precision = Literal["auto", "int8", "int16", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
+MAX_UNKNOWN, MAX_TRUNCATED = 0.05, 0.25  # shares above which the user is told
+
 
 class PoolingConfig(StageParams):
     """How a text becomes tokens, and token vectors become one vector.
@@ -35,6 +37,29 @@ class EncoderConfig(PoolingConfig):
     precision: Precision
 
 
+class Coverage(StageParams):
+    """How much of texts an encoder reads.
+
+    Attributes:
+        texts: how many were looked at.
+        unknown_tokens: share of their tokens that the vocabulary lacks, as many emoji, accents and other alphabets are.
+        truncated_texts: share of the texts with more than `max_length` tokens.
+    """
+
+    texts: int
+    unknown_tokens: float
+    truncated_texts: float
+
+    def warnings(self, max_length: int) -> list[str]:
+        """Return a line for each share that is large enough to cost accuracy."""
+        lines = []
+        if self.unknown_tokens > MAX_UNKNOWN:
+            lines.append(f"{self.unknown_tokens:.0%} of the tokens are unknown to the encoder: other letters or emoji")
+        if self.truncated_texts > MAX_TRUNCATED:
+            lines.append(f"{self.truncated_texts:.0%} of the texts are longer than {max_length} tokens: cut there")
+        return lines
+
+
 class FeatureMetadata(StageParams):
     """Saved beside encoded features and in the classifier: how to compute a feature vector again.
 
@@ -45,6 +70,7 @@ class FeatureMetadata(StageParams):
         text_columns: the columns joined into a text.
         int8_min_cosine: the least cosine between the int8 and the int16 vector of a text, among the first 256 texts of
             train; null in another precision.
+        coverage: of the first 2,048 texts of train; null in the files of older versions.
     """
 
     config: EncoderConfig
@@ -52,6 +78,7 @@ class FeatureMetadata(StageParams):
     dim: int = Field(ge=1)
     text_columns: tuple[str, ...]
     int8_min_cosine: float | None = None
+    coverage: Coverage | None = None
 
 
 class EncodeParams(EncoderConfig):

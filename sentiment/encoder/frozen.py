@@ -1,5 +1,6 @@
 """Encode texts as feature vectors with a frozen encoder: batches of similar length, on threads or a GPU."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from sentiment.common.errors import EncoderError
-from sentiment.encoder.config import EncoderConfig, Precision
+from sentiment.encoder.config import Coverage, EncoderConfig, Precision
 from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.families import TransformerConfig
 from sentiment.encoder.floating import FloatTransformer, TransformersEncoder
@@ -29,6 +30,7 @@ TOKEN_BUDGET = {"cpu": 2_048, "mps": 16_384, "cuda": 131_072}
 MIN_TOKENS = 1_024  # of a batch near the end: smaller ones cost more in starting operations than idle workers do
 MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they would wait for each other
 
+N_COVERED = 2_048  # texts whose tokens `coverage` looks at
 N_TEXTS = 256  # that int8 is compared with int16 by
 MIN_COSINE = 0.998  # below it, an activation much larger than the others takes most of the 8 bits
 
@@ -206,6 +208,25 @@ class FrozenEncoder:
             TokensWithOffsets(one.ids, one.offsets, list(map(bool, one.special_tokens_mask)), bool(one.overflowing))
             for one in tokenizer.encode_batch(list(texts))
         ]
+
+    def coverage(self, texts: Sequence[str]) -> Coverage:
+        """Return how much of the first 2,048 texts the encoder reads; shares are rounded to four digits."""
+        texts = texts[:N_COVERED]
+        model = json.loads(self._tokenizer_json)["model"]
+        unknown = model["unk_id"] if "unk_id" in model else model.get("vocab", {}).get(model.get("unk_token"))
+        tokenized = self.tokenize_with_offsets(texts)
+        ids = [
+            number
+            for one in tokenized
+            for number, is_special in zip(one.ids, one.is_special, strict=True)
+            if not is_special
+        ]
+        n_truncated = sum(one.is_truncated for one in tokenized)
+        return Coverage(
+            texts=len(texts),
+            unknown_tokens=round(ids.count(unknown) / max(1, len(ids)), 4),
+            truncated_texts=round(n_truncated / max(1, len(texts)), 4),
+        )
 
     @torch.inference_mode()
     def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:

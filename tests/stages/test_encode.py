@@ -30,12 +30,12 @@ TEXTS = {part: [f"{part} text {'very ' * (number % 9)}good {number}" for number 
 def encoded(tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Encode the texts, in windows of 20 rows; returns the outcome."""
     monkeypatch.setattr(tables.batches, "__defaults__", (None, 20))
-    for part, texts in TEXTS.items():
-        rows = [{"id": "0" * 16, "text": text, "label": 1, "rating": 5} for text in texts]
-        with table_writer(tmp_path / "split" / f"{part}.parquet", SCHEMA) as writer:
-            writer.write(pa.RecordBatch.from_pylist(rows, SCHEMA))
 
     def call(encoder: Path | str = BUNDLED, **params: object) -> object:
+        for part, texts in TEXTS.items():
+            rows = [{"id": "0" * 16, "text": text, "label": 1, "rating": 5} for text in texts]
+            with table_writer(tmp_path / "split" / f"{part}.parquet", SCHEMA) as writer:
+                writer.write(pa.RecordBatch.from_pylist(rows, SCHEMA))
         (tmp_path / "params.yaml").write_text(yaml.safe_dump({"encode": {**PARAMS, **params}}))
         return command(
             encode.main,
@@ -92,3 +92,18 @@ def test_an_encoder_in_another_folder_gives_the_same_bytes(encoded: Callable[...
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     encoded(encoder=shutil.copytree(BUNDLED, tmp_path / "elsewhere"))
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+def test_tokens_that_the_encoder_does_not_know_and_texts_that_it_cuts_are_told(
+    encoded: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joy and anger written in emoji had one probability, and nothing said so."""
+    assert "unknown" not in encoded().stderr
+    assert json.loads((tmp_path / "out/config.json").read_text())["coverage"]["unknown_tokens"] == 0
+    texts = ["\U0001f600 \U0001f621 good", "very " * 40 + "good"]
+    monkeypatch.setitem(TEXTS, "train", texts)
+    done = encoded()
+    coverage = json.loads((tmp_path / "out/config.json").read_text())["coverage"]
+    assert coverage == {"texts": 2, "unknown_tokens": pytest.approx(2 / 17, abs=1e-4), "truncated_texts": 0.5}
+    assert "encode: 12% of the tokens are unknown to the encoder" in done.stderr
+    assert "encode: 50% of the texts are longer than 16 tokens" in done.stderr
