@@ -1,5 +1,6 @@
 """No command waits for a library that it does not use; each of these takes seconds to import."""
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -27,6 +28,14 @@ def slow_imports(project: Project, *command: str) -> set[str]:
     lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
     assert len(lines) > 100, "else nothing was recorded"
     return {line[2].strip() for line in lines} & SLOW
+
+
+def test_no_import_hides_from_the_reader_of_imports() -> None:
+    """Imports by name, and an edited path, evade import-linter and the test of the deps in dvc.yaml."""
+    for folder in ("sentiment", "stages", "tools", "benchmarks"):
+        for module in (ROOT / folder).rglob("*.py"):
+            hidden = re.search(r"import_module|__import__|sys\.path\b", module.read_text(encoding="utf-8"))
+            assert hidden is None, f"{module}: {hidden}"
 
 
 def test_every_stage_is_measured() -> None:

@@ -54,6 +54,11 @@ def test_the_report_is_that_of_sklearn(written: Written) -> None:
     )
 
 
+def test_whole_ratings_among_fractional_ones_are_slices_without_a_decimal() -> None:
+    table = pa.table({"text": ["a", "b", "c"], "rating": [5.0, 4.25, 4.5]})
+    assert slice_values(table, ["rating"], [])["rating"].tolist() == ["5", "4.25", "4.5"]
+
+
 def test_every_slice_covers_every_test_review(written: Written) -> None:
     project, labels, probabilities = written
     with (project.root / "metrics/slices.csv").open() as file:

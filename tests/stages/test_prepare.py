@@ -78,6 +78,7 @@ def test_columns_and_rating_range_come_from_params(run_prepare: RunPrepare) -> N
         (HEADER.replace("Title", "Rating") + "1,b,5,Tops\n", "column 'Title' is missing"),
         ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' occurs 2 times"),
         (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a number from 1 to 5"),
+        (GOOD + "a,b,good,Tops\na,b,,Tops\n", "row 3, column 'Rating': found 'good', expected a number from 1 to 5"),
         (GOOD + "a,b,0,Tops\n", "row 3, column 'Rating': found '0', expected"),
         (GOOD + "a,b,6,Tops\n", "row 3, column 'Rating': found '6', expected"),
         (GOOD + "a,b,5.01,Tops\n", "row 3, column 'Rating': found '5.01', expected"),
@@ -124,9 +125,12 @@ def test_params_that_leave_a_class_empty_are_refused(run_prepare: RunPrepare) ->
     assert "prepare: expected rating_min <= positive_above < rating_max" in outcome.stderr
 
 
-def test_slice_columns_named_as_columns_of_the_table_are_refused(run_prepare: RunPrepare) -> None:
-    outcome, _, _ = run_prepare(GOOD, slice_columns=["text"])
-    assert "slice_columns without text" in outcome.stderr
+@pytest.mark.parametrize("name", ["text", "length"])
+def test_slice_columns_named_as_columns_of_the_table_or_as_the_number_of_words_are_refused(
+    run_prepare: RunPrepare, name: str
+) -> None:
+    outcome, _, _ = run_prepare(GOOD, slice_columns=[name])
+    assert f"slice_columns without {name}" in outcome.stderr
 
 
 def test_duplicate_slice_columns_are_refused_by_name(run_prepare: RunPrepare) -> None:
