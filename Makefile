@@ -77,8 +77,7 @@ reviews: $(INSTALLED)  ## download the public reviews to data/raw/reviews.csv; o
 	@rm data/raw/reviews.csv.dvc && dvc add --quiet data/raw/reviews.csv  # as an import, each dvc exp run would ask S3
 
 s3: $(INSTALLED)  ## start a local S3 server and point DVC at it; SOURCE=file.csv serves it as the public reviews
-	@python -m tools.s3_server $(if $(USE),connect "$(USE)",start \
-	  $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)"))
+	@python -m tools.s3_server start $(if $(PORT),--port $(PORT)) $(if $(SOURCE),--source "$(SOURCE)")
 
 s3-share: $(INSTALLED)  ## print the commands with which a colleague reads from that server
 	@python -m tools.s3_server share
