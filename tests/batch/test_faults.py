@@ -1,6 +1,7 @@
 """Processes that die, a disk that is full, two runs at once: nothing lost, nothing twice, nothing half-written."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -61,7 +62,8 @@ def test_a_ray_worker_that_is_killed_is_replaced_and_its_unit_labeled(
             worker.kill()
         _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, stderr
-    assert f"batch: {N_UNITS} units labeled, 0 there before" in stderr
+    # 1 where it was killed when its output was written already
+    assert re.search(f"batch: ({N_UNITS} units labeled, 0|{N_UNITS - 1} units labeled, 1) there before", stderr), stderr
     assert outputs(folder) == expected
 
 
@@ -142,19 +144,20 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
     assert outputs(tmp_path / "copy") == expected
 
 
-def test_another_classifier_labels_everything_anew(
-    completed_template: Project, source: Path, expected: dict[str, bytes], tmp_path: Path, batch: Batch
-) -> None:
-    folder, changed = tmp_path / "labels", tmp_path / "classifier"
-    assert batch(source, "--output", folder, *OPTIONS).status == 0
+def test_another_classifier_labels_everything_anew(completed_template: Project, tmp_path: Path, batch: Batch) -> None:
+    source, folder, changed = tmp_path / "in", tmp_path / "labels", tmp_path / "classifier"
+    write_csv(source / "part.csv", 0, 90)
+    options = (source, "--output", folder, "--unit-rows", 30)
+    assert batch(*options).status == 0
+    expected = outputs(folder)
     shutil.copytree(completed_template.root / "models" / "classifier", changed)
     config = json.loads((changed / "config.json").read_text())
     (changed / "config.json").write_text(json.dumps(config | {"threshold": 0.99}))
-    again = batch(source, "--output", folder, *OPTIONS, "--classifier", changed)
-    assert f"batch: {N_UNITS} units labeled, 0 there before" in again.stderr
-    assert sorted(outputs(folder)) == NAMES
+    again = batch(*options, "--classifier", changed)
+    assert "batch: 3 units labeled, 0 there before" in again.stderr
+    assert outputs(folder).keys() == expected.keys()
     assert all(
         pq.read_table(path)["sentiment"].unique().to_pylist() == ["negative"] for path in folder.glob("*.parquet")
     )
-    assert batch(source, "--output", folder, *OPTIONS).status == 0
+    assert batch(*options).status == 0
     assert outputs(folder) == expected
