@@ -64,7 +64,7 @@ def limit_threads(threads: int) -> None:
 
 @contextmanager
 def cluster(address: str | None = None) -> Iterator[None]:
-    """Connect to a cluster (`address`, else RAY_ADDRESS), or start Ray on this machine, until the block ends.
+    """Connect to a cluster (`address`, else RAY_ADDRESS) until the block ends; "local" and None start one here.
 
     Raises:
         ParamsError: Ray is not installed, or the cluster does not answer.
@@ -78,12 +78,13 @@ def cluster(address: str | None = None) -> Iterator[None]:
         raise ParamsError(
             "Ray is not installed; run pip install 'frozen-albert-sentiment[ray]', in a checkout: make setup-ray"
         ) from None
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     # the code of this driver, so that machines with other packages only need not have this one
     runtime: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)]}
     settings: dict[str, Any] = {"address": address}
-    if not address:
-        settings = {"address": "local", "num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
+    if address == "local":
+        n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        settings |= {"num_cpus": n_cpus, "include_dashboard": False}
         runtime["py_executable"] = shlex.quote(sys.executable)  # which Ray would give to a shell unquoted
     try:
         ray.init(**settings, runtime_env=runtime, logging_level=logging.ERROR, log_to_driver=False)

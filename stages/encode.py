@@ -5,7 +5,7 @@
 The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in chunks and sorted by length
 within a chunk; vectors are written in the order of the reviews, so memory does not grow with their number.
 
-SENTIMENT_ENGINE=ray or RAY_ADDRESS divides the work over machines, which changes no byte: docs/scale.md.
+RAY_ADDRESS divides the work over machines, which changes no byte: docs/scale.md.
 """
 
 import argparse

@@ -137,16 +137,20 @@ class Result:
     """What came of a unit.
 
     Attributes:
-        outcome: "written"; "kept" where its output is there already; "failed" where its input cannot be read.
+        outcome: "written"; "kept" where its output is there already; "failed" where its input cannot be read;
+            "pending" before.
         counts: of its rows.
         reason: why it failed, one line.
         ids: a hash of each value of the column id, where the input has one and the unit was labeled now.
     """
 
-    outcome: Literal["written", "kept", "failed"]
+    outcome: Literal["written", "kept", "failed", "pending"]
     counts: Counts = Counts()
     reason: str = ""
     ids: bytes = b""
+
+
+PENDING = Result("pending")
 
 
 class Labeler:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
-from sentiment.batch.label import Counts, OutputMetadata, Result, Settings, shorten
+from sentiment.batch.label import PENDING, Counts, OutputMetadata, Result, Settings, shorten
 from sentiment.batch.storage import BadEntry, Storage
 from sentiment.batch.units import Inputs, Part, Shard, Unit, cut, output_name
 from sentiment.common.errors import InputError, one_line
@@ -29,23 +29,19 @@ class PlannedUnit:
         path: of the input, relative to the folder of inputs.
         size: bytes of the unit's share of the input.
         unit: to label, or None.
-        result: what came of it, or None.
+        result: what came of it.
     """
 
     path: str
     size: int
     unit: Unit | None = None
-    result: Result | None = None
+    result: Result = PENDING
 
     def record(self, output: str) -> dict[str, Any]:
         """Return the unit's line of the manifest."""
-        result = self.result
-        record = {"output": output, "input": self.path, "outcome": result.outcome if result else "pending"}
-        return record | ({"reason": result.reason} if result and result.reason else asdict(self.counts()))
-
-    def counts(self) -> Counts:
-        """Return the counts of its rows, which are 0 as long as it is not labeled."""
-        return self.result.counts if self.result else Counts()
+        outcome = self.result.outcome
+        details = {"reason": self.result.reason} if outcome == "failed" else asdict(self.result.counts)
+        return {"output": output, "input": self.path, "outcome": outcome, **details}
 
 
 @dataclass
@@ -56,19 +52,21 @@ class Plan:
 
     def pending(self) -> list[Unit]:
         """Return the units to label, in random order: two runs on the same outputs meet seldom at the same unit."""
-        units = [planned.unit for planned in self.units.values() if planned.unit and not planned.result]
+        units = [
+            planned.unit for planned in self.units.values() if planned.unit and planned.result.outcome == "pending"
+        ]
         random.shuffle(units)
         return units
 
     def outcomes(self) -> "Counter[str]":
         """Return the number of units by outcome."""
-        return Counter(planned.result.outcome if planned.result else "pending" for planned in self.units.values())
+        return Counter(planned.result.outcome for planned in self.units.values())
 
     def counts(self) -> Counts:
         """Return the counts of all rows."""
         totals: Counter[str] = Counter()
         for planned in self.units.values():
-            totals.update(asdict(planned.counts()))
+            totals.update(asdict(planned.result.counts))
         return Counts(**totals)
 
 
@@ -132,11 +130,10 @@ class Planner:
         planned = {}
         for unit in filter(lambda unit: self.shard.has(unit.output), units):
             size = file.size if len(units) == 1 else unit.part.rows * file.size // n_rows
+            planned[unit.output] = PlannedUnit(path, size, unit)
             made = first if unit.index == 0 else OutputMetadata.read(self.target, self._target(path, unit.index))
-            is_done = made is not None and made.is_of(unit, self.settings.fingerprint)
-            planned[unit.output] = PlannedUnit(
-                path, size, unit, Result("kept", made.counts) if made and is_done else None
-            )
+            if made and made.is_of(unit, self.settings.fingerprint):
+                planned[unit.output].result = Result("kept", made.counts)
         if self.changes_outputs and first and not first.is_of(units[0], self.settings.fingerprint):
             self._remove_from(path, len(units))
         return planned

@@ -177,8 +177,13 @@ def cut(file: FileInfo, storage: Storage, max_rows: int) -> list[Part]:
     """
     kind = suffix(file.name)
     if kind == ".parquet":
-        with storage.open(file) as raw:
-            return cut_row_groups(_row_groups(file.name, raw), max_rows)
+        try:
+            with storage.open(file) as raw:
+                metadata = pq.ParquetFile(raw, pre_buffer=False).metadata
+        except (pa.ArrowException, OSError, EOFError) as error:
+            raise InputError(f"{file.name}: not a Parquet file ({one_line(error)[:200]})") from None
+        groups = range(metadata.num_row_groups)
+        return cut_row_groups([metadata.row_group(index).num_rows for index in groups], max_rows)
     is_compressed = file.name.lower().endswith(GZIP)
     if file.size <= max_rows * MIN_ROW_SIZE and not is_compressed:
         return [Part()]
@@ -238,14 +243,6 @@ def cut_json_lines(ends: Iterator[int], max_rows: int) -> list[Part]:
         else replace(part, header=first_ends[-1], header_rows=len(first_ends))
         for part in parts
     ]
-
-
-def _row_groups(name: str, file: IO[bytes]) -> list[int]:
-    try:
-        metadata = pq.ParquetFile(file, pre_buffer=False).metadata
-        return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-    except (pa.ArrowException, OSError, EOFError) as error:
-        raise InputError(f"{name}: not a Parquet file ({one_line(error)[:200]})") from None
 
 
 class _CountedLines(ReplayableLines):

@@ -73,7 +73,6 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     with ExitStack() as stack:
         source = stack.enter_context(reading(name)) if name else None
         classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-        summary.labels = classifier.labels
         if name and reader and source:
             text_columns = args.text_column or classifier.classifier.config.features.text_columns
             written = (*OUTPUT_COLUMNS, *([EXPLANATION] if args.explain else []))

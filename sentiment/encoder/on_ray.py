@@ -1,7 +1,7 @@
 """Encode the splits on a Ray cluster, for the stage `encode`, into the bytes that the stage writes alone.
 
-    SENTIMENT_ENGINE=ray dvc repro          a Ray on this machine, or the cluster that RAY_ADDRESS names
-    RAY_ADDRESS=auto dvc repro              that cluster
+    RAY_ADDRESS=ray://head:10001 dvc repro        a cluster
+    RAY_ADDRESS=local dvc repro                   a Ray on this machine
 
 In exact arithmetic a vector depends on its text and the encoder alone. Texts go to the workers, vectors come back, and
 the driver writes them at their rows, so the machines of a cluster need neither the checkout nor the data.
@@ -23,7 +23,7 @@ from sentiment.encoder.features import feature_writer
 from sentiment.encoder.frozen import BITS, FrozenEncoder
 from sentiment.ray_tasks import Work, WorkerError, cluster, run_tasks
 
-ENGINE_VARIABLE, ADDRESS_VARIABLE = "SENTIMENT_ENGINE", "RAY_ADDRESS"
+ADDRESS_VARIABLE = "RAY_ADDRESS"
 TASK_ROWS = 2_048  # some seconds of work; 4 MB of 512-dimensional vectors, which go to the driver in one piece
 
 
@@ -31,15 +31,8 @@ Texts = tuple[str, int, list[str]]  # the split, the number of the first row, th
 
 
 def is_requested() -> bool:
-    """Return whether the environment asks for Ray.
-
-    Raises:
-        ParamsError: SENTIMENT_ENGINE names something else.
-    """
-    engine = os.environ.get(ENGINE_VARIABLE) or ""
-    if engine not in {"", "ray"}:
-        raise ParamsError(f"{ENGINE_VARIABLE} is '{engine}'; expected ray, or unset it")
-    return bool(engine or os.environ.get(ADDRESS_VARIABLE))
+    """Return whether the environment names a cluster."""
+    return bool(os.environ.get(ADDRESS_VARIABLE))
 
 
 def load_encoder(
@@ -86,7 +79,7 @@ def encode_splits(
     if encoder.precision not in BITS:
         raise ParamsError(
             f"encode.precision {encoder.precision} gives other last digits on other machines; set it to int8 or int16, "
-            f"or unset {ENGINE_VARIABLE} and {ADDRESS_VARIABLE}"
+            f"or unset {ADDRESS_VARIABLE}"
         )
     load = partial(load_encoder, encoder.config, device, encoder.fingerprint)
     work = Work(load, encoder.folder, device)

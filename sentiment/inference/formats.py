@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sentiment.common.errors import ParamsError
+from sentiment.data.labels import LABELS
 from sentiment.inference.readers import (
     InputColumns,
     InputTable,
@@ -97,14 +98,9 @@ MAX_LISTED_ROWS = 100  # broken rows listed by number; more are only counted
 
 
 class PredictionSummary:
-    """Counts of the rows so far, by label; `report` formats them.
+    """Counts of the rows so far, by label; `report` formats them."""
 
-    Args:
-        labels: names of the labels, in the order in which they are reported.
-    """
-
-    def __init__(self, labels: tuple[str, ...] = ()) -> None:
-        self.labels = labels
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.rows = self.without_text = self.broken = 0
         self._rows_by_reason: dict[str, list[int]] = {}
@@ -122,7 +118,7 @@ class PredictionSummary:
 
     def report(self) -> list[str]:
         """Return a line of counts, and one line per kind of error with the numbers of its rows."""
-        by_label = ", ".join(f"{self.counts[label]:,} {label}" for label in reversed(self.labels))
+        by_label = ", ".join(f"{self.counts[label]:,} {label}" for label in reversed(LABELS))
         line = f"{plural(self.rows, 'row')}: {by_label}"
         if self.without_text:
             line += f", {self.without_text:,} without text (probability left empty)"

@@ -162,21 +162,18 @@ def from_lines_or_json(name: str, file: IO[bytes], columns: InputColumns) -> Inp
     if start == "[" or start.replace(" ", "").startswith("[{"):
         raise InputError(f"{name}: is a JSON array, {JSON_LINES}")
     if start.startswith("{"):
-        return from_json_lines(name, chain(head, lines), columns)
+        return from_json(name, file, columns, chain(head, lines))
     return from_texts(chain(head, lines))
 
 
-def from_json(name: str, file: IO[bytes], columns: InputColumns) -> InputTable:
-    """Read JSON lines; blank lines are skipped. The keys of the first rows are the columns.
+def from_json(name: str, file: IO[bytes], columns: InputColumns, lines: Iterable[str] | None = None) -> InputTable:
+    """Read JSON lines (`lines`, where the file is decoded already); the keys of the first rows are the columns.
 
     Raises:
         InputError: the first rows are no objects, or have not the text columns.
     """
-    return from_json_lines(name, as_text(file, newline="\n"), columns)
-
-
-def from_json_lines(name: str, lines: Iterable[str], columns: InputColumns) -> InputTable:
-    """Read lines of JSON that are decoded already, as `from_json` does."""
+    if lines is None:
+        lines = as_text(file, newline="\n")
     records = (_parse(line, columns.text_columns) for line in lines if line.strip())
     first_records = list(islice(records, FIRST_ROWS))
     if not first_records:
@@ -293,12 +290,8 @@ def from_parquet(name: str, file: IO[bytes], columns: InputColumns, rows: tuple[
 
 def _is_text(kind: Any) -> bool:
     """Return whether an Arrow type holds text; a column that is empty throughout has the type null."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(is_kind(kind) for is_kind in text)
+    values = kind.value_type if str(kind).startswith("dictionary") else kind
+    return str(values) in {"string", "large_string", "string_view", "null"}
 
 
 def _rows_of(parquet: Any, columns: list[str], start: int, stop: int) -> Iterator[Any]:

@@ -48,7 +48,7 @@ def n_bytes_written(project: Project) -> int:
 def test_encoding_on_ray_leaves_dvc_status_clean(encoded: Project) -> None:
     pytest.importorskip("ray")
     before = (encoded.root / "data/encode/train.npy").stat().st_ino
-    done = encoded.run(*ENCODE, SENTIMENT_ENGINE="ray")
+    done = encoded.run(*ENCODE, RAY_ADDRESS="local")
     assert "reviews on ray, 512-dimensional features" in done.stderr
     assert "its worker" not in done.stderr
     assert (encoded.root / "data/encode/train.npy").stat().st_ino != before, "nothing was encoded"
@@ -60,7 +60,7 @@ def test_a_worker_that_is_killed_changes_no_byte(encoded: Project) -> None:
     with subprocess.Popen(
         ENCODE,
         cwd=encoded.root,
-        env=encoded.environment(SENTIMENT_ENGINE="ray"),
+        env=encoded.environment(RAY_ADDRESS="local"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -83,8 +83,7 @@ def test_a_worker_that_is_killed_changes_no_byte(encoded: Project) -> None:
 @pytest.mark.parametrize(
     ("params", "environment", "message"),
     [
-        ({}, {"SENTIMENT_ENGINE": "spark"}, "SENTIMENT_ENGINE is 'spark'; expected ray, or unset it"),
-        ({}, {"SENTIMENT_ENGINE": "ray", "PYTHONPATH": "{without_ray}"}, "pip install 'frozen-albert-sentiment[ray]'"),
+        ({}, {"RAY_ADDRESS": "local", "PYTHONPATH": "{without_ray}"}, "pip install 'frozen-albert-sentiment[ray]'"),
         ({"precision": "float32"}, {"RAY_ADDRESS": "auto"}, "encode.precision float32 gives other last digits"),
     ],
 )
