@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.cli.app import main
+from tests.command_call import call_command
 from tests.project import SAMPLE, Project
 
 TIMEOUT = 240  # seconds a command may take, whatever else the machine does
@@ -50,6 +52,23 @@ def batch(completed_template: Project) -> Batch:
         )
         assert "Traceback" not in done.stderr
         return Outcome(done.returncode, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def batch_here(
+    completed_template: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> Batch:
+    """Run `sentiment batch` in the process of the test, which saves the seconds of a new one."""
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.chdir(completed_template.root)
+        status, log = call_command(lambda: main(["batch", *map(str, arguments)]), caplog, "sentiment")
+        return Outcome(status, log + capsys.readouterr().err)
 
     return call
 

@@ -30,15 +30,14 @@ def test_units_have_the_rows_of_predict_and_the_same_bytes_however_they_are_divi
         assert rows(one, str(path.relative_to(inputs))) == pq.read_table(labels).to_pylist()
 
 
-@pytest.mark.slow
-def test_a_second_run_labels_only_what_is_missing(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+def test_a_second_run_labels_only_what_is_missing(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "labels"
-    assert batch(inputs, "--output", folder).status == 0
+    assert batch_here(inputs, "--output", folder).status == 0
     before = outputs(folder)
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
     (folder / "a.csv.00000.parquet").unlink()
     (folder / "d.jsonl.00000.parquet").write_bytes(b"PAR1 cut short")
-    again = batch(inputs, "--output", folder)
+    again = batch_here(inputs, "--output", folder)
     assert "batch: 2 units labeled, 3 there before" in again.stderr
     assert outputs(folder) == before
     assert sum(path.stat().st_mtime_ns == time for path, time in times.items()) == 3
@@ -46,24 +45,24 @@ def test_a_second_run_labels_only_what_is_missing(batch: Batch, inputs: Path, tm
     assert manifest(folder)["counts"]["rows"] == 1_500
 
 
-def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder, source = tmp_path / "labels", inputs / "a.csv"
-    assert batch(source, "--output", folder, *UNITS).status == 0
+    assert batch_here(source, "--output", folder, *UNITS).status == 0
     assert sorted(outputs(folder)) == [f"a.csv.0000{index}.parquet" for index in range(3)]
     pd.read_csv(source).head(10).to_csv(source, index=False)
-    assert batch(source, "--output", folder, *UNITS).status == 0
+    assert batch_here(source, "--output", folder, *UNITS).status == 0
     assert list(outputs(folder)) == ["a.csv.00000.parquet"]
     assert len(rows(folder, "a.csv")) == 10
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_labeled(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_named_and_the_rest_is_labeled(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "labels"
     (inputs / "corrupt.parquet").write_bytes(b"PAR1 nothing of the kind")
     (inputs / "cut_short.csv.gz").write_bytes((inputs / "2025/b.csv.gz").read_bytes()[:200])
     (inputs / "empty.csv").touch()
     (inputs / "other.csv").write_text("Title,Rating\nLovely,5\n")
     (inputs / "_SUCCESS").touch()
-    outcome = batch(inputs, "--output", folder)
+    outcome = batch_here(inputs, "--output", folder)
     assert outcome.status == 1
     assert f"error: 4 units failed; see {folder}/_errors.jsonl" in outcome.stderr
     assert len(outputs(folder)) == 5
@@ -77,13 +76,13 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_labeled(batch: Batch, inpu
         assert any(name in line and reason in line for line in errors), (name, errors)
     for name in ("corrupt.parquet", "cut_short.csv.gz", "empty.csv", "other.csv"):
         (inputs / name).unlink()
-    assert batch(inputs, "--output", folder).status == 0
+    assert batch_here(inputs, "--output", folder).status == 0
     assert not (folder / "_errors.jsonl").exists()
 
 
-def test_a_dry_run_counts_and_writes_nothing(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+def test_a_dry_run_counts_and_writes_nothing(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "labels"
-    outcome = batch(inputs, "--output", folder, *UNITS, "--dry-run")
+    outcome = batch_here(inputs, "--output", folder, *UNITS, "--dry-run")
     assert outcome.status == 0
     assert re.search(
         r"batch: 16 units to label \([\d,]+ bytes\), 0 there already, 0 that cannot be read", outcome.stderr
@@ -104,9 +103,9 @@ def test_a_dry_run_counts_and_writes_nothing(batch: Batch, inputs: Path, tmp_pat
     ],
 )
 def test_wrong_arguments_are_one_line(
-    batch: Batch, inputs: Path, tmp_path: Path, arguments: list[str], message: str
+    batch_here: Batch, inputs: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    outcome = batch(*(argument.format(inputs=inputs, labels=tmp_path / "labels") for argument in arguments))
+    outcome = batch_here(*(argument.format(inputs=inputs, labels=tmp_path / "labels") for argument in arguments))
     assert outcome.status in {1, 2}
     assert message in outcome.stderr.splitlines()[-1]
     assert not (tmp_path / "labels").exists()

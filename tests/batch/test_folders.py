@@ -18,7 +18,7 @@ from tests.command_call import call_command
 CSV = "Title,Review Text\nLovely,Soft and warm\n"
 
 
-def test_entries_that_cannot_be_read_are_named_and_the_others_are_labeled(batch: Batch, tmp_path: Path) -> None:
+def test_entries_that_cannot_be_read_are_named_and_the_others_are_labeled(batch_here: Batch, tmp_path: Path) -> None:
     inputs, folder = tmp_path / "in", tmp_path / "labels"
     (inputs / "more").mkdir(parents=True)
     (inputs / "good.csv").write_text(CSV)
@@ -27,7 +27,7 @@ def test_entries_that_cannot_be_read_are_named_and_the_others_are_labeled(batch:
     (inputs / "dangling.csv").symlink_to("nowhere.csv")
     (inputs / "loop.csv").symlink_to("loop.csv")
     os.mkfifo(inputs / "pipe.csv")
-    outcome = batch(inputs, "--output", folder)
+    outcome = batch_here(inputs, "--output", folder)
     assert outcome.status == 1
     assert "error: 4 units failed" in outcome.stderr
     assert sorted(outputs(folder)) == ["good.csv.00000.parquet", "more/good.csv.00000.parquet"]
@@ -42,25 +42,25 @@ def test_entries_that_cannot_be_read_are_named_and_the_others_are_labeled(batch:
     assert errors == {}
 
 
-def test_an_input_whose_output_would_be_an_input_is_refused_alone(batch: Batch, tmp_path: Path) -> None:
+def test_an_input_whose_output_would_be_an_input_is_refused_alone(batch_here: Batch, tmp_path: Path) -> None:
     """The output of in/in/deep.csv would be in/deep.csv.00000.parquet, which the next run would read."""
     (tmp_path / "in" / "in").mkdir(parents=True)
     (tmp_path / "in" / "flat.csv").write_text(CSV)
     (tmp_path / "in" / "in" / "deep.csv").write_text(CSV)
-    outcome = batch(tmp_path / "in", "--output", tmp_path)
+    outcome = batch_here(tmp_path / "in", "--output", tmp_path)
     assert outcome.status == 1
     assert list(outputs(tmp_path)) == ["flat.csv.00000.parquet"]
     assert "in/deep.csv: its output would be below the inputs" in (tmp_path / "_errors.jsonl").read_text()
 
 
-def test_ids_that_repeat_are_counted_in_one_warning(batch: Batch, tmp_path: Path) -> None:
+def test_ids_that_repeat_are_counted_in_one_warning(batch_here: Batch, tmp_path: Path) -> None:
     inputs = tmp_path / "in"
     inputs.mkdir()
     body = "id,Title,Review Text\n" + "".join(f"{row % 8},Lovely,Soft {row}\n" for row in range(10))
     (inputs / "a.csv").write_text(body)
     (inputs / "b.csv").write_text(body.replace("\n7,", "\nseven,").replace("\n6,", "\n,"))
     (inputs / "numbered.csv").write_text(CSV)
-    outcome = batch(inputs, "--output", tmp_path / "labels", "--unit-rows", 4)
+    outcome = batch_here(inputs, "--output", tmp_path / "labels", "--unit-rows", 4)
     assert outcome.status == 0, outcome.stderr
     [line] = [line for line in outcome.stderr.splitlines() if "has the id" in line or "have the id" in line]
     assert line.startswith("batch: 10 rows have the id of an earlier row")  # 2 in a.csv; 6 and 2 in b.csv
