@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sentiment.common.errors import InputError
 from sentiment.storage.doctor import remote_checks
 from sentiment.storage.errors import explain
-from sentiment.storage.s3 import Remote, dvc_cache
+from sentiment.storage.s3 import S3, Remote, dvc_cache, split
 
 log = logging.getLogger(__name__)
 
@@ -138,23 +138,31 @@ def is_cached(cache: Path, md5: str) -> bool:
 def damaged_objects(remote: Remote, client: Any, output: Output) -> Iterator[str]:
     """Read every object of an output, and yield a line for each that is missing or has other bytes: how to repair it.
 
-    DVC never overwrites an object, so wrong bytes are deleted first.
+    DVC never overwrites an object, and takes the files of a folder for present where the list of them is. So wrong
+    bytes are deleted first, and with a file of a folder the folder's list.
     """
+
+    def url_of(md5: str) -> str:
+        return f"{S3}{remote.bucket}/{remote.key('files', 'md5', md5[:2], md5[2:])}"  # as DVC 3 names it
+
     objects = [(output.path, output.md5)]
     for path, md5 in objects:
-        key = remote.key("files", "md5", md5[:2], md5[2:])  # as DVC 3 names it
-        actual = _object_md5(client, remote.bucket, key)
+        url = url_of(md5)
+        actual = _object_md5(client, url)
         if actual != md5.removesuffix(".dir"):
-            url, repair = f"s3://{remote.bucket}/{key}", f"`dvc repro {output.stage}`, then `dvc push`"
-            problem = "is missing; " if actual is None else f"holds other bytes; `aws s3 rm {url}`, "
-            yield f"{path} (stage {output.stage}): {url} {problem}{repair}"
+            problem = "is missing" if actual is None else "holds other bytes"
+            deleted = [*([] if actual is None else [url]), *([] if md5 == output.md5 else [url_of(output.md5)])]
+            repair = ", ".join([*(f"`aws s3 rm {one}`" for one in deleted), f"`dvc repro {output.stage}`"])
+            yield f"{path} (stage {output.stage}): {url} {problem}; {repair}, then `dvc push`"
         elif md5.endswith(".dir"):
-            files = json.load(client.get_object(Bucket=remote.bucket, Key=key)["Body"])
+            bucket, key = split(url)
+            files = json.load(client.get_object(Bucket=bucket, Key=key)["Body"])
             objects += [(f"{path}/{file['relpath']}", file["md5"]) for file in files]
 
 
-def _object_md5(client: Any, bucket: str, key: str) -> str | None:
+def _object_md5(client: Any, url: str) -> str | None:
     """Return the MD5 of an object's bytes, which are streamed, or None where there is no object."""
+    bucket, key = split(url)
     try:
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
     except ClientError as error:

@@ -53,14 +53,15 @@ def test_pull_names_every_object_that_is_missing_or_has_other_bytes_and_the_comm
         f"pull: {path} (stage prepare): s3://{BUCKET}/{damaged} holds other bytes; "
         f"`aws s3 rm s3://{BUCKET}/{damaged}`, `dvc repro prepare`, then `dvc push`",
         f"pull: {folder}/test.npy (stage encode): s3://{BUCKET}/{missing} is missing; "
-        "`dvc repro encode`, then `dvc push`",
+        f"`aws s3 rm s3://{BUCKET}/{key_of(prefix, listing)}`, `dvc repro encode`, then `dvc push`",
     ]
     assert not (clone.root / path).exists()
     assert not (clone.root / folder).exists()
     hashes_on_disk = {hashlib.md5(file.read_bytes()).hexdigest() for file in clone.root.rglob("*") if file.is_file()}
     assert hashlib.md5(wrong).hexdigest() not in hashes_on_disk
 
-    client.delete_object(Bucket=BUCKET, Key=damaged)
+    for key in (damaged, key_of(prefix, listing)):
+        client.delete_object(Bucket=BUCKET, Key=key)
     clone.run("dvc", "repro", "encode")
     clone.run("dvc", "push")
     assert client.get_object(Bucket=BUCKET, Key=damaged)["Body"].read() == content
