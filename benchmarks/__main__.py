@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import encode, machine, start, train
+from benchmarks import encode, machine, train
 from benchmarks.encode import BUNDLED
 from benchmarks.reviews import read_texts
 from sentiment.common.command import run_main
 
-ALL = ("start", "bundled", "base", "train")
+ALL = ("bundled", "base", "train")
 Rows = list[dict[str, object]]
 
 
@@ -64,7 +64,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder, "albert-base-shape")
         measurements: dict[str, Callable[[], Rows]] = {
-            "start": lambda: show("seconds of a new process", start.measure(BUNDLED, rounds)),
             "bundled": lambda: encoding(BUNDLED, dict.fromkeys((20, 128), 24 * n)),
             "base": lambda: encoding(encode.base_shape(base), {20: 3 * n, 128: n, 256: n}),
             "train": lambda: show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure()),
