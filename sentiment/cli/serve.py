@@ -15,12 +15,14 @@ import argparse
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sentiment.cli.arguments import add_classifier_arguments, positive
-from sentiment.common.errors import InputError, ParamsError
-from sentiment.experiments.paths import CLASSIFIER, METRICS
+from sentiment.common.errors import InputError, ParamsError, PipelineError
+from sentiment.common.params import read_yaml
+from sentiment.experiments.paths import CLASSIFIER, METRICS, PARAMS
 from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.inference.classifier import SentimentClassifier
 
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default=env(ENV_HOST, "127.0.0.1"), help="address to listen on (default: %(default)s)"
     )
-    parser.add_argument("--port", type=port, default=env(ENV_PORT, "8080"), help="0 is a free one (%(default)s)")
+    parser.add_argument("--port", type=natural, default=env(ENV_PORT, "8080"), help="0 is a free one (%(default)s)")
     parser.add_argument(
         "--no-auth", action="store_true", default=env(ENV_NO_AUTH) == "1", help="ask for no key on any address"
     )
@@ -43,27 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-texts", type=positive, default=4_096, help="texts of one request (%(default)s)")
     parser.add_argument("--max-chars", type=positive, default=100_000, help="characters of one text (%(default)s)")
     parser.add_argument("--max-body-mib", type=positive, default=8, help="MiB of one request (%(default)s)")
-    parser.add_argument("--batch-tokens", type=positive, help="tokens of one batch (default: by the device)")
     drain = "seconds after SIGTERM in which /health says 503 and requests are still answered (%(default)s)"
-    parser.add_argument("--drain-seconds", type=seconds, default=5.0, help=drain)
+    parser.add_argument("--drain-seconds", type=natural, default=5, help=drain)
 
 
-def port(text: str) -> int:
-    """Read a port from the command line or the environment."""
+def natural(text: str) -> int:
+    """Read a port or a number of seconds from the command line or the environment."""
     if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 65,535")
     return int(text)
-
-
-def seconds(text: str) -> float:
-    """Read a time of at most an hour from the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 3_600:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0 to 3,600")
-    return value
 
 
 def main(args: argparse.Namespace) -> int:
@@ -73,14 +63,13 @@ def main(args: argparse.Namespace) -> int:
         from sentiment.serving.protocols import Settings
     except ModuleNotFoundError as error:
         raise ParamsError(f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serve]'") from None
-    api_key = checked_key(args.no_auth, server.is_loopback(args.host), args.host)
     listener = server.bind(args.host, args.port)
+    api_key = checked_key(args.no_auth, server.is_loopback(listener), args.host)
     settings = Settings(
         args.queue_texts,
         args.max_texts,
         args.max_chars,
         args.max_body_mib * 2**20,
-        args.batch_tokens,
         api_key,
         classifier_info(args.rev),
     )
@@ -96,11 +85,9 @@ def checked_key(no_auth: bool, is_loopback: bool, host: str) -> str | None:
         ParamsError: an address that others reach has neither a key nor --no-auth; or the key is not usable.
     """
     key = os.environ.get(ENV_KEY)
-    if no_auth:
+    if no_auth or (key is None and is_loopback):
         return None
     if key is None:
-        if is_loopback:
-            return None
         raise ParamsError(
             f"{host} can be reached by others: set {ENV_KEY}, or pass --no-auth where a proxy asks for it"
         )
@@ -111,22 +98,14 @@ def checked_key(no_auth: bool, is_loopback: bool, host: str) -> str | None:
 
 def classifier_info(rev: str) -> dict[str, Any]:
     """Return what is known of the classifier: accuracy with its interval, source of the data, commit."""
-    info: dict[str, Any] = {"revision": rev}
+    info: dict[str, Any] = {"revision": rev, "accuracy": None, "source": None, "commit": None}
     revision = Revision(rev)
-    try:
+    with suppress(InputError, ValueError):
         metrics = json.loads(revision.read(METRICS))
         info |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
-    except (InputError, ValueError):
-        info["accuracy"] = None
-    try:
-        import yaml
-
-        info["source"] = yaml.safe_load(revision.read("params.yaml"))["prepare"]["source"]
-    except (InputError, KeyError, TypeError, yaml.YAMLError):
-        info["source"] = None
+    with suppress(PipelineError, KeyError, TypeError, ImportError):
+        info["source"] = read_yaml(revision.read(PARAMS), PARAMS)["prepare"]["source"]
     git = ["git", "rev-parse", "--short=12", f"{'HEAD' if rev == WORKSPACE else rev}^{{commit}}"]
-    try:
+    with suppress(OSError, subprocess.SubprocessError):
         info["commit"] = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        info["commit"] = None
     return info

@@ -9,16 +9,17 @@ import asyncio
 import hmac
 import json
 import logging
-import random
 import re
 import time
+import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
@@ -28,9 +29,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving import protocols
-from sentiment.serving.protocols import Service, Settings, error_response
+from sentiment.serving.protocols import Service, Settings
 from sentiment.serving.queue import TextQueue
-from sentiment.serving.schemas import Responses, ServingError, UnauthorizedError, error_responses
+from sentiment.serving.schemas import ERRORS, Responses, ServingError, error_responses
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = [
@@ -48,8 +49,7 @@ DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-
 STATIC = ["sentiment.serving", "sentiment.theme", "fastapi_offline"]  # packages with a folder of that name
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-REST_SECONDS = 0.1  # in which the rest of a body may arrive, so that its connection stays open after a refusal
-LINGER_SECONDS = 2.0  # in which a client can read a refusal while it sends; closed before, it would see a reset
+REST_SECONDS = 2.0  # in which the rest of a refused body may arrive; closed before, its client would see a reset
 HTML: Responses = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        queue = TextQueue(classifier, settings.queue_texts, settings.batch_tokens, batch_sizes.observe)
+        queue = TextQueue(classifier, settings.queue_texts, on_batch=batch_sizes.observe)
         waiting = Gauge("te_queue_size", "Texts that wait or are being computed", registry=registry)
         waiting.set_function(lambda: queue.n_texts)
         app.state.service = Service(classifier, queue, settings, registry)
@@ -83,25 +83,26 @@ def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
     app.include_router(protocols.open_router)
     app.include_router(page_router)
     app.mount("/assets", StaticFiles(packages=[(package, "static") for package in STATIC]))
-    if settings.api_key is None:
-        app.include_router(protocols.router)
-    else:
-        key = Depends(key_check(settings.api_key))
-        app.include_router(protocols.router, dependencies=[key], responses=error_responses(UnauthorizedError))
-    app.add_exception_handler(ServingError, on_serving_error)
+    for router in (protocols.router, protocols.texts_router):
+        if settings.api_key is None:
+            app.include_router(router)
+        else:
+            key = Depends(key_check(settings.api_key))
+            app.include_router(router, dependencies=[key], responses=error_responses(401))
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_wrong_parameter)
     app.add_middleware(Observer, fastapi=app, registry=registry)
     return app
 
 
 def key_check(api_key: str) -> Any:
-    """Return the dependency that raises UnauthorizedError for a request without this key; the body is not read."""
+    """Return the dependency that refuses a request without this key; the body is not read."""
     bearer = HTTPBearer(auto_error=False, scheme_name="key")
 
     async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         # constant time, whatever the key begins with
         if given is None or not hmac.compare_digest(given.credentials.encode(), api_key.encode()):
-            raise UnauthorizedError("expected 'Authorization: Bearer KEY'")
+            raise ServingError(401, "expected 'Authorization: Bearer KEY'")
 
     return check
 
@@ -109,15 +110,15 @@ def key_check(api_key: str) -> Any:
 page_router = APIRouter()
 
 
-@page_router.get("/", summary="The page", response_class=Response, responses=HTML)
+@page_router.get("/", response_class=Response, responses=HTML)
 async def page() -> Response:
     """Return the page."""
     return html("page.html", PAGE_POLICY)
 
 
-@page_router.get("/docs", summary="This description", response_class=Response, responses=HTML)
+@page_router.get("/docs", response_class=Response, responses=HTML)
 async def docs() -> Response:
-    """Return the description of the API."""
+    """Return this description as a page."""
     return html("docs.html", DOCS_POLICY)
 
 
@@ -128,20 +129,22 @@ def html(name: str, policy: str) -> Response:
     return Response(content, headers=headers, media_type="text/html")
 
 
-async def on_serving_error(request: Request, error: Exception) -> Response:
-    """Answer an error of this package."""
-    assert isinstance(error, ServingError)
-    return error_response(error)
-
-
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the framework refuses: an unknown path or method."""
+    """Answer a ServingError, and what the framework refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
-    headers = {name.title(): value for name, value in (error.headers or {}).items()}
+    headers = dict(error.headers or {})
     operations = request.app.openapi()["paths"].get(request.url.path)
     if error.status_code == 405 and operations:  # a path may have a route for each method; the framework names one's
-        headers["Allow"] = ", ".join(sorted(operations)).upper()
-    return JSONResponse({"error": str(error.detail), "error_type": "Validation"}, error.status_code, headers)
+        headers = {"Allow": ", ".join(sorted(operations)).upper()}
+    error_type = ERRORS.get(error.status_code, ("Validation",))[0]
+    return JSONResponse({"error": str(error.detail), "error_type": error_type}, error.status_code, headers)
+
+
+async def on_wrong_parameter(request: Request, error: Exception) -> Response:
+    """Answer a request whose query string has not what the path needs."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return await on_http_error(request, ServingError(422, f"{first['loc'][-1]} in the query string: {first['msg']}"))
 
 
 class Observer:
@@ -172,28 +175,28 @@ class Observer:
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
-        given_id = header(scope, b"x-request-id")
-        request_id = given_id if REQUEST_ID.fullmatch(given_id) else b"%032x" % random.getrandbits(128)
-        exchange = Exchange(scope, receive, send, request_id, self._fastapi.state.service)
+        service: Service = self._fastapi.state.service
+        exchange = Exchange(scope, receive, send, service)
         # HEAD is GET, and the server sends no body
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else dict(scope)
         try:
             await self._app(inner, exchange.receive, exchange.send)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"][:200])
-            if exchange.status is None:
-                content = {"error": "internal error; see the server's log", "error_type": "Backend"}
-                await JSONResponse(content, 500)(inner, exchange.receive, exchange.send)
-            else:
+            log.exception(
+                "%s %.200r failed", scope["method"], scope["path"]
+            )  # %r: the path may hold control characters
+            if exchange.status is not None:
                 raise  # the answer had begun; the server closes the connection
+            content = {"error": "internal error; see the server's log", "error_type": "Backend"}
+            await JSONResponse(content, 500)(inner, exchange.receive, exchange.send)
         finally:
-            self._fastapi.state.service.held_bytes -= inner.get("n_bytes", 0)
+            service.held_bytes -= inner.get("n_bytes", 0)
             seconds = time.perf_counter() - start
-            self._note({**inner, "method": scope["method"]}, exchange.status or 499, seconds, request_id)
+            self._note({**inner, "method": scope["method"]}, exchange, seconds)
 
-    def _note(self, scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+    def _note(self, scope: Scope, exchange: "Exchange", seconds: float) -> None:
         """Write the line of the access log, without texts, and count."""
-        n_texts = scope.get("n_texts", 0)
+        status, n_texts = exchange.status or 499, scope.get("n_texts", 0)
         path = getattr(scope.get("route"), "path", "unknown")  # of the route, so that their number is bounded
         self._requests.labels(path, str(status)).inc()
         self._duration.labels(path).observe(seconds)
@@ -201,7 +204,7 @@ class Observer:
             self._texts.inc(n_texts)
         entry = {
             "time": round(time.time(), 3),
-            "request_id": request_id.decode(),
+            "request_id": exchange.request_id.decode(),
             "client": (scope.get("client") or ("",))[0],
             "method": scope["method"],
             "path": scope["path"][:200],
@@ -217,18 +220,20 @@ class Exchange:
     """One request and its answer.
 
     Attributes:
+        request_id: the client's, or a new one.
         status: of the answer; None before it.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes, service: Service) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
+        headers = dict(scope["headers"])
+        given_id = headers.get(b"x-request-id", b"")
+        self.request_id = given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex.encode()
         self.status: int | None = None
         self._receive = receive
         self._send = send
-        self._headers = [(b"x-request-id", request_id), *SECURITY_HEADERS]
         self._service = service
-        self._lingers = False
-        self._is_read = not (int(header(scope, b"content-length") or 0) or header(scope, b"transfer-encoding"))
-        self._waits_for_100 = header(scope, b"expect").lower() == b"100-continue"
+        self._is_read = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
+        self._waits_for_100 = headers.get(b"expect", b"").lower() == b"100-continue"
 
     async def receive(self) -> Message:
         """Return the next part of the request."""
@@ -241,30 +246,13 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Send the next part of the answer."""
         if message["type"] == "http.response.start":
-            if not self._is_read and not self._waits_for_100:
-                await self._drop_rest(REST_SECONDS)
-            self._lingers = not self._is_read and not self._waits_for_100
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REST_SECONDS):
+                    while not self._is_read and not self._waits_for_100:
+                        await self.receive()
             self.status = message["status"]
-            headers = [*message.get("headers", []), *self._headers]
+            headers = [*message.get("headers", []), (b"x-request-id", self.request_id), *SECURITY_HEADERS]
             if not self._is_read or self._service.is_draining:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-        elif self._lingers and not message.get("more_body"):
-            await self._send({**message, "more_body": True})
-            await self._drop_rest(LINGER_SECONDS)
-            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
-
-    async def _drop_rest(self, seconds: float) -> None:
-        """Read the rest of the body, as far as it arrives in time."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not self._is_read:
-                    await self.receive()
-        except TimeoutError:
-            pass
-
-
-def header(scope: Scope, name: bytes) -> bytes:
-    """Return the value of a header, b"" where it is not there."""
-    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")

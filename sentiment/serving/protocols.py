@@ -1,13 +1,13 @@
-"""Answer requests in three protocols: text-embeddings-inference, Hugging Face Inference and SageMaker; and explain.
+"""Answer requests in three protocols: text-embeddings-inference, Hugging Face Inference and SageMaker.
 
     text-embeddings-inference: POST /predict, GET /health, /info, /metrics
         https://github.com/huggingface/text-embeddings-inference, docs/openapi.json
     Hugging Face Inference: POST /
     SageMaker: GET /ping, POST /invocations
         https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-    this project's own: POST /explain, which the page uses
+    this project's own, for the page: POST /explain, POST /rows
 
-A body goes through `read_body` (limits, content type), `parse_json` or its like (texts), and `answer` (the queue).
+A body goes through `read_body` (limits, content type), `parse` (texts), and `score` (the queue).
 """
 
 import asyncio
@@ -25,45 +25,41 @@ from typing import Any, TypeVar
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
+from sentiment.common.errors import PipelineError, one_line
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import explain
-from sentiment.serving.queue import TextQueue, pieces
+from sentiment.inference.formats import READERS
+from sentiment.inference.readers import InputColumns
+from sentiment.serving.queue import TextQueue
 from sentiment.serving.schemas import (
+    CLIENT_LEFT,
     READING_ERRORS,
-    ClientDisconnectedError,
     ExplainedText,
     ExplainRequest,
-    InvalidRequestError,
-    InvocationInputs,
-    InvocationInstances,
-    OverloadedError,
+    FileRows,
+    InvocationRequest,
+    Labeled,
     PipelineParameters,
     PipelineRequest,
     Prediction,
     PredictRequest,
-    Record,
     ServingError,
-    ShuttingDownError,
-    TooLargeError,
-    UnsupportedMediaTypeError,
     error_responses,
-    json_body,
-    json_schema,
     request_body,
 )
 
-STRING = {"type": "string"}
-JSON, CSV = "application/json", "text/csv"
+JSON, CSV, BYTES = "application/json", "text/csv", "application/octet-stream"
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
+FILES = (".csv", ".tsv", ".jsonl", ".txt")  # that the page may send: none that may be larger than what was sent
 MAX_REASON = 300  # characters of a message that may quote the body
+MAX_PROBLEMS = 20  # broken rows of a file that are named
 MAX_HELD_BYTES = 64 * 2**20  # of all bodies that are being read or answered
 MAX_BRACKETS = 100_000  # of a body: each becomes an object, which takes 30 times the memory of its two characters
 THREAD_BYTES = 64 * 1024  # of a body that is parsed in a thread, so that the event loop answers others
@@ -74,59 +70,37 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to serve; the limits are options of `sentiment serve`.
+    """How to serve; the limits are options of `sentiment serve`."""
 
-    Attributes:
-        queue_texts: texts that wait or are computed; more get status 429. A request with more texts than this is
-            accepted when nothing else waits.
-        max_texts: of one request.
-        max_chars: of one text.
-        max_body_bytes: of one request.
-        batch_tokens: tokens of a batch; None for what suits the device.
-        api_key: that clients must send; None where none is asked for.
-        about: what the classifier is, shown on the page and by /info.
-    """
-
-    queue_texts: int = 4_096
-    max_texts: int = 4_096
-    max_chars: int = 100_000
-    max_body_bytes: int = 8 * 2**20
-    batch_tokens: int | None = None
-    api_key: str | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    queue_texts: int = 4_096  # that wait or are computed; more get 429, but an empty queue takes a request of any size
+    max_texts: int = 4_096  # of one request
+    max_chars: int = 100_000  # of one text
+    max_body_bytes: int = 8 * 2**20  # of one request
+    api_key: str | None = None  # that clients must send
+    about: Mapping[str, Any] = field(default_factory=dict)  # the classifier, for the page and /info
 
     def check_count(self, n_texts: int) -> None:
-        """Raise TooLargeError for too many texts; before they are looked at one by one."""
+        """Refuse too many texts, before they are looked at one by one."""
         if n_texts > self.max_texts:
-            raise TooLargeError(f"{n_texts:,} texts in one request; the limit is {self.max_texts:,}")
+            raise ServingError(413, f"{n_texts:,} texts in one request; the limit is {self.max_texts:,}")
 
 
 @dataclass
 class Service:
-    """The state of the application.
-
-    Attributes:
-        classifier: what answers.
-        queue: of texts.
-        settings: how to serve.
-        metrics: what /metrics shows.
-        held_bytes: of all bodies that are being read or answered.
-        parsing: held while a large body is parsed: several at one time would keep the event loop from its turn.
-        is_draining: whether the server is about to stop: it answers, but is not ready for more.
-    """
+    """The state of the application."""
 
     classifier: SentimentClassifier
     queue: TextQueue
     settings: Settings
     metrics: CollectorRegistry
-    held_bytes: int = 0
-    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    is_draining: bool = False
+    held_bytes: int = 0  # of all bodies that are being read or answered
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)  # several large bodies would stop the event loop
+    is_draining: bool = False  # the server is about to stop: it answers, but is not ready for more
 
-    def check_ready(self) -> None:
-        """Raise ShuttingDownError where a load balancer should send requests elsewhere."""
-        if self.is_draining or not self.queue.is_alive:
-            raise ShuttingDownError("the server is shutting down")
+    @property
+    def text_columns(self) -> Sequence[str]:
+        """The columns that the classifier was trained on: the body is the last one."""
+        return self.classifier.classifier.config.features.text_columns
 
 
 def service_of(request: Request) -> Service:
@@ -151,20 +125,18 @@ async def read_body(request: Request, *accepted: str) -> bytearray:
         accepted: content types.
 
     Raises:
-        OverloadedError, ShuttingDownError: the queue takes no text, or too many bodies are held.
-        UnsupportedMediaTypeError: another content type, or a compressed body.
-        TooLargeError: it is longer than the limit; nothing more of it is kept.
-        ClientDisconnectedError: the client left before its end.
+        ServingError: 429 or 503, the queue takes no text, or too many bodies are held; 415, another content type, or a
+            compressed body; 413, it is longer than the limit, and nothing more of it is kept; or the client left.
     """
     service = service_of(request)
     service.queue.check_capacity(1)
     if media_type(request) not in accepted:
         given = f"'{media_type(request)[:60]}'" if media_type(request) else "missing"
-        raise UnsupportedMediaTypeError(f"content type is {given}; expected {' or '.join(accepted)}")
+        raise ServingError(415, f"content type is {given}; expected {' or '.join(accepted)}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaTypeError("compressed bodies are not accepted; send it without content-encoding")
+        raise ServingError(415, "compressed bodies are not accepted; send it without content-encoding")
     limit = service.settings.max_body_bytes
-    too_large = TooLargeError(f"the body is too large; the limit is {limit:,} bytes")
+    too_large = ServingError(413, f"the body is too large; the limit is {limit:,} bytes")
     if int(request.headers.get("content-length") or 0) > limit:
         raise too_large
     body = bytearray()
@@ -176,9 +148,9 @@ async def read_body(request: Request, *accepted: str) -> bytearray:
             if len(body) > limit:
                 raise too_large
             if service.held_bytes > MAX_HELD_BYTES:
-                raise OverloadedError("the server holds too many large bodies; try again")
+                raise ServingError(429, "the server holds too many large bodies; try again")
     except ClientDisconnect:
-        raise ClientDisconnectedError("the client disconnected") from None
+        raise ServingError(CLIENT_LEFT, "the client disconnected") from None
     return body
 
 
@@ -200,135 +172,85 @@ def parse_json(body: bytearray, settings: Settings, model: type[Model]) -> Model
     """Return JSON as `model`.
 
     Raises:
-        InvalidRequestError: what is wrong first.
-        TooLargeError: a list of more texts than the limit, which is not looked at further.
+        ServingError: 422, what is wrong first; 413, more texts or objects than the limits, not looked at further.
     """
-    return as_model(load_json(body), settings, model)
-
-
-def check_brackets(body: bytearray) -> None:
-    """Raise TooLargeError for a body that would become too many objects."""
-    if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
-        raise TooLargeError(f"more than {MAX_BRACKETS:,} opening brackets in one body; send it in several requests")
-
-
-def load_json(body: bytearray) -> Any:
-    """Return JSON as Python objects; raises InvalidRequestError, or TooLargeError as `check_brackets`."""
     check_brackets(body)
     try:
-        return from_json(body, allow_inf_nan=False)
+        content = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidRequestError(f"not JSON: {error}"[:MAX_REASON]) from None
-
-
-def as_model(content: Any, settings: Settings, model: type[Model]) -> Model:
-    """Return Python objects as `model`; errors as `parse_json`."""
-    if isinstance(content, dict):
-        for value in content.values():
-            settings.check_count(len(value) if isinstance(value, list) else 0)
+        raise ServingError(422, f"not JSON: {error}"[:MAX_REASON]) from None
+    if not isinstance(content, dict):
+        raise ServingError(422, "expected a JSON object with inputs")
+    for value in content.values():
+        settings.check_count(len(value) if isinstance(value, list) else 0)
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise InvalidRequestError(first_reason(error)) from None
+        name = str(error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"][0])
+        problem = "expected" if name in content else "is missing; expected"
+        raise ServingError(422, f"{name}: {problem} {model.model_fields[name].description}") from None
 
 
-def first_reason(error: ValidationError) -> str:
-    """Return where the first error is and what was expected, without the value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(key) for key in first["loc"] if not str(key).startswith("function-"))
-    message = f"{where}: {first['msg']}" if where else first["msg"]
-    return message.replace("\n", " ")[:MAX_REASON]
+def check_brackets(body: bytearray) -> None:
+    """Refuse a body that would become too many objects."""
+    if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
+        raise ServingError(413, f"more than {MAX_BRACKETS:,} opening brackets in one body; send it in several requests")
 
 
 # --- answers
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one text; label and probability are None for a text of white space only.
-
-    Attributes:
-        label: "positive" or "negative", by the classifier's threshold.
-        probability: of "positive", the float32 that `SentimentClassifier.predict_proba` returns.
-        other: the label that it is not.
-    """
-
-    label: str | None
-    probability: float | None
-    other: str | None
-    is_positive: bool = False
-
-    def scores(self) -> list[dict[str, Any]]:
-        """Return label and score of both labels, the predicted one first."""
-        assert self.probability is not None
-        score = self.probability if self.is_positive else 1.0 - self.probability
-        return [{"label": self.label, "score": score}, {"label": self.other, "score": 1.0 - score}]
-
-    def log_odds(self) -> list[dict[str, Any]]:
-        """Return label and log-odds of both labels, the predicted one first."""
-        assert self.probability is not None
-        p = min(max(self.probability, 1e-38), 1 - 2**-53)
-        logit = math.log(p / (1 - p)) if self.is_positive else math.log((1 - p) / p)
-        return [{"label": self.label, "score": logit}, {"label": self.other, "score": -logit}]
-
-    def predicted(self) -> dict[str, Any]:
-        """Return the predicted label and its score; both None where there is no text."""
-        return {"label": None, "score": None} if self.label is None else self.scores()[0]
-
-
-async def answer(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> list[Answer]:
-    """Return the answers to the texts of a request.
+async def score(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> list[float | None]:
+    """Return the probability of "positive" of each text of a request; None for a text of white space only.
 
     Args:
         request: whose body has been read.
         texts: as the body gave them.
-        blank_is_error: whether a text of white space only is an error, or gets an empty answer.
+        blank_is_error: whether a text of white space only is an error.
 
     Raises:
-        ServingError: by its subclasses: a limit, a full queue, an unusable text, a failed batch, a client that left.
+        ServingError: a limit, a full queue, an unusable text, a failed batch, a client that left.
     """
-    service = service_of(request)
     check_texts(request, texts, blank_is_error)
-    indices = [index for index, text in enumerate(texts) if text.strip()]
-    scores = await or_disconnect(request, service.queue.score([texts[index] for index in indices]))
-    return _answers(service.classifier, len(texts), indices, scores)
+    filled = [text for text in texts if text.strip()]
+    scores = iter((await or_disconnect(request, service_of(request).queue.score(filled))).tolist())
+    return [next(scores) if text.strip() else None for text in texts]
 
 
 def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> None:
-    """Raise a ServingError for a text that cannot be labeled, or too many; note their number for the access log."""
+    """Refuse a text that cannot be labeled, or too many; note their number for the access log."""
     settings = service_of(request).settings
     settings.check_count(len(texts))
     request.scope["n_texts"] = len(texts)
     for index, text in enumerate(texts):
         if len(text) > settings.max_chars:
-            raise TooLargeError(f"text {index} has {len(text):,} characters; the limit is {settings.max_chars:,}")
+            raise ServingError(413, f"text {index} has {len(text):,} characters; the limit is {settings.max_chars:,}")
         if "\0" in text:
-            raise InvalidRequestError(f"text {index} holds a NUL character")
+            raise ServingError(422, f"text {index} holds a NUL character")
         if blank_is_error and not text.strip():
-            raise InvalidRequestError(f"text {index} is empty")
+            raise ServingError(422, f"text {index} is empty")
 
 
-def _answers(
-    classifier: SentimentClassifier, n_texts: int, indices: Sequence[int], scores: NDArray[np.float32]
-) -> list[Answer]:
+def both_labels(classifier: SentimentClassifier, probability: float, as_log_odds: bool = False) -> list[dict[str, Any]]:
+    """Return label and score of both labels, the predicted one first; probabilities, which add up to 1, or log-odds."""
     negative, positive = classifier.labels
-    answers = [Answer(None, None, None)] * n_texts
-    is_positive = scores >= np.float32(classifier.threshold)
-    for index, probability, positive_here in zip(indices, scores.tolist(), is_positive.tolist(), strict=True):
-        labels = (positive, negative) if positive_here else (negative, positive)
-        answers[index] = Answer(labels[0], probability, labels[1], positive_here)
-    return answers
+    scores = (probability, 1.0 - probability)
+    if as_log_odds:
+        p = min(max(probability, 1e-38), 1 - 2**-53)
+        scores = (math.log(p / (1 - p)), math.log((1 - p) / p))
+    labeled = [{"label": positive, "score": scores[0]}, {"label": negative, "score": scores[1]}]
+    return labeled if probability >= np.float32(classifier.threshold) else labeled[::-1]
 
 
 async def or_disconnect(request: Request, result: Awaitable[Result]) -> Result:
-    """Return the result, or cancel it and raise ClientDisconnectedError when the client hangs up before."""
+    """Return the result, or cancel it and raise ServingError when the client hangs up before."""
     pending = asyncio.ensure_future(result)
     # what comes after the body is the end of the connection
     hung_up = asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait({pending, hung_up}, return_when=asyncio.FIRST_COMPLETED)
         if not pending.done():
-            raise ClientDisconnectedError("the client disconnected")
+            raise ServingError(CLIENT_LEFT, "the client disconnected")
         return pending.result()
     finally:
         pending.cancel()
@@ -337,76 +259,47 @@ async def or_disconnect(request: Request, result: Awaitable[Result]) -> Result:
 
 # --- text-embeddings-inference
 
-router = APIRouter()
 open_router = APIRouter()  # what needs no key
-TEI, HUGGING_FACE, SAGEMAKER, OWN = "text-embeddings-inference", "Hugging Face Inference", "SageMaker", "Explanations"
+router = APIRouter()
+texts_router = APIRouter(responses=error_responses(*READING_ERRORS))
+TEI, HUGGING_FACE, SAGEMAKER, OWN = "text-embeddings-inference", "Hugging Face Inference", "SageMaker", "The page"
 
 
-@router.post(
+@texts_router.post(
     "/predict",
     tags=[TEI],
-    summary="Label one text, a pair of title and body, or a batch",
-    responses={200: {"model": list[Prediction] | list[list[Prediction]]}, **error_responses(*READING_ERRORS)},
-    openapi_extra=json_body(PredictRequest),
+    response_model=list[Prediction] | list[list[Prediction]],
+    openapi_extra=request_body({JSON: PredictRequest.model_json_schema()}),
 )
 async def predict(request: Request) -> Response:
     """Score both labels of each text, the predicted one first; a batch gets a list for each text."""
     body = await read_json(request, PredictRequest)
+    service = service_of(request)
     is_batch = not isinstance(body.inputs, str) and not isinstance(body.inputs[0], str)
     items = body.inputs if is_batch else [body.inputs]
-    columns = text_columns(service_of(request))
-    if len(columns) == 1 and any(isinstance(item, list) and len(item) == 2 for item in items):
-        raise InvalidRequestError(
+    if len(service.text_columns) == 1 and any(isinstance(item, list) and len(item) == 2 for item in items):
+        raise ServingError(
+            422,
             'inputs: ["a", "b"] is a pair of title and body, and this classifier reads one text; '
-            'two texts are [["a"], ["b"]]'
+            'two texts are [["a"], ["b"]]',
         )
     texts = [item if isinstance(item, str) else join_text([str(text) for text in item]) for item in items]
-    if body.truncate is False:
-        await refuse_truncated(request, texts)
-    answers = await answer(request, texts)
-    replies = [one.log_odds() if body.raw_scores else one.scores() for one in answers]
-    return JSONResponse(replies if is_batch else replies[0])
+    scores = await score(request, texts)
+    labeled = [both_labels(service.classifier, one, body.raw_scores) for one in scores if one is not None]
+    return JSONResponse(labeled if is_batch else labeled[0])
 
 
-def text_columns(service: Service) -> Sequence[str]:
-    """Return the columns that the classifier was trained on: the body is the last one."""
-    return service.classifier.classifier.config.features.text_columns
-
-
-async def refuse_truncated(request: Request, texts: Sequence[str]) -> None:
-    """Raise TooLargeError for a text with more tokens than the encoder reads."""
-    check_texts(request, texts)
-    service = service_of(request)
-    encoder = service.classifier.encoder
-
-    def first_truncated() -> int | None:
-        is_truncated = (
-            one.is_truncated for piece in pieces([text.strip() for text in texts])
-            for one in encoder.tokenize_with_offsets(piece)
-        )  # fmt: skip
-        return next((index for index, truncated in enumerate(is_truncated) if truncated), None)
-
-    index = await or_disconnect(request, service.queue.run(first_truncated, len(texts)))
-    if index is not None:
-        raise TooLargeError(f"text {index} has more than {encoder.config.max_length} tokens, and truncate is false")
-
-
-@open_router.get(
-    "/health",
-    tags=[TEI],
-    summary="Tell whether the server is ready",
-    response_class=Response,
-    responses=error_responses(ShuttingDownError),
-)
+@open_router.get("/health", tags=[TEI], response_class=Response, responses=error_responses(503))
+@open_router.get("/ping", tags=[SAGEMAKER], response_class=Response, responses=error_responses(503))
 async def health(request: Request) -> Response:
     """Answer 200 until the server begins to stop; nothing is computed for it."""
-    service_of(request).check_ready()
-    return Response(status_code=200)
+    service = service_of(request)
+    if service.is_draining or not service.queue.is_open:
+        raise ServingError(503, "the server is shutting down")
+    return Response()
 
 
-@router.get(
-    "/info", tags=[TEI], summary="Describe the classifier and the limits", responses={200: {"model": dict[str, object]}}
-)
+@router.get("/info", tags=[TEI], response_model=dict[str, object])
 async def info(request: Request) -> Response:
     """Describe the classifier, its measured accuracy where that is available, and the limits of the server."""
     service = service_of(request)
@@ -417,7 +310,7 @@ async def info(request: Request) -> Response:
             "model_id": f"frozen encoder {features.fingerprint[:12]}",
             "served_model_name": "sentiment",
             "model_sha": features.fingerprint,
-            "model_dtype": getattr(classifier.encoder, "precision", features.config.precision),
+            "model_dtype": classifier.encoder.precision,
             "model_type": {
                 "classifier": {
                     "id2label": {str(index): label for index, label in enumerate(classifier.labels)},
@@ -433,7 +326,7 @@ async def info(request: Request) -> Response:
             "version": version("frozen-albert-sentiment"),
             "threshold": classifier.threshold,
             "max_chars": settings.max_chars,
-            "text_columns": list(text_columns(service)),
+            "text_columns": list(service.text_columns),
             "about": dict(settings.about),
         }
     )
@@ -442,7 +335,6 @@ async def info(request: Request) -> Response:
 @router.get(
     "/metrics",
     tags=[TEI],
-    summary="Metrics for Prometheus",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
@@ -454,68 +346,56 @@ async def metrics(request: Request) -> Response:
 # --- Hugging Face Inference
 
 
-@router.post(
+@texts_router.post(
     "/",
     tags=[HUGGING_FACE],
-    summary="Label one text, or a list of texts",
-    responses={200: {"model": list[list[Prediction]]}, **error_responses(*READING_ERRORS)},
-    openapi_extra=json_body(PipelineRequest),
+    response_model=list[list[Prediction]],
+    openapi_extra=request_body({JSON: PipelineRequest.model_json_schema()}),
 )
 async def classify(request: Request) -> Response:
     """Score the labels of each text, at most `top_k`, the predicted one first."""
     body = await read_json(request, PipelineRequest)
     parameters = body.parameters or PipelineParameters()
-    answers = await answer(request, [body.inputs] if isinstance(body.inputs, str) else body.inputs)
-    raw = parameters.function_to_apply == "none"
-    scores = [one.log_odds() if raw else one.scores() for one in answers]
-    return JSONResponse([one[: parameters.top_k] for one in scores])
+    scores = await score(request, [body.inputs] if isinstance(body.inputs, str) else body.inputs)
+    classifier, raw = service_of(request).classifier, parameters.function_to_apply == "none"
+    return JSONResponse([both_labels(classifier, one, raw)[: parameters.top_k] for one in scores if one is not None])
 
 
 # --- SageMaker
 
 
-@open_router.get(
-    "/ping", tags=[SAGEMAKER], summary="Tell whether the server is ready", responses=error_responses(ShuttingDownError)
-)
-async def ping(request: Request) -> Response:
-    """Answer 200 until the server begins to stop."""
-    service_of(request).check_ready()
-    return JSONResponse({})
-
-
-@router.post(
+@texts_router.post(
     "/invocations",
     tags=[SAGEMAKER],
-    summary="Label records in JSON, JSON lines or CSV",
-    responses={
-        200: {
-            "model": list[Record],
-            "content": {kind: {"schema": {"type": "string"}} for kind in (JSON_LINES[0], CSV)},
-        },
-        **error_responses(*READING_ERRORS),
-    },
+    response_model=list[Labeled],
+    responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in (JSON_LINES[0], CSV)}}},
     # OpenAPI has no words for the lines of the other two types
-    openapi_extra=request_body({JSON: json_schema(InvocationInputs, InvocationInstances), JSON_LINES[0]: {}, CSV: {}}),
+    openapi_extra=request_body({JSON: InvocationRequest.model_json_schema(), JSON_LINES[0]: {}, CSV: {}}),
 )
 async def invocations(request: Request) -> Response:
-    """Label each record; the answer has the request's content type, or that of `Accept`, a line for a line."""
+    """Label each record; the answer has the type of `Accept`, else that of the request, a line for a line."""
     kind = media_type(request)
     body = await read_body(request, JSON, CSV, *JSON_LINES)
-    accepted = accepted_type(request, kind)
     service = service_of(request)
     reader = {JSON: from_json_records, CSV: from_csv}.get(kind, from_json_lines)
-    texts = await parse(request, body, partial(reader, columns=text_columns(service), settings=service.settings))
-    if not texts:
-        raise InvalidRequestError("the body has no records")
-    return render(await answer(request, texts, blank_is_error=False), accepted)
+    texts = await parse(request, body, partial(reader, columns=service.text_columns, settings=service.settings))
+    scores = await score(request, texts, blank_is_error=False)
+    nothing = {"label": None, "score": None}
+    records = [nothing if one is None else both_labels(service.classifier, one)[0] for one in scores]
+    accepted = [one.split(";")[0].strip().lower() for one in request.headers.get("accept", "").split(",")]
+    kind = next((one for one in accepted if one in (JSON, CSV, *JSON_LINES)), kind)
+    if kind == JSON:
+        return JSONResponse(records)
+    if kind == CSV:
+        rows = io.StringIO()
+        csv.writer(rows, lineterminator="\n").writerows(record.values() for record in records)
+        return Response(rows.getvalue(), media_type=CSV)
+    return Response("".join(json.dumps(record, allow_nan=False) + "\n" for record in records), media_type=kind)
 
 
 def from_json_records(body: bytearray, columns: Sequence[str], settings: Settings) -> list[str]:
     """Return the texts of a JSON body."""
-    content = load_json(body)
-    if isinstance(content, dict) and "instances" in content and "inputs" not in content:
-        return as_model(content, settings, InvocationInstances).instances
-    records = as_model(content, settings, InvocationInputs).inputs
+    records = parse_json(body, settings, InvocationRequest).inputs
     return [records] if isinstance(records, str) else records
 
 
@@ -523,25 +403,31 @@ def from_csv(body: bytearray, columns: Sequence[str], settings: Settings) -> lis
     """Return a text for each record of CSV without header: the text, or all columns of training.
 
     Raises:
-        InvalidRequestError: it names the first record that is wrong.
+        ServingError: 422; it names the first record that is wrong.
     """
+    csv.field_size_limit(max(csv.field_size_limit(), settings.max_chars + 1))  # of the process; `check_texts` refuses
     reader = csv.reader(io.StringIO(_decoded(body), newline=""), strict=True)
+    rows: list[list[str]] = []
     try:
-        rows = list(islice(reader, settings.max_texts + 1))
+        rows.extend(islice(reader, settings.max_texts + 1))
     except csv.Error as error:
-        raise InvalidRequestError(f"record {reader.line_num}: not CSV: {error}"[:MAX_REASON]) from None
+        raise ServingError(422, f"record {len(rows) + 1}: not CSV: {error}"[:MAX_REASON]) from None
+    if not rows:
+        raise ServingError(422, "the body has no records")
     n_columns = next((len(row) for row in rows if row), 1)  # all records have as many as the first one
     allowed = " or ".join(str(n) for n in sorted({1, len(columns)}))
     for number, row in enumerate(rows, 1):
         if row and (len(row) != n_columns or len(row) not in (1, len(columns))):
-            raise InvalidRequestError(
+            raise ServingError(
+                422,
                 f"record {number} has {len(row):,} columns; expected {allowed}, as many in each record: "
-                "put a text with commas in quotes"
+                "put a text with commas in quotes",
             )
         if any(column.strip() for column in row[:-1]) and not row[-1].strip():
-            raise InvalidRequestError(
+            raise ServingError(
+                422,
                 f"record {number} has an empty last column, which is the body of the review: "
-                "remove the comma at its end, or empty the whole record"
+                "remove the comma at its end, or empty the whole record",
             )
     return [join_text(row) if row else "" for row in rows]
 
@@ -550,7 +436,7 @@ def from_json_lines(body: bytearray, columns: Sequence[str], settings: Settings)
     """Return a text for each line: a JSON string, or an object with `inputs`, `text`, or the columns of training.
 
     Raises:
-        InvalidRequestError: it names the first line that is wrong.
+        ServingError: 422; it names the first line that is wrong.
     """
     check_brackets(body)
     lines = _decoded(body).removesuffix("\n").split("\n")
@@ -560,9 +446,8 @@ def from_json_lines(body: bytearray, columns: Sequence[str], settings: Settings)
         try:
             texts.append(_record_text(from_json(line, allow_inf_nan=False), columns))
         except ValueError:
-            raise InvalidRequestError(
-                f"line {number} is not a JSON string, nor an object with inputs, text or {columns[-1]}"[:MAX_REASON]
-            ) from None
+            expected = f"expected a JSON string, or an object with texts in inputs, text or {columns[-1]}"
+            raise ServingError(422, f"line {number}: {expected}"[:MAX_REASON]) from None
     return texts
 
 
@@ -570,57 +455,30 @@ def _decoded(body: bytearray) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"byte {error.start} is not UTF-8") from None
+        raise ServingError(422, f"byte {error.start} is not UTF-8") from None
 
 
 def _record_text(record: Any, columns: Sequence[str]) -> str:
-    """Return the text of one JSON line; the title stays with the body, by whatever name the body comes."""
+    """Return the text of one JSON line, "" for null; the title stays with the body, by whatever name the body comes."""
+    values = [record]
     if isinstance(record, dict):
         name = next((name for name in (columns[-1], "inputs", "text") if name in record), None)
         if name is None:
             raise ValueError
-        values = [record.get(column) or "" for column in columns[:-1]] + [record[name] or ""]
-    else:
-        values = [record]
+        values = ["" if value is None else value for value in (*map(record.get, columns[:-1]), record[name])]
     if not all(isinstance(value, str) for value in values):
         raise ValueError
     return join_text(values)
 
 
-def accepted_type(request: Request, kind: str) -> str:
-    """Return the content type of the answer: the first of `Accept` that is available, else that of the request."""
-    header = request.headers.get("accept", "")
-    wanted = [one.split(";", 1)[0].strip().lower() for one in header.split(",")]
-    available = (JSON, CSV, *JSON_LINES)
-    first = next((one for one in wanted if one in available), None)
-    if first is None and any(one in ("*/*", "application/*", "text/*", "") for one in wanted):
-        return kind
-    if first is None:
-        raise UnsupportedMediaTypeError(f"Accept is '{header[:60]}'; available are {', '.join(available)}")
-    return first
+# --- what the page needs besides
 
 
-def render(answers: Sequence[Answer], kind: str) -> Response:
-    """Return the records in a content type."""
-    records = [one.predicted() for one in answers]
-    if kind == JSON:
-        return JSONResponse(records)
-    if kind == CSV:
-        rows = io.StringIO()
-        csv.writer(rows, lineterminator="\n").writerows([record["label"], record["score"]] for record in records)
-        return Response(rows.getvalue(), media_type=CSV)
-    return Response("".join(json.dumps(record) + "\n" for record in records), media_type=kind)
-
-
-# --- explanations
-
-
-@router.post(
+@texts_router.post(
     "/explain",
     tags=[OWN],
-    summary="Label texts and explain why, by words",
-    responses={200: {"model": list[ExplainedText]}, **error_responses(*READING_ERRORS)},
-    openapi_extra=json_body(ExplainRequest),
+    response_model=list[ExplainedText],
+    openapi_extra=request_body({JSON: ExplainRequest.model_json_schema()}),
 )
 async def explain_texts(request: Request) -> Response:
     """Return bias and words with contributions that add up to the logit, for each of at most 64 texts.
@@ -633,12 +491,35 @@ async def explain_texts(request: Request) -> Response:
     service = service_of(request)
     n_chars = sum(map(len, texts))
     if n_chars > service.settings.max_chars:  # each word becomes an object: the answer is larger than the texts
-        raise TooLargeError(f"{n_chars:,} characters to explain; the limit is {service.settings.max_chars:,}")
+        raise ServingError(413, f"{n_chars:,} characters to explain; the limit is {service.settings.max_chars:,}")
     explained = service.queue.run(lambda: explain(service.classifier, texts), len(texts))
     explanations = await or_disconnect(request, explained)
     return JSONResponse([asdict(one) for one in explanations if one is not None])
 
 
-def error_response(error: ServingError) -> Response:
-    """Return the response for an error that has a status of its own."""
-    return JSONResponse({"error": str(error), "error_type": error.error_type}, error.status, dict(error.headers))
+@texts_router.post("/rows", tags=[OWN], response_model=FileRows, openapi_extra=request_body({BYTES: {}}))
+async def rows(request: Request, name: str) -> Response:
+    """Return the text of each row of a file, as `sentiment predict` reads it; the ending of `name` tells the format."""
+    body = await read_body(request, BYTES)
+    columns = InputColumns(tuple(service_of(request).text_columns))
+    return JSONResponse(await parse(request, body, partial(read_rows, name=name, columns=columns)))
+
+
+def read_rows(body: bytearray, name: str, columns: InputColumns) -> dict[str, list[str]]:
+    """Return what `FileRows` describes of the bytes of a file.
+
+    Raises:
+        ServingError: 415, another ending; 422, the reader's reason.
+    """
+    suffix = next((suffix for suffix in FILES if name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise ServingError(415, f"expected a file that ends in {', '.join(FILES)}; `sentiment predict` reads others")
+    texts: list[str] = []
+    problems: list[str] = []
+    try:
+        for batch in READERS[suffix](name[-60:], io.BytesIO(body), columns).batches:
+            texts += batch.texts
+            problems += [f"row {batch.first + index:,} {reason}" for index, reason in batch.errors.items()]
+    except PipelineError as error:
+        raise ServingError(422, one_line(error)[:MAX_REASON]) from None
+    return {"texts": texts, "problems": problems[:MAX_PROBLEMS]}

@@ -3,81 +3,50 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from starlette.exceptions import HTTPException
 
 ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Unauthorized"]
 Responses = dict[int | str, dict[str, Any]]
 
+ERRORS: Mapping[int, tuple[ErrorType, str]] = {  # by status; the types are those of text-embeddings-inference
+    401: ("Unauthorized", "A request without the key, or with another."),
+    413: ("Validation", "A body, a text or a number of texts above the limit."),
+    415: ("Validation", "A content type or content encoding that the path does not take."),
+    422: ("Validation", "A body that is not what the API document describes."),
+    424: ("Backend", "The model raised an error; the server's log has its traceback."),
+    429: ("Overloaded", "The server is full; the same request is welcome a second later."),
+    503: ("Unhealthy", "The server has been asked to stop."),
+}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "5"}}
+READING_ERRORS = (413, 415, 422, 424, 429, 503)  # of a path that reads texts
+CLIENT_LEFT = 499  # which nobody reads but the access log
 
-class ServingError(Exception):
-    """An answer other than 200; the message is one line for the person who wrote the client.
 
-    Attributes:
-        status: of the HTTP response.
-        error_type: as text-embeddings-inference names it.
-        headers: that the response gets besides its own.
+class ServingError(HTTPException):
+    """An answer other than 200.
+
+    Args:
+        status: a key of `ERRORS`, or `CLIENT_LEFT`.
+        message: one line for the person who wrote the client.
     """
 
-    status = 500
-    error_type: ErrorType = "Backend"
-    headers: Mapping[str, str] = {}
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message, HEADERS.get(status))
 
 
-class InvalidRequestError(ServingError):
-    """A body that is not what the API document describes."""
-
-    status, error_type = 422, "Validation"
-
-
-class UnauthorizedError(ServingError):
-    """A request without the key, or with another."""
-
-    status, error_type = 401, "Unauthorized"
-    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012 - never changed
+def as_text(schema: dict[str, Any]) -> None:
+    """Describe what `protocols.check_texts` wants: a character that is neither white space nor control, and no NUL."""
+    schema["pattern"] = r"^[^\x00]*[^\s\x00-\x20\x7f-\xa0][^\x00]*$"
 
 
-class TooLargeError(ServingError):
-    """A body, a text or a number of texts above the limit."""
-
-    status, error_type = 413, "Validation"
-
-
-class UnsupportedMediaTypeError(ServingError):
-    """A content type or content encoding that the path does not take."""
-
-    status, error_type = 415, "Validation"
+def as_record(schema: dict[str, Any]) -> None:
+    """Describe what `protocols.check_texts` wants of a record, which may have no text."""
+    schema["pattern"] = r"^[^\x00]*$"
 
 
-class InferenceFailedError(ServingError):
-    """The model raised an error; the server's log has its traceback."""
-
-    status, error_type = 424, "Backend"
-
-
-class OverloadedError(ServingError):
-    """The server is full; the same request is welcome a second later."""
-
-    status, error_type = 429, "Overloaded"
-    headers = {"Retry-After": "1"}  # noqa: RUF012 - never changed
-
-
-class ClientDisconnectedError(ServingError):
-    """The client hung up before its answer; nobody reads this status but the access log."""
-
-    status, error_type = 499, "Validation"
-
-
-class ShuttingDownError(ServingError):
-    """The server has been asked to stop."""
-
-    status, error_type = 503, "Unhealthy"
-    headers = {"Retry-After": "5"}  # noqa: RUF012 - never changed
-
-
-# at least one character that is not white space or a control character, and no NUL
-TEXT_PATTERN = r"^[^\x00]*[^\s\x00-\x20\x7f-\xa0][^\x00]*$"
-Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN)]
-RecordText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # a record may have no text
+Text = Annotated[str, Field(json_schema_extra=as_text)]
+Record = Annotated[str, Field(json_schema_extra=as_record)]
 
 
 def whole_number(value: object) -> object:
@@ -89,7 +58,10 @@ Positive = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(whole_number)]
 
 
 class Schema(BaseModel):
-    """A body; keys that it does not name are ignored, as other servers ignore them."""
+    """A body; keys that it does not name are ignored, as other servers ignore them.
+
+    The description of a field completes "expected ..." where a client sends something else.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, protected_namespaces=())
 
@@ -115,10 +87,14 @@ Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
 class PredictRequest(Schema):
     """Texts for `/predict`: one text, a pair of title and body, or a batch of lists of one text or a pair."""
 
-    inputs: Text | Pair | Annotated[list[Single | Pair], Field(min_length=1)]
-    raw_scores: bool = False
-    truncate: bool | None = None  # false: a text that the encoder does not read to its end is an error
-    truncation_direction: Literal["Right", "right"] = "Right"  # the encoder reads a text from its beginning
+    inputs: Text | Pair | Annotated[list[Single | Pair], Field(min_length=1)] = Field(
+        description='a text, a pair of title and body, or a list of several: [["a"], ["b"]] are two texts'
+    )
+    raw_scores: bool = Field(False, description="true or false")
+    truncate: Literal[True] | None = Field(None, description="true or null: the encoder reads the beginning of a text")
+    truncation_direction: Literal["Right", "right"] = Field(
+        "Right", description='"Right": the encoder reads a text from its beginning'
+    )
 
 
 class PipelineParameters(Schema):
@@ -131,23 +107,20 @@ class PipelineParameters(Schema):
 class PipelineRequest(Schema):
     """One text, or a list of texts."""
 
-    inputs: Text | Annotated[list[Text], Field(min_length=1)]
-    parameters: PipelineParameters | None = None
+    inputs: Text | Annotated[list[Text], Field(min_length=1)] = Field(description="a text, or a list of texts")
+    # the schema in its place: what describes a body refers to no other part of the document
+    parameters: Annotated[
+        PipelineParameters | None, WithJsonSchema({"anyOf": [PipelineParameters.model_json_schema(), {"type": "null"}]})
+    ] = Field(None, description='{"top_k": a whole number from 1, "function_to_apply": "sigmoid", "softmax" or "none"}')
 
 
-class InvocationInputs(Schema):
+class InvocationRequest(Schema):
     """Records for `/invocations` as JSON: one, or a list."""
 
-    inputs: RecordText | Annotated[list[RecordText], Field(min_length=1)]
+    inputs: Record | Annotated[list[Record], Field(min_length=1)] = Field(description="a text, or a list of texts")
 
 
-class InvocationInstances(Schema):
-    """Records for `/invocations` as JSON, by the name that TensorFlow Serving gives them."""
-
-    instances: Annotated[list[RecordText], Field(min_length=1)]
-
-
-class Record(Schema):
+class Labeled(Schema):
     """The answer to one record; both null where it has no text."""
 
     label: str | None
@@ -157,7 +130,9 @@ class Record(Schema):
 class ExplainRequest(Schema):
     """One text, or a list of at most 64."""
 
-    inputs: Text | Annotated[list[Text], Field(min_length=1, max_length=64)]
+    inputs: Text | Annotated[list[Text], Field(min_length=1, max_length=64)] = Field(
+        description="a text, or a list of at most 64 texts"
+    )
 
 
 class ExplainedWord(Schema):
@@ -182,45 +157,18 @@ class ExplainedText(Schema):
     is_truncated: bool
 
 
-READING_ERRORS: tuple[type[ServingError], ...] = (
-    TooLargeError,
-    UnsupportedMediaTypeError,
-    InvalidRequestError,
-    InferenceFailedError,
-    OverloadedError,
-    ShuttingDownError,
-)
+class FileRows(Schema):
+    """The texts of a file, "" where a row has none, and what is wrong with its first broken rows."""
+
+    texts: list[str]
+    problems: list[str]
 
 
-def error_responses(*kinds: type[ServingError]) -> Responses:
+def error_responses(*statuses: int) -> Responses:
     """Return the description of errors, by status."""
-    return {kind.status: {"model": ErrorResponse, "description": str(kind.__doc__)} for kind in kinds}
+    return {status: {"model": ErrorResponse, "description": ERRORS[status][1]} for status in statuses}
 
 
 def request_body(content: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the description of a body that is read by hand, given the schema of each content type."""
     return {"requestBody": {"required": True, "content": {kind: {"schema": s} for kind, s in content.items()}}}
-
-
-def json_body(*models: type[BaseModel]) -> dict[str, Any]:
-    """Return the description of a JSON body that one of the models describes."""
-    return request_body({"application/json": json_schema(*models)})
-
-
-def json_schema(*models: type[BaseModel]) -> dict[str, Any]:
-    """Return one schema for what any of the models describes; it refers to no other part of the document."""
-    schemas = []
-    for model in models:
-        schema = model.model_json_schema()
-        schemas.append(_without_references(schema, schema.pop("$defs", {})))
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-
-
-def _without_references(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    if isinstance(schema, list):
-        return [_without_references(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _without_references(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    return {key: _without_references(value, definitions) for key, value in schema.items()}

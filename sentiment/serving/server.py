@@ -48,7 +48,8 @@ class DrainingServer(uvicorn.Server):
             self._drained_at = time.monotonic()
         elif self._drained_at is None:
             self._drained_at = time.monotonic() + self._drain_seconds
-        self._app.state.service.is_draining = True
+        if self.started:  # else nobody asks /health yet
+            self._app.state.service.is_draining = True
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether the first step is over; called ten times a second."""
@@ -60,7 +61,9 @@ class DrainingServer(uvicorn.Server):
         """Listen, and say where."""
         await super().startup(sockets)
         for listener in sockets or []:
-            log.info("serving on %s (Ctrl-C stops)", url_of(listener))
+            address, port = listener.getsockname()[:2]
+            host = f"[{address}]" if ":" in address else address
+            log.info("serving on http://%s:%d (Ctrl-C stops)", host, port)
 
 
 def run(classifier: SentimentClassifier, settings: Settings, listener: socket.socket, drain_seconds: float) -> None:
@@ -104,15 +107,6 @@ def ray_application(arguments: Mapping[str, Any]) -> "Application":
     return deployment.options(name="Sentiment").bind()
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches an address."""
-    try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return False
-    return all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in addresses)
-
-
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to an address."""
     try:
@@ -126,7 +120,6 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
-    """Return the URL of a bound socket."""
-    address, port = listener.getsockname()[:2]
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+def is_loopback(listener: socket.socket) -> bool:
+    """Return whether only this machine reaches a bound socket."""
+    return ipaddress.ip_address(listener.getsockname()[0].split("%")[0]).is_loopback

@@ -1,7 +1,6 @@
 """What texts a body holds: pairs, columns and records, for classifiers of one column and of title and body."""
 
 import json
-import re
 
 import httpx
 import pytest
@@ -11,7 +10,7 @@ from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving import protocols
 from sentiment.serving.app import create_app
 from sentiment.serving.protocols import Settings, from_csv, from_json_lines, from_json_records
-from sentiment.serving.schemas import InvalidRequestError, TooLargeError
+from sentiment.serving.schemas import ServingError
 from tests.serving.conftest import Server
 
 ONE, TWO = ["text"], ["Title", "Review Text"]
@@ -50,7 +49,7 @@ def test_csv_has_a_text_or_all_columns_in_each_record(columns: list[str], body: 
     ],
 )
 def test_a_wrong_record_of_csv_is_named(columns: list[str], body: bytes, reason: str) -> None:
-    with pytest.raises(InvalidRequestError, match=reason):
+    with pytest.raises(ServingError, match=reason):
         from_csv(bytearray(body), columns, LIMITS)
 
 
@@ -60,42 +59,87 @@ def test_json_lines_keep_the_title_by_whatever_name_the_body_comes(name: str) ->
     assert from_json_lines(bytearray(line), TWO, LIMITS) == ["Returned. Too big"]
 
 
-@pytest.mark.parametrize("line", [b'{"Title": "Nice"}', b'{"text": 1}', b'"\\ud800"', b"[" * 90_000, b"", b"NaN"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"Title": "Nice"}',
+        b'{"text": 1}',
+        b'{"text": 0}',
+        b'{"text": false}',
+        b'{"text": []}',
+        b'{"text": {}}',
+        b'{"Title": 0, "text": "Soft"}',
+        b'"\\ud800"',
+        b"[" * 90_000,
+        b"",
+        b"NaN",
+    ],
+)
 def test_a_wrong_json_line_is_named(line: bytes) -> None:
-    with pytest.raises(InvalidRequestError, match="line 2 is not"):
+    with pytest.raises(ServingError, match="422: line 2: expected a JSON string"):
         from_json_lines(bytearray(b'"fine"\n' + line + b"\n\n"), TWO, LIMITS)
 
 
 def test_what_would_become_too_many_objects_is_refused_before_it_is_parsed() -> None:
     for reader in (from_json_records, from_json_lines):
-        with pytest.raises(TooLargeError, match="brackets"):
+        with pytest.raises(ServingError, match="brackets"):
             reader(bytearray(b"[[]]" * 60_000), TWO, LIMITS)
-    with pytest.raises(TooLargeError, match="5 texts"):
+    with pytest.raises(ServingError, match="5 texts"):
         from_json_lines(bytearray(b'"a"\n' * 5), TWO, LIMITS)
 
 
+def test_null_in_a_json_line_is_no_text() -> None:
+    lines = b'{"text": null}\n{"Title": null, "text": "Soft"}'
+    assert from_json_lines(bytearray(lines), TWO, LIMITS) == ["", "Soft"]
+
+
+def test_a_record_of_csv_is_counted_as_such_and_may_be_as_long_as_a_text() -> None:
+    with pytest.raises(ServingError, match="record 2 has 3 columns"):
+        from_csv(bytearray(b'"three\nlines\nlong"\na,b,c\n'), ONE, LIMITS)
+    with pytest.raises(ServingError, match="record 2: not CSV"):
+        from_csv(bytearray(b'"three\nlines\nlong"\n"a"b\n'), ONE, LIMITS)
+    long = "x" * 200_000
+    assert from_csv(bytearray(long.encode()), ONE, Settings(max_chars=300_000)) == [long]
+
+
 @pytest.mark.parametrize(
-    ("body", "where"), [({"inputs": 5}, "inputs"), ({"instances": 5}, "instances"), ({}, "inputs"), ([], "")]
+    ("path", "body", "message"),
+    [
+        ("/", {"inputs": 5}, "inputs: expected a text, or a list of texts"),
+        ("/", {"inputs": ["a", 5]}, "inputs: expected a text, or a list of texts"),
+        ("/", {"inputs": " "}, "text 0 is empty"),
+        ("/", {}, "inputs: is missing; expected a text, or a list of texts"),
+        ("/", [], "expected a JSON object with inputs"),
+        ("/", {"inputs": "a", "parameters": {"top_k": 0}}, "parameters: expected {"),
+        ("/invocations", {"inputs": 5}, "inputs: expected a text, or a list of texts"),
+        ("/invocations", {"inputs": []}, "inputs: expected a text, or a list of texts"),
+        ("/invocations", ["a", "b", "c"], "expected a JSON object with inputs"),
+        ("/explain", {"inputs": None}, "inputs: expected a text, or a list of at most 64 texts"),
+        ("/predict", {"inputs": ["a", "b", "c"]}, "inputs: expected a text, a pair of title and body, or a list"),
+        ("/predict", {"inputs": "a", "raw_scores": 1}, "raw_scores: expected true or false"),
+        ("/predict", {"inputs": "a", "truncate": False}, "truncate: expected true or null"),
+        ("/predict", {"inputs": "a", "truncation_direction": "Left"}, 'truncation_direction: expected "Right"'),
+    ],
 )
-def test_a_wrong_json_record_is_told_by_the_name_that_was_sent(body: object, where: str) -> None:
-    with pytest.raises(InvalidRequestError, match=f"^{where}"):
-        from_json_records(bytearray(json.dumps(body).encode()), TWO, LIMITS)
+def test_what_is_wrong_with_json_is_said_in_plain_words(server: Server, path: str, body: object, message: str) -> None:
+    refused = post(server, path, body)
+    assert refused.status_code == 422
+    assert refused.json()["error"].startswith(message)
 
 
-def test_truncate_false_refuses_a_text_that_is_not_read_to_its_end(server: Server) -> None:
-    long = "soft and warm " * 200
-    assert post(server, "/predict", {"inputs": long}).status_code == 200
-    assert post(server, "/predict", {"inputs": "short", "truncate": False}).status_code == 200
-    refused = post(server, "/predict", {"inputs": [["short"], [long]], "truncate": False})
-    assert refused.status_code == 413
-    assert re.match(r"text 1 has more than \d+ tokens", refused.json()["error"])
-    assert post(server, "/predict", {"inputs": "short", "truncation_direction": "Left"}).status_code == 422
+def test_json_lines_never_hold_nan(sentiment: SentimentClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "both_labels", lambda *arguments: [{"label": "positive", "score": float("nan")}])
+    with TestClient(create_app(sentiment, Settings())) as client:
+        for kind in ("application/jsonlines", "application/json"):
+            answer = client.post("/invocations", content=b'{"inputs": "a"}', headers={"content-type": kind})
+            assert answer.status_code == 500
+            assert "NaN" not in answer.text
 
 
 def test_a_classifier_of_one_column_refuses_a_pair_and_says_how_two_texts_are_sent(
     sentiment: SentimentClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocols, "text_columns", lambda service: ONE)
+    monkeypatch.setattr(protocols.Service, "text_columns", ONE)
     with TestClient(create_app(sentiment, Settings())) as client:
         for inputs in (["a", "b"], [["a", "b"]]):
             refused = client.post("/predict", json={"inputs": inputs})

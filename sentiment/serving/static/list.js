@@ -1,53 +1,35 @@
-// Many reviews: a file or lines in, labels out, in batches.
-import { parseCsv } from "./csv.js";
-import { $, call, clean, count, element, info, showError } from "./page.js";
+// Many reviews: a file, which the server reads, or lines in; labels out, in batches.
+import { $, call, clean, count, element, showError } from "./page.js";
 import { rows, showRows } from "./table.js";
 
-const BATCH = 64;
-let table = null; // header and rows of a CSV file; null for lines
+const BATCH = 64, MAX_MIB = 8; // of one request, by the server's default limit
+let texts = null; // of a file; null for lines
 let running = null;
 
 async function readFile(file) {
-  const text = await file.text();
-  showError("");
-  if (!file.name.toLowerCase().endsWith(".csv")) {
-    useLines(text);
-    $("status").textContent = `${count(lines(text).length, "line")} in ${file.name}`;
-    return;
-  }
-  const [header = [], ...records] = parseCsv(text.replace(/^\uFEFF/, ""));
-  const trained = info?.text_columns ?? [];
-  const both = trained.length > 1 && trained.every((name) => header.includes(name));
-  const choices = header.map((name, index) => [name, String(index)]);
-  if (both) choices.unshift([trained.join(" + "), "*"]);
-  const guess = header.findIndex((name) => name === trained.at(-1) || /^(text|review|body)$/i.test(name));
-  table = { header, records };
   $("lines").value = "";
-  $("column").replaceChildren(...choices.map(([name, value]) => element("option", name, { value })));
-  $("column").value = both ? "*" : String(Math.max(guess, 0));
-  $("column-row").hidden = false;
-  $("status").textContent = `${count(records.length, "row")} in ${file.name}`;
+  $("problems").replaceChildren();
+  texts = [];
+  showError("");
+  $("status").textContent = `Reading ${file.name} …`;
+  try {
+    if (file.size > MAX_MIB * 2 ** 20) throw new Error(`it is larger than ${MAX_MIB} MiB; use the command sentiment predict`);
+    const read = await call(`rows?name=${encodeURIComponent(file.name)}`, file);
+    texts = read.texts;
+    $("status").textContent = `${count(texts.length, "row")} in ${file.name}`;
+    $("problems").replaceChildren(...read.problems.map((problem) => element("li", problem)));
+  } catch (error) {
+    $("status").textContent = "";
+    showError(`${file.name} was not read: ${error.message}.`, $("start").parentElement);
+  }
 }
 
-function lines(text) {
-  return text.split(/\r?\n/).filter((line) => line.trim());
-}
-
-function useLines(text) {
-  $("lines").value = text;
-  $("column-row").hidden = true;
-  table = null;
-}
-
-function inputs() {
-  if (!table) return lines($("lines").value).map((line) => [line]);
-  const chosen = $("column").value;
-  const indices = chosen === "*" ? info.text_columns.map((name) => table.header.indexOf(name)) : [Number(chosen)];
-  return table.records.map((record) => indices.map((index) => record[index] ?? ""));
+function lines() {
+  return $("lines").value.split(/\r?\n/).filter((line) => line.trim());
 }
 
 async function labelAll() {
-  const all = inputs(), total = all.length.toLocaleString("en");
+  const all = texts ?? lines(), total = all.length.toLocaleString("en");
   showError("");
   if (!all.length) return showError("There is no review to label: choose a file, or paste lines.", $("start").parentElement);
   rows.length = 0;
@@ -57,7 +39,7 @@ async function labelAll() {
   $("stop").hidden = $("progress").hidden = false;
   try {
     for (let start = 0; start < all.length; start += BATCH) {
-      await labelBatch(all.slice(start, start + BATCH), start);
+      await labelBatch(all.slice(start, start + BATCH).map((text) => clean(text).trim()));
       $("progress").value = rows.length / all.length;
       $("status").textContent = `${rows.length.toLocaleString("en")} of ${total} labeled`;
       $("many").hidden = false;
@@ -74,40 +56,33 @@ async function labelAll() {
   }
 }
 
-async function labelBatch(batch, start) {
-  const parts = batch.map((fields) => fields.map((field) => clean(field).trim()));
-  // a title without a body is no review
-  const texts = parts.map((fields) => (fields.at(-1) ? fields.filter(Boolean) : []));
-  const filled = texts.filter((fields) => fields.length);
+async function labelBatch(batch) {
+  const filled = batch.filter(Boolean).map((text) => [text]);
   const busy = () => { $("status").textContent = "The server is busy; waiting …"; };
   const answers = filled.length ? await call("predict", { inputs: filled }, { signal: running.signal, busy }) : [];
-  for (const [index, fields] of texts.entries()) {
-    const scores = fields.length ? answers.shift() : [];
+  for (const text of batch) {
+    const scores = text ? answers.shift() : [];
     const positive = scores.find((score) => score.label === "positive")?.score ?? null;
-    rows.push({ id: start + index + 1, label: scores[0]?.label ?? "", probability: positive, text: parts[index].filter(Boolean).join(". ") });
+    rows.push({ id: rows.length + 1, label: scores[0]?.label ?? "", probability: positive, text });
   }
 }
 
 $("file").addEventListener("change", () => $("file").files[0] && readFile($("file").files[0]));
 $("lines").addEventListener("input", () => {
-  $("file").value = "";
-  $("status").textContent = "";
-  useLines($("lines").value);
+  $("file").value = $("status").textContent = "";
+  $("problems").replaceChildren();
+  texts = null;
 });
 $("start").addEventListener("click", labelAll);
 $("stop").addEventListener("click", () => running.abort());
 // anywhere: a file that misses a target would be opened in the place of the page
-const holdsFiles = (event) => event.dataTransfer.types.includes("Files");
-document.addEventListener("dragover", (event) => {
-  if (!holdsFiles(event)) return;
-  event.preventDefault();
-  document.body.classList.add("over");
-});
-document.addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  if (!holdsFiles(event)) return;
-  event.preventDefault();
-  document.body.classList.remove("over");
-  $("file").value = ""; // it would name another file
-  readFile(event.dataTransfer.files[0]);
-});
+for (const name of ["dragover", "drop"]) {
+  document.addEventListener(name, (event) => {
+    const file = event.dataTransfer.files[0];
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    if (name === "dragover") return;
+    $("file").value = ""; // it would name another file
+    readFile(file);
+  });
+}

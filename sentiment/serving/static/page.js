@@ -27,8 +27,12 @@ export const clean = (text) => (text.toWellFormed?.() ?? text).replaceAll("\0", 
 
 export async function call(path, body, { signal, busy = () => {} } = {}) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
-  const options = body === undefined ? { headers, signal } : {
-    method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
+  const options = { headers, signal };
+  if (body !== undefined) {
+    const isFile = body instanceof File;
+    headers["Content-Type"] = isFile ? "application/octet-stream" : "application/json";
+    Object.assign(options, { method: "POST", body: isFile ? body : JSON.stringify(body) });
+  }
   for (let attempt = 1; ; attempt++) {
     const answer = await fetch(path, options).catch((error) => {
       throw error.name === "AbortError" ? error : new Error("the server does not answer; check whether it still runs");

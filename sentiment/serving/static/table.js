@@ -1,5 +1,4 @@
 // Labeled reviews: a histogram of their probabilities, a table that sorts and filters, the table as a file.
-import { formatCsv } from "./csv.js";
 import { $, count, element, info } from "./page.js";
 
 const MAX_SHOWN = 500, BINS = 20;
@@ -52,9 +51,15 @@ function drawHistogram(visible) {
     `${without ? `, ${without.toLocaleString("en")} without text` : ""}; highest bar: ${count(highest, "review")}`;
 }
 
+function quoted(value) {
+  // a leading =, +, - or @ would be a formula in a spreadsheet
+  const safe = /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : String(value);
+  return `"${safe.replaceAll('"', '""')}"`;
+}
+
 function download() {
-  const content = formatCsv([["id", "probability", "sentiment", "text"],
-    ...visibleRows().map((row) => [row.id, row.probability ?? "", row.label, row.text])]);
+  const fields = visibleRows().map((row) => [row.id, row.probability ?? "", row.label, quoted(row.text)]);
+  const content = [["id", "probability", "sentiment", "text"], ...fields].map((one) => `${one.join(",")}\n`).join("");
   const link = element("a", "", { download: "labels.csv", href: URL.createObjectURL(new Blob([content], { type: "text/csv" })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
