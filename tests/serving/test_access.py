@@ -57,7 +57,7 @@ def test_a_key_is_asked_for_on_every_path_but_the_health_checks(start_server: St
         client.headers.pop("authorization")
         for path in ("/health", "/ping", "/", "/docs", "/assets/page.js", "/openapi.json"):
             assert client.get(path).status_code == 200
-        for path in ("/predict", "/", "/invocations", "/explain"):
+        for path in ("/predict", "/", "/invocations", "/explain", "/rows?name=a.csv"):
             refused = client.post(path, json=BODY)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
             assert refused.json() == {"error": "expected 'Authorization: Bearer KEY'", "error_type": "Unauthorized"}

@@ -1,15 +1,19 @@
 """Many reviews on the page: from a file or pasted lines to a table, a histogram and a download."""
 
 import csv
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from playwright.sync_api import expect
 
 from sentiment.inference.classifier import SentimentClassifier
 from tests.browser import Opened
+from tests.project import ROOT
 
 GOOD, BAD = "Lovely dress, it fits perfectly and the color is beautiful", "Returned it, the fabric is cheap and itchy"
-LINES, FILE, START = "Or paste reviews, one per line", "A CSV file", "Label reviews"
+LINES, FILE, START = "Or paste reviews, one per line", "A file:", "Label reviews"
 
 
 def test_pasted_lines_are_labeled_sorted_filtered_and_downloaded_by_keyboard(
@@ -61,7 +65,6 @@ def test_a_csv_file_with_the_columns_of_training_is_labeled_as_title_and_body(
     page.get_by_label(FILE).set_input_files(path)
     expect(page.locator("#status")).to_have_text("3 rows in new.csv")
     expect(page.get_by_label(LINES)).to_be_empty()
-    expect(page.get_by_label("Column")).to_have_value("*")
     page.get_by_role("button", name=START).click()
     expect(page.locator("#rows tr")).to_have_count(3)
     texts = [f"Returned. {rows[0][2]}", GOOD]
@@ -70,14 +73,53 @@ def test_a_csv_file_with_the_columns_of_training_is_labeled_as_title_and_body(
     expect(page.locator("#histogram-title")).to_contain_text("1 without text")
 
 
+def predict(classifier: Path, file: Path) -> subprocess.CompletedProcess[str]:
+    """Label a file by the command line."""
+    command = [sys.executable, "-m", "sentiment", "predict", "--classifier", str(classifier), str(file)]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
+
+
+def test_a_file_that_predict_refuses_is_refused_in_the_same_words(
+    opened: Opened, classifier: Path, tmp_path: Path
+) -> None:
+    page = opened.page
+    path = tmp_path / "export.csv"
+    path.write_bytes("Order;Title;Review Text\n17;Très bien;Souple, léger\n18;;Trop grand\n".encode("cp1252"))
+    page.get_by_label(FILE).set_input_files(path)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("export.csv was not read: ")
+    reason = predict(classifier, path).stderr.strip().removeprefix(f"error: {path}: ")
+    assert reason[:60] in alert.inner_text()
+    opened.errors.clear()  # the browser logs the status 422
+    page.get_by_role("button", name=START).click()
+    expect(alert).to_contain_text("no review to label")
+    expect(page.locator("#rows tr")).to_have_count(0)
+
+
+def test_broken_rows_are_named_and_the_others_have_the_labels_of_predict(
+    opened: Opened, classifier: Path, tmp_path: Path
+) -> None:
+    page = opened.page
+    path = tmp_path / "some.tsv"
+    path.write_bytes(f"Title\tReview Text\n\t{GOOD}\nTr\xe8s\tbien\n\t{BAD}\nonly one\n".encode("latin-1"))
+    page.get_by_label(FILE).set_input_files(path)
+    expect(page.locator("#status")).to_have_text("4 rows in some.tsv")
+    expect(page.locator("#problems li")).to_have_count(2)
+    expect(page.locator("#problems")).to_contain_text("row 2 ")
+    page.get_by_role("button", name=START).click()
+    expect(page.locator("#rows tr")).to_have_count(4)
+    shown = page.locator("#rows td:nth-child(2)").all_inner_texts()
+    expected = [row["sentiment"] for row in csv.DictReader(predict(classifier, path).stdout.splitlines())]
+    assert [label.replace("no text", "") for label in shown] == expected
+
+
 def test_pasted_lines_take_the_place_of_a_file(opened: Opened, tmp_path: Path) -> None:
     page = opened.page
-    path = tmp_path / "new.csv"
-    path.write_text(f"text\n{GOOD.replace(',', '')}\n")
+    path = tmp_path / "new.jsonl"
+    path.write_text(json.dumps({"Title": "", "Review Text": GOOD}))
     page.get_by_label(FILE).set_input_files(path)
-    expect(page.get_by_label("Column")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("1 row in new.jsonl")
     page.get_by_label(LINES).fill(f"{GOOD}\n{BAD}\n{GOOD}")
-    expect(page.get_by_label("Column")).to_be_hidden()
     expect(page.get_by_label(FILE)).to_have_value("")
     page.get_by_role("button", name=START).click()
     expect(page.locator("#rows tr")).to_have_count(3)
@@ -96,15 +138,15 @@ def test_a_dropped_file_is_read_and_nothing_to_label_is_said(opened: Opened) -> 
             document.querySelector("h1").dispatchEvent(event);
         }"""
     )
-    expect(page.locator("#status")).to_have_text("2 lines in new.txt")
+    expect(page.locator("#status")).to_have_text("3 rows in new.txt")
     page.get_by_role("button", name=START).click()
-    expect(page.locator("#rows tr")).to_have_count(2)
+    expect(page.locator("#rows tr")).to_have_count(3)
 
 
 def test_labeling_can_be_stopped(opened: Opened, tmp_path: Path) -> None:
     page = opened.page
     path = tmp_path / "many.csv"
-    path.write_text("text\n" + f"{GOOD.replace(',', '')}\n" * 20_000)
+    path.write_text("Title,Review Text\n" + f",{GOOD.replace(',', '')}\n" * 20_000)
     page.get_by_label(FILE).set_input_files(path)
     expect(page.locator("#status")).to_have_text("20,000 rows in many.csv")
     page.get_by_role("button", name=START).click()
