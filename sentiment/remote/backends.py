@@ -1,10 +1,11 @@
-"""Run a job on this machine, on a host by SSH, or wherever somebody runs a command; SageMaker has its own module.
+"""Run a job on this machine, on a host by SSH, on SageMaker, or wherever somebody runs a command.
 
     backend = backend_for(["ssh", "gpu-box"])
     backend.check()
-    backend.start(submit(["ssh", "gpu-box"], [[]]))
+    backend.start(submit(["ssh", "gpu-box"], backend, [[]]))
 
-A host uses credentials of its own (its role, or `aws configure` there); no key leaves this machine.
+A host uses credentials of its own (its role, or `aws configure` there); no key leaves this machine. The SageMaker SDK
+(3.27) caps pyarrow below the version of this project's lock, so boto3 sends the requests.
 """
 
 import os
@@ -13,231 +14,278 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sentiment.common.errors import ParamsError, StorageError
-from sentiment.remote.job import Backend, JobFolder, checked, runner_arguments
-from sentiment.remote.runner import RUNNER
-from sentiment.storage.s3 import Remote
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
-FOLDER = Path(".dvc/tmp/remote")  # of local jobs; ignored by git
+from sentiment.common.errors import ParamsError, StorageError, one_line
+from sentiment.remote.job import JobFolder, checked
+from sentiment.remote.runner import INPUT, RUNNER
+from sentiment.storage.s3 import REQUEST_SETTINGS, STORAGE, Remote
+
 HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}")  # no option of ssh, and nothing that a shell expands
-PYTHON = re.compile(r"[A-Za-z0-9_./~ -]+")
 SSH_VARIABLE = "SENTIMENT_SSH_COMMAND"  # as GIT_SSH_COMMAND: ssh with options, such as another configuration
 CONNECT_TIMEOUT_S, COMMAND_LIMIT_S = 15, 300
+# settings of a DVC remote, and what they are called in the environment
+AWS_VARIABLES = {
+    "access_key_id": "AWS_ACCESS_KEY_ID",
+    "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "session_token": "AWS_SESSION_TOKEN",
+    "profile": "AWS_PROFILE",
+}
 # no shell expands a "~" in a variable's value
-CACHE = """
-cache="${{SENTIMENT_REMOTE_CACHE:-$HOME/.cache/sentiment-remote}}"
-case "$cache" in "~/"*) cache="$HOME/${{cache#??}}";; esac
-work="$cache/jobs/{id}"
+CACHE_OF_HOST = """
+cache="${SENTIMENT_REMOTE_CACHE:-$HOME/.cache/sentiment-remote}"
+case "$cache" in "~/"*) cache="$HOME/${cache#??}";; esac
 """
+CACHE_HERE = Path(".dvc/tmp/remote")  # ignored by git
 # the runner comes on standard input; nohup lets it go on when the connection ends
 START = """
 set -e
+work="$cache/jobs/{id}"
 mkdir -p "$work"
 cat > "$work/runner.py"
 command -v git > /dev/null || {{ echo "git is not installed there" >&2; exit 1; }}
-python={python}
-command -v "$python" > /dev/null || {{ echo "$python is not installed there" >&2; exit 1; }}
+python=$(command -v {python}) || {{ echo {python} "is not installed there" >&2; exit 1; }}
+set -- {arguments}
 if ! "$python" -c "import boto3" 2> /dev/null; then
   "$python" -m venv "$cache/boto3"
   python="$cache/boto3/bin/python"
   "$python" -m pip install --quiet --disable-pip-version-check "boto3>=1.40" >&2
 fi
-nohup "$python" "$work/runner.py" {arguments} --work "$work" > "$work/runner.log" 2>&1 < /dev/null &
+nohup "$python" "$work/runner.py" "$@" --work "$work" > "$work/runner.log" 2>&1 < /dev/null &
 echo $! > "$work/pid"
-echo "process $! in $work"
+echo "process $! in $work on $(uname -n)"
 """
+ENDED = "its process has ended"
 DESCRIBE = """
-if ps -ww -o args= -p "$(cat "$work/pid")" | grep -q {id}; then echo running; else tail -n 1 "$work/runner.log"; fi
+work="$cache/jobs/{id}"
+if [ ! -e "$work/pid" ]; then echo "started on another machine"
+elif ! command -v ps > /dev/null || ps -ww -o args= -p "$(cat "$work/pid")" | grep -q {id}; then echo "runs in $work"
+else echo "{ended}"; tail -n 1 "$work/runner.log"
+fi
 """
+MOUNT, CHANNEL = "/opt/ml", "job"  # SageMaker's own layout; a channel is a folder below input/data
+OVER = ("Completed", "Failed", "Stopped")
+# AWS's images, in this account in most regions: https://aws.github.io/deep-learning-containers/
+IMAGE = "763104351884.dkr.ecr.{region}.amazonaws.com/pytorch-training:2.8.0-{processor}-ubuntu22.04-sagemaker"
+GPU_INSTANCE = re.compile(r"ml\.[gp]\d")
+ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 DOWNLOAD = (
     "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[4] or None).download_file(*sys.argv[1:3], sys.argv[3])"
 )
 
 
-def backend_for(on: Sequence[str], python: Path | None = None) -> Backend:
-    """Return the backend for the words after `--on`; raises ParamsError for others."""
-    match list(on):
-        case ["local"]:
-            return LocalBackend(python or Path(sys.executable))
-        case ["ssh", host]:
-            return SshBackend(host, python)
-        case ["sagemaker"]:
-            from sentiment.remote.sagemaker import SageMakerBackend
-
-            return SageMakerBackend()
-        case ["command"]:
-            return CommandBackend()
-        case _:
-            raise ParamsError(f"--on {' '.join(on)}: expected local, ssh HOST, sagemaker or command")
-
-
-def runner_source() -> bytes:
-    """Return the runner, which is one file."""
-    import sentiment.remote.runner as runner
-
-    return Path(runner.__file__).read_bytes()
-
-
-@dataclass(frozen=True)
-class LocalBackend:
-    """A process on this machine that goes on when this one ends: to try what a remote run does.
+class Backend:
+    """A machine or service that runs jobs; this one starts nothing: somebody, or a scheduler, runs the command.
 
     Attributes:
-        python: an interpreter that has the lock.
+        start_limit_s: how long a job may take from being sent, or interrupted, to its next heartbeat.
     """
 
-    python: Path
-    start_limit_s: float = 60.0
+    start_limit_s = 86_400.0
 
     def check(self) -> None:
-        """Do nothing: this machine is here."""
-
-    def cancel(self, folder: JobFolder) -> None:
-        """Do nothing: the runner reads the request to stop."""
+        """Raise PipelineError for what cannot work, before anything is sent."""
 
     def start(self, folder: JobFolder) -> str:
-        """Start the runner; it inherits this environment, and the keys that DVC has for the remote."""
-        work = (FOLDER / folder.id).resolve()
-        work.mkdir(parents=True)
-        (work / "runner.py").write_bytes(runner_source())
-        python = str(self.python.expanduser().absolute())
-        command = [sys.executable, str(work / "runner.py"), *runner_arguments(folder), "--python", python]
-        with (work / "runner.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "--work", str(work)], cwd=work, env=environment(folder.remote), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        (work / "pid").write_text(str(process.pid), encoding="ascii")
-        return f"process {process.pid} in {work}"
+        """Start the runner for a job; return one line on where it runs, here the command for a POSIX shell."""
+        runner = f"runner-{folder.id}.py"
+        endpoint = str(folder.remote.settings.get("endpointurl") or "")
+        download = ["python3", "-c", DOWNLOAD, folder.bucket, folder.key(RUNNER), runner, endpoint]
+        run = ["exec", "python3", runner, *runner_arguments(folder), "--work", f"sentiment-{folder.id}"]
+        return f"{shlex.join(download)} && {shlex.join(run)}"
 
     def describe(self, folder: JobFolder) -> tuple[bool, str]:
-        """Return whether the process of a job has ended, and what it wrote last."""
-        work = FOLDER / folder.id
-        if not (work / "pid").exists():
-            return False, "on another machine"
-        pid = (work / "pid").read_text(encoding="ascii")
-        if is_runner(pid, folder.id):
-            return False, f"process {pid}"
-        lines = (work / "runner.log").read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line for line in reversed(lines) if line.strip()), "")
-        return True, f"its process has ended{': ' if last else ''}{last.removeprefix('error: ')}"
+        """Return whether nothing runs there any more, and what the backend says of a job."""
+        return False, "started by a command that somebody runs"
+
+    def cancel(self, folder: JobFolder) -> None:
+        """End a job besides the request to stop that its runner reads."""
 
 
-def is_runner(pid: str, job_id: str) -> bool:
-    """Return whether a process is the runner of a job; a number may have been given to another process since."""
-    command = ["ps", "-ww", "-o", "stat=,args=", "-p", pid]
-    try:
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except FileNotFoundError:  # a slim image without procps: its heartbeat tells
-        return True
-    state, _, arguments = shown.stdout.strip().partition(" ")
-    return job_id in arguments and not state.startswith("Z")
+class ShellBackend(Backend):
+    """A shell here, or on a host with Python 3.11, git and credentials.
 
-
-def environment(remote: Remote) -> dict[str, str]:
-    """Return this environment with the keys or the profile that DVC has for the remote, where it has any."""
-    variables, settings = dict(os.environ), remote.settings
-    if settings.get("access_key_id"):
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            variables.pop(name, None)
-        variables["AWS_ACCESS_KEY_ID"] = str(settings["access_key_id"])
-        variables["AWS_SECRET_ACCESS_KEY"] = str(settings.get("secret_access_key", ""))
-        if settings.get("session_token"):
-            variables["AWS_SESSION_TOKEN"] = str(settings["session_token"])
-    elif settings.get("profile"):
-        variables["AWS_PROFILE"] = str(settings["profile"])
-    return variables
-
-
-@dataclass(frozen=True)
-class SshBackend:
-    """A host by its name in OpenSSH's configuration, or USER@HOST; it has Python 3.11, git and credentials.
-
-    Attributes:
-        host: the host.
+    Args:
+        host: by its name in OpenSSH's configuration, or USER@HOST; None for this machine.
         python: an interpreter there that has the lock; None makes an environment there.
+
+    Raises:
+        ParamsError: a host that ssh or a shell could misread.
     """
 
-    host: str
-    python: Path | None = None
-    start_limit_s: float = 120.0
+    start_limit_s = 120.0
 
-    def __post_init__(self) -> None:
-        checked(self.host, HOST, "a host: HOST or USER@HOST")
-        if self.python:
-            checked(str(self.python), PYTHON, "the path of an interpreter")
+    def __init__(self, host: str | None, python: str | None) -> None:
+        self._host = host if host is None else checked(host, HOST, "a host: HOST or USER@HOST")
+        self._python = python
 
     def check(self) -> None:
-        """Raise StorageError if the host does not answer, before anything is sent."""
+        """Raise StorageError if the host does not answer."""
         self._run("true")
 
     def start(self, folder: JobFolder) -> str:
         """Copy the runner and start it; raises StorageError with the last line of ssh or of the host."""
-        arguments = shlex.join(runner_arguments(folder))
-        python = shell_path(str(self.python)) if self.python else "python3"
-        if self.python:
-            arguments += f" --python {python}"
-        script = CACHE.format(id=folder.id) + START.format(python=python, arguments=arguments)
-        where = self._run(script, runner_source())
-        return f"{where} on {self.host}"
+        arguments = shlex.join(runner_arguments(folder)) + (' --python "$python"' if self._python else "")
+        script = START.format(id=folder.id, python=shell_path(self._python or "python3"), arguments=arguments)
+        return self._run(script, folder.remote, folder.get(RUNNER))
 
     def describe(self, folder: JobFolder) -> tuple[bool, str]:
-        """Return whether the runner's process has ended, and where it is."""
+        """Return whether the runner's process has ended, and where it is, or what it wrote last."""
         try:
-            answer = self._run(CACHE.format(id=folder.id) + DESCRIBE.format(id=folder.id))
+            answer = self._run(DESCRIBE.format(id=folder.id, ended=ENDED)).splitlines()
         except StorageError as error:
             return False, str(error)
-        if answer == "running":
-            return False, f"its process runs on {self.host}"
-        return True, f"its process on {self.host} has ended{': ' if answer else ''}{answer}"
+        return answer[0] == ENDED, ": ".join(answer)
 
-    def cancel(self, folder: JobFolder) -> None:
-        """Do nothing: the runner reads the request to stop."""
-
-    def _run(self, script: str, stdin: bytes = b"") -> str:
-        ssh = shlex.split(os.environ.get(SSH_VARIABLE, "ssh"))
-        options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
-        command = [*ssh, *options, "--", self.host, f"sh -c {shlex.quote(script)}"]
+    def _run(self, script: str, remote: Remote | None = None, stdin: bytes = b"") -> str:
+        """Return the output of a script; here it inherits this environment, and the keys that DVC has for a remote."""
+        if self._host:
+            ssh = shlex.split(os.environ.get(SSH_VARIABLE, "ssh"))
+            options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
+            command = [*ssh, *options, "--", self._host, f"sh -c {shlex.quote(CACHE_OF_HOST + script)}"]
+        else:
+            command = ["sh", "-c", f"cache={shlex.quote(str(CACHE_HERE.absolute()))}\n{script}"]
+        where = f"ssh {self._host}" if self._host else "this machine"
         try:
-            done = subprocess.run(command, input=stdin, capture_output=True, timeout=COMMAND_LIMIT_S)
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, timeout=COMMAND_LIMIT_S, start_new_session=not self._host,
+                env=environment(remote) if remote and not self._host else None,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise StorageError(f"ssh {self.host}: no answer for {COMMAND_LIMIT_S} s") from None
+            raise StorageError(f"{where}: no answer for {COMMAND_LIMIT_S} s") from None
         except FileNotFoundError:
-            raise ParamsError(f"{ssh[0]} is not installed; install OpenSSH's client") from None
+            raise ParamsError(f"{command[0]} is not installed; install OpenSSH's client") from None
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit status {done.returncode}"]
-            raise StorageError(f"ssh {self.host}: {lines[-1].strip()}")
+            raise StorageError(f"{where}: {lines[-1].strip()}")
         return done.stdout.decode("utf-8", "replace").strip()
+
+
+class SageMakerBackend(Backend):
+    """Amazon SageMaker in the region of the storage remote, through boto3: one training job for each job.
+
+    Args:
+        options: of `sentiment remote run`; None for a job that runs already.
+    """
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        if options:  # how long it may wait for its instance; SageMaker itself says earlier that it has none
+            self.start_limit_s = options.max_wait_hours * 3_600
+
+    def check(self) -> None:
+        """Raise ParamsError for what SageMaker would refuse minutes later."""
+        checked(self._options.role, ROLE, "the ARN of a role; --role arn:aws:iam::ACCOUNT:role/NAME")
+        if self._options.spot and self._options.max_wait_hours < self._options.max_hours:
+            raise ParamsError(f"--max-wait-hours {self._options.max_wait_hours}: expected at least --max-hours")
+        if not isinstance(self._options.request, dict):
+            raise ParamsError("--request: expected a JSON object")
+        sagemaker_client(Remote.read(STORAGE))
+
+    def start(self, folder: JobFolder) -> str:
+        """Create the training job; raises botocore's errors with SageMaker's answer."""
+        client = sagemaker_client(folder.remote)
+        request = training_job(folder, self._options)
+        client.create_training_job(**request)
+        return f"training job {request['TrainingJobName']} on {self._options.instance_type}"
+
+    def describe(self, folder: JobFolder) -> tuple[bool, str]:
+        """Return whether the training job is over, and SageMaker's status, with its reason where the job failed."""
+        try:
+            answer = sagemaker_client(folder.remote).describe_training_job(TrainingJobName=f"sentiment-{folder.id}")
+        except (BotoCoreError, ClientError) as error:  # such as too many requests: the job goes on
+            return False, f"SageMaker: {one_line(error)}"
+        texts = [answer["TrainingJobStatus"], answer.get("SecondaryStatus"), answer.get("FailureReason")]
+        text = f"SageMaker: {': '.join(filter(None, texts))}"
+        return answer["TrainingJobStatus"] in OVER, " ".join(text.split())
+
+    def cancel(self, folder: JobFolder) -> None:
+        """Stop the training job, which may still wait for an instance, and would start again after a signal."""
+        client, name = sagemaker_client(folder.remote), f"sentiment-{folder.id}"
+        if client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] not in OVER:
+            client.stop_training_job(TrainingJobName=name)
+
+
+def sagemaker_client(remote: Remote) -> Any:
+    """Return a SageMaker client with the keys of a remote or the AWS chain; raises ParamsError without a region."""
+    session = remote.session()
+    if not session.region_name:
+        raise ParamsError("no AWS region; set AWS_REGION, or dvc remote modify --local storage region REGION")
+    retries = {"total_max_attempts": 4, "mode": "standard"}
+    return session.client("sagemaker", config=Config(**{**REQUEST_SETTINGS, "retries": retries}))
+
+
+def training_job(folder: JobFolder, options: Any) -> dict[str, Any]:
+    """Return the request of SageMaker's CreateTrainingJob: the channel is the job's input, the entry point its runner.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+    """
+    region = folder.remote.session().region_name
+    uri = f"s3://{folder.bucket}/{folder.prefix}"
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"{uri}/{INPUT}/", "S3DataDistributionType": "FullyReplicated"}
+    processor = "gpu-py312-cu129" if GPU_INSTANCE.match(options.instance_type) else "cpu-py312"
+    limits = {"MaxRuntimeInSeconds": options.max_hours * 3_600}
+    arguments = [*runner_arguments(folder), "--work", f"{MOUNT}/job"]
+    if options.spot:
+        limits["MaxWaitTimeInSeconds"] = options.max_wait_hours * 3_600
+        arguments.append("--restarts")
+    request: dict[str, Any] = {
+        "TrainingJobName": f"sentiment-{folder.id}",
+        "RoleArn": options.role,
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE.format(region=region, processor=processor),
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python3", f"{MOUNT}/input/data/{CHANNEL}/runner.py"],
+            "ContainerArguments": arguments,
+        },
+        "InputDataConfig": [{"ChannelName": CHANNEL, "DataSource": {"S3DataSource": source}}],
+        "OutputDataConfig": {"S3OutputPath": f"{uri}/output"},
+        "ResourceConfig": {"InstanceType": options.instance_type, "InstanceCount": 1, "VolumeSizeInGB": 50},
+        "StoppingCondition": limits,
+        "EnableManagedSpotTraining": options.spot,
+    }
+    for key, value in options.request.items():
+        request[key] = {**request.get(key, {}), **value} if isinstance(value, dict) else value
+    return request
+
+
+def backend_for(on: Sequence[str], options: Any = None) -> Backend:
+    """Return the backend for the words after `--on`, such as ["ssh", "gpu-box"]; raises ParamsError for others.
+
+    `options` are those of the command line; None for a job that runs already.
+    """
+    python = str(options.python) if options and options.python else None
+    match list(on):
+        case ["local"]:
+            return ShellBackend(None, python or sys.executable)
+        case ["ssh", host]:
+            return ShellBackend(host, python)
+        case ["sagemaker"]:
+            return SageMakerBackend(options)
+        case ["command"]:
+            return Backend()
+        case _:
+            raise ParamsError(f"--on {' '.join(on)}: expected local, ssh HOST, sagemaker or command")
+
+
+def runner_arguments(folder: JobFolder) -> list[str]:
+    """Return the arguments with which a runner finds a job."""
+    endpoint, region = folder.remote.settings.get("endpointurl"), folder.remote.session().region_name
+    optional = [*(["--endpoint", endpoint] if endpoint else []), *(["--region", region] if region else [])]
+    return ["--bucket", folder.bucket, "--prefix", folder.prefix, *optional]
+
+
+def environment(remote: Remote) -> dict[str, str]:
+    """Return this environment with the keys or the profile that DVC has for the remote, where it has any."""
+    own = {name: str(remote.settings[key]) for key, name in AWS_VARIABLES.items() if remote.settings.get(key)}
+    others = {name: value for name, value in os.environ.items() if not own or name not in AWS_VARIABLES.values()}
+    return {**others, **own}
 
 
 def shell_path(path: str) -> str:
     """Return a path as a word of a POSIX shell, in which `~/` at its start is the home folder there."""
     return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
-
-
-@dataclass(frozen=True)
-class CommandBackend:
-    """Starts nothing: a person or a scheduler (SkyPilot, Slurm, Kubernetes) runs the command at any time."""
-
-    start_limit_s: float = 86_400.0
-
-    def check(self) -> None:
-        """Do nothing: nothing runs yet."""
-
-    def start(self, folder: JobFolder) -> str:
-        """Return the command for a POSIX shell; it needs python3 (3.11) with boto3, and git."""
-        runner = f"runner-{folder.id}.py"
-        endpoint = str(folder.remote.settings.get("endpointurl") or "")
-        download = ["python3", "-c", DOWNLOAD, folder.store.bucket, folder.store.key(RUNNER), runner, endpoint]
-        run = ["exec", "python3", runner, *runner_arguments(folder), "--work", f"sentiment-{folder.id}"]
-        return f"{shlex.join(download)} && {shlex.join(run)}"
-
-    def describe(self, folder: JobFolder) -> tuple[bool, str]:
-        """Return what `remote run` asked for; where the job is, only its status says."""
-        return False, "started by a command that somebody runs"
-
-    def cancel(self, folder: JobFolder) -> None:
-        """Do nothing: the runner reads the request to stop."""

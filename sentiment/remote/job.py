@@ -1,185 +1,91 @@
-"""Describe a job as the client sees it: its folder in the storage remote, its status, and what must run it."""
+"""Describe a job as the client sees it: what was sent, how it stands, and all jobs as a table."""
 
 import json
 import re
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from sentiment.common.errors import ParamsError
+from sentiment.remote.runner import FINAL, INTERRUPTED, JOB, JOBS, STATUS, Store
+from sentiment.storage.s3 import Remote
 
-from sentiment.common.errors import ParamsError, StorageError, one_line
-from sentiment.remote.runner import FINAL, INTERRUPTED, JOB, JOBS, MISSED_HEARTBEATS, STATUS, Store
-from sentiment.storage.s3 import STORAGE, Remote
-
-S3_ERRORS = (BotoCoreError, ClientError)
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
-COLUMNS = ("job", "state", "on", "commit", "experiments")
-LOST, NOT_SENT, NOT_READABLE = "lost", "not sent", "not readable"
+WAITING, LOST = "waiting", "lost"  # beside the states of `remote.runner`
+MISSED_HEARTBEATS = 4  # after as many the runner counts as gone
 
 
 @dataclass(frozen=True)
 class Status:
-    """The last status that the runner wrote.
+    """How a job stands.
 
     Attributes:
-        state: one of the states in `remote.runner`.
-        age: seconds since it was written, by the storage's clock.
-        values: everything that it says.
+        state: one of the states in `remote.runner`, WAITING before its first, LOST where its heartbeat stopped.
+        line: the state, and why, as one line.
+        age: seconds since the runner wrote it, or since the job was sent, by the storage's clock.
+        experiments: that are saved.
     """
 
     state: str
+    line: str
     age: float
-    values: dict[str, Any] = field(repr=False)
-
-    @property
-    def line(self) -> str:
-        """Return the state, and why a job ended, as one line."""
-        message = str(self.values.get("message") or "")
-        return f"{self.state}{': ' if message else ''}{message}"
-
-    @property
-    def is_final(self) -> bool:
-        """Return whether the runner has ended in order."""
-        return self.state in FINAL
-
-    def is_lost(self, heartbeat_s: float) -> bool:
-        """Return whether the runner should have written again, and has not; one that is interrupted should not."""
-        return self.state not in (*FINAL, INTERRUPTED) and self.age > MISSED_HEARTBEATS * heartbeat_s
+    experiments: Sequence[str] = ()
 
 
-class JobFolder:
-    """The objects of one job, through the client that DVC's remote `storage` describes."""
+class JobFolder(Store):
+    """The objects of one job, through the client that DVC's remote `storage` describes.
+
+    Every method raises botocore's errors where the storage does not answer.
+
+    Raises:
+        ParamsError: the id is none.
+    """
 
     def __init__(self, remote: Remote, job_id: str) -> None:
         self.id = checked(job_id, JOB_ID, "a job id like 20260131-093000-1a2b3c")
         self.remote = remote
-        self.store = Store(remote.client(), remote.bucket, remote.key(JOBS, job_id))
-
-    @classmethod
-    def open(cls, job_id: str) -> "JobFolder":
-        """Return the folder of a job; raises ParamsError where the id is none."""
-        return cls(Remote.read(STORAGE), job_id)
-
-    def read(self, name: str) -> bytes | None:
-        """Return the content of an object, None where there is none; raises StorageError."""
-        try:
-            return self.store.get(name)
-        except S3_ERRORS as error:
-            raise storage_error(self.remote, error) from None
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write an object; raises StorageError."""
-        try:
-            self.store.put(name, content)
-        except S3_ERRORS as error:
-            raise storage_error(self.remote, error) from None
+        super().__init__(remote.client(), remote.bucket, remote.key(JOBS, job_id))
 
     def job(self) -> dict[str, Any]:
-        """Return the job as it was sent.
-
-        Raises:
-            ParamsError: there is no such job, or it was not sent to its end.
-            StorageError: the storage does not answer.
-        """
-        content = self.read(JOB)
-        if content is None:
+        """Return the job as it was sent; raises ParamsError where there is none, or it was not sent to its end."""
+        content = self.get(JOB)
+        if not content:
             raise ParamsError(f"{self.id}: no such job (`sentiment remote list`)")
         job: dict[str, Any] = json.loads(content)
         return job
 
-    def status(self) -> Status | None:
-        """Return the runner's last status, None before the first; raises StorageError."""
-        try:
-            answer = self.store.object(STATUS)
-        except S3_ERRORS as error:
-            raise storage_error(self.remote, error) from None
-        if answer is None:
-            return None
+    def status(self, heartbeat_s: float) -> Status:
+        """Return how the job stands, whose runner writes every `heartbeat_s` seconds."""
+        answer = self.object(STATUS) or self.object(JOB) or {}
         values = json.loads(answer["Body"].read())
-        clock = datetime.strptime(answer["ResponseMetadata"]["HTTPHeaders"]["date"], "%a, %d %b %Y %H:%M:%S %Z")
-        age = (clock.replace(tzinfo=UTC) - answer["LastModified"]).total_seconds()
-        return Status(str(values["state"]), max(age, 0.0), values)
-
-    def state(self) -> tuple[str, str]:
-        """Return the state of a job, `lost` where its heartbeat stopped, and a line that explains it."""
-        job, status = self.job(), self.status()
-        if status is None:
-            return "waiting", "waiting: its runner has not started"
-        if status.is_lost(job["heartbeat_s"]):
-            return LOST, f"lost: no heartbeat for {status.age:.0f} s, in state {status.state}"
-        return status.state, status.line
+        clock = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age = (clock - answer["LastModified"]).total_seconds()
+        state, experiments = str(values.get("state", WAITING)), values.get("experiments", [])
+        if state not in (*FINAL, INTERRUPTED, WAITING) and age > MISSED_HEARTBEATS * heartbeat_s:
+            return Status(LOST, f"lost: no heartbeat for {age:.0f} s, in state {state}", age, experiments)
+        return Status(state, ": ".join(filter(None, [state, values.get("message")])), age, experiments)
 
 
-class Backend(Protocol):
-    """A machine or service that runs jobs."""
-
-    @property
-    def start_limit_s(self) -> float:
-        """Return how long a job may take from being sent, or interrupted, to its next heartbeat."""
-        ...
-
-    def check(self) -> None:
-        """Raise PipelineError for what cannot work, before anything is sent."""
-        ...
-
-    def start(self, folder: JobFolder) -> str:
-        """Start the runner for a job; return one line on where it runs."""
-        ...
-
-    def cancel(self, folder: JobFolder) -> None:
-        """End a job besides the request to stop that its runner reads."""
-        ...
-
-    def describe(self, folder: JobFolder) -> tuple[bool, str]:
-        """Return whether nothing runs there any more, and what the backend says of a job."""
-        ...
-
-
-def runner_arguments(folder: JobFolder, region: str | None = None) -> list[str]:
-    """Return the arguments with which a runner finds a job; `region` where the remote names none."""
-    settings = folder.remote.settings
-    arguments = ["--bucket", folder.store.bucket, "--prefix", folder.store.prefix]
-    if settings.get("endpointurl"):
-        arguments += ["--endpoint", str(settings["endpointurl"])]
-    if region := settings.get("region") or region:
-        arguments += ["--region", str(region)]
-    return arguments
-
-
-def job_table(remote: Remote) -> str:
-    """Return a table of all jobs, oldest first, with a line for the header; raises StorageError."""
+def job_lines(remote: Remote) -> Iterator[str]:
+    """Yield a line for the header and one for each job, oldest first; raises botocore's errors."""
+    yield f"{'job':<22}  {'state':<12}  {'on':<12}  commit   experiments"
     prefix = remote.key(JOBS) + "/"
     pages = remote.client().get_paginator("list_objects_v2")
-    try:
-        listed = list(pages.paginate(Bucket=remote.bucket, Prefix=prefix, Delimiter="/"))
-    except S3_ERRORS as error:
-        raise storage_error(remote, error) from None
+    listed = pages.paginate(Bucket=remote.bucket, Prefix=prefix, Delimiter="/")
     names = [entry["Prefix"][len(prefix) : -1] for page in listed for entry in page.get("CommonPrefixes", [])]
-    rows: list[Sequence[str]] = [COLUMNS, *(_row(remote, name) for name in sorted(names) if JOB_ID.fullmatch(name))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _row(remote: Remote, job_id: str) -> Sequence[str]:
-    folder = JobFolder(remote, job_id)
-    try:
-        job, (state, _) = folder.job(), folder.state()
-        status = folder.status()
-        names = status.values.get("experiments", []) if status else []
-        return (job_id, state, " ".join(job["on"]), job["commit"][:7], ", ".join(names) or "-")
-    except ParamsError:  # the client was killed while it sent the job
-        return (job_id, NOT_SENT, "-", "-", "-")
-    except (ValueError, KeyError, TypeError, AttributeError):  # another version's, or damaged
-        return (job_id, NOT_READABLE, "-", "-", "-")
-
-
-def new_id() -> str:
-    """Return an id that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    for name in sorted(filter(JOB_ID.fullmatch, names)):
+        folder = JobFolder(remote, name)
+        try:
+            job = folder.job()
+            status = folder.status(job["heartbeat_s"])
+            state, on, commit = status.state, " ".join(job["on"]), job["commit"][:7]
+            experiments = ", ".join(status.experiments) or "-"
+        except ParamsError:  # the client was killed while it sent the job
+            state, on, commit, experiments = "not sent", "-", "-", "-"
+        except (ValueError, KeyError, TypeError, AttributeError):  # another version's, or damaged
+            state, on, commit, experiments = "not readable", "-", "-", "-"
+        yield f"{name}  {state:<12}  {on:<12}  {commit:<7}  {experiments}"
 
 
 def checked(value: str, pattern: re.Pattern[str], expected: str) -> str:
@@ -187,8 +93,3 @@ def checked(value: str, pattern: re.Pattern[str], expected: str) -> str:
     if not pattern.fullmatch(value):
         raise ParamsError(f"'{value}' is not {expected}")
     return value
-
-
-def storage_error(remote: Remote, error: Exception) -> StorageError:
-    """Return an error of boto3 as one line with the address."""
-    return StorageError(f"{remote.url} at {remote.endpoint}: {one_line(error)}; `sentiment doctor` checks the storage")

@@ -4,8 +4,11 @@ The client sends this file alone, and it runs before anything is installed: stan
 the project from the job's folder in S3, installs the lock, runs each experiment, pushes outputs, and brings the
 references back. Credentials come from boto3's chain. Exit status: 0 finished, 1 failed, 143 stopped.
 
-botocore repeats each request while the storage does not answer, for some five minutes, so no step retries by itself.
+botocore repeats each request while the storage does not answer, for some five minutes, here and in the commands of DVC,
+so no step retries by itself.
 """
+
+from __future__ import annotations  # an old Python then gets as far as the message that it is too old
 
 import argparse
 import fcntl
@@ -22,46 +25,39 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 # objects below jobs/ID/; the client uses the same names
 JOBS = "jobs"
 INPUT = "input"  # what SageMaker mounts as a channel
 JOB, BUNDLE, RUNNER = "input/job.json", "input/repo.bundle", "input/runner.py"
-STATUS, STOP, EXPERIMENTS = "status.json", "stop", "experiments.bundle"
+STATUS, LOG, STOP, EXPERIMENTS = "status.json", "log.txt", "stop", "experiments.bundle"
 
 PREPARING, RUNNING, PUSHING = "preparing", "running", "pushing"
 INTERRUPTED = "interrupted"  # the service starts the runner again
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
 FINAL = (FINISHED, FAILED, STOPPED)
-EXIT = {FINISHED: 0, FAILED: 1, STOPPED: 128 + signal.SIGTERM, INTERRUPTED: 128 + signal.SIGTERM}
+EXIT = {FINISHED: 0, FAILED: 1, STOPPED: 143, INTERRUPTED: 143}  # 143: as after SIGTERM
 
-HEARTBEAT_S = 15.0
-MISSED_HEARTBEATS = 4  # after as many the runner counts as gone
 EXPERIMENT_REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([A-Za-z0-9][A-Za-z0-9_.-]{0,99})")
-REMOTE_SETTINGS = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # of DVC; no secrets
-
 CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 30, 20  # seconds, seconds, attempts with up to 20 s between them
-LOG_S = 2.0  # seconds between parts of the log, while there are new lines
-MAX_LINE = 65_536  # bytes; a longer line is sent in pieces
+# for DVC: "standard" gives up early where many requests fail at once; the pause doubles with each attempt
+DVC_ENVIRONMENT = {"AWS_RETRY_MODE": "legacy", "AWS_MAX_ATTEMPTS": "10", "DVC_NO_ANALYTICS": "1"}
+LOG_S = 2.0  # seconds between two uploads of the log, while there are new lines
 GRACE_S = 20.0  # between SIGINT and SIGKILL
-INSTALL_S, PUSH_S = 3_600.0, 3_600.0
+INSTALL_S, PUSH_S, GIT_S = 3_600.0, 3_600.0, 300.0
 SAVE_EVERY_S = 60.0  # a push takes seconds, and quick experiments of a grid share one
 FINAL_PUSH_S = 90.0  # of the 120 s that a spot instance has after SIGTERM
 OLDEST_PYTHON = (3, 11)
-MAX_REASON = 1_024  # characters of a failure file that SageMaker shows
-# A guardian in a process group of its own: its standard input ends when the runner is gone, even by SIGKILL.
-GUARDIAN = """
-import os, signal, sys
-if not os.read(0, 1):
-    try:
-        os.killpg(int(sys.argv[1]), signal.SIGKILL)
-    except ProcessLookupError:
-        sys.exit()
-"""
+MIN_SECRET = 8  # characters; a shorter one, such as "test" of a local server, would hide words
+# a guardian in a process group of its own: its standard input ends when the runner is gone, even by SIGKILL
+GUARDIAN = 'read -r word || kill -s KILL -- "-$0"'
 
 
 class JobError(Exception):
@@ -69,12 +65,7 @@ class JobError(Exception):
 
 
 class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """The job was asked to stop; the message says by whom."""
-
-
-def log_part(number: int) -> str:
-    """Return the name of one part of the log; S3 cannot append, so each part is an object."""
-    return f"log/{number:06d}.txt"
+    """The job was asked to stop."""
 
 
 class Store:
@@ -92,419 +83,296 @@ class Store:
         """Write an object; raises botocore's errors."""
         self._client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body)
 
-    def object(self, name: str) -> dict[str, Any] | None:
+    def object(self, name: str, **request: str) -> dict[str, Any] | None:
         """Return an object as boto3's `get_object` does, None where there is none; raises botocore's errors."""
-        from botocore.exceptions import ClientError
-
         try:
-            answer: dict[str, Any] = self._client.get_object(Bucket=self.bucket, Key=self.key(name))
+            answer: dict[str, Any] = self._client.get_object(Bucket=self.bucket, Key=self.key(name), **request)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "InvalidRange"):
                 return None
             raise
         return answer
 
-    def get(self, name: str) -> bytes | None:
-        """Return the content of an object, None where there is none; raises botocore's errors."""
-        answer = self.object(name)
-        return None if answer is None else bytes(answer["Body"].read())
-
-    def need(self, name: str) -> bytes:
-        """Return the content of an object; raises JobError where there is none."""
-        content = self.get(name)
-        if content is None:
-            raise JobError(f"s3://{self.bucket}/{self.key(name)}: no such object")
-        return content
+    def get(self, name: str, begin: int = 0) -> bytes:
+        """Return the content of an object from a byte on, nothing where there is none; raises botocore's errors."""
+        answer = self.object(name, **({"Range": f"bytes={begin}-"} if begin else {}))
+        return b"" if answer is None else bytes(answer["Body"].read())
 
 
 class Log:
-    """What a job has written, without secrets: a local file, and numbered objects in the storage.
+    """What a job has written: a local file that commands append to, and, without secrets, an object in the storage.
 
     Args:
-        store: of the job.
-        path: of the local file.
-        secrets: returns what must not be read in the log; keys of a role change while the job runs.
-        parts: that the storage has at least, where an earlier runner of the same job wrote some.
+        store: of the job; an earlier runner of the same job may have left its log there.
+        path: of the local file, which only its owner can read.
+        secrets: returns what must not be read in the storage; keys of a role change while the job runs.
     """
 
-    def __init__(self, store: Store, path: Path, secrets: Callable[[], set[str]], parts: int = 0) -> None:
-        self._store = store
-        self._file = path.open("ab")
-        self._get_secrets = secrets
-        self._secrets = secrets()
-        self._lock = threading.Lock()
-        self._uploading = threading.Lock()
-        self._pending = b""
-        self.parts = parts
-        while store.object(log_part(self.parts + 1)):  # it was killed before its status counted them
-            self.parts += 1
-        self.last_error = ""  # a stage's last line of an error; DVC's first one where no stage has any
+    def __init__(self, store: Store, path: Path, secrets: Callable[[], set[str]]) -> None:
+        self._store, self._path, self._get_secrets = store, path, secrets
+        self._secrets: set[str] = set()
+        self._uploaded = 0
+        path.touch(0o600)
+        path.write_bytes(store.get(LOG))
+        self.file = path.open("ab", buffering=0)
+
+    @property
+    def size(self) -> int:
+        """Return the size of the local file in bytes."""
+        return self._path.stat().st_size
 
     def line(self, text: str) -> None:
         """Write a line of the runner's own."""
-        self.write(f"remote: {text}\n".encode())
+        self.file.write(f"remote: {text}\n".encode())
 
-    def write(self, line: bytes) -> None:
-        """Write a complete line, or a piece of a very long one."""
-        line = self.without_secrets(line)
-        if line.startswith(b"error: ") or (line.startswith(b"ERROR: ") and not self.last_error):
-            self.last_error = line.decode("utf-8", "replace").strip()[len("error: ") :]
-        with self._lock:
-            self._pending += line
-            self._file.write(line)
-            self._file.flush()
+    def error_after(self, position: int) -> str:
+        """Return a stage's last line of an error after a position of the file, DVC's first where no stage has any."""
+        lines = self._path.read_bytes()[position:].decode("utf-8", "replace").splitlines()
+        of_stages = [line for line in lines if line.startswith("error: ")]
+        of_dvc = [line for line in lines if line.startswith("ERROR: ")]
+        return next((line[len("error: ") :].strip() for line in (*of_stages[-1:], *of_dvc)), "")
 
-    def upload(self) -> None:
-        """Put what is new into the storage as the next part; raises botocore's errors, after which nothing is lost."""
-        self._secrets |= self._get_secrets()
-        with self._uploading:
-            with self._lock:
-                part = self._pending
-            if not part:
-                return
-            self._store.put(log_part(self.parts + 1), self.without_secrets(part))
-            with self._lock:
-                self._pending = self._pending[len(part) :]
-                self.parts += 1
+    def upload(self, is_end: bool = False) -> None:
+        """Write the object where there is something new, all of it: S3 cannot append; raises botocore's errors."""
+        text = self._path.read_bytes()
+        if not is_end:
+            text = text[: text.rfind(b"\n") + 1]  # half a line could hold half a secret
+        if len(text) > self._uploaded:
+            self._store.put(LOG, self.without_secrets(text.replace(b"\r", b"\n")))
+            self._uploaded = len(text)
 
     def without_secrets(self, text: bytes) -> bytes:
         """Return a text with asterisks in the place of each secret."""
+        self._secrets |= self._get_secrets()
         for secret in self._secrets:
             text = text.replace(secret.encode(), b"***")
         return text
 
 
-class Commands:
-    """Runs one command at a time, its lines to the log; ends it when the job is asked to stop, or the runner dies."""
+class JobRun:
+    """One job on this machine: its steps, each command of them, and a heartbeat from the start to `close`.
 
-    def __init__(self, log: Log, folder: Path, environment: dict[str, str]) -> None:
-        self._log, self._folder = log, folder
-        self.environment = environment
-        self.reason = ""
-        self.by_signal = False
-        self._asked = threading.Event()
+    Args:
+        job: as the client wrote it.
+        store: of the job.
+        log: of the job.
+        work: folder of the job.
+        saved: of the status that an earlier runner of the same job wrote: `done`, how many experiments are saved,
+            `failures` of these, and their names, `experiments`. This runner goes on after them.
+    """
+
+    def __init__(self, job: dict[str, Any], store: Store, log: Log, work: Path, saved: Mapping[str, Any]) -> None:
+        self._job, self._store, self._log = job, store, log
+        self._work, self._project = work, work / "project"
+        self._environment = {**DVC_ENVIRONMENT, **os.environ, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
+        self._python = ""
+        self.status: dict[str, Any] = {"state": PREPARING, **saved}
+        self._done = int(saved.get("done", 0))
+        self._failures = list(saved.get("failures", []))
+        self._stop_reason, self._by_signal, self._asked = "", False, threading.Event()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def run(self, python: Path | None, restarts: bool = False) -> None:
+        """Run all steps; the status then has the final state.
+
+        Args:
+            python: an interpreter that has the lock; None makes an environment.
+            restarts: whether the service starts the runner again after a signal.
+        """
+        try:
+            try:
+                self._prepare(python)
+                self._run_experiments()
+                state, message = (FAILED if self._failures else FINISHED), "; ".join(self._failures)
+            except Stopped:
+                message = self._save_after_stop()
+                # `remote stop` ends in a signal, too, where a service sends it
+                is_asked = not self._by_signal or self._store.object(STOP)
+                state = INTERRUPTED if restarts and not is_asked else STOPPED
+        except JobError as error:
+            state, message = FAILED, "; ".join([*self._failures, str(error)])
+        except Exception as error:
+            self._log.file.write(traceback.format_exc().encode())
+            state, message = FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self._set(state=state, message=message)
+        self._log.line(f"{state}{': ' if message else ''}{message}")
 
     def stop(self, reason: str, by_signal: bool = False) -> None:
-        """Ask to stop, once: the command that runs is ended, and no other begins until `resume`."""
-        if not self.reason:  # the request is heard again with every heartbeat
-            self.reason, self.by_signal = reason, by_signal
+        """Ask to stop, once: the command that runs is ended, and what is complete is saved."""
+        if not self._stop_reason:  # the request is heard again with every heartbeat
+            self._stop_reason, self._by_signal = reason, by_signal
             self._asked.set()
 
-    def resume(self) -> None:
-        """Allow commands again, such as those that save what is there."""
+    def close(self) -> None:
+        """End the heartbeat, then write the end of the log and the last status; raises botocore's errors."""
+        self._end.set()
+        self._thread.join()
+        self._log.upload(is_end=True)
+        self._put_status()
+
+    def _beat(self) -> None:
+        """Write status and new lines of the log to the storage every few seconds, and read there whether to stop."""
+        seconds, next_status = float(self._job["heartbeat_s"]), 0.0
+        while not self._end.is_set():
+            with suppress(Exception):  # botocore has tried for minutes; the next beat tries again
+                begun = time.monotonic()
+                self._log.upload()
+                if begun >= next_status:
+                    self._put_status()
+                    next_status = begun + seconds
+                    if self._store.object(STOP):
+                        self.stop("stopped by `sentiment remote stop`")
+            self._end.wait(min(LOG_S, seconds))
+
+    def _set(self, **status: object) -> None:
+        self.status = {**self.status, **status}
+
+    def _put_status(self) -> None:
+        self._store.put(STATUS, self._log.without_secrets(json.dumps(self.status, indent=2).encode()))
+
+    def _prepare(self, python: Path | None) -> None:
+        """Check out the commit, bring what an earlier runner has saved, install the lock."""
+        bundle = self._work / "repo.bundle"
+        bundle.write_bytes(self._store.get(BUNDLE))
+        shutil.rmtree(self._project, ignore_errors=True)
+        self._project.mkdir()
+        self._git("init", "-q")
+        self._git("fetch", "-q", str(bundle), "HEAD")
+        self._git("checkout", "-q", "--detach", self._job["commit"])
+        if self._done and (saved := self._store.get(EXPERIMENTS)):
+            bundle.write_bytes(saved)
+            self._git("fetch", "-q", str(bundle), "+refs/exps/*:refs/exps/*")
+        for key in ("name", "email"):
+            self._git("config", f"user.{key}", self._job["author"][key])
+        (self._project / ".dvc" / "config.local").write_text(self._job["dvc_config"], encoding="utf-8")
+        python = python.expanduser().absolute() if python else self._install()
+        self._environment["PATH"] = f"{python.parent}:{self._environment['PATH']}"
+        self._python = str(python)
+
+    def _install(self) -> Path:
+        """Return the Python of an environment that has the lock; environments are kept by the hash of the lock."""
+        lock = self._project / "requirements.txt"
+        name = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+        folder = cache_folder() / name
+        python = folder / "bin" / "python"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another job may be installing the same
+            if (folder / "installed").exists():
+                self._log.line(f"environment {name}: present")
+                return python
+            self._log.line(f"environment {name}: installing {lock.name}")
+            begin = self._log.size
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(lock)]
+            for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], pip):
+                if status := self._command(*command, limit=INSTALL_S):
+                    reason = self._log.error_after(begin)
+                    raise JobError(f"{lock.name} could not be installed (exit status {status}): {reason}")
+            (folder / "installed").touch()
+        return python
+
+    def _run_experiments(self) -> None:
+        runs, saved = self._job["runs"], time.monotonic()
+        for number, arguments in enumerate(runs[self._done :], self._done + 1):
+            self._set(state=RUNNING, run=number)
+            self._log.line(f"experiment {number} of {len(runs)}: dvc exp run {' '.join(arguments)}")
+            begin = self._log.size
+            if status := self._command(self._python, "-m", "dvc", "exp", "run", *arguments):
+                self._failures.append(f"experiment {number}: {self._log.error_after(begin) or f'exit status {status}'}")
+            self._done = number
+            if number == len(runs) or time.monotonic() - saved > SAVE_EVERY_S:
+                self._save(PUSH_S)
+                saved = time.monotonic()
+            self._git("reset", "--quiet", "--hard")
+
+    def _save(self, limit: float) -> None:
+        """Push data, then bring references: a reference without its data would be of no use."""
+        self._set(state=PUSHING)
+        begin = self._log.size
+        if self._command(self._python, "-m", "sentiment", "push", limit=limit):
+            raise JobError(f"dvc push failed: {self._log.error_after(begin)}")
+        lines = self._git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+        # the references of the experiments here by their names
+        refs = {match[1]: match[0] for line in lines if (match := EXPERIMENT_REF.fullmatch(line))}
+        if refs:
+            bundle = self._work / "experiments.bundle"
+            # without the history that they start from
+            self._git("bundle", "create", "-q", str(bundle), *refs.values(), f"^{self._job['commit']}")
+            self._store.put(EXPERIMENTS, bundle.read_bytes())
+        self._set(experiments=sorted(refs), done=self._done, failures=list(self._failures))
+        self._put_status()
+
+    def _save_after_stop(self) -> str:
+        """Push what is complete; return why the job stopped, and what failed then."""
         self._asked.clear()
+        if not self._python or not (self._project / ".dvc" / "cache").is_dir():
+            return self._stop_reason
+        self._log.line(f"{self._stop_reason}; pushing what is complete")
+        try:
+            self._save(FINAL_PUSH_S)
+        except JobError as error:
+            return f"{self._stop_reason}; {error}"
+        return f"{self._stop_reason}; complete stages are pushed"
 
-    def check(self) -> None:
-        """Raise Stopped if the job was asked to stop."""
-        if self._asked.is_set():
-            raise Stopped(self.reason)
+    def _git(self, *arguments: str) -> str:
+        """Run a git command and return its output; raises JobError with its message."""
+        done = subprocess.run(["git", *arguments], cwd=self._project, capture_output=True, text=True, timeout=GIT_S)
+        if done.returncode:
+            raise JobError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
+        return done.stdout.strip()
 
-    def run(self, *arguments: str, limit: float | None = None) -> int:
-        """Run a command to its end; return its exit status, -9 where it ran longer than `limit` seconds.
+    def _command(self, *arguments: str, limit: float = float("inf")) -> int:
+        """Run a command, its lines to the log; return its exit status, -9 where it ran longer than `limit` seconds.
 
         Raises:
             Stopped: the job was asked to stop; the command and its children have ended.
         """
-        self.check()
         process = subprocess.Popen(
-            arguments, cwd=self._folder, env=self.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            arguments, cwd=self._project, env=self._environment, stdin=subprocess.DEVNULL,
+            stdout=self._log.file, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-        guardian = subprocess.Popen(
-            [sys.executable, "-c", GUARDIAN, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True
-        )
-        pump = threading.Thread(target=self._pump, args=(process,), daemon=True)
-        pump.start()
-        try:
-            self._wait(process, limit)
-        finally:
-            _signal_group(process, signal.SIGKILL)
-            guardian.communicate(b"x")
-            pump.join(GRACE_S)
-        self.check()
+        guardian = ["sh", "-c", GUARDIAN, str(process.pid)]
+        with subprocess.Popen(guardian, stdin=subprocess.PIPE, start_new_session=True) as guard:
+            try:
+                end = time.monotonic() + limit
+                while process.poll() is None and time.monotonic() < end:
+                    if self._asked.wait(0.2):
+                        os.killpg(process.pid, signal.SIGINT)
+                        with suppress(subprocess.TimeoutExpired):
+                            process.wait(GRACE_S)
+                        break
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # its children, too
+                process.wait()
+                guard.communicate(b"x\n")
+        if self._asked.is_set():
+            raise Stopped
         return process.returncode
 
-    def output(self, *arguments: str) -> str:
-        """Run a short command and return its output; raises JobError with its last line."""
-        done = subprocess.run(
-            arguments, cwd=self._folder, env=self.environment, capture_output=True, text=True, timeout=300
-        )
-        if done.returncode:
-            raise JobError(f"{arguments[0]}: {' '.join(done.stderr.split())}")
-        return done.stdout.strip()
 
-    def _wait(self, process: "subprocess.Popen[bytes]", limit: float | None) -> None:
-        end = time.monotonic() + limit if limit is not None else float("inf")
-        while process.poll() is None:
-            if self._asked.wait(0.2):
-                _signal_group(process, signal.SIGINT)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(GRACE_S)
-                break
-            if time.monotonic() > end:
-                break
-        _signal_group(process, signal.SIGKILL)
-        process.wait()
-
-    def _pump(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdout
-        with process.stdout as lines:
-            while line := lines.readline(MAX_LINE):
-                self._log.write(line.replace(b"\r", b"\n") if line.endswith(b"\n") else line + b"\n")
-
-
-def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-class Heartbeat:
-    """Writes status and new lines of the log to the storage every few seconds, and reads there whether to stop.
-
-    Args:
-        saved: what an earlier runner of the same job has saved; see `JobRun`.
-    """
-
-    def __init__(
-        self, store: Store, log: Log, seconds: float, on_stop: Callable[[str], None], saved: Mapping[str, Any]
-    ) -> None:
-        self._store, self._log, self._seconds, self._on_stop = store, log, seconds, on_stop
-        self.status: dict[str, Any] = {"state": PREPARING, "started": _now(), **saved}
-        self._end = threading.Event()
-        self._outages = 0
-        self._asked_at = float("inf")  # when the request began that has no answer yet
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._thread.start()
-
-    @property
-    def outages(self) -> int:
-        """Return how often the storage did not answer at once; the runner then knows why a pull or push failed."""
-        return self._outages + (time.monotonic() - self._asked_at > CONNECT_TIMEOUT)
-
-    def set(self, **status: object) -> None:
-        """Change the status; the next heartbeat tells it."""
-        self.status = {**self.status, **status}
-
-    def put(self) -> None:
-        """Write the status now; raises botocore's errors."""
-        status = {**self.status, "log_parts": self._log.parts, "updated": _now()}
-        self._store.put(STATUS, self._log.without_secrets(json.dumps(status, indent=2).encode()))
-
-    def close(self) -> None:
-        """End the thread, then write the end of the log and the last status."""
-        self._end.set()
-        self._thread.join()
-        self._log.upload()
-        self.put()
-
-    def _run(self) -> None:
-        next_status = 0.0
-        while not self._end.is_set():
-            begun = self._asked_at = time.monotonic()
-            try:
-                self._log.upload()
-                if begun >= next_status:
-                    self.put()
-                    next_status = begun + self._seconds
-                    if self._store.object(STOP):
-                        self._on_stop("stopped by `sentiment remote stop`")
-            except Exception:
-                self._outages += 1
-            self._outages += time.monotonic() - begun > CONNECT_TIMEOUT  # botocore had to repeat a request
-            self._asked_at = float("inf")
-            self._end.wait(min(LOG_S, self._seconds))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def python_with_lock(lock: Path, commands: Commands, log: Log) -> Path:
-    """Return the Python of an environment that has the lock; install it where this machine has none yet.
-
-    Environments are kept by the hash of the lock, so that the next job on this machine starts at once.
-
-    Raises:
-        JobError: this Python is too old, or pip failed.
-    """
-    version = sys.version_info
-    if version < OLDEST_PYTHON:
-        raise JobError(f"Python {version[0]}.{version[1]} runs here, 3.11 or newer is needed; choose another image")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("SENTIMENT_REMOTE_CACHE") or cache / "sentiment-remote").expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    environment = folder / name
-    python = environment / "bin" / "python"
-    with (folder / f"{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another job may be installing the same
-        if (environment / "installed").exists():
-            log.line(f"environment {name}: present")
-            return python
-        log.line(f"environment {name}: installing {lock.name}")
-        shutil.rmtree(environment, ignore_errors=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(lock)]
-        for command in ([sys.executable, "-m", "venv", str(environment)], install):
-            if status := commands.run(*command, limit=INSTALL_S):
-                shutil.rmtree(environment, ignore_errors=True)
-                raise JobError(f"{lock.name} could not be installed (exit status {status}): {log.last_error}")
-        (environment / "installed").touch()
-        return python
-
-
-class JobRun:
-    """The steps of one job on this machine.
-
-    Args:
-        job: as the client wrote it.
-        work: folder of the job.
-        restarts: whether the service starts the runner again after a signal.
-
-    The status says how many experiments are saved (`done`), and which of these failed: a runner that the service starts
-    again takes them from the storage and goes on after them.
-    """
-
-    def __init__(
-        self, job: dict[str, Any], store: Store, log: Log, beat: Heartbeat, commands: Commands, work: Path,
-        restarts: bool,
-    ) -> None:  # fmt: skip
-        self._job, self._store, self._log, self._beat, self._commands = job, store, log, beat, commands
-        self._work, self._restarts = work, restarts
-        self._python = ""
-        self._done = int(beat.status.get("done", 0))
-        self._failures: list[str] = list(beat.status.get("failures", []))
-
-    def run(self, python: Path | None) -> None:
-        """Run all steps; the status then has the final state."""
-        try:
-            self._prepare(python)
-            saved = time.monotonic()
-            for number, arguments in enumerate(self._job["runs"], 1):
-                if number <= self._done:
-                    continue
-                self._experiment(number, arguments)
-                self._done = number
-                if number == len(self._job["runs"]) or time.monotonic() - saved > SAVE_EVERY_S:
-                    self._save(PUSH_S)
-                    saved = time.monotonic()
-                self._reset()
-            state, message = (FAILED, "; ".join(self._failures)) if self._failures else (FINISHED, "")
-        except Stopped as error:
-            message = self._save_after_stop(str(error))
-            # `remote stop` ends in a signal, too, where a service sends it
-            is_asked = not self._commands.by_signal or self._store.object(STOP)
-            state = INTERRUPTED if self._restarts and not is_asked else STOPPED
-        except JobError as error:
-            state, message = FAILED, "; ".join([*self._failures, str(error)])
-        self._beat.set(state=state, message=message)
-        self._log.line(f"{state}{': ' if message else ''}{message}")
-
-    def _prepare(self, python: Path | None) -> None:
-        """Check out the commit, and over it the changes that were not committed; install the lock.
-
-        An experiment's baseline is the commit, as where it was sent from; `dvc exp run` takes the changes along.
-        """
-        self._beat.set(state=PREPARING, run=self._done)
-        bundle, project = self._work / "repo.bundle", self._work / "project"
-        bundle.write_bytes(self._store.need(BUNDLE))
-        shutil.rmtree(project, ignore_errors=True)
-        project.mkdir()
-        git = self._commands.output
-        git("git", "init", "-q")
-        git("git", "fetch", "-q", str(bundle), "+refs/*:refs/*")
-        git("git", "checkout", "-q", "--detach", self._job["commit"])
-        if self._done and (saved := self._store.get(EXPERIMENTS)):
-            bundle.write_bytes(saved)
-            git("git", "fetch", "-q", str(bundle), "+refs/exps/*:refs/exps/*")
-        for key in ("name", "email"):
-            git("git", "config", f"user.{key}", self._job["author"][key])
-        self._restore_changes()
-        remote = self._job["remote"]
-        lines = [f"    {key} = {remote[key]}" for key in REMOTE_SETTINGS if remote.get(key) not in (None, "")]
-        config = "\n".join([f"['remote \"{remote['name']}\"']", *lines, ""])
-        (project / ".dvc" / "config.local").write_text(config, encoding="utf-8")
-        self._commands.check()
-        python = python or python_with_lock(project / "requirements.txt", self._commands, self._log)
-        self._commands.environment["PATH"] = f"{python.parent}:{self._commands.environment['PATH']}"
-        self._python = str(python)
-
-    def _restore_changes(self) -> None:
-        if self._job["changes"]:
-            self._commands.output("git", "restore", f"--source={self._job['changes']}", "--worktree", "--", ".")
-
-    def _reset(self) -> None:
-        """Go back to what was sent, so that the next experiment starts from it."""
-        self._commands.output("git", "reset", "--quiet", "--hard")
-        self._restore_changes()
-
-    def _experiment(self, number: int, arguments: list[str]) -> None:
-        """Run one experiment; where the storage was away meanwhile, wait for it and go on where the run ended."""
-        self._beat.set(state=RUNNING, run=number)
-        self._log.line(f"experiment {number} of {len(self._job['runs'])}: dvc exp run {' '.join(arguments)}")
-        before = set(self._experiment_refs())
-        # data of stages that do not run stays away; where some is nowhere, its stage has to run
-        allowed = ["--allow-missing"] if self._job["is_complete"] else []
-        for attempt in (1, 2, 3):
-            outages = self._beat.outages
-            self._log.last_error = ""
-            status = self._commands.run(self._python, "-m", "dvc", "exp", "run", "--pull", *allowed, *arguments)
-            if status == 0 or self._beat.outages == outages or attempt == 3:
-                break
-            self._log.line("the storage did not answer meanwhile; waiting for it, then once more")
-            self._beat.put()
-        if status:
-            self._failures.append(f"experiment {number}: {self._log.last_error or f'exit status {status}'}")
-        new = sorted(set(self._experiment_refs()) - before)
-        self._log.line(f"experiment {number}: {', '.join(new) if new else 'no new experiment'}")
-
-    def _save(self, seconds: float) -> None:
-        """Push data, then bring references: a reference without its data would be of no use."""
-        self._beat.set(state=PUSHING)
-        deadline = time.monotonic() + seconds
-        for attempt in (1, 2, 3):
-            left = max(deadline - time.monotonic(), 1)
-            if self._commands.run(self._python, "-m", "sentiment", "push", limit=left) == 0:
-                break
-            if attempt == 3 or left <= 1:
-                raise JobError(f"dvc push failed: {self._log.last_error}")
-            self._beat.put()  # waits while the storage does not answer
-        if refs := self._experiment_refs():
-            bundle = self._work / "experiments.bundle"
-            # without the history that they start from
-            self._commands.output(
-                "git", "bundle", "create", "-q", str(bundle), *refs.values(), f"^{self._job['commit']}"
-            )
-            self._store.put(EXPERIMENTS, bundle.read_bytes())
-        self._beat.set(experiments=sorted(refs), done=self._done, failures=list(self._failures))
-        self._beat.put()
-
-    def _save_after_stop(self, message: str) -> str:
-        """Push what is complete; return the message with what failed."""
-        self._commands.resume()
-        if not self._python or not (self._work / "project" / ".dvc" / "cache").is_dir():
-            return message
-        self._log.line(f"{message}; pushing what is complete")
-        try:
-            self._save(FINAL_PUSH_S)
-        except (JobError, Stopped) as error:
-            return f"{message}; {error}"
-        return f"{message}; complete stages are pushed"
-
-    def _experiment_refs(self) -> dict[str, str]:
-        """Return the references of the experiments here by their names."""
-        refs = self._commands.output("git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
-        return {match[1]: match[0] for ref in refs if (match := EXPERIMENT_REF.fullmatch(ref))}
+def cache_folder() -> Path:
+    """Return the folder of what later jobs on this machine use again."""
+    return Path(os.environ.get("SENTIMENT_REMOTE_CACHE") or "~/.cache/sentiment-remote").expanduser()
 
 
 def secrets_of(session: Any) -> set[str]:
-    """Return the secret key and the token that a boto3 session signs with now, wherever they come from."""
-    credentials = session.get_credentials()
-    frozen = credentials.get_frozen_credentials() if credentials else None
-    return {secret for secret in (frozen.secret_key, frozen.token) if secret} if frozen else set()
+    """Return the secret key and token that a boto3 session signs with now, and those of every profile here."""
+    found = [os.environ.get("AWS_SECRET_ACCESS_KEY"), os.environ.get("AWS_SESSION_TOKEN")]
+    for profile in session._session.full_config["profiles"].values():  # a role's source profile signs, too
+        found += [profile.get("aws_secret_access_key"), profile.get("aws_session_token")]
+    if credentials := session.get_credentials():
+        frozen = credentials.get_frozen_credentials()
+        found += [frozen.secret_key, frozen.token]
+    return {secret for secret in found if secret and len(secret) >= MIN_SECRET}
 
 
 def main() -> None:
     """Run the job that the arguments name."""
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit(f"error: Python {sys.version.split()[0]} runs here, 3.11 or newer is needed; choose another image")
     parser = argparse.ArgumentParser("runner.py", description=__doc__)
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--prefix", required=True, help="of the job: its id is the last component")
@@ -512,58 +380,43 @@ def main() -> None:
     parser.add_argument("--endpoint", help="of S3, where it is not AWS")
     parser.add_argument("--region")
     parser.add_argument("--python", type=Path, help="has the lock already; otherwise an environment is made")
-    parser.add_argument("--failure-file", type=Path, help="gets the reason of a failure, as SageMaker reads it")
     parser.add_argument("--restarts", action="store_true", help="the service starts the runner again after a signal")
-    sys.exit(run(parser.parse_args()))
+    try:
+        sys.exit(run(parser.parse_args()))
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the job, and leave its last status and the end of its log in the storage; return the exit status."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    """Run the job, and leave its last status and the end of its log in the storage; return the exit status.
 
+    Raises:
+        BotoCoreError, ClientError: the storage does not answer.
+    """
     work = args.work.expanduser().resolve()
     work.mkdir(parents=True, exist_ok=True)
     session = boto3.session.Session()
     retries: Any = {"mode": "standard", "total_max_attempts": MAX_ATTEMPTS}
     config = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries=retries)
-    try:
-        client = session.client("s3", endpoint_url=args.endpoint, region_name=args.region, config=config)
-        store = Store(client, args.bucket, args.prefix)
-        job = json.loads(store.need(JOB))
-        earlier = json.loads(store.get(STATUS) or b"{}")
-        log = Log(store, work / "log.txt", lambda: secrets_of(session), earlier.get("log_parts", 0))
-    except (BotoCoreError, ClientError, JobError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+    client = session.client("s3", endpoint_url=args.endpoint, region_name=args.region, config=config)
+    store = Store(client, args.bucket, args.prefix)
+    job = store.get(JOB)
+    if not job:
+        sys.exit(f"error: s3://{args.bucket}/{store.key(JOB)}: no such job")
+    earlier = json.loads(store.get(STATUS) or b"{}")
+    log = Log(store, work / "log.txt", lambda: secrets_of(session))
     is_started_again = earlier.get("state") not in FINAL  # else somebody repeats the job
     saved = {key: earlier[key] for key in ("done", "failures", "experiments") if is_started_again and key in earlier}
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0"}
-    commands = Commands(log, work / "project", environment)
+    job_run = JobRun(json.loads(job), store, log, work, saved)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        commands.stop(f"stopped by {signal.Signals(number).name}", by_signal=True)
+        job_run.stop(f"stopped by {signal.Signals(number).name}", by_signal=True)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    beat = Heartbeat(store, log, job["heartbeat_s"], commands.stop, saved)
-    try:
-        python = args.python.expanduser() if args.python else None
-        JobRun(job, store, log, beat, commands, work, args.restarts).run(python)
-    except (BotoCoreError, ClientError) as error:
-        beat.set(state=FAILED, message=f"the storage: {' '.join(str(error).split())}")
-    except Exception as error:
-        log.write(traceback.format_exc().encode())
-        message = f"the runner failed: {type(error).__name__}: {' '.join(str(error).split())}"
-        beat.set(state=FAILED, message=message)
-    try:
-        beat.close()
-    except (BotoCoreError, ClientError) as error:
-        sys.exit(f"error: the last status: {' '.join(str(error).split())}")
-    state = beat.status["state"]
-    if state == FAILED and args.failure_file:
-        args.failure_file.parent.mkdir(parents=True, exist_ok=True)
-        args.failure_file.write_bytes(log.without_secrets(str(beat.status["message"]).encode())[:MAX_REASON])
+    job_run.run(args.python, args.restarts)
+    job_run.close()
+    state = str(job_run.status["state"])
     if state == FINISHED:
         shutil.rmtree(work / "project", ignore_errors=True)
     return EXIT[state]

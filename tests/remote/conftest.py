@@ -49,8 +49,7 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 @pytest.fixture
 def remote_project(completed_project: Project, s3_server: S3Server, tmp_path: Path) -> RemoteProject:
-    """A project whose pipeline has run and is pushed."""
+    """A project whose pipeline has run; what it made is nowhere else."""
     prefix = f"remote-{tmp_path.name}"
     s3_server.connect(completed_project, prefix)
-    completed_project.run("dvc", "push", "-q")
     return RemoteProject(completed_project, s3_server, prefix)

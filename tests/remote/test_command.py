@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.remote.conftest import RemoteProject
-from tests.s3_server import BUCKET, wait_for
+from tests.s3_server import BUCKET
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
 
 def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemoteProject, tmp_path: Path) -> None:
-    """A service that takes the machine away starts the same command again: one job, and one result."""
-    sent = remote_project.remote("run", "--on", "command", "-n", "elsewhere", "--", "-S", "split.salt=other")
+    sent = remote_project.remote("run", "--on", "command", "-n", "elsewhere", "--", "-S", "train.seed=8")
     job_id = sent.stderr.split()[1].rstrip(":")
     half_sent = "20200101-000000-abcdef"
     key = f"{remote_project.prefix}/jobs/{half_sent}/input/repo.bundle"
@@ -29,14 +28,8 @@ def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemotePr
     elsewhere.mkdir()
     environment = {**remote_project.project.environment(), **remote_project.server.environment()}
     environment.pop("AWS_ENDPOINT_URL_S3")
-    command = f"{sent.stdout.strip()} --restarts --python {shlex.quote(sys.executable)}"
-    with subprocess.Popen(["sh", "-c", command], cwd=elsewhere, env=environment) as runner:
-        log = elsewhere / f"sentiment-{job_id}" / "log.txt"
-        wait_for(lambda: log.exists() and "Running stage 'encode'" in log.read_text(), 180)
-        runner.terminate()
-        assert runner.wait(120) == 143
-    assert re.search(rf"{job_id} +interrupted\b", remote_project.remote("list").stdout)
+    command = f"{sent.stdout.strip()} --python {shlex.quote(sys.executable)}"
     done = subprocess.run(["sh", "-c", command], cwd=elsewhere, env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "Running stage 'split'" not in done.stdout.decode()
+    assert "Running stage 'train'" in remote_project.remote("logs", "--follow", job_id).stdout
     assert "finished; brought elsewhere" in remote_project.remote("fetch", job_id).stderr

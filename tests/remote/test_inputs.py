@@ -13,16 +13,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.s3]
 CHANGE = ("run", "-n", "there", "--", "-S", "train.seed=6")
 
 
-def test_outputs_that_were_never_pushed_are_pushed_first(
-    completed_project: Project, s3_server: S3Server, tmp_path: Path
-) -> None:
-    prefix = f"remote-{tmp_path.name}"
-    s3_server.connect(completed_project, prefix)
-    done = RemoteProject(completed_project, s3_server, prefix).remote(*CHANGE)
-    assert "brought there" in done.stderr
-    assert "Running stage 'encode'" not in done.stdout
-
-
 def test_unavailable_outputs_are_made_by_the_job_and_a_tracked_input_is_sent(
     completed_project: Project, s3_server: S3Server, tmp_path: Path
 ) -> None:

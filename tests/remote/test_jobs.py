@@ -3,14 +3,13 @@
 import json
 import re
 import subprocess
-import sys
 import time
 
 import pytest
 
 from tests.project import Project
 from tests.remote.conftest import RemoteProject
-from tests.s3_server import start_command, wait_for
+from tests.s3_server import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
@@ -34,18 +33,6 @@ def test_a_grid_of_four_comes_back_and_computes_features_once(remote_project: Re
     again = remote_project.remote("run", "-n", "grid", "--", *values, check=False)
     assert (again.returncode, again.stdout) == (1, "")
     assert "experiment 'grid-1' is here already" in again.stderr
-
-
-def test_two_jobs_at_once(remote_project: RemoteProject) -> None:
-    command = ["sentiment", "remote", "run", "--python", sys.executable]
-    both = [
-        start_command(remote_project.project, *command, "-n", name, "--", "-S", f"train.seed={seed}")
-        for seed, name in enumerate(("one", "two"))
-    ]
-    printed = [process.communicate(timeout=300)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], printed
-    assert metrics_of(remote_project.project, "one")
-    assert metrics_of(remote_project.project, "two")
 
 
 def test_a_job_that_is_stopped_pushes_what_is_complete_and_nothing_runs_on(remote_project: RemoteProject) -> None:

@@ -21,11 +21,21 @@ def contents(project: Project, name: str) -> dict[str, str]:
     return {path: project.run("git", "show", f"{ref}:{path}").stdout for path in listed.split()}
 
 
+def assert_no_secret(remote_project: RemoteProject, job_id: str) -> None:
+    """Fail if an object of a job holds the key that the project has for the storage."""
+    names = remote_project.objects(job_id)
+    assert {"input/job.json", "input/repo.bundle", "input/runner.py", "status.json", "experiments.bundle"} < names
+    for name in names:
+        key = remote_project.server.credentials.developer
+        assert key.secret_access_key.encode() not in remote_project.read(job_id, name), name
+
+
 def test_a_remote_experiment_equals_the_same_run_here(remote_project: RemoteProject) -> None:
     project = remote_project.project
     done = remote_project.remote("run", "-n", "there", "--", "-S", OVERRIDE)
     assert "Running stage 'train'" in done.stdout
     assert "brought there" in done.stderr
+    assert_no_secret(remote_project, done.stderr.split()[1].rstrip(":"))
     sent = re.search(r"sent in (\d+\.\d) s", done.stderr)
     assert sent
     assert float(sent[1]) <= MAX_SUBMIT_S
