@@ -10,7 +10,7 @@ function setup(thread)
 end
 
 function init(args)
-  statuses = {}
+  counts = { labeled = 0, refused = 0 }
   for line in io.lines(args[1]) do
     table.insert(bodies, wrk.format("POST", nil, headers, line))
   end
@@ -22,17 +22,15 @@ function request()
 end
 
 function response(status, _, _)
-  statuses[status] = (statuses[status] or 0) + 1
+  local name = status == 200 and "labeled" or "refused"
+  counts[name] = counts[name] + 1
 end
 
 function done(summary, latency, _)
-  local counts = {}
-  for status, count in pairs(threads[1]:get("statuses")) do
-    table.insert(counts, string.format('"%d": %d', status, count))
-  end
+  local counts = threads[1]:get("counts")
   local errors = summary.errors
   print(string.format(
-    'result: {"seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "failed": %d, "statuses": {%s}}',
+    'result: {"seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "failed": %d, "n_labeled": %d, "n_refused": %d}',
     summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-    errors.connect + errors.read + errors.write + errors.timeout, table.concat(counts, ", ")))
+    errors.connect + errors.read + errors.write + errors.timeout, counts.labeled, counts.refused))
 end

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,24 +24,15 @@ class Load:
         seconds: from the first request to the end.
         p50_ms, p99_ms: latency of an answer.
         failed: connections refused, broken or timed out.
-        statuses: number of answers by HTTP status.
+        n_labeled, n_refused: answers with status 200, and with another.
     """
 
     seconds: float
     p50_ms: float
     p99_ms: float
     failed: int
-    statuses: Mapping[int, int]
-
-    @property
-    def n_errors(self) -> int:
-        """Number of requests that were not answered with 200."""
-        return self.failed + sum(count for status, count in self.statuses.items() if status != 200)
-
-    @property
-    def per_second(self) -> float:
-        """Requests a second that were answered with 200."""
-        return self.statuses.get(200, 0) / self.seconds
+    n_labeled: int
+    n_refused: int
 
 
 def run_wrk(url: str, texts: Sequence[str], connections: int, seconds: float) -> Load:
@@ -63,6 +54,4 @@ def run_wrk(url: str, texts: Sequence[str], connections: int, seconds: float) ->
     result = next((line for line in done.stdout.splitlines() if line.startswith("result: ")), None)
     if done.returncode or result is None:
         raise InputError(f"wrk failed: {(done.stderr or done.stdout).strip()[:300]}")
-    values = json.loads(result.removeprefix("result: "))
-    statuses = {int(status): count for status, count in values.pop("statuses").items()}
-    return Load(**values, statuses=statuses)
+    return Load(**json.loads(result.removeprefix("result: ")))

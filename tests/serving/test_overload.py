@@ -4,6 +4,8 @@ import asyncio
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +20,28 @@ import pytest
 from sentiment.inference.classifier import SentimentClassifier
 from tests.serving.conftest import Server, StartServer
 
+LOAD = """
+import asyncio, json, sys
+
+async def post(number):
+    body = json.dumps({"inputs": sys.argv[2 + number % 100]}).encode()
+    head = "POST /predict HTTP/1.1\\r\\nhost: x\\r\\ncontent-type: application/json\\r\\n"
+    head += f"content-length: {len(body)}\\r\\n\\r\\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    while True:
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\\r\\n\\r\\n")
+        length = answer.lower().split(b"content-length: ")[1].split(b"\\r\\n")[0]
+        await reader.readexactly(int(length))
+        await asyncio.sleep(0 if b" 200 " in answer[:15] else 1)  # as Retry-After says
+
+async def main():
+    posting = [asyncio.create_task(post(number)) for number in range(200)]
+    done, _ = await asyncio.wait(posting, timeout=8)
+    assert not done, done
+
+asyncio.run(main())
+"""
 LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 1_200}
 
 
@@ -157,3 +181,28 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return bool(met)
+
+
+@pytest.mark.slow
+def test_health_answers_within_100_ms_while_200_connections_post_work(
+    start_server: StartServer, sample_texts: list[str]
+) -> None:
+    """The load comes from another process: threads of this one would hold up the client that is measured."""
+    server = start_server("--queue-texts", "64")
+    load = subprocess.Popen([sys.executable, "-c", LOAD, str(server.port), *sample_texts[:100]])
+    try:
+        wait_for_work(server)
+        milliseconds = []
+        with server.client() as client:
+            while load.poll() is None:
+                start = time.perf_counter()
+                assert client.get("/health").status_code == 200
+                milliseconds.append(1_000 * (time.perf_counter() - start))
+                time.sleep(0.02)
+    finally:
+        load.kill()
+    assert load.wait(10) == 0
+    statuses = {line["status"] for line in server.access() if line["path"] == "/predict"}
+    assert 200 in statuses
+    assert statuses <= {200, 429, 499}
+    assert np.percentile(milliseconds, 99) < 100
