@@ -184,11 +184,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--queue-texts", "64"]], ids=["all are accepted", "most are refused"])
 def test_health_answers_within_100_ms_while_200_connections_post_work(
-    start_server: StartServer, sample_texts: list[str]
+    start_server: StartServer, sample_texts: list[str], arguments: list[str]
 ) -> None:
     """The load comes from another process: threads of this one would hold up the client that is measured."""
-    server = start_server("--queue-texts", "64")
+    server = start_server(*arguments)
     load = subprocess.Popen([sys.executable, "-c", LOAD, str(server.port), *sample_texts[:100]])
     try:
         wait_for_work(server)
