@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Unauthorized"]
@@ -35,18 +35,10 @@ class ServingError(HTTPException):
         super().__init__(status, message, HEADERS.get(status))
 
 
-def as_text(schema: dict[str, Any]) -> None:
-    """Describe what `protocols.check_texts` wants: a character that is neither white space nor control, and no NUL."""
-    schema["pattern"] = r"^[^\x00]*[^\s\x00-\x20\x7f-\xa0][^\x00]*$"
-
-
-def as_record(schema: dict[str, Any]) -> None:
-    """Describe what `protocols.check_texts` wants of a record, which may have no text."""
-    schema["pattern"] = r"^[^\x00]*$"
-
-
-Text = Annotated[str, Field(json_schema_extra=as_text)]
-Record = Annotated[str, Field(json_schema_extra=as_record)]
+# at least one character that is not white space or a control character, and no NUL
+TEXT_PATTERN = r"^[^\x00]*[^\s\x00-\x20\x7f-\xa0][^\x00]*$"
+Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN)]
+Record = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # which may have no text
 
 
 def whole_number(value: object) -> object:
@@ -88,7 +80,7 @@ class PredictRequest(Schema):
     """Texts for `/predict`: one text, a pair of title and body, or a batch of lists of one text or a pair."""
 
     inputs: Text | Pair | Annotated[list[Single | Pair], Field(min_length=1)] = Field(
-        description='a text, a pair of title and body, or a list of several: [["a"], ["b"]] are two texts'
+        description='a text that is not blank, a pair of title and body, or a list as [["a"], ["b"]]'
     )
     raw_scores: bool = Field(False, description="true or false")
     truncate: Literal[True] | None = Field(None, description="true or null: the encoder reads the beginning of a text")
@@ -107,7 +99,9 @@ class PipelineParameters(Schema):
 class PipelineRequest(Schema):
     """One text, or a list of texts."""
 
-    inputs: Text | Annotated[list[Text], Field(min_length=1)] = Field(description="a text, or a list of texts")
+    inputs: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="a text that is not blank, or a list of texts"
+    )
     # the schema in its place: what describes a body refers to no other part of the document
     parameters: Annotated[
         PipelineParameters | None, WithJsonSchema({"anyOf": [PipelineParameters.model_json_schema(), {"type": "null"}]})
@@ -131,7 +125,7 @@ class ExplainRequest(Schema):
     """One text, or a list of at most 64."""
 
     inputs: Text | Annotated[list[Text], Field(min_length=1, max_length=64)] = Field(
-        description="a text, or a list of at most 64 texts"
+        description="a text that is not blank, or a list of at most 64"
     )
 
 
