@@ -16,7 +16,6 @@ import sys
 
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments.comparison import compare, sentence
-from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import WORKSPACE, resolve
 
 
@@ -39,14 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=revision)
     parser.add_argument("--json", action="store_true", help="write JSON, in full precision")
     parser.add_argument("--fail-if-worse", action="store_true", help="exit with 1 if B is significantly worse than A")
-    parser.add_argument("--predictions", default=PREDICTIONS, help="the file to compare (default: %(default)s)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
 
 
 def main(args: argparse.Namespace) -> int:
     """Compare, and write the result to standard output; 1 if B is significantly worse and --fail-if-worse is given."""
-    comparison = compare(resolve(args.a), resolve(args.b), args.predictions, args.resamples, args.seed)
+    comparison = compare(resolve(args.a), resolve(args.b))
     result = {"a": args.a, "b": args.b, **comparison.as_dict(), "sentence": sentence(args.a, args.b, comparison)}
     text = json.dumps(result, indent=2) if args.json else as_text(args.a, args.b, comparison)
     sys.stdout.write(f"{text}\n")

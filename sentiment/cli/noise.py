@@ -2,7 +2,6 @@
 
     sentiment noise                               the 50 most likely ones of all splits, as a table
     sentiment noise --top 200 --output noise.csv  the same as CSV with whole texts: share it as you would share the data
-    sentiment noise --flip 0.02                   a check: change 2% of the labels at random, count how many are found
 
 A review is scored by a logistic regression that has seen neither it nor a review of equal text. Its margin is the
 probability of its label minus the probability of the other label: -1 contradicts the label most. At the end: test
@@ -16,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiment.cli.arguments import positive
 from sentiment.common.command import printable
-from sentiment.common.errors import ParamsError
 from sentiment.experiments import paths
 
 COLUMNS = ("id", "split", "label", "probability", "margin", "text")
@@ -35,23 +34,12 @@ def as_table(rows: Sequence[Mapping[str, Any]], width: int) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment noise`."""
-    parser.add_argument("--top", type=int, default=50, help="most likely reviews to list (default: %(default)s)")
+    parser.add_argument("--top", type=positive, default=50, help="most likely reviews to list (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="write CSV with whole texts, and not a table")
-    parser.add_argument("--flip", type=float, metavar="SHARE", help="share of labels to change at random, and to find")
-    parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of folds and --flip (default: %(default)s)")
-    parser.add_argument("--split", type=Path, default=paths.SPLIT, help="tables (default: %(default)s)")
-    parser.add_argument("--features", type=Path, default=paths.FEATURES, help="(default: %(default)s)")
-    parser.add_argument("--predictions", type=Path, default=Path(paths.PREDICTIONS), help="(default: %(default)s)")
 
 
 def main(args: argparse.Namespace) -> None:
     """Read splits and features, score every review, and list the most likely mislabeled ones."""
-    if args.top < 1 or not 2 <= args.folds <= 100 or args.seed < 0:
-        raise ParamsError("expected --top 1 or more, --folds from 2 to 100, --seed 0 or more")
-    if args.flip is not None and not 0 < args.flip <= 0.5:
-        raise ParamsError(f"--flip {args.flip:g}: expected a share above 0, at most 0.5")
-
     import numpy as np  # these take a second, which --help and a wrong argument do not need
     import pyarrow as pa
     from tqdm import tqdm
@@ -61,21 +49,16 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.encoder.features import read_features
     from sentiment.experiments import label_noise
 
-    tables = {name: open_table(args.split / f"{name}.parquet").read(["id", "text", "label"]) for name in SPLITS}
-    vectors = [read_features(args.features / f"{name}.npy", len(table)) for name, table in tables.items()]
+    tables = {name: open_table(paths.SPLIT / f"{name}.parquet").read(["id", "text", "label"]) for name in SPLITS}
+    vectors = [read_features(paths.FEATURES / f"{name}.npy", len(table)) for name, table in tables.items()]
     reviews = pa.concat_tables(
         table.append_column("split", pa.array([name] * len(table))) for name, table in tables.items()
     )
-    labels, flipped = reviews["label"].to_numpy(), None
-    if args.flip is not None:
-        labels, flipped = label_noise.flip_labels(labels, args.flip, args.seed)
-    folds = label_noise.assign_folds(reviews["text"].to_pylist(), labels, args.folds, args.seed)
-    with tqdm(desc="noise", total=args.folds, unit=" folds", disable=None) as bar:
+    labels = reviews["label"].to_numpy()
+    folds = label_noise.assign_folds(reviews["text"].to_pylist(), labels)
+    with tqdm(desc="noise", total=label_noise.N_FOLDS, unit=" folds", disable=None) as bar:
         probabilities = label_noise.out_of_fold_probabilities(np.concatenate(vectors), labels, folds, bar.update)
-    if flipped is not None:
-        sys.stdout.write(label_noise.found_flips(labels, probabilities, flipped) + "\n")
-        return
-    predictions = open_table(args.predictions).read()  # in file order, for the same resamples as in evaluate
+    predictions = open_table(Path(paths.PREDICTIONS)).read()  # in file order, for the same resamples as in evaluate
     rows = list(label_noise.likely_mislabeled(reviews, probabilities, args.top))
     if args.output:
         write_csv(args.output, rows, columns=COLUMNS)

@@ -1,6 +1,6 @@
 """Compare the test predictions of two revisions, paired by review, and say the result in words.
 
-compare(Revision("HEAD"), Revision("workspace"), PREDICTIONS, n_resamples=10_000, seed=0)
+compare(Revision("HEAD"), Revision("workspace"))
 """
 
 import io
@@ -15,34 +15,36 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired
+from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BaselineRevision, Revision
 
+N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap
 COLUMNS = ("id", "label", "probability", "predicted")
 ADVICE = "compare only experiments with equal data and equal prepare and split params"
 BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"
 
 
-def compare(a: Revision, b: Revision, predictions: str, n_resamples: int, seed: int) -> Comparison:
+def compare(a: Revision, b: Revision) -> Comparison:
     """Compare the test predictions of two revisions; see `Comparison`.
 
     Raises:
         InputError: the predictions are not available, or are of different test reviews.
     """
-    table_a, table_b = read_predictions(a, predictions), read_predictions(b, predictions)
+    table_a, table_b = read_predictions(a), read_predictions(b)
     is_baseline = isinstance(a, BaselineRevision) or isinstance(b, BaselineRevision)
     labels = paired_labels(a.name, table_a, b.name, table_b, BASELINE_ADVICE if is_baseline else ADVICE)
-    return compare_paired(labels, _predictions(table_a), _predictions(table_b), n_resamples, seed)
+    return compare_paired(labels, _predictions(table_a), _predictions(table_b), N_RESAMPLES, SEED)
 
 
-def read_predictions(revision: Revision, path: str) -> pa.Table:
+def read_predictions(revision: Revision) -> pa.Table:
     """Return a revision's test predictions, sorted by review id."""
     try:
-        table = pq.read_table(io.BytesIO(revision.read(path)))
+        table = pq.read_table(io.BytesIO(revision.read(PREDICTIONS)))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
+        raise InputError(f"{PREDICTIONS} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:
         raise InputError(
-            f"{path} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"
+            f"{PREDICTIONS} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"
         )
     return table.select(COLUMNS).sort_by("id")
 

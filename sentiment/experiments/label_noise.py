@@ -1,9 +1,8 @@
 """Find reviews whose label a classifier that has not seen them contradicts.
 
 The margin of a review is the probability of its label minus the probability of the other label: -1 to 1, below 0 where
-the classifier contradicts the label. cleanlab (2.9.0) orders reviews by the same number (`normalized_margin`); its
-adjusted probabilities and its choice of reviews (`find_label_issues`) found fewer flipped labels on the real reviews,
-see docs/labeling.md.
+the classifier contradicts the label. cleanlab (2.9.0) orders reviews by the same number (`normalized_margin`), but
+would be one more package.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +19,13 @@ from sentiment.data.labels import LABELS
 from sentiment.data.text import hash_texts
 from sentiment.evaluation.bootstrap import percentile_interval, resample
 
-C = 0.001  # inverse strength of the L2 penalty, on standardized features; 0.01 finds slightly fewer flipped labels
+C = 0.001  # inverse strength of the L2 penalty, on standardized features
 MAX_ITER = 1000
+N_FOLDS, SEED = 5, 0
 N_RESAMPLES = 10_000  # of the bootstrap, as in the stage evaluate
 
 
-def assign_folds(texts: Sequence[str], labels: NDArray[np.int8], n_folds: int, seed: int) -> NDArray[np.int8]:
+def assign_folds(texts: Sequence[str], labels: NDArray[np.int8]) -> NDArray[np.int8]:
     """Return the fold of each review, shape (n_samples,): reviews of equal text are in one fold.
 
     Else a review would be scored by a model that was trained on its own text.
@@ -36,10 +36,10 @@ def assign_folds(texts: Sequence[str], labels: NDArray[np.int8], n_folds: int, s
     _, first, text_ids = np.unique(hash_texts(texts), return_index=True, return_inverse=True)
     order = np.argsort(first)  # texts in the order of the reviews
     labels_of_texts = labels[first[order]]
-    if (rarest := int(np.bincount(labels_of_texts, minlength=2).min())) < n_folds:
-        raise InputError(f"a label has only {rarest} different texts, expected one in each of {n_folds} folds")
+    if (rarest := int(np.bincount(labels_of_texts, minlength=2).min())) < N_FOLDS:
+        raise InputError(f"a label has only {rarest} different texts, expected one in each of {N_FOLDS} folds")
     folds = np.empty(len(first), np.int8)
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    splitter = StratifiedKFold(N_FOLDS, shuffle=True, random_state=SEED)
     for fold, (_, selected) in enumerate(splitter.split(np.zeros(len(first)), labels_of_texts)):
         folds[order[selected]] = fold
     return folds[text_ids]
@@ -102,22 +102,3 @@ def accuracy_with_interval(predictions: pa.Table) -> str:
     resampled = resample(label, predicted[None], probability[None], N_RESAMPLES, seed=0)
     low, high = percentile_interval(resampled["accuracy"][0])
     return f"{float((label == predicted).mean()):.4f} ({low:.4f} to {high:.4f})"
-
-
-def flip_labels(labels: NDArray[np.int8], share: float, seed: int) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Return labels of which a random share is changed, and which ones those are, both of shape (n_samples,)."""
-    rng = np.random.default_rng(seed)
-    flipped = np.zeros(len(labels), dtype=bool)
-    flipped[rng.choice(len(labels), round(share * len(labels)), replace=False)] = True
-    return np.where(flipped, 1 - labels, labels).astype(np.int8), flipped
-
-
-def found_flips(labels: NDArray[np.int8], probabilities: NDArray[np.float64], flipped: NDArray[np.bool_]) -> str:
-    """Return how many of n changed labels are among the first n and the first 2 n of the list, as text."""
-    order, n = np.argsort(margins(probabilities, labels), kind="stable"), int(flipped.sum())
-    lines = [f"{n:,} of {len(labels):,} labels changed at random"]
-    for size in (n, 2 * n):
-        n_found = int(flipped[order[:size]].sum())
-        rates = f"precision {n_found / size:.3f}, recall {n_found / n:.3f}"
-        lines.append(f"the first {size:,} of the list: {n_found:,} of them, {rates}")
-    return "\n".join(lines)

@@ -26,8 +26,6 @@ from sentiment.report.reviews import (
     misclassified_tables,
 )
 
-N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
-
 Slices = Mapping[tuple[str, str], Mapping[str, float]]
 Params = Mapping[str, Any]
 
@@ -107,7 +105,7 @@ def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
         raise ParamsError(f"--titles: expected {len(names)} different ones, found {', '.join(titles)}")
     revisions = dict(zip(titles, map(resolve, names), strict=True))
     results = [_results(title, revision) for title, revision in revisions.items()]
-    predictions = {title: read_predictions(revision, paths.PREDICTIONS) for title, revision in revisions.items()}
+    predictions = {title: read_predictions(revision) for title, revision in revisions.items()}
     comparisons, verdicts = _compare_with_first(revisions)
     tables = misclassified_tables(predictions, list(comparisons))
     reviews = local_reviews(paths.SPLIT / "test.parquet", {row.id for table in tables for row in table.rows})
@@ -179,7 +177,7 @@ def _compare_with_first(revisions: Mapping[str, Revision]) -> tuple[dict[str, Co
     comparisons, reasons = {}, {}
     for title, b in others:
         try:
-            comparisons[title] = compare(a, b, paths.PREDICTIONS, N_RESAMPLES, SEED)
+            comparisons[title] = compare(a, b)
         except InputError as error:
             reasons[title] = f"Not compared: {error}."
     comparisons = correct_for_many(comparisons)

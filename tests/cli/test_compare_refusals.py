@@ -9,6 +9,7 @@ import pytest
 
 from sentiment.common.errors import InputError
 from sentiment.experiments.comparison import compare, paired_labels, read_predictions
+from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import Revision
 
 
@@ -35,8 +36,10 @@ def test_different_labels_are_counted() -> None:
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
-    pq.write_table(table(["b", "a"], [0, 1]), tmp_path / "p.parquet")
-    read = read_predictions(Revision("workspace", tmp_path), "p.parquet")
+    file = tmp_path / PREDICTIONS
+    file.parent.mkdir(parents=True)
+    pq.write_table(table(["b", "a"], [0, 1]), file)
+    read = read_predictions(Revision("workspace", tmp_path))
     assert read["id"].to_pylist() == ["a", "b"]
     assert paired_labels("A", read, "B", table(["a", "b"], [1, 0])).tolist() == [1, 0]
 
@@ -44,16 +47,18 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "p.parquet: not in the workspace; run `dvc repro`"),
-        (b"no table", "p.parquet of workspace: not a Parquet file"),
+        (None, "predictions.parquet: not in the workspace; run `dvc repro`"),
+        (b"no table", "predictions.parquet of workspace: not a Parquet file"),
         (pa.table({"id": ["a"], "label": [1]}), "column 'probability' is missing"),
     ],
 )
 def test_unreadable_predictions_are_named(tmp_path: Path, content: bytes | pa.Table | None, message: str) -> None:
+    file = tmp_path / PREDICTIONS
+    file.parent.mkdir(parents=True)
     if isinstance(content, bytes):
-        (tmp_path / "p.parquet").write_bytes(content)
+        file.write_bytes(content)
     elif content is not None:
-        pq.write_table(content, tmp_path / "p.parquet")
+        pq.write_table(content, file)
     workspace = Revision("workspace", tmp_path)
     with pytest.raises(InputError, match=message):
-        compare(workspace, workspace, "p.parquet", n_resamples=100, seed=0)
+        compare(workspace, workspace)

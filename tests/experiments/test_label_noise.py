@@ -1,22 +1,44 @@
 """Changed labels of separable features are found; no review is scored by a model that has seen its text."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from sentiment.cli.noise import as_table
 from sentiment.common.errors import InputError
-from sentiment.experiments.label_noise import assign_folds, flip_labels, margins, out_of_fold_probabilities
+from sentiment.common.tables import SPLITS
+from sentiment.experiments.label_noise import assign_folds, margins, out_of_fold_probabilities
+from tests.project import Project
+
+
+def flip_labels(labels: NDArray[np.int8], share: float) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Return labels of which a random share is changed, and which ones those are."""
+    flipped = np.zeros(len(labels), dtype=bool)
+    flipped[np.random.default_rng(1).choice(len(labels), round(share * len(labels)), replace=False)] = True
+    return np.where(flipped, 1 - labels, labels).astype(np.int8), flipped
+
+
+@pytest.mark.slow
+def test_half_of_the_changed_labels_of_real_reviews_are_found(real_project: Project) -> None:
+    tables = [pq.read_table(real_project.root / f"data/split/{name}.parquet") for name in SPLITS]
+    features = np.concatenate([np.load(real_project.root / f"data/encode/{name}.npy") for name in SPLITS])
+    texts = [text for table in tables for text in table["text"].to_pylist()]
+    noisy, flipped = flip_labels(np.concatenate([table["label"].to_numpy() for table in tables]), 0.02)
+    probabilities = out_of_fold_probabilities(features, noisy, assign_folds(texts, noisy), lambda: None)
+    order = np.argsort(margins(probabilities, noisy))
+    assert flipped[order[: flipped.sum()]].mean() > 0.5
 
 
 def test_changed_labels_of_separable_classes_have_the_lowest_margins() -> None:
     rng = np.random.default_rng(0)
     labels = (rng.random(2_000) < 0.7).astype(np.int8)
     features = (rng.normal(size=(2_000, 16)) + 2 * labels[:, None]).astype(np.float32)
-    noisy, flipped = flip_labels(labels, 0.02, seed=1)
+    noisy, flipped = flip_labels(labels, 0.02)
     assert flipped.sum() == 40
     assert ((noisy != labels) == flipped).all()
     done: list[int] = []
-    folds = assign_folds(list(map(str, range(2_000))), noisy, 5, seed=0)
+    folds = assign_folds(list(map(str, range(2_000))), noisy)
     probabilities = out_of_fold_probabilities(features, noisy, folds, lambda: done.append(1))
     assert len(done) == 5
     order = np.argsort(margins(probabilities, noisy))
@@ -30,7 +52,7 @@ def test_no_review_is_scored_by_a_model_that_has_seen_its_text() -> None:
     repeated = [*texts, *(text.upper() for text in texts), *(f" {text}\n" for text in texts)]
     labels = np.tile((rng.random(200) < 0.5).astype(np.int8), 3)
     features = np.tile(rng.normal(size=(200, 500)).astype(np.float32), (3, 1))
-    folds = assign_folds(repeated, labels, 5, seed=0)
+    folds = assign_folds(repeated, labels)
     assert (folds[:200] == folds[200:400]).all()
     assert (folds[:200] == folds[400:]).all()
     assert np.bincount(folds).tolist() == [120] * 5
@@ -39,8 +61,8 @@ def test_no_review_is_scored_by_a_model_that_has_seen_its_text() -> None:
 
 
 def test_a_label_that_is_too_rare_for_the_folds_is_named() -> None:
-    with pytest.raises(InputError, match="a label has only 1 different texts, expected one in each of 2 folds"):
-        assign_folds(["a", "b", "B", "c"], np.array([0, 1, 1, 0], np.int8), 2, seed=0)
+    with pytest.raises(InputError, match="a label has only 1 different texts, expected one in each of 5 folds"):
+        assign_folds(["a", "b", "B", "c"], np.array([0, 1, 1, 0], np.int8))
 
 
 def test_the_table_cannot_move_the_cursor() -> None:

@@ -19,7 +19,6 @@ from sentiment.evaluation.metrics import confusion_counts
 from sentiment.experiments import paths
 from sentiment.experiments.baseline import VAL_METRICS
 from sentiment.experiments.comparison import compare
-from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BASELINES_FOLDER, TFIDF, WORKSPACE, resolve
 from sentiment.finetuning.source import POINTER, check_hash, read_pointer
 from sentiment.head.classifier import Classifier
@@ -30,7 +29,6 @@ log = logging.getLogger("results")
 
 ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
-N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap; the defaults of `sentiment compare`
 METRICS = ("rows", "accuracy", "accuracy_low", "accuracy_high", "roc_auc", "roc_auc_low", "roc_auc_high")
 
 
@@ -92,7 +90,7 @@ class ResultsClone:
         }
         if row.predictions != TFIDF:
             b = resolve(row.predictions, self.root)
-            comparison = compare(resolve(TFIDF, self.root), b, PREDICTIONS, N_RESAMPLES, SEED)
+            comparison = compare(resolve(TFIDF, self.root), b)
             result |= {"p_value": comparison.p_value, "verdict": comparison.verdict}
         return {**result, "seconds": self._seconds[row.command]}
 
