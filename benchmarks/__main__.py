@@ -1,7 +1,6 @@
 """Measure this project beside its baselines, and write benchmarks/results.json.
 
     python -m benchmarks --reviews reviews.csv          # everything, 5 to 15 minutes on 2 cores
-    python -m benchmarks --only train                   # seconds
     python -m benchmarks --only gpu                     # all reviews in int8 on a CUDA GPU
 
 Machines are noisy: baselines take turns within one run, the best round of each counts, and ratios are what to read.
@@ -15,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import encode, machine, train
+from benchmarks import encode, machine
 from benchmarks.encode import BUNDLED
 from benchmarks.reviews import read_texts
 from sentiment.common.command import run_main
 
-ALL = ("bundled", "base", "train")
+ALL = ("bundled", "base")
 Rows = list[dict[str, object]]
 
 
@@ -66,7 +65,6 @@ def main() -> None:
         measurements: dict[str, Callable[[], Rows]] = {
             "bundled": lambda: encoding(BUNDLED, dict.fromkeys((20, 128), 24 * n)),
             "base": lambda: encoding(encode.base_shape(base), {20: 3 * n, 128: n, 256: n}),
-            "train": lambda: show("train: 30 epochs, 18,000 x 512 features, batches of 16", train.measure()),
             "gpu": lambda: show("int8 on a GPU", encode.measure_gpu([BUNDLED, encode.base_shape(base)], texts, rounds)),
         }
         for name in args.only or ALL:

@@ -115,3 +115,23 @@ def test_repro_experiment_server_push_and_pull_in_a_path_with_a_blank(
     make(project, "report")
     labeled = project.run(sys.executable, "-m", "sentiment", "predict", "I love this dress, it fits perfectly")
     assert labeled.stdout.splitlines()[1].startswith("1,0.")
+
+
+@pytest.mark.slow
+def test_verify_shows_the_output_that_another_byte_of_features_changes(completed_project: Project) -> None:
+    """`.ci/run` runs it on the committed results, where nothing differs."""
+    root = completed_project.root
+    features = root / "data/encode/test.npy"
+    content = bytearray(features.read_bytes())
+    content[-1] ^= 1
+    features.unlink()  # a link into DVC's cache
+    features.write_bytes(content)
+    completed_project.run("dvc", "commit", "--force", "encode")
+    completed_project.commit("An output with another byte")
+    done = completed_project.run("make", "-o", ".venv/.installed", "verify", check=False)
+    assert done.returncode != 0
+    assert "Running stage 'evaluate'" in done.stdout
+    changed = {line[1:].strip() for line in done.stdout.splitlines() if line.startswith("-      md5: ")}
+    assert changed, done.stdout
+    assert "every output has the committed hash" not in done.stdout
+    assert completed_project.run("git", "status", "--short").stdout == ""

@@ -1,6 +1,7 @@
 """Check whether this machine can work with the S3 remote, and has room for outputs: one line a check.
 
-    sentiment doctor        what `make doctor` does, in any folder with a DVC project whose remote is on S3
+    sentiment doctor                  what `make doctor` does, in any folder with a DVC project whose remote is on S3
+    sentiment doctor && dvc push      upload if nothing is broken
 
 A line says ok, note, or FAIL and what to do. Exit status 1 when something that is needed is broken; keys that may read
 but not write are a note.

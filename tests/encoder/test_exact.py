@@ -35,22 +35,20 @@ def test_int16_is_float32_of_both_families(small_encoder: Path, pooling: Pooling
 
 
 def test_bundled_encoder_stays_close_to_float32(texts: list[str]) -> None:
-    float32, int16, int8 = (load(BUNDLED, name, "mean").encode(texts) for name in ("float32", "int16", "int8"))
+    float32, int16, int8 = (load(BUNDLED, name, "mean").encode(texts[:300]) for name in ("float32", "int16", "int8"))
     assert min_cosine(int16, float32) > 0.99999
     assert min_cosine(int8, float32) > 0.998
 
 
 @pytest.mark.parametrize("precision", EXACT)
-def test_features_are_the_same_bytes_alone_among_a_thousand_and_in_any_order(
-    texts: list[str], precision: Precision
-) -> None:
+def test_features_are_the_same_bytes_alone_among_many_and_in_any_order(texts: list[str], precision: Precision) -> None:
     encoder = load(BUNDLED, precision)
+    texts = texts[:300]
     together = encoder.encode(texts)
-    assert len(texts) == 1_000
     order = random.Random(0).sample(range(len(texts)), len(texts))
     shuffled = encoder.encode([texts[index] for index in order])
     assert shuffled.tobytes() == together[order].tobytes()
-    for index in (0, 1, 2, 3, 500, 999):
+    for index in (0, 1, 2, 3, 150, 299):
         assert encoder.encode([texts[index]]).tobytes() == together[index].tobytes(), texts[index]
 
 

@@ -59,14 +59,14 @@ def test_every_module_under_the_code_deps_of_a_stage_is_imported_by_it(stage: st
 def test_packages_describe_themselves_and_hold_no_code() -> None:
     """Code in an __init__.py could change a result without a stage running again.
 
-    sentiment/__init__.py alone imports a name when it is asked for.
+    sentiment/__init__.py alone imports a name when it is asked for; stages/__init__.py ends a Python without packages.
     """
     packages = [path for top in ("stages", "sentiment", "tools") for path in (ROOT / top).rglob("__init__.py")]
     assert len(packages) > 10
     for path in packages:
         module = ast.parse(path.read_text())
         assert ast.get_docstring(module), path
-        if path != ROOT / "sentiment" / "__init__.py":
+        if path.parent not in (ROOT / "sentiment", ROOT / "stages"):
             assert all(isinstance(node, ast.Expr) for node in module.body), path
 
 
