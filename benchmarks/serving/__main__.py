@@ -91,11 +91,11 @@ def throughput(classifier: Path, texts: Sequence[str], rounds: int, seconds: flo
     for name in commands:
         yield {
             "": name,
-            "reviews a second": median(load[name].n_labeled / load[name].seconds for load in loads),
-            "p50 ms": median(load[name].p50_ms for load in loads),
-            "p99 ms": median(load[name].p99_ms for load in loads),
-            "errors": sum(load[name].failed + load[name].n_refused for load in loads),
-            "this server is, times": median(load["this server"].n_labeled / load[name].n_labeled for load in loads),
+            "reviews a second": median(load[name]["n_labeled"] / load[name]["seconds"] for load in loads),
+            "p50 ms": median(load[name]["p50_ms"] for load in loads),
+            "p99 ms": median(load[name]["p99_ms"] for load in loads),
+            "errors": sum(load[name]["failed"] + load[name]["n_refused"] for load in loads),
+            "ratio": median(load["this server"]["n_labeled"] / load[name]["n_labeled"] for load in loads),
         }
 
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.common.errors import InputError
@@ -16,27 +15,14 @@ from sentiment.common.errors import InputError
 SCRIPT = Path(__file__).with_name("requests.lua")
 
 
-@dataclass(frozen=True)
-class Load:
-    """What a load generator saw.
+def run_wrk(url: str, texts: Sequence[str], connections: int, seconds: float) -> dict[str, float]:
+    """Send the texts over and over, one a request, each connection the next one when it has its answer.
 
-    Attributes:
+    Returns:
         seconds: from the first request to the end.
         p50_ms, p99_ms: latency of an answer.
         failed: connections refused, broken or timed out.
         n_labeled, n_refused: answers with status 200, and with another.
-    """
-
-    seconds: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-    n_labeled: int
-    n_refused: int
-
-
-def run_wrk(url: str, texts: Sequence[str], connections: int, seconds: float) -> Load:
-    """Send the texts over and over, one a request, each connection the next one when it has its answer.
 
     Raises:
         InputError: wrk is not installed, or failed.
@@ -54,4 +40,5 @@ def run_wrk(url: str, texts: Sequence[str], connections: int, seconds: float) ->
     result = next((line for line in done.stdout.splitlines() if line.startswith("result: ")), None)
     if done.returncode or result is None:
         raise InputError(f"wrk failed: {(done.stderr or done.stdout).strip()[:300]}")
-    return Load(**json.loads(result.removeprefix("result: ")))
+    load: dict[str, float] = json.loads(result.removeprefix("result: "))
+    return load

@@ -39,7 +39,6 @@ EXTRA_OF_PACKAGE = {
     "huggingface_hub": "transformers",
     "s3fs": "s3",
     "ray": "ray",
-    "shtab": "pipeline",
 }
 
 
@@ -108,15 +107,14 @@ class Parser(argparse.ArgumentParser):
             self.description = description
 
 
-def build_parser(loaded: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser; only the sub-commands in `loaded` have their arguments."""
+def build_parser(requested: str) -> argparse.ArgumentParser:
+    """Return the parser; only the sub-command `requested` has its arguments."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = Parser("sentiment", description=__doc__, formatter_class=layout)
     parser.add_argument("--version", action="store_true", help="show the version and exit")
-    parser.add_argument("--print-completion", choices=["bash", "zsh", "tcsh"], help="print a shell completion script")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (summary, _) in COMMANDS.items():
-        if name in loaded:
+        if name == requested:
             module = load(name)
             command = commands.add_parser(name, help=summary, description=module.__doc__, formatter_class=layout)
             module.add_arguments(command)
@@ -153,18 +151,12 @@ def dispatch(arguments: Sequence[str]) -> int | None:
 
 
 def _run(requested: str, arguments: Sequence[str]) -> int | None:
-    completes = bool(arguments) and arguments[0].startswith("--print-completion")
-    parser = build_parser(list(COMMANDS) if completes else [requested])
+    parser = build_parser(requested)
     args = parser.parse_args(arguments)
     if args.version:
         from importlib.metadata import version  # 20 ms that only this option pays
 
         sys.stdout.write(f"sentiment {version('frozen-albert-sentiment')}\n")
-        return 0
-    if args.print_completion:
-        import shtab  # comes with DVC, which uses it for the same purpose
-
-        sys.stdout.write(shtab.complete(parser, args.print_completion))
         return 0
     if args.command is None:
         parser.print_help()

@@ -4,8 +4,7 @@
     sentiment noise --top 200 --output noise.csv  the same as CSV with whole texts: share it as you would share the data
 
 A review is scored by a logistic regression that has seen neither it nor a review of equal text. Its margin is the
-probability of its label minus the probability of the other label: -1 contradicts the label most. At the end: test
-accuracy with and without the listed test reviews.
+probability of its label minus the probability of the other label: -1 contradicts the label most.
 """
 
 import argparse
@@ -58,17 +57,8 @@ def main(args: argparse.Namespace) -> None:
     folds = label_noise.assign_folds(reviews["text"].to_pylist(), labels)
     with tqdm(desc="noise", total=label_noise.N_FOLDS, unit=" folds", disable=None) as bar:
         probabilities = label_noise.out_of_fold_probabilities(np.concatenate(vectors), labels, folds, bar.update)
-    predictions = open_table(Path(paths.PREDICTIONS)).read()  # in file order, for the same resamples as in evaluate
     rows = list(label_noise.likely_mislabeled(reviews, probabilities, args.top))
     if args.output:
         write_csv(args.output, rows, columns=COLUMNS)
     else:
-        sys.stdout.write(as_table(rows, shutil.get_terminal_size((120, 24)).columns) + "\n\n")
-    listed = {row["id"] for row in rows}
-    kept = np.array([review not in listed for review in predictions["id"].to_pylist()])
-    everything = label_noise.accuracy_with_interval(predictions)
-    rest = label_noise.accuracy_with_interval(predictions.filter(pa.array(kept)))
-    sys.stdout.write(
-        f"test accuracy {everything}; without the {int((~kept).sum())} listed test reviews {rest}. The list prefers "
-        "reviews that a classifier like this one gets wrong, so the second is an upper bound.\n"
-    )
+        sys.stdout.write(as_table(rows, shutil.get_terminal_size((120, 24)).columns) + "\n")

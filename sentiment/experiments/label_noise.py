@@ -17,12 +17,10 @@ from sklearn.model_selection import StratifiedKFold
 from sentiment.common.errors import InputError
 from sentiment.data.labels import LABELS
 from sentiment.data.text import hash_texts
-from sentiment.evaluation.bootstrap import percentile_interval, resample
 
 C = 0.001  # inverse strength of the L2 penalty, on standardized features
 MAX_ITER = 1000
 N_FOLDS, SEED = 5, 0
-N_RESAMPLES = 10_000  # of the bootstrap, as in the stage evaluate
 
 
 def assign_folds(texts: Sequence[str], labels: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -93,12 +91,3 @@ def likely_mislabeled(reviews: pa.Table, probabilities: NDArray[np.float64], n: 
         row = {name: reviews[name][index].as_py() for name in ("id", "split", "text")}
         label = LABELS[reviews["label"][index].as_py()]
         yield row | {"label": label, "probability": float(probabilities[index]), "margin": float(of_reviews[index])}
-
-
-def accuracy_with_interval(predictions: pa.Table) -> str:
-    """Return the accuracy of test predictions and its 95% interval, as text."""
-    label, predicted = (predictions[name].to_numpy().astype(np.int8) for name in ("label", "predicted"))
-    probability = predictions["probability"].to_numpy().astype(np.float32)
-    resampled = resample(label, predicted[None], probability[None], N_RESAMPLES, seed=0)
-    low, high = percentile_interval(resampled["accuracy"][0])
-    return f"{float((label == predicted).mean()):.4f} ({low:.4f} to {high:.4f})"

@@ -20,7 +20,6 @@ class FinetuneParams(StageParams):
         rating_targets: whether the rating is learned beside the label, where the reviews have more than two ratings.
         dropout: of the pooled vector; the encoder's own is in its config.json.
         learning_rate: of AdamW, the highest.
-        layer_lr_decay: factor of the learning rate from one layer to the one below.
         warmup_ratio: share of the steps in which the learning rate rises from 0; after them it falls to 0.
         max_grad_norm: longer gradients are shortened to it.
     """
@@ -32,7 +31,6 @@ class FinetuneParams(StageParams):
     rating_targets: bool
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0)
-    layer_lr_decay: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0)
     warmup_ratio: float = Field(ge=0, lt=1)
     batch_size: int = Field(ge=1)

@@ -24,5 +24,5 @@ def test_the_command_has_the_arguments_that_are_given(name: str) -> None:
     ]
     line = line.replace('"$SHARD"', "3/4")
     line = line.replace('"$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"', "3/4")
-    args = build_parser(["batch"]).parse_args(shlex.split(line)[1:])
+    args = build_parser("batch").parse_args(shlex.split(line)[1:])
     assert (args.shard.index, args.shard.n) == (3, 4)

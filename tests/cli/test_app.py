@@ -62,16 +62,3 @@ def test_an_unknown_command_is_one_line_with_the_list() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: 'predcit' is not a command; expected predict, batch, ")
     assert done.stderr.count("\n") == 1
-
-
-def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
-    script = run(*MODULE, "--print-completion", "bash")
-    assert script.returncode == 0, script.stderr
-    (tmp_path / "completion.bash").write_text(script.stdout)
-    probe = """
-source "$1"; COMP_WORDS=(sentiment "${@:2}"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
-"$(complete -p sentiment | sed -E 's/.*-F ([^ ]+).*/\\1/')"; printf '%s\\n' "${COMPREPLY[@]}"
-"""
-    for words, expected in ((["pre"], "predict"), (["predict", "--keep"], "--keep-columns")):
-        done = run("bash", "-c", probe, "bash", str(tmp_path / "completion.bash"), *words)
-        assert expected in done.stdout.split(), done.stderr

@@ -1,6 +1,5 @@
-"""`sentiment noise` on a real project: what it lists, what it says about accuracy, and that it changes nothing."""
+"""`sentiment noise` on a real project: what it lists, and that it changes nothing."""
 
-import json
 import re
 import subprocess
 import sys
@@ -14,13 +13,9 @@ def noise(project: Project, *arguments: str, check: bool = True) -> subprocess.C
     return project.run(sys.executable, "-m", "sentiment", "noise", *arguments, check=check)
 
 
-def test_the_list_has_the_lowest_margins_first_and_the_accuracy_without_its_test_reviews(
+def test_the_list_has_the_lowest_margins_first(
     completed_project: Project,
 ) -> None:
-    completed_project.set_params(evaluate={"n_resamples": 10_000})
-    completed_project.run("dvc", "repro", "-q")
-    completed_project.commit("As many resamples as sentiment noise")
-    metrics = json.loads((completed_project.root / "metrics/evaluate.json").read_text())
     before = completed_project.run("dvc", "status").stdout
     done = noise(completed_project, "--top", "100", "--output", "noise.csv")
     rows = pd.read_csv(completed_project.root / "noise.csv", dtype={"id": str})
@@ -39,16 +34,7 @@ def test_the_list_has_the_lowest_margins_first_and_the_accuracy_without_its_test
     of_label = rows["probability"].where(is_positive, 1 - rows["probability"])
     assert (2 * of_label - 1 - rows["margin"]).abs().max() < 1e-9
 
-    predictions = pd.read_parquet(completed_project.root / "data/evaluate/predictions.parquet")
-    rest = predictions[~predictions["id"].isin(rows["id"])]
-    n_listed = len(predictions) - len(rest)
-    assert n_listed == (rows["split"] == "test").sum() > 0
-    accuracy, without = ((one["label"] == one["predicted"]).mean() for one in (predictions, rest))
-    interval = f"{metrics['accuracy_low']:.4f} to {metrics['accuracy_high']:.4f}"
-    assert done.stdout.startswith(
-        f"test accuracy {accuracy:.4f} ({interval}); without the {n_listed} listed test reviews "
-    )
-    assert re.search(rf" {without:.4f} \(0\.\d+ to 0\.\d+\)\. The list prefers .* upper bound\.\n$", done.stdout)
+    assert done.stdout == ""
     assert completed_project.run("dvc", "status").stdout == before
     assert completed_project.run("git", "status", "--porcelain").stdout == ""
 
@@ -56,7 +42,7 @@ def test_the_list_has_the_lowest_margins_first_and_the_accuracy_without_its_test
 def test_the_table_has_one_line_for_each_review(completed_project: Project) -> None:
     lines = noise(completed_project, "--top", "5").stdout.splitlines()
     assert lines[0].split() == ["id", "split", "label", "probability", "margin", "text"]
-    assert len(lines) == 1 + 5 + 2
+    assert len(lines) == 1 + 5
     assert all(
         re.match(r"[0-9a-f]{16} (train|val|test) +(positive|negative) +0\.\d+ +-0\.\d+  \S", line)
         for line in lines[1:6]

@@ -35,7 +35,6 @@ def finetune_params(epochs: int, learning_rate: float, device: str) -> FinetuneP
         "frozen": (),
         "rating_targets": True,  # required; `read_examples` makes the targets
         "dropout": 0.1,
-        "layer_lr_decay": 1.0,
         "weight_decay": 0.01,
         "warmup_ratio": 0.1,
         "batch_size": 32,
