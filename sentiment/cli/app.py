@@ -27,7 +27,6 @@ COMMANDS = {
     "compare": ("test whether one experiment is better than another", "pipeline"),
     "report": ("write an HTML report about one or more revisions", "report"),
     "baseline": ("train TF-IDF and the majority class, to compare with", "pipeline"),
-    "noise": ("list reviews whose label is likely wrong", "pipeline"),
     "doctor": ("check the S3 remote of a DVC project, and this machine", "pipeline"),
     "push": ("upload outputs, those of earlier runs too", "pipeline"),
     "pull": ("download outputs; where that fails, say why", "pipeline"),
@@ -72,10 +71,6 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import baseline
 
         return baseline
-    if name == "noise":
-        from sentiment.cli import noise
-
-        return noise
     if name == "doctor":
         from sentiment.cli import doctor
 

@@ -1,1 +1,1 @@
-"""Experiments: revisions of the project, their comparison and table, a TF-IDF baseline, label noise."""
+"""Experiments: revisions of the project, their comparison and table, a TF-IDF baseline."""

@@ -54,7 +54,6 @@ def test_a_stage_imports_only_the_slow_libraries_that_it_uses(completed_project:
         (["sentiment", "predict", "Soft and warm"], {"torch"}),
         (["sentiment", "compare", "--help"], set()),
         (["sentiment", "baseline", "--help"], set()),
-        (["sentiment", "noise", "--help"], set()),
     ],
 )
 def test_other_commands(completed_project: Project, command: Sequence[str], used: set[str]) -> None:
