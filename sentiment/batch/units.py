@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sentiment.batch.storage import BadEntry, Storage
 from sentiment.common.errors import InputError, one_line
-from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records
+from sentiment.data.csv_reader import MAX_LINE, ReplayableLines, as_text, parse_records
 from sentiment.inference.formats import suffix
 from sentiment.inference.readers import FIRST_ROWS
 from sentiment.inference.streams import GZIP, decompressed
@@ -276,7 +276,7 @@ def _csv_ends(content: IO[bytes], delimiter: str) -> Iterator[int]:
 def _json_ends(content: IO[bytes]) -> Iterator[int]:
     """Yield where each line ends that is not blank, in bytes."""
     position = 0
-    for line in content:
+    while line := content.readline(MAX_LINE):
         position += len(line)
         if line.decode("utf-8-sig" if position == len(line) else "utf-8", "surrogateescape").strip():
             yield position

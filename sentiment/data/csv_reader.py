@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
+MAX_LINE = 16 * 2**20  # characters; of a quoted field, each line counts for itself
 MAX_SHOWN_NAMES, MAX_SHOWN_LENGTH = 20, 40  # columns in a message, and characters of each
 MAX_LENGTH_READ = 1_048_576  # where reading of one field ends; it bounds what a quote that is never closed holds
 
@@ -34,9 +35,23 @@ class RowError:
     reason: str
 
 
+class _Lines(io.TextIOWrapper):
+    """Lines of a text; a small .gz can hold one that would fill the memory."""
+
+    def __next__(self) -> str:
+        """Return the next line; raises InputError where it does not end within `MAX_LINE` characters."""
+        line = self.readline(MAX_LINE)
+        if len(line) == MAX_LINE:
+            name = getattr(self.buffer, "name", "the input")
+            raise InputError(f"{name}: a line has {MAX_LINE:,} characters or more; expected a review on each")
+        if not line:
+            raise StopIteration
+        return line
+
+
 def as_text(file: IO[bytes], newline: str) -> IO[str]:
     """Decode UTF-8, with or without a byte order mark; `find_invalid_text` finds bytes that are not UTF-8."""
-    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+    return _Lines(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
 
 
 def find_invalid_text(text: str) -> RowError | None:

@@ -1,6 +1,7 @@
 """Broken rows keep their position, get no prediction, and are counted and listed at the end."""
 
 import csv
+import gzip
 import random
 from pathlib import Path
 
@@ -35,6 +36,21 @@ def records(tmp_path: Path, content: bytes) -> list[list[str] | str]:
 def test_a_broken_row_does_not_shift_the_others(tmp_path: Path, broken: bytes, reason: str) -> None:
     content = HEADER.encode() + b"x,y\n" + broken + b'"p, q","says ""r"""\n' + b"s,t\n"
     assert records(tmp_path, content) == [["x", "y"], reason, ["p, q", 'says "r"'], ["s", "t"]]
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.txt.gz"])
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(
+    predict: Predict, tmp_path: Path, name: str
+) -> None:
+    """1.5 MB of gzip held one line of 1.5 GB, which took 3.9 GB."""
+    start = {"a.csv.gz": b"Title,Review Text\nx,", "a.jsonl.gz": b'{"Review Text": "', "a.txt.gz": b""}[name]
+    with gzip.open(tmp_path / name, "wb", compresslevel=1) as file:
+        file.write(start)
+        for _ in range(48):
+            file.write(b"x" * 2**20)
+    done = predict(str(tmp_path / name))
+    assert done.status == 1
+    assert f"{name}: a line has 16,777,216 characters or more" in done.stderr
 
 
 def test_an_unclosed_quote_costs_one_row(tmp_path: Path) -> None:
