@@ -38,7 +38,7 @@ class RowError:
 class _Lines(io.TextIOWrapper):
     """Lines of a text; a small .gz can hold one that would fill the memory."""
 
-    def __next__(self) -> str:
+    def __next__(self) -> str:  # type: ignore[override]  # bytes in the base class that all files share
         """Return the next line; raises InputError where it does not end within `MAX_LINE` characters."""
         line = self.readline(MAX_LINE)
         if len(line) == MAX_LINE:
