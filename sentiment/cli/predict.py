@@ -24,6 +24,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 from tqdm import tqdm
@@ -41,7 +42,7 @@ from sentiment.inference.readers import (
     from_texts,
 )
 from sentiment.inference.streams import STANDARD, check_output, reading, refuse_same_file, writing
-from sentiment.inference.writers import WRITERS
+from sentiment.inference.writers import WRITERS, csv_writer
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,16 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
         if args.explain and len(classifier.classifier.layers) > 1:
             log.info("predict: the head has several layers: contributions are gradient times input, not an exact sum")
         types = table.types | ({EXPLANATION: "string"} if args.explain else {})
-        write = stack.enter_context(WRITERS[kind](stack.enter_context(writing(args.output)), types))
+        writer = partial(csv_writer, escape_formulas=True) if args.escape_formulas and kind == "csv" else WRITERS[kind]
+        write = stack.enter_context(writer(stack.enter_context(writing(args.output)), types))
         is_hidden = True if kind == "text" and args.output == STANDARD else None  # None: shown on a terminal only
         size = source.size if source else None
         unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if size else {"unit": " rows"}
         bar = stack.enter_context(tqdm(desc="predict", total=size, disable=is_hidden, **unit))
         for batch in table.batches:
+            if name and not summary.rows:
+                for line in classifier.encoder.coverage(batch.texts).warnings(classifier.encoder.config.max_length):
+                    log.warning("predict: %s (first %d rows)", line, len(batch.texts))
             for predictions in predict(batch, classifier, args.threshold, args.explain):
                 write(predictions)
                 summary.add(predictions)
@@ -99,7 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="texts, or one file, or - for standard input")
     parser.add_argument("--output", default=STANDARD, help="a file or s3:// object (default: standard output)")
     parser.add_argument("--format", choices=list(WRITERS), help="of the output (default: by its name)")
-    parser.add_argument("--keep-columns", action="store_true", help="write the input's columns too")
+    parser.add_argument("--keep-columns", action="store_true", help="write the input's columns too, as they are")
+    parser.add_argument(
+        "--escape-formulas", action="store_true", help="in CSV, put an apostrophe before what a spreadsheet would run "
+        "as a formula",
+    )  # fmt: skip
     parser.add_argument(
         "--text-column", action="append", metavar="NAME", help="a column to read instead of those in training; the "
         "last one is the body, without which there is no review (may be given several times)",

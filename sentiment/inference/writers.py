@@ -49,13 +49,14 @@ def shorten(text: str, width: int) -> str:
 
 
 @contextmanager
-def csv_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
-    """CSV with a header; None is an empty field."""
+def csv_writer(file: IO[bytes], types: Mapping[str, Any], escape_formulas: bool = False) -> Iterator[Write]:
+    """CSV with a header; None is an empty field. A text that a spreadsheet would run can get an apostrophe."""
     _write_csv(file, [list(output_types(types))])
 
     def write(predictions: PredictionBatch) -> None:
         rows = zip(*predictions.columns().values(), strict=True)
-        _write_csv(file, ([_csv_field(value) for value in row] for row in rows))
+        fields = ([_csv_field(value) for value in row] for row in rows)
+        _write_csv(file, ([_escaped(field) for field in row] for row in fields) if escape_formulas else fields)
 
     yield write
 
@@ -66,6 +67,10 @@ def _write_csv(file: IO[bytes], rows: Iterable[Sequence[Any]]) -> None:
     csv.writer(text, lineterminator="\n").writerows(rows)
     file.write(text.getvalue().encode())
     file.flush()
+
+
+def _escaped(field: Any) -> Any:
+    return f"'{field}" if isinstance(field, str) and field.startswith(("=", "+", "-", "@", "\t", "\r")) else field
 
 
 def _csv_field(value: Any) -> Any:

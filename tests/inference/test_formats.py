@@ -1,5 +1,6 @@
 """Which arguments are files, which formats are read, and what else is refused before anything is labeled."""
 
+import csv
 import gzip
 import json
 import os
@@ -176,3 +177,20 @@ def test_progress_is_shown_in_bytes_of_the_file(completed_template: Project, tmp
 
 def test_the_summary_of_one_row_is_in_the_singular(predict: Predict) -> None:
     assert predict("Soft").stderr.startswith("predict: 1 row: ")
+
+
+def test_formulas_are_written_as_they_are_or_as_text(predict: Predict, tmp_path: Path) -> None:
+    formula = '=HYPERLINK("http://example.com","x")'
+    with (tmp_path / "new.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["Title", "Review Text", "n"], [formula, "Soft and warm", "-1"]])
+    for options, title, number in (([], formula, "-1"), (["--escape-formulas"], f"'{formula}", "'-1")):
+        done = predict(str(tmp_path / "new.csv"), "--keep-columns", "--format", "csv", *options)
+        [row] = csv.DictReader(done.out.splitlines())
+        assert (row["Title"], row["n"], row["Review Text"]) == (title, number, "Soft and warm")
+
+
+def test_a_file_of_which_the_encoder_reads_little_is_told(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "emoji.txt").write_text("\U0001f600 \U0001f621\n" * 3, encoding="utf-8")
+    assert "predict: 100% of the tokens are unknown to the encoder" in predict(str(tmp_path / "emoji.txt")).stderr
+    (tmp_path / "plain.txt").write_text("Soft and warm\n")
+    assert "unknown" not in predict(str(tmp_path / "plain.txt")).stderr
