@@ -113,7 +113,8 @@ verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone; git sh
 	  git clone --quiet --no-hardlinks . "$$folder/clone" && \
 	  if [ -f .dvc/config.local ]; then cp .dvc/config.local "$$folder/clone/.dvc/"; fi && cd "$$folder/clone" && \
 	  dvc config --local cache.dir "$(CURDIR)/.dvc/cache" && dvc config --local cache.type copy && \
-	  git ls-files '*.dvc' | while read -r input; do dvc pull --quiet "$$input" || exit 1; done && \
+	  git ls-files '*.dvc' | while read -r input; do \
+	    dvc checkout --quiet "$$input" 2> /dev/null || dvc pull --quiet "$$input" || exit 1; done && \
 	  dvc repro --force --no-run-cache && git --no-pager diff --exit-code HEAD && echo "verify: every output has the committed hash"
 
 results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of the results tables and writes them; ROWS="a b" some
