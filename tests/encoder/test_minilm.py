@@ -91,6 +91,7 @@ def test_int8_is_close_to_float32_on_average(minilm: Path, texts: list[str], exp
 def test_vectors_are_the_same_bytes_in_any_order_and_without_native_int8(
     minilm: Path, texts: list[str], precision: Precision, tmp_path: Path
 ) -> None:
+    texts = texts[:100]
     vectors = encode(minilm, precision, texts)
     assert np.array_equal(encode(minilm, precision, texts[::-1])[::-1], vectors)
     (tmp_path / "texts").write_text("\0".join(texts))
