@@ -35,6 +35,8 @@ $(INSTALLED): requirements.txt pyproject.toml
 	  $$(sed -nE 's/^((torch|uv)==[^ ]+).*/\1/p' requirements.txt)
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt || \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "setup: compiles the modules" >&2
+	@$(VENV)/bin/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true  # fails on templates of some packages
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -29,7 +29,8 @@ def test_setup_in_a_path_with_a_blank_installs_lock_and_package(project_template
     assert calls[0] == "-m venv .venv"
     assert re.search(r" torch==[\d.]+ uv==[\d.]+$", calls[1])
     assert calls[2].endswith("-r requirements.txt")  # there is no uv here, so pip installs everything
-    assert calls[3].endswith("--no-deps --editable .")
+    assert calls[3] == "-m compileall -q -j 0 .venv/lib"
+    assert calls[4].endswith("--no-deps --editable .")
     assert (project.root / ".venv" / ".installed").exists()
 
 
