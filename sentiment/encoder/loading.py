@@ -129,9 +129,10 @@ def load_auto_model(folder: Path) -> tuple[Any, Any]:
     }
     if (folder / "spiece.model").is_file() and not (folder / "tokenizer.json").is_file():
         try:
-            import sentencepiece  # noqa: F401 - transformers would ask for tiktoken, which cannot read the file
+            import google.protobuf  # noqa: F401 - without these two, transformers asks for tiktoken, which cannot read it
+            import sentencepiece  # noqa: F401
         except ImportError:
-            raise EncoderError(f"encoder '{folder}' has spiece.model; run pip install sentencepiece") from None
+            raise EncoderError(f"encoder '{folder}' has spiece.model; run pip install protobuf sentencepiece") from None
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it lists the pooling layer, which is left out

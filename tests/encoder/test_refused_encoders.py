@@ -74,8 +74,10 @@ def test_a_sentencepiece_model_is_read_and_without_its_library_named(
     encoder = FrozenEncoder.load(broken, spec(), "cpu")
     assert encoder.encode(["soft and warm"]).shape == (1, encoder.dim)
     assert len(set(encoder.tokenize(["soft and warm"])[0])) > 3
-    monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    assert refusal(broken).endswith("has spiece.model; run pip install sentencepiece")
+    for package in ("sentencepiece", "google.protobuf"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, package, None)
+            assert refusal(broken).endswith("has spiece.model; run pip install protobuf sentencepiece")
 
 
 def test_an_invalid_tokenizer(broken: Path) -> None:
