@@ -19,7 +19,10 @@ from tests.s3_server import BUCKET, REGION, S3Server, wait_for
 
 JOB_ID = "20260131-093000-1a2b3c"
 # in the place of an interpreter with the lock: an experiment is a reference, and the first run of the second one hangs
-INTERPRETER = """#!{python}
+# the first lines are Python and shell: the path of an interpreter may have a blank, as pip's scripts have it
+INTERPRETER = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import hashlib, pathlib, subprocess, sys, time
 words = sys.argv[1:]
 if words[:3] == ["-m", "dvc", "exp"]:
