@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sentiment.batch.storage import BadEntry, Storage
 from sentiment.common.errors import InputError, one_line
-from sentiment.data.csv_reader import MAX_LINE, ReplayableLines, as_text, parse_records
+from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records, read_line
 from sentiment.inference.formats import suffix
 from sentiment.inference.readers import FIRST_ROWS
 from sentiment.inference.streams import GZIP, decompressed
@@ -189,7 +189,7 @@ def cut(file: FileInfo, storage: Storage, max_rows: int) -> list[Part]:
         return [Part()]
     with storage.open(file) as raw, decompressed(file.name, raw) as content:
         if kind == ".jsonl":
-            return cut_json_lines(_json_ends(content), max_rows)
+            return cut_json_lines(_json_ends(file.name, content), max_rows)
         return cut_at(_csv_ends(content, "\t" if kind == ".tsv" else ","), max_rows)
 
 
@@ -273,10 +273,10 @@ def _csv_ends(content: IO[bytes], delimiter: str) -> Iterator[int]:
         yield mark + lines.position
 
 
-def _json_ends(content: IO[bytes]) -> Iterator[int]:
+def _json_ends(name: str, content: IO[bytes]) -> Iterator[int]:
     """Yield where each line ends that is not blank, in bytes."""
     position = 0
-    while line := content.readline(MAX_LINE):
+    while line := read_line(content, name):
         position += len(line)
         if line.decode("utf-8-sig" if position == len(line) else "utf-8", "surrogateescape").strip():
             yield position

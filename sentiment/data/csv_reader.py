@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, AnyStr
 
 from sentiment.common.errors import InputError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
-MAX_LINE = 16 * 2**20  # characters; of a quoted field, each line counts for itself
+MAX_LINE = 16 * 2**20  # characters, or bytes; of a quoted field, each line counts for itself
 MAX_SHOWN_NAMES, MAX_SHOWN_LENGTH = 20, 40  # columns in a message, and characters of each
 MAX_LENGTH_READ = 1_048_576  # where reading of one field ends; it bounds what a quote that is never closed holds
 
@@ -35,23 +35,29 @@ class RowError:
     reason: str
 
 
-class _Lines(io.TextIOWrapper):
-    """Lines of a text; a small .gz can hold one that would fill the memory."""
+def read_line(file: IO[AnyStr], name: str) -> AnyStr:
+    """Return the next line, empty at the end; raises InputError where it does not end within `MAX_LINE`.
+
+    A small .gz can hold a line that would fill the memory.
+    """
+    line = file.readline(MAX_LINE)
+    if len(line) == MAX_LINE:
+        raise InputError(f"{name}: a line has {MAX_LINE:,} characters or more; expected a review on each")
+    return line
+
+
+class BoundedLines(io.TextIOWrapper):
+    """A text whose lines are read by `read_line`."""
 
     def __next__(self) -> str:  # type: ignore[override]  # bytes in the base class that all files share
-        """Return the next line; raises InputError where it does not end within `MAX_LINE` characters."""
-        line = self.readline(MAX_LINE)
-        if len(line) == MAX_LINE:
-            name = getattr(self.buffer, "name", "the input")
-            raise InputError(f"{name}: a line has {MAX_LINE:,} characters or more; expected a review on each")
-        if not line:
-            raise StopIteration
-        return line
+        if line := read_line(self, str(getattr(self.buffer, "name", "the input"))):
+            return line
+        raise StopIteration
 
 
 def as_text(file: IO[bytes], newline: str) -> IO[str]:
     """Decode UTF-8, with or without a byte order mark; `find_invalid_text` finds bytes that are not UTF-8."""
-    return _Lines(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+    return BoundedLines(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
 
 
 def find_invalid_text(text: str) -> RowError | None:

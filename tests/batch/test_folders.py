@@ -1,5 +1,6 @@
 """What lies in the folders of a run: entries that cannot be read, outputs that cannot be written, ids that repeat."""
 
+import gzip
 import json
 import os
 import time
@@ -40,6 +41,25 @@ def test_entries_that_cannot_be_read_are_named_and_the_others_are_labeled(batch_
     }.items():
         assert reason in errors.pop(name)
     assert errors == {}
+
+
+@pytest.mark.parametrize("name", ["long.jsonl.gz", "long.csv.gz"])
+def test_a_file_with_a_line_that_has_no_end_is_named_and_the_others_are_labeled(
+    batch_here: Batch, tmp_path: Path, name: str
+) -> None:
+    """Such a line was cut into units of its pieces."""
+    inputs, folder = tmp_path / "in", tmp_path / "labels"
+    inputs.mkdir()
+    (inputs / "good.csv").write_text(CSV)
+    with gzip.open(inputs / name, "wb", compresslevel=1) as file:
+        file.write(b"Title,Review Text\nx," if "csv" in name else b'{"Review Text": "')
+        for _ in range(40):
+            file.write(b"x" * 2**20)
+    assert batch_here(inputs, "--output", folder, "--unit-rows", 1).status == 1
+    assert sorted(outputs(folder)) == ["good.csv.00000.parquet"]
+    [error] = [json.loads(line) for line in (folder / "_errors.jsonl").open()]
+    assert error["input"] == name
+    assert "a line has 16,777,216 characters or more" in error["reason"]
 
 
 def test_an_input_whose_output_would_be_an_input_is_refused_alone(batch_here: Batch, tmp_path: Path) -> None:
