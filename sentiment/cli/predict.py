@@ -17,6 +17,11 @@ broken one, has an empty probability and is counted at the end.
 --explain shows how much each word contributes to the log-odds of "positive". Readable output has a second line with the
 words that contribute most. Elsewhere the column explanation has JSON: text, words with offsets and contributions, and
 what belongs to no word; together they add up to the logit.
+
+From Python:
+
+    from sentiment import SentimentClassifier
+    SentimentClassifier.load("models/classifier").predict_proba(["Soft and warm", "Came apart after one wash"])
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The texts that `sentiment predict --help` shows get the labels that a reader expects, by the default pipeline."""
 
+import ast
 import csv
 import io
 import re
@@ -24,7 +25,10 @@ def default_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_the_texts_of_the_help_are_labeled_correctly(default_project: Project) -> None:
     shown = default_project.run("sentiment", "predict", "--help").stdout
     commands = [shlex.split(line) for line in re.findall(r'^ +(sentiment predict ".*)$', shown, re.MULTILINE)]
+    from_python = re.findall(r"predict_proba\((\[.*?\])\)", shown)
     assert commands
-    for pair in [command[2:] for command in commands]:
+    assert from_python
+    texts = [command[2:] for command in commands] + [ast.literal_eval(one) for one in from_python]
+    for pair in texts:
         table = csv.DictReader(io.StringIO(default_project.run("sentiment", "predict", *pair).stdout))
         assert [row["sentiment"] for row in table] == EXPECTED, pair
