@@ -1,16 +1,14 @@
 """Fixtures that several folders of tests need: projects in temporary folders, a classifier, an S3 server, reviews."""
 
-import csv
 import os
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
-from tests.project import Project, make_project
+from tests.project import Project, copy_reviews, make_project
 
 if TYPE_CHECKING:
     from sentiment.inference.classifier import SentimentClassifier
@@ -136,10 +134,7 @@ def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     def make(root: Path) -> Project:
         project = make_project(root, {"prepare": {"source": "data/raw/reviews.csv"}})
-        with reviews_csv.open(encoding="utf-8", newline="") as source:
-            rows = list(islice(csv.reader(source), 1 + N_REAL_REVIEWS))
-        with (project.root / "data" / "raw" / "reviews.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(rows)
+        copy_reviews(reviews_csv, project.root / "data" / "raw" / "reviews.csv", N_REAL_REVIEWS)
         project.run("dvc", "add", "-q", "data/raw/reviews.csv")
         project.run("dvc", "repro")
         project.commit("Run the pipeline on the real reviews")

@@ -3,11 +3,13 @@
 Nothing that the checkout's user changes goes in: params.yaml, dvc.lock, .dvc/config, metrics and data.
 """
 
+import csv
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -80,6 +82,14 @@ class Project:
         """Clone with git alone, as a colleague would: no DVC cache comes along."""
         self.run("git", "clone", "-q", str(self.root), str(to))
         return Project(to)
+
+
+def copy_reviews(source: Path, target: Path, n_reviews: int) -> None:
+    """Write the header and the first reviews of a CSV file to another file, or to the same one."""
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = list(islice(csv.reader(file), 1 + n_reviews))
+    with target.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
 
 
 def code_files() -> list[str]:

@@ -4,7 +4,6 @@ Each stage runs on ARM with the inputs that this machine computed, so a failure 
 stages after it. Equal stages make equal pipelines.
 """
 
-import csv
 import shlex
 import shutil
 from pathlib import Path
@@ -14,7 +13,7 @@ import yaml
 
 from tests.arm.build import build, check_system
 from tests.arm.interpreter import ArmError, ArmPython
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, copy_reviews
 from tools.process import CommandError
 
 pytestmark = pytest.mark.slow
@@ -45,10 +44,7 @@ def native_project(project_template: Project, tmp_path_factory: pytest.TempPathF
     shutil.copy2(ROOT / "params.yaml", project.root / "params.yaml")
     project.set_params(split={"val": 0.3, "test": 0.3})  # both labels in each
     source = project.root / yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]["source"]
-    with source.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[: 1 + N_REVIEWS]
-    with source.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
+    copy_reviews(source, source, N_REVIEWS)
     for name, stage in PIPELINE.items():
         remove_outputs(project.root, name)
         project.run(*shlex.split(stage["cmd"]))

@@ -4,7 +4,6 @@ The variables make the libraries take the code that they have for other processo
 the last test shows it for a float32 encoder. Real reviews are added where REVIEWS_CSV names them.
 """
 
-import csv
 import hashlib
 import shlex
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
-from tests.project import ROOT, Project, make_project
+from tests.project import ROOT, Project, copy_reviews, make_project
 
 pytestmark = pytest.mark.slow
 
@@ -87,10 +86,7 @@ def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The first real reviews, through the default pipeline."""
     root = tmp_path_factory.mktemp("real")
     project = make_project(root, {"prepare": {"source": "data/raw/real.csv"}})
-    with reviews_csv.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[: 1 + N_REAL_REVIEWS]
-    with (root / "data/raw/real.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
+    copy_reviews(reviews_csv, root / "data/raw/real.csv", N_REAL_REVIEWS)
     project.run("dvc", "repro", "-q")
     return project
 
