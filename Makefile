@@ -24,7 +24,7 @@ help:  ## list these targets
 setup: $(INSTALLED)  ## create .venv, install the lock and this package (editable)
 
 $(INSTALLED): requirements.txt pyproject.toml
-# pip installs torch, because pip's settings name the index of the build that is wanted, and uv the rest in a tenth of the time;
+# pip installs torch, because pip's settings name the index of the requested build, and uv the rest, which is faster;
 # uv does not read those settings, so where it cannot, pip does it all
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); use make PYTHON=python3.12 ..."; exit 1; }

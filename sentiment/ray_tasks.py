@@ -1,7 +1,7 @@
 """Run units of work as tasks of a Ray cluster: connect, keep a window of tasks, try again those whose worker died.
 
-`sentiment batch` and the stage `encode` use it. Ray places the tasks and repeats those whose worker or machine is gone;
-each worker process loads the model once. No number of workers is fixed: machines may join and leave meanwhile.
+`sentiment batch` and the stage `encode` use it. Ray schedules the tasks, and retries them where a worker or machine is
+gone; each worker process loads the model once. No number of workers is fixed: machines may join and leave meanwhile.
 """
 
 import faulthandler

@@ -10,7 +10,7 @@ Pooling = Literal["cls", "mean", "max", "mean+max"]
 Precision = Literal["auto", "int8", "int16", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
-MAX_UNKNOWN, MAX_TRUNCATED = 0.05, 0.25  # shares above which the user is told
+MAX_UNKNOWN, MAX_TRUNCATED = 0.05, 0.25  # above which a warning is logged
 
 
 class PoolingConfig(StageParams):

@@ -215,16 +215,12 @@ class FrozenEncoder:
         model = json.loads(self._tokenizer_json)["model"]
         unknown = model["unk_id"] if "unk_id" in model else model.get("vocab", {}).get(model.get("unk_token"))
         tokenized = self.tokenize_with_offsets(texts)
-        ids = [
-            number
-            for one in tokenized
-            for number, is_special in zip(one.ids, one.is_special, strict=True)
-            if not is_special
-        ]
+        n_tokens = sum(one.is_special.count(False) for one in tokenized)
+        n_unknown = sum(one.ids.count(unknown) for one in tokenized)
         n_truncated = sum(one.is_truncated for one in tokenized)
         return Coverage(
             texts=len(texts),
-            unknown_tokens=round(ids.count(unknown) / max(1, len(ids)), 4),
+            unknown_tokens=round(n_unknown / max(1, n_tokens), 4),
             truncated_texts=round(n_truncated / max(1, len(texts)), 4),
         )
 

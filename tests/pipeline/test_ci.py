@@ -104,7 +104,7 @@ def test_no_job_has_a_static_key_and_those_that_read_data_may_ask_for_a_token() 
 
 
 class TokenService(BaseHTTPRequestHandler):
-    """Answers as GitHub does where a job asks for its identity token."""
+    """Gives a job its identity token, as GitHub does."""
 
     def do_GET(self) -> None:
         is_right = self.headers["Authorization"] == "bearer of the job" and "audience=sts.amazonaws.com" in self.path
