@@ -7,13 +7,15 @@ All state belongs to the event loop, so that nothing needs a lock; only tokenize
 computes a batch on its share of the cores, as `FrozenEncoder.encode` does.
 
 Why no library does this: LitServe and the batching of Ray Serve form batches by number of texts and by time, and
-LitServe has no limit of its queue, so no status 429. `python -m benchmarks.serving` measures all three.
+LitServe has no limit of its queue, so no status 429. benchmarks/servers.py serves a classifier with either.
 """
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -238,6 +240,20 @@ def text_size(item: tuple[Job, int]) -> int:
     """Return the number of characters of a text."""
     job, index = item
     return len(job.texts[index])
+
+
+def find_too_long(classifier: SentimentClassifier, texts: Sequence[str]) -> tuple[int, int] | None:
+    """Return index and number of tokens of the first text of which the encoder reads the beginning only."""
+    encoder = classifier.encoder
+    untruncated = copy(encoder)
+    untruncated.config = encoder.config.model_copy(update={"max_length": sys.maxsize})
+    for index, text in enumerate(strip_texts(texts)):  # one by one: tokens take 100 bytes a character
+        if len(encoder.tokenize([text])[0]) < encoder.config.max_length:
+            continue
+        n_tokens = len(untruncated.tokenize_with_offsets([text])[0].ids)
+        if n_tokens > encoder.config.max_length:
+            return index, n_tokens
+    return None
 
 
 def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores:

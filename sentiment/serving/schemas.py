@@ -83,7 +83,9 @@ class PredictRequest(Schema):
         description='a text that is not blank, a pair of title and body, or a list as [["a"], ["b"]]'
     )
     raw_scores: bool = Field(False, description="true or false")
-    truncate: Literal[True] | None = Field(None, description="true or null: the encoder reads the beginning of a text")
+    truncate: bool | None = Field(
+        None, description="true, false or null; false refuses a text of which the encoder reads the beginning only"
+    )
     truncation_direction: Literal["Right", "right"] = Field(
         "Right", description='"Right": the encoder reads a text from its beginning'
     )

@@ -114,7 +114,7 @@ def test_a_record_of_csv_is_counted_as_such_and_may_be_as_long_as_a_text() -> No
             "inputs: expected a text that is not blank, a pair of title and body, or a list",
         ),
         ("/predict", {"inputs": "a", "raw_scores": 1}, "raw_scores: expected true or false"),
-        ("/predict", {"inputs": "a", "truncate": False}, "truncate: expected true or null"),
+        ("/predict", {"inputs": "a", "truncate": 0}, "truncate: expected true, false or null"),
         ("/predict", {"inputs": "a", "truncation_direction": "Left"}, 'truncation_direction: expected "Right"'),
     ],
 )

@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tokenizers import Tokenizer
 
 from sentiment.inference.classifier import SentimentClassifier
 from tests.serving.conftest import Server, running
@@ -54,6 +55,24 @@ def test_raw_scores_are_log_odds(http: httpx.Client) -> None:
     raw = http.post("/predict", json={"inputs": GOOD, "raw_scores": True}).json()
     assert [item["label"] for item in raw] == [item["label"] for item in plain]
     assert 1 / (1 + np.exp(-raw[0]["score"])) == pytest.approx(plain[0]["score"], abs=1e-12)
+
+
+def test_truncate_false_refuses_the_first_text_that_the_classifier_would_read_in_part(
+    http: httpx.Client, sentiment: SentimentClassifier
+) -> None:
+    max_length = http.get("/info").json()["max_input_length"]
+    tokenizer = Tokenizer.from_file(str(sentiment.encoder.folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    longest, too_long = ("soft " * n for n in (max_length - 2, max_length + 40))
+    assert [len(tokenizer.encode(text.strip()).ids) for text in (longest, too_long)] == [max_length, max_length + 42]
+
+    short = http.post("/predict", json={"inputs": [[GOOD], [longest]], "truncate": False})
+    assert short.json() == http.post("/predict", json={"inputs": [[GOOD], [longest]]}).json()
+    refused = http.post("/predict", json={"inputs": [[GOOD], [longest], [too_long], [too_long]], "truncate": False})
+    assert (refused.status_code, refused.json()["error_type"]) == (413, "Validation")
+    assert refused.json()["error"].startswith(f"text 2 has {max_length + 42} tokens; the classifier reads {max_length}")
+    for truncate in (True, None):
+        assert http.post("/predict", json={"inputs": too_long, "truncate": truncate}).status_code == 200
 
 
 def test_health_is_an_empty_200(http: httpx.Client) -> None:
