@@ -1,8 +1,10 @@
-"""Serve a classifier with LitServe or with Ray Serve, each with its own dynamic batching.
+"""Serve a classifier with LitServe or with Ray Serve, each with its own dynamic batching, to compare with `serve`.
 
-    python -m benchmarks.serving.others litserve --classifier models/classifier --port 8081
+    pip install litserve 'ray[serve]'
+    python -m benchmarks.servers litserve --port 8081
 
-One worker or replica with all cores, as this project's server has them; the answers are the same JSON.
+One worker or replica with all cores, as this project's server has them; the answers are the same JSON. requests.lua
+sends reviews to either.
 """
 
 import argparse
@@ -99,7 +101,7 @@ def main() -> None:
     """Serve until ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", choices=["litserve", "ray"])
-    parser.add_argument("--classifier", type=Path, required=True)
+    parser.add_argument("--classifier", type=Path, default=Path("models/classifier"), help="(default: %(default)s)")
     parser.add_argument("--port", type=int, required=True)
     args = parser.parse_args()
     try:

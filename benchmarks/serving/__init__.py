@@ -1,1 +1,0 @@
-"""Measure the server under load, beside LitServe and Ray Serve around the same classifier."""
