@@ -43,7 +43,8 @@ def read_yaml(content: str | bytes, name: str) -> Any:
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
         return YAML(typ="safe").load(text)  # as dvc.utils.serialize does
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date such as 2026-13-01
+    # ValueError: not UTF-8, or a date such as 2026-13-01; others: a scalar that is not what its tag says, as `!!int ""`
+    except (YAMLError, ValueError, ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
         raise ParamsError(f"{name}: not readable as YAML: {one_line(error)}") from None
 
 
@@ -61,7 +62,7 @@ def load_params(params: Path, name: str, model: type[StageParamsT]) -> StagePara
         raise ParamsError(f"{params}: section '{name}' is missing; expected keys {', '.join(model.model_fields)}")
     try:
         # through JSON, where a list may become a tuple while types stay strict
-        return model.model_validate_json(json.dumps(sections[name], default=str))
+        return model.model_validate_json(json.dumps(sections[name], default=_as_tagged, ensure_ascii=False))
     except ValidationError as error:
         reason = _explain(name, model, error.errors()[0])
         # `dvc exp run -S` leaves a refused value in the file, where the next run reads it
@@ -110,6 +111,14 @@ def _signatures(paths: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
     files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
     found = ((file, file.stat()) for file in files)
     return {file: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for file, stat in found}
+
+
+def _as_tagged(value: object) -> dict[str, str]:
+    """Return a date or other value that JSON does not have as an object, which no key takes.
+
+    As a text, it could be another one than in the file: 2026-11-23T23:30:00-05:00 is read as a time in UTC.
+    """
+    return {type(value).__name__: str(value)}
 
 
 def _explain(name: str, model: type[StageParams], error: ErrorDetails) -> str:

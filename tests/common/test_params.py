@@ -93,7 +93,7 @@ def test_a_number_with_a_leading_zero_and_an_anchor_are_read_as_dvc_records_them
         ({"hidden_size": "1000000000"}, "train.hidden_size is 1000000000, expected less than or equal to 4096"),
         ({"weight_decay": "1e300"}, "train: expected learning_rate * weight_decay below 1, found 1e+296"),
         ({"seed": "[1]"}, "train.seed is [1], expected a valid integer"),
-        ({"seed": "2026-11-23"}, "train.seed is '2026-11-23', expected a valid integer"),
+        ({"seed": "2026-11-23"}, "train.seed is {'date': '2026-11-23'}, expected a valid integer"),
     ],
 )
 def test_a_wrong_key_is_refused_by_its_full_name(tmp_path: Path, keys: dict[str, str | None], message: str) -> None:
@@ -124,6 +124,9 @@ def test_val_and_test_that_sum_to_1_are_refused(tmp_path: Path) -> None:
         ("", "section 'train' is missing"),
         ("train: 3", "section 'train' is missing"),
         ("train: &x {seed: *x}", "section 'train' has a key or value"),
+        ('train: {seed: !!int ""}', "not readable as YAML"),
+        ("train: {seed: !!bool 3}", "not readable as YAML"),
+        ("train: {seed: !!timestamp x}", "not readable as YAML"),
         ("train: {[1, 2]: 3}", "section 'train' has a key or value"),
     ],
 )
