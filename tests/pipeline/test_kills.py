@@ -1,0 +1,181 @@
+"""A `dvc repro` or `dvc exp run` that is interrupted at any moment: the next `dvc repro` gives the committed bytes.
+
+KILLS=150 pytest -m slow tests/pipeline/test_kills.py interrupts that many, and takes an hour; by default 10.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from tests.project import SAMPLE, Project, copy_reviews
+from tools.repair import repair
+
+N_KILLS = int(os.environ.get("KILLS", "10"))
+N_ROWS, N_STAGES = 300, 6
+SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+START_SECONDS = 120  # in which the last stage begins, on a machine that does other work
+END_SECONDS = 30  # in which every process of an interrupted command has ended
+
+# what DVC says of a file that it was writing when it was killed; docs/troubleshooting.md has the way out
+CUT_OFF = ("dvc.lock' validation failed", "unable to read: 'dvc.lock'", "Unable to read RWLock-file")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A moment of a command, and the signal that all its processes get then."""
+
+    command: tuple[str, ...]
+    signal: signal.Signals
+    n_stages: int  # that have begun
+    delay: float  # after that, in units of the time that a stage takes
+    is_fresh: bool  # without outputs and cache, as in a fresh clone
+
+
+def draw_kills(n_kills: int) -> list[Kill]:
+    """Return moments that are spread over both commands, for each of the signals; more kills begin with the same."""
+    rng = random.Random(0)
+    kills = []
+    for number in range(n_kills):
+        rate = rng.uniform(1e-4, 1e-2)
+        experiment = ("dvc", "exp", "run", "-S", f"train.learning_rate={rate:.6f}")
+        command, n_stages = (experiment, 2) if number % 2 else (("dvc", "repro", "--force"), N_STAGES)
+        moment = rng.randint(0, n_stages), rng.uniform(0, 1)
+        kills.append(Kill(command, SIGNALS[number % 3], *moment, is_fresh=number % 10 == 6))
+    return kills
+
+
+@pytest.fixture
+def small_project(project: Project) -> Project:
+    """A project of the first rows of the sample."""
+    copy_reviews(project.root / SAMPLE, project.root / SAMPLE, N_ROWS)
+    return project
+
+
+def interrupt(project: Project, kill: Kill, stage_seconds: float) -> int | None:
+    """Run a command in a process group of its own, and send the signal to all of it; return its exit status."""
+    if kill.is_fresh:
+        project.run("git", "clean", "-fdqx", "data", "models", ".dvc/cache", ".dvc/tmp")
+    process = subprocess.Popen(
+        kill.command, cwd=project.root, env=project.environment(PYTHONUNBUFFERED="1"), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    n_stages, begun = 0, threading.Event()
+
+    def read_output() -> None:
+        nonlocal n_stages
+        assert process.stdout is not None
+        if not kill.n_stages:
+            begun.set()
+        for line in process.stdout:
+            n_stages += line.startswith("Running stage")
+            if n_stages == kill.n_stages:
+                begun.set()
+        begun.set()
+
+    reader = threading.Thread(target=read_output)
+    reader.start()
+    try:
+        assert begun.wait(START_SECONDS)
+        try:
+            process.wait(kill.delay * stage_seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, kill.signal)
+        status = process.wait(END_SECONDS)
+        reader.join(END_SECONDS)
+        assert not reader.is_alive(), "a process of the command still runs"
+        return status
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def run_or_repair(project: Project, *command: str) -> bool:
+    """Run a command, where DVC names a file that is cut off after its repair; return whether there was one."""
+    done = project.run(*command, check=False)
+    if done.returncode and any(reason in done.stderr for reason in CUT_OFF):
+        project.run("python", "-m", "tools.repair")
+        project.run(*command)
+        return True
+    assert not done.returncode, f"{done.stdout}\n{done.stderr}"
+    return False
+
+
+def test_files_that_are_cut_off_are_repaired_and_nothing_runs_again(completed_project: Project) -> None:
+    """Else a repro after one kill in fifteen ends with exit status 255: DVC empties dvc.lock and writes it anew."""
+    (completed_project.root / "dvc.lock").write_bytes(b"")
+    (completed_project.root / ".dvc/tmp/rwlock").write_bytes(b'{"write": {"/')
+    failed = completed_project.run("dvc", "repro", check=False)
+    assert failed.returncode == 255
+    assert any(reason in failed.stderr for reason in CUT_OFF)
+    repaired = completed_project.run("python", "-m", "tools.repair").stderr
+    assert "dvc.lock was cut off" in repaired
+    assert "rwlock was cut off" in repaired
+    assert "Running stage" not in completed_project.run("dvc", "repro").stdout
+    assert not completed_project.run("git", "status", "--porcelain").stdout
+
+
+@pytest.mark.parametrize(
+    "cut", [b"", b"schema: '2.0'\nstages:\n  prep", b"schema: '2.0'\nstages:\n  prepare:\n    cmd:"]
+)
+def test_only_a_cut_dvc_lock_is_repaired(project: Project, monkeypatch: pytest.MonkeyPatch, cut: bytes) -> None:
+    monkeypatch.chdir(project.root)
+    assert not repair()
+    lock = project.root / "dvc.lock"
+    lock.write_bytes(cut)
+    assert repair()
+    assert not lock.exists()  # where no commit has one
+    lock.write_text("schema: '2.0'\nstages: {}\n")
+    project.commit("Run nothing")
+    lock.write_bytes(cut)
+    assert repair()
+    assert not repair()
+    assert not project.run("git", "status", "--porcelain").stdout
+
+
+def outputs(project: Project) -> dict[str, bytes]:
+    """Return what a run writes: every file of the outputs, metrics and dvc.lock."""
+    names = [project.root / name for name in ("dvc.lock", "data", "metrics", "models")]
+    files = (file for path in names for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+    return {str(file.relative_to(project.root)): file.read_bytes() for file in files}
+
+
+@pytest.mark.slow
+def test_a_repro_after_a_kill_gives_the_committed_bytes(small_project: Project) -> None:
+    start = time.monotonic()
+    small_project.run("dvc", "repro")
+    stage_seconds = (time.monotonic() - start) / N_STAGES
+    small_project.commit("Run the pipeline")
+    committed = outputs(small_project)
+    failures = []
+    n_repaired = 0
+    for number, kill in enumerate(draw_kills(N_KILLS)):
+        status = interrupt(small_project, kill, stage_seconds)
+        repaired = False
+        try:
+            if kill.command[1] == "exp":
+                repaired = run_or_repair(small_project, "make", "-o", ".venv/.installed", "back")
+            repaired |= run_or_repair(small_project, "dvc", "repro")
+            after = outputs(small_project)
+            changed = sorted(name for name in {*committed, *after} if committed.get(name) != after.get(name))
+            assert not changed
+            assert not small_project.run("git", "status", "--porcelain").stdout
+        except AssertionError as error:
+            failures.append(f"{number} {kill}: {error}")
+            small_project.run("git", "reset", "-q", "--hard")
+            small_project.run("git", "clean", "-fdq")
+            small_project.run("dvc", "repro")
+        n_repaired += repaired
+        log.info("%d %s exit %s%s, %d failed", number, kill, status, ", repaired" if repaired else "", len(failures))
+    log.info("%d of %d held, %d of them after a repair", N_KILLS - len(failures), N_KILLS, n_repaired)
+    assert not failures, "\n\n".join(failures)
