@@ -1,7 +1,10 @@
 """Arbitrary bytes in place of data, parameters, classifier and encoder: exit 0, or one line and exit 1.
 
 Never a traceback, and never a file left behind. The commands run in this process, so an exception that is not an
-error of this project fails the test with its traceback.
+error of this project fails the test with its traceback. `prepare`, `predict` and the server's page must read the same
+rows and texts, or refuse a file for the same reason.
+
+FUZZ_EXAMPLES=700 takes two minutes for each test.
 """
 
 import contextlib
@@ -11,16 +14,27 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sentiment.cli.app import main as sentiment
 from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
+from sentiment.data.csv_reader import read_chunks
+from sentiment.data.schema import TEXT, build_reviews
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.formats import reader_of
+from sentiment.inference.readers import InputColumns
+from sentiment.inference.streams import reading
+from sentiment.serving.app import create_app
+from sentiment.serving.protocols import Settings
 from stages import prepare
 from tests.project import DEFAULTS, Project
 
@@ -109,6 +123,107 @@ def test_prepare_reads_any_bytes(monkeypatch: pytest.MonkeyPatch, content: bytes
         Path(name, "params.yaml").write_text(yaml.safe_dump(params))
         Path(name, "reviews.csv").write_bytes(content)
         run_prepare(monkeypatch, Path(name))
+
+
+Read = tuple[list[str], list[str]] | str  # texts and broken rows, or why the file is refused
+
+FIELDS = [
+    b"", b"Soft", b"Nice, warm", b'"Soft"', b'"Soft, warm"', b'"two\nlines"', b'"two\r\nlines"', b'"a ""b"""',
+    b'"open', b'a"b', b'"a"b', b" Soft ", b"\0", b"caf\xe9", b"caf\xc3\xa9", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x85",
+    b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b", b"\x1c", b"'", b"\\", b"x" * 131_073, b'"' + b"x\n" * 70_000 + b'"',
+]  # fmt: skip
+HEADERS = [
+    [b"Title", b"Review Text"],
+    [b"id", b"Review Text", b"Title"],
+    [b"Title"],
+    [b'"Title"', b'"Review Text"', b"x"],
+]
+FIELD = st.one_of(st.sampled_from(FIELDS[:8]), st.sampled_from(FIELDS), st.binary(max_size=6))
+
+
+@st.composite
+def csv_files(draw: st.DrawFn) -> bytes:
+    """CSV files as they are and as they should not be: quotes, delimiters, line ends, ragged and empty rows."""
+    delimiter = draw(st.sampled_from([b",", b",", b",", b";", b"\t"]))
+    end = draw(st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"]))
+    header = draw(st.sampled_from(HEADERS))
+    n_fields = st.sampled_from([len(header)] * 8 + [0, 1, len(header) + 1])
+    rows = draw(st.lists(n_fields.flatmap(lambda n: st.lists(FIELD, min_size=n, max_size=n)), max_size=6))
+    content = end.join(delimiter.join(row) for row in [header, *rows])
+    start = draw(st.sampled_from([b"", b"", b"", b"\xef\xbb\xbf", b"\n", b"sep=,\n", b"\xff\xfe"]))
+    return start + content + draw(st.sampled_from([b"", end, end * 2, b"\0", b'"', b"\x1a"]))
+
+
+def read_by_predict(path: Path, columns: Sequence[str]) -> Read:
+    """Return what `sentiment predict` labels of a file, and the rows that it reports."""
+    texts: list[str] = []
+    broken: list[str] = []
+    try:
+        with reading(str(path)) as source:
+            table = reader_of(path.name)(path.name, source.content, InputColumns(tuple(columns)))
+            for batch in table.batches:
+                texts += batch.texts
+                broken += [f"row {batch.first + index} {reason}" for index, reason in batch.errors.items()]
+    except InputError as error:
+        return str(error)
+    return texts, broken
+
+
+def read_by_page(page: TestClient, path: Path) -> Read:
+    """Return what the server's page labels of a file, and the rows that it reports."""
+    headers = {"content-type": "application/octet-stream"}
+    answer = page.post("/rows", params={"name": path.name}, content=path.read_bytes(), headers=headers)
+    if answer.status_code == 422:
+        return str(answer.json()["error"])
+    assert answer.status_code == 200
+    return answer.json()["texts"], answer.json()["problems"]
+
+
+def read_by_prepare(path: Path, columns: Sequence[str]) -> Read:
+    """Return the texts that `prepare` takes from a file; a broken row stops it."""
+    texts: list[str] = []
+    try:
+        for raw in read_chunks(path, list(columns)):
+            texts += build_reviews(raw, pd.Series(5.0, raw.index), list(columns), 3)[TEXT].tolist()
+    except InputError as error:
+        return str(error).replace(f"{path}:", f"{path.name}:")
+    return texts, []
+
+
+@pytest.fixture(scope="module")
+def page(classifier: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(SentimentClassifier.load(classifier), Settings())) as client:
+        yield client
+
+
+@settings(fuzz, max_examples=10 * N_EXAMPLES)
+@given(content=st.one_of(csv_files(), csv_files(), damaged(GOOD[".csv"])))
+def test_prepare_predict_and_the_page_read_the_same_texts(page: TestClient, content: bytes) -> None:
+    columns = ["Title", "Review Text"]
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "reviews.csv")
+        path.write_bytes(content)
+        predicted, shown = read_by_predict(path, columns), read_by_page(page, path)
+        prepared = read_by_prepare(path, columns)
+    assert shown == predicted
+    if isinstance(predicted, str):
+        assert prepared == predicted
+    elif predicted[1]:
+        assert prepared == f"reviews.csv: {predicted[1][0]}"
+    elif predicted[0]:
+        assert prepared == predicted
+    else:
+        assert prepared == "reviews.csv: has a header and no rows, expected reviews"
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".txt"])
+@fuzz
+@given(data=st.data())
+def test_predict_and_the_page_read_the_same_texts(page: TestClient, suffix: str, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, f"reviews{suffix}")
+        path.write_bytes(data.draw(damaged(GOOD[suffix])))
+        assert read_by_page(page, path) == read_by_predict(path, ["Title", "Review Text"])
 
 
 @fuzz
