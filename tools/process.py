@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +11,6 @@ from pathlib import Path
 from sentiment.common.errors import PipelineError
 
 MAX_SECONDS = 7_200  # of the pipeline on a slow machine
-GRACE = 5  # seconds that a command and its children have to end after SIGTERM
-POLL = 0.05  # seconds
 
 
 class CommandError(PipelineError):
@@ -39,7 +36,7 @@ def run_with_limit(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return its exit status, and its output unless that is shown.
 
-    The command's children never outlive it: they are ended when it has ended, after `timeout`, and with this process.
+    The command's children never outlive it: they are killed when it has ended, after `timeout`, and with this process.
 
     Args:
         command: what to run, without a shell.
@@ -61,24 +58,7 @@ def run_with_limit(
         except subprocess.TimeoutExpired:
             raise CommandError(f"{' '.join(command)}: not done after {timeout:.0f} s") from None
         finally:
-            terminate(process)
+            with suppress(ProcessLookupError, PermissionError):  # macOS answers "not permitted" for zombies
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     return subprocess.CompletedProcess(list(command), process.returncode, stdout, stderr)
-
-
-def terminate(process: subprocess.Popen[str]) -> None:
-    """End a command and all children in its session; children of a command that has ended get no time to clean up."""
-    if process.poll() is None and _signal(process, signal.SIGTERM):
-        end = time.monotonic() + GRACE
-        # `poll` reaps the command; a zombie would count as a member of the session
-        while (process.poll() is None or _signal(process, 0)) and time.monotonic() < end:
-            time.sleep(POLL)
-    _signal(process, signal.SIGKILL)
-    process.wait(GRACE)
-
-
-def _signal(process: subprocess.Popen[str], number: int) -> bool:
-    """Send a signal, or 0 for none, to the session that a process has begun; return whether any of it runs."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS answers "not permitted" for zombies
-        os.killpg(process.pid, number)
-        return True
-    return False

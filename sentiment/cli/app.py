@@ -27,7 +27,7 @@ COMMANDS = {
     "compare": ("test whether one experiment is better than another", "pipeline"),
     "report": ("write an HTML report about one or more revisions", "report"),
     "baseline": ("train TF-IDF and the majority class, to compare with", "pipeline"),
-    "doctor": ("check the S3 remote of a DVC project, and this machine", "pipeline"),
+    "doctor": ("check the S3 remote of a DVC project", "pipeline"),
     "push": ("upload outputs, those of earlier runs too", "pipeline"),
     "pull": ("download outputs; where that fails, say why", "pipeline"),
     "remote": ("run experiments on another machine, and bring them back", "pipeline"),
@@ -43,51 +43,32 @@ EXTRA_OF_PACKAGE = {
 
 def load(name: str) -> ModuleType:
     """Import the module of a sub-command, and not before it is called: some take seconds."""
+    module: ModuleType
     if name == "predict":
-        from sentiment.cli import predict
-
-        return predict
-    if name == "batch":
-        from sentiment.cli import batch
-
-        return batch
-    if name == "serve":
-        from sentiment.cli import serve
-
-        return serve
-    if name == "experiments":
-        from sentiment.cli import experiments
-
-        return experiments
-    if name == "compare":
-        from sentiment.cli import compare
-
-        return compare
-    if name == "report":
-        from sentiment.cli import report
-
-        return report
-    if name == "baseline":
-        from sentiment.cli import baseline
-
-        return baseline
-    if name == "doctor":
-        from sentiment.cli import doctor
-
-        return doctor
-    if name == "push":
-        from sentiment.cli import push
-
-        return push
-    if name == "pull":
-        from sentiment.cli import pull
-
-        return pull
-    if name == "remote":
-        from sentiment.cli import remote
-
-        return remote
-    raise ParamsError(f"'{name}' is not a command; expected {', '.join(COMMANDS)} (see sentiment --help)")
+        from sentiment.cli import predict as module
+    elif name == "batch":
+        from sentiment.cli import batch as module
+    elif name == "serve":
+        from sentiment.cli import serve as module
+    elif name == "experiments":
+        from sentiment.cli import experiments as module
+    elif name == "compare":
+        from sentiment.cli import compare as module
+    elif name == "report":
+        from sentiment.cli import report as module
+    elif name == "baseline":
+        from sentiment.cli import baseline as module
+    elif name == "doctor":
+        from sentiment.cli import doctor as module
+    elif name == "push":
+        from sentiment.cli import push as module
+    elif name == "pull":
+        from sentiment.cli import pull as module
+    elif name == "remote":
+        from sentiment.cli import remote as module
+    else:
+        raise ParamsError(f"'{name}' is not a command; expected {', '.join(COMMANDS)} (see sentiment --help)")
+    return module
 
 
 class Parser(argparse.ArgumentParser):
