@@ -1,4 +1,4 @@
-"""Check whether this machine can work with the S3 remote, and has room for outputs: one line a check.
+"""Check whether this machine can work with the S3 remote: one line a check.
 
     sentiment doctor                  what `make doctor` does, in any folder with a DVC project whose remote is on S3
     sentiment doctor && dvc push      upload if nothing is broken
@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run every check; return the exit status."""
-    from sentiment.storage.doctor import cache, remote_checks, run_check  # DVC and boto3 take a second
+    from sentiment.storage.doctor import remote_checks  # DVC and boto3 take a second
     from sentiment.storage.s3 import Remote
 
     n_failed = 0
-    for result in (*remote_checks(Remote.read()), run_check("cache", cache)):
+    for result in remote_checks(Remote.read()):
         sys.stdout.write(f"{result}\n")
         n_failed += result.status == "FAIL"
     return min(n_failed, 1)

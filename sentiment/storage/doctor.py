@@ -1,30 +1,24 @@
-"""Check whether this machine can work with the S3 remote, and has room for outputs.
+"""Check whether this machine can work with the S3 remote.
 
-Each check ends in a line: ok, a note, or FAIL with what is broken and what to do. Checks of the remote sign in as DVC
-does, and list, write, read back and delete one small object. A line shows the access key id and never a secret.
+Each check ends in a line: ok, a note, or FAIL with what is broken and what to do. The checks sign in as DVC does, and
+list, write, read back and delete one small object. A line shows the access key id and never a secret.
 """
 
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from sentiment.common.errors import PipelineError, StorageError
 from sentiment.storage.errors import explain
-from sentiment.storage.s3 import Remote, dvc_cache
+from sentiment.storage.s3 import Remote
 
 Status = Literal["ok", "note", "FAIL"]
 Check = Callable[[], tuple[Status, str]]
 
 PROBE = b"written by sentiment doctor\n"
-# bytes; the default pipeline writes about 200 MB on the real reviews, and DVC keeps the outputs of earlier runs too
-MIN_FREE_BYTES = 1024**3
 
 
 @dataclass(frozen=True)
@@ -45,19 +39,6 @@ class CheckResult:
         return f"{self.status:<4}  {self.check:<8}  {self.text}"
 
 
-def run_check(name: str, check: Check) -> CheckResult:
-    """Run one check; an error that a person can fix becomes its line."""
-    try:
-        status, text = check()
-    except (BotoCoreError, ClientError) as error:
-        return CheckResult("FAIL", name, explain(error))
-    except PipelineError as error:
-        return CheckResult("FAIL", name, str(error))
-    except OSError as error:
-        return CheckResult("FAIL", name, f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-    return CheckResult(status, name, text)
-
-
 def remote_checks(remote: Remote) -> Iterator[CheckResult]:
     """Yield one result a check, up to the first failure, which the others would only repeat."""
     checks: dict[str, Check] = {
@@ -67,10 +48,12 @@ def remote_checks(remote: Remote) -> Iterator[CheckResult]:
         "write": lambda: write(remote),
     }
     for name, check in checks.items():
-        result = run_check(name, check)
-        yield result
-        if result.status == "FAIL":
+        try:
+            status, text = check()
+        except (BotoCoreError, ClientError, PipelineError, OSError) as error:
+            yield CheckResult("FAIL", name, explain(error))
             return
+        yield CheckResult(status, name, text)
 
 
 def identity(remote: Remote) -> tuple[Status, str]:
@@ -115,23 +98,3 @@ def write(remote: Remote) -> tuple[Status, str]:
 def is_forbidden(error: ClientError) -> bool:
     """Return whether S3 refused for lack of permission."""
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403)
-
-
-def cache() -> tuple[Status, str]:
-    """Write a file to DVC's cache, and look at the free space of its disk.
-
-    Raises:
-        OSError: the folder cannot be written.
-        StorageError: the disk is about full.
-    """
-    folder = Path(os.path.relpath(dvc_cache()))  # for people: absolute paths are long
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as probe:
-        probe.write(PROBE)
-    free = shutil.disk_usage(folder).free
-    if free < MIN_FREE_BYTES:
-        raise StorageError(
-            f"{folder}: {free // 1024**2} MiB free, at least {MIN_FREE_BYTES // 1024**2} MiB are needed; "
-            "`dvc gc --workspace` drops the outputs of earlier runs"
-        )
-    return "ok", f"{folder} can be written, {free / 1024**3:.0f} GiB free"
