@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.batch.storage import BadEntry, Storage
-from sentiment.common.errors import InputError, one_line
+from sentiment.common.errors import InputError, ParamsError, one_line
 from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records, read_line
 from sentiment.inference.formats import suffix
 from sentiment.inference.readers import FIRST_ROWS
@@ -121,13 +121,23 @@ class Inputs:
 
     @classmethod
     def parse(cls, argument: str) -> "Inputs":
-        """Read a folder, `s3://bucket/prefix`, a file, or a glob: `*` in a name, `**` over folders, `?`, `[ab]`."""
+        """Read a folder, `s3://bucket/prefix`, a file, or a glob: `*` in a name, `**` over folders, `?`, `[ab]`.
+
+        Raises:
+            ParamsError: `**` is a part of a name.
+        """
+        from fsspec.utils import glob_translate  # the standard library has one from Python 3.13 on
+
         if not (wildcard := WILDCARDS.search(argument.removeprefix(S3))):
             return cls(argument.rstrip("/") or "/")
         position = wildcard.start() + (len(S3) if argument.startswith(S3) else 0)
         folder, _, _ = argument[:position].rpartition("/")
         pattern = argument[len(folder) + 1 :] if folder else argument.removeprefix("/")
-        return cls(folder or ("/" if argument.startswith("/") else "."), translate(pattern))
+        try:
+            regex = re.compile(glob_translate(pattern))
+        except ValueError as error:
+            raise ParamsError(f"{argument}: {one_line(error)}") from None
+        return cls(folder or ("/" if argument.startswith("/") else "."), regex)
 
     def list(self, storage: Storage) -> Iterator[tuple[str, FileInfo | BadEntry]]:
         """Yield (relative path, file) of each input, also of one that cannot be read.
@@ -154,19 +164,6 @@ class Inputs:
 def is_supported(path: str) -> bool:
     """Return whether the name's ending is that of a known format."""
     return suffix(path) in FORMATS and not path.lower().endswith(".parquet.gz")
-
-
-def translate(pattern: str) -> re.Pattern[str]:
-    """Return a glob as a regular expression; `glob.translate` does this from Python 3.13 on."""
-    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^]]+\])", pattern)
-    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-    def regex(token: str) -> str:
-        if token.startswith("[") and token.endswith("]"):
-            return token.replace("[!", "[^", 1)
-        return special.get(token) or re.escape(token)
-
-    return re.compile("".join(map(regex, tokens)), re.DOTALL)
 
 
 def cut(file: FileInfo, storage: Storage, max_rows: int) -> list[Part]:
