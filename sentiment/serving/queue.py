@@ -7,7 +7,7 @@ All state belongs to the event loop, so that nothing needs a lock; only tokenize
 computes a batch on its share of the cores, as `FrozenEncoder.encode` does.
 
 Why no library does this: LitServe and the batching of Ray Serve form batches by number of texts and by time, and
-LitServe has no limit of its queue, so no status 429. benchmarks/servers.py serves a classifier with either.
+LitServe has no limit of its queue, so no status 429.
 """
 
 import asyncio
