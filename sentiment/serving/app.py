@@ -23,6 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,9 +45,7 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-# Swagger UI sets style attributes, which need 'unsafe-inline'; scripts do not
-DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-STATIC = ["sentiment.serving", "sentiment.theme", "fastapi_offline"]  # packages with a folder of that name
+STATIC = ["sentiment.serving", "sentiment.theme"]  # packages with a folder of that name
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 REST_SECONDS = 2.0  # in which the rest of a refused body may arrive; closed before, its client would see a reset
@@ -71,12 +70,11 @@ def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
         yield
         await queue.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="sentiment",
         description="Sentiment of product reviews, in three API shapes.",
         version=version("frozen-albert-sentiment"),
         lifespan=lifespan,
-        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would go where the Host header says
     )
@@ -113,19 +111,8 @@ page_router = APIRouter()
 @page_router.get("/", response_class=Response, responses=HTML)
 async def page() -> Response:
     """Return the page."""
-    return html("page.html", PAGE_POLICY)
-
-
-@page_router.get("/docs", response_class=Response, responses=HTML)
-async def docs() -> Response:
-    """Return this description as a page."""
-    return html("docs.html", DOCS_POLICY)
-
-
-def html(name: str, policy: str) -> Response:
-    """Return an HTML file of this package with its Content-Security-Policy."""
-    content = (files("sentiment.serving") / "static" / name).read_bytes()
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+    content = (files("sentiment.serving") / "static" / "page.html").read_bytes()
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
     return Response(content, headers=headers, media_type="text/html")
 
 

@@ -125,19 +125,17 @@ def test_pasted_lines_take_the_place_of_a_file(opened: Opened, tmp_path: Path) -
     expect(page.locator("#rows tr")).to_have_count(3)
 
 
-def test_a_dropped_file_is_read_and_nothing_to_label_is_said(opened: Opened) -> None:
+def test_nothing_to_label_is_said(opened: Opened) -> None:
     page = opened.page
     page.get_by_role("button", name=START).click()
     expect(page.get_by_role("alert")).to_contain_text("no review to label")
     expect(page.get_by_role("alert")).to_be_in_viewport()
-    page.evaluate(
-        """() => {
-            const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File(["one\\n\\ntwo\\n"], "new.txt"));
-            const event = new DragEvent("drop", { dataTransfer, bubbles: true });
-            document.querySelector("h1").dispatchEvent(event);
-        }"""
-    )
+
+
+def test_each_line_of_a_text_file_is_a_row(opened: Opened, tmp_path: Path) -> None:
+    page = opened.page
+    (tmp_path / "new.txt").write_text("one\n\ntwo\n")
+    page.get_by_label(FILE).set_input_files(tmp_path / "new.txt")
     expect(page.locator("#status")).to_have_text("3 rows in new.txt")
     page.get_by_role("button", name=START).click()
     expect(page.locator("#rows tr")).to_have_count(3)

@@ -75,14 +75,3 @@ $("lines").addEventListener("input", () => {
 });
 $("start").addEventListener("click", labelAll);
 $("stop").addEventListener("click", () => running.abort());
-// anywhere: a file that misses a target would be opened in the place of the page
-for (const name of ["dragover", "drop"]) {
-  document.addEventListener(name, (event) => {
-    const file = event.dataTransfer.files[0];
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    if (name === "dragover") return;
-    $("file").value = ""; // it would name another file
-    readFile(file);
-  });
-}
