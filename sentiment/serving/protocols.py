@@ -229,18 +229,6 @@ def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = T
             raise ServingError(422, f"text {index} is empty")
 
 
-async def check_lengths(request: Request, texts: Sequence[str]) -> None:
-    """Refuse a text of which the encoder would read the beginning only; errors as `score`."""
-    check_texts(request, texts)
-    service = service_of(request)
-    find = partial(find_too_long, service.classifier, texts)
-    if found := await or_disconnect(request, service.queue.run(find, len(texts))):
-        index, n_tokens = found
-        limit = service.classifier.encoder.config.max_length
-        message = f"text {index} has {n_tokens:,} tokens; the classifier reads {limit:,}; leave out truncate: false"
-        raise ServingError(413, message)
-
-
 def both_labels(classifier: SentimentClassifier, probability: float, as_log_odds: bool = False) -> list[dict[str, Any]]:
     """Return label and score of both labels, the predicted one first; probabilities, which add up to 1, or log-odds."""
     negative, positive = classifier.labels
@@ -295,7 +283,13 @@ async def predict(request: Request) -> Response:
         )
     texts = [item if isinstance(item, str) else join_text([str(text) for text in item]) for item in items]
     if body.truncate is False:
-        await check_lengths(request, texts)
+        check_texts(request, texts)
+        find = service.queue.run(partial(find_too_long, service.classifier, texts), len(texts))
+        if found := await or_disconnect(request, find):
+            limit = service.classifier.encoder.config.max_length
+            raise ServingError(
+                413, f"text {found[0]} has {found[1]:,} tokens; the classifier reads {limit:,} of a text"
+            )
     scores = await score(request, texts)
     labeled = [both_labels(service.classifier, one, body.raw_scores) for one in scores if one is not None]
     return JSONResponse(labeled if is_batch else labeled[0])
