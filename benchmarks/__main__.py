@@ -16,8 +16,9 @@ import torch
 
 from benchmarks import encode, machine
 from benchmarks.encode import BUNDLED
-from benchmarks.reviews import read_texts
 from sentiment.common.command import run_main
+from sentiment.data.csv_reader import read_chunks
+from sentiment.data.text import join_text
 
 ALL = ("bundled", "base")
 Rows = list[dict[str, object]]
@@ -34,6 +35,13 @@ def show(title: str, rows: Iterable[dict[str, object]]) -> Rows:
         print("| " + " | ".join(cells) + " |", flush=True)  # noqa: T201
         kept.append(row)
     return kept
+
+
+def read_texts(source: Path) -> list[str]:
+    """Return the reviews of a CSV file in the columns of the sample, in file order."""
+    chunks = read_chunks(source, ["Title", "Review Text"])
+    texts = (join_text(parts) for chunk in chunks for parts in chunk.itertuples(index=False, name=None))
+    return [text for text in texts if text]
 
 
 def main() -> None:
