@@ -4,7 +4,6 @@
     sentiment report main               a branch and the workspace
     sentiment report main lr-3 lr-4     revisions: commits, branches, tags or experiments
     sentiment report tfidf workspace    a baseline, made by `sentiment baseline`
-    sentiment report v1 v2 --titles "Last year" Now
 
 It opens without a network. It contains review text where the workspace has it: share it as you would share the data.
 """
@@ -23,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "revisions", metavar="REVISION", nargs="*", help="commit, branch, tag, experiment, baseline or workspace; one "
         "is compared with the workspace",
     )  # fmt: skip
-    parser.add_argument("--titles", nargs="+", default=[], help="what the page calls them, in the same order")
     parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
 
 
@@ -35,6 +33,6 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.report.page import render
 
     names = args.revisions if len(args.revisions) > 1 else [*args.revisions, WORKSPACE]
-    data = collect(list(dict.fromkeys(names)), args.titles)
+    data = collect(list(dict.fromkeys(names)))
     write_text(args.output, render(data, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
     log.info("report: %s", args.output)

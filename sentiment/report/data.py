@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sentiment.common.errors import InputError, ParamsError
+from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
 from sentiment.evaluation.metrics import METRICS, Metric
 from sentiment.evaluation.significance import Comparison
@@ -36,7 +36,7 @@ class RevisionResults:
 
     Attributes:
         name: as git and DVC know it.
-        title: as the page calls it.
+        title: as the page calls it: its name, and for the workspace its branch.
         metrics: of the test reviews, with their intervals; those that this revision's code computed.
         slices: rows, accuracy and interval by (slice, value).
         n_reviews: by split.
@@ -89,21 +89,15 @@ class ReportData:
         return [metric for metric in METRICS if any(metric.name in results.metrics for results in self.revisions)]
 
 
-def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
-    """Read what the report shows of revisions; the others are compared with the first.
-
-    Args:
-        names: different ones, as git and DVC know the revisions.
-        titles: what the page calls the revisions; by default their names, and for the workspace its branch.
+def collect(names: Sequence[str]) -> ReportData:
+    """Read what the report shows of revisions, whose names differ; the others are compared with the first.
 
     Raises:
         InputError: a revision, or one of its files, is not available.
-        ParamsError: there is not one title for each revision, or one twice.
     """
-    titles = list(titles) or _default_titles(names)
-    if len(set(titles)) != len(names):
-        raise ParamsError(f"--titles: expected {len(names)} different ones, found {', '.join(titles)}")
-    revisions = dict(zip(titles, map(resolve, names), strict=True))
+    branch = workspace_title()
+    title_of_workspace = f"{branch} (this folder)" if branch in names else branch
+    revisions = {title_of_workspace if name == WORKSPACE else name: resolve(name) for name in names}
     results = [_results(title, revision) for title, revision in revisions.items()]
     predictions = {title: read_predictions(revision) for title, revision in revisions.items()}
     comparisons, verdicts = _compare_with_first(revisions)
@@ -131,12 +125,6 @@ def collect(names: Sequence[str], titles: Sequence[str] = ()) -> ReportData:
             for title, revision in revisions.items()
         },
     )
-
-
-def _default_titles(names: Sequence[str]) -> list[str]:
-    title = workspace_title()
-    shown = f"{title} (this folder)" if title in names else title
-    return [shown if name == WORKSPACE else name for name in names]
 
 
 def _results(title: str, revision: Revision) -> RevisionResults:

@@ -1,4 +1,4 @@
-"""Three revisions with titles of their own, as data and as a page: verdicts in words, revisions of other versions."""
+"""Three revisions, as data and as a page: verdicts in words, revisions of other versions."""
 
 import math
 import os
@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sentiment.common.errors import ParamsError
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments.comparison import correct_for_many
 from sentiment.report.data import ReportData, collect
@@ -21,7 +20,7 @@ from tests.project import Project
 def data(project_with_experiment: Project) -> Iterator[ReportData]:
     before = os.getcwd()  # noqa: PTH109
     os.chdir(project_with_experiment.root)
-    yield collect(["HEAD", "strict", "workspace"], ["Last year", "Strict", "Now"])
+    yield collect(["HEAD", "strict", "workspace"])
     os.chdir(before)
 
 
@@ -33,28 +32,24 @@ def text_of(page: str) -> str:
     return " ".join("".join(texts).split())
 
 
-def test_each_revision_is_compared_with_the_first_in_words_by_its_title(data: ReportData) -> None:
+def test_each_revision_is_compared_with_the_first_in_words(data: ReportData) -> None:
     strict, now = data.verdicts
-    assert strict.startswith("Strict is worse than Last year: it labels ")
+    branch = data.revisions[2].title  # what the workspace is called
+    assert branch.startswith("main")
+    assert strict.startswith("strict is worse than HEAD: it labels ")
     assert " fewer of 100 reviews correctly; unlikely to be chance (" in strict
-    assert now.startswith("Now labels as many reviews correctly as Last year (")
+    assert now.startswith(f"{branch} labels as many reviews correctly as HEAD (")
     page = text_of(render(data, "today"))
-    assert "Each is compared with Last year; p values are corrected for 2 comparisons (Holm)." in page
+    assert "Each is compared with HEAD; p values are corrected for 2 comparisons (Holm)." in page
     assert "the color of a single word can mislead" in page
     assert [table.title for table in data.misclassified] == [
-        "Wrong in Strict, correct in Last year",
-        "Wrong in Last year, correct in Strict",
-        "Wrong in Now, correct in Last year",
-        "Wrong in Last year, correct in Now",
+        "Wrong in strict, correct in HEAD",
+        "Wrong in HEAD, correct in strict",
+        f"Wrong in {branch}, correct in HEAD",
+        f"Wrong in HEAD, correct in {branch}",
     ]
     revisions = {point["rev"] for plot in data.plots for point in plot.spec["data"]["values"]}
-    assert revisions == {"Last year", "Strict", "Now"}
-
-
-def test_titles_must_be_as_many_as_revisions_and_different() -> None:
-    for titles in (["One"], ["One", "One"]):
-        with pytest.raises(ParamsError, match="--titles: expected 2 different ones, found One"):
-            collect(["HEAD", "strict"], titles)
+    assert revisions == {"HEAD", "strict", branch}
 
 
 def test_a_metric_that_an_older_or_a_newer_revision_lacks_is_left_out_there(data: ReportData) -> None:
@@ -69,8 +64,9 @@ def test_a_metric_that_an_older_or_a_newer_revision_lacks_is_left_out_there(data
 def test_one_review_is_written_in_the_singular(data: ReportData) -> None:
     comparison = Comparison(1, {}, only_a_correct=1, only_b_correct=2, p_value=1.0, min_detectable_difference=0.5)
     one = replace(data.revisions[0], metrics={**data.revisions[0].metrics, "rows": 1})
-    page = text_of(render(replace(data, comparisons={"Now": comparison}, revisions=[one, data.revisions[2]]), "today"))
-    assert "Only Last year is correct on 1 review, only Now on 2." in page
+    comparisons = {"strict": comparison}
+    page = text_of(render(replace(data, comparisons=comparisons, revisions=[one, data.revisions[1]]), "today"))
+    assert "Only HEAD is correct on 1 review, only strict on 2." in page
     assert "1 test review; intervals" in page
 
 
