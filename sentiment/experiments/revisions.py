@@ -134,9 +134,10 @@ def _is_commit(root: Path, name: str) -> bool:
     return bool(_git(root, *VERIFY, f"{name}^{{commit}}"))
 
 
-def experiment_refs(root: Path = Path()) -> list[str]:
-    """Return git's names of all experiments, refs/exps/AA/REST_OF_THE_COMMIT/NAME, of all commits."""
-    return [ref for ref in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split() if ref.count("/") > 3]
+def experiment_refs(root: Path = Path()) -> dict[str, str]:
+    """Return the commit of each experiment by git's name for it, refs/exps/AA/REST_OF_THE_BASE_COMMIT/NAME."""
+    lines = _git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
+    return {ref: commit for ref, commit in map(str.split, lines) if ref.count("/") > 3}
 
 
 def commit_subject(name: str, root: Path = Path()) -> str:

@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError
 
 import sentiment.remote.runner as runner
 from sentiment.common.errors import InputError, ParamsError, StorageError, one_line
-from sentiment.experiments.revisions import unseen_source
+from sentiment.experiments.revisions import experiment_refs, unseen_source
 from sentiment.remote.backends import Backend
 from sentiment.remote.job import LOST, MISSED_HEARTBEATS, WAITING, JobFolder, Status, checked
 from sentiment.storage.s3 import STORAGE, Remote
@@ -251,13 +251,6 @@ def _import_bundle(bundle: bytes) -> dict[str, str]:
         options = ["--quiet", "--no-tags", "--no-write-fetch-head", str(path)]
         git("-c", "fetch.fsckObjects=true", "fetch", *options, *(f"{ref}:{ref}" for ref in commits))
     return commits
-
-
-def experiment_refs() -> dict[str, str]:
-    """Return the commit of each experiment here by its reference."""
-    lines = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
-    refs = (line.split(" ") for line in lines)
-    return {ref: commit for ref, commit in refs if runner.EXPERIMENT_REF.fullmatch(ref)}
 
 
 def git(*arguments: str) -> str:
