@@ -5,7 +5,6 @@
 It lets the pipeline run anywhere and is no benchmark: every sentence is built from the phrases of sample_phrases.yaml.
 """
 
-import argparse
 import csv
 import random
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+OUTPUT, N_ROWS, SEED = Path("data/raw/sample.csv"), 2_000, 0
 HEADER = ["", "Clothing ID", "Age", "Title", "Review Text", "Rating", "Recommended IND", "Positive Feedback Count"]
 HEADER += ["Division Name", "Department Name", "Class Name"]
 RATING_SHARES = {5: 0.56, 4: 0.21, 3: 0.12, 2: 0.07, 1: 0.04}  # about as in the real file
@@ -96,15 +96,10 @@ def make_rows(count: int, rng: random.Random) -> list[list[object]]:
 
 def main() -> None:
     """Write the reviews as CSV."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2000, help="reviews to write (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other reviews (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("data/raw/sample.csv"), help="(default: %(default)s)")
-    args = parser.parse_args()
-    with args.output.open("w", encoding="utf-8", newline="") as file:
+    with OUTPUT.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
-        writer.writerows(make_rows(args.rows, random.Random(args.seed)))
+        writer.writerows(make_rows(N_ROWS, random.Random(SEED)))
 
 
 if __name__ == "__main__":
