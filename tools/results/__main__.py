@@ -2,7 +2,7 @@
 
     python -m tools.results --reviews reviews.csv                    what `make results REVIEWS_CSV=...` does
     python -m tools.results --reviews reviews.csv --rows tokens-20   run these, keep what the other rows gave earlier
-    python -m tools.results --tables                                 write the tables from the figures of an earlier run
+    python -m tools.results                                          write the tables from the figures of an earlier run
 
 What is run is the commit HEAD, from scratch: no output is taken from a cache. The defaults and the baselines are run in
 any case, because every row is compared with TF-IDF on the same reviews. The figures are in metrics/results.json, from
@@ -108,9 +108,9 @@ def measure(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments (default: the command line's), run the rows, write metrics/results.json and the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    inputs = parser.add_mutually_exclusive_group(required=True)
-    inputs.add_argument("--tables", action="store_true", help="run nothing")
-    inputs.add_argument("--reviews", type=Path, help="CSV with the columns that params.yaml names")
+    parser.add_argument(
+        "--reviews", type=Path, help="CSV with the columns that params.yaml names; without it, nothing runs"
+    )
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="default: all")
     parser.add_argument(
         "--encoder", action="append", default=[], metavar="NAME=SOURCE",
