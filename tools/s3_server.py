@@ -55,7 +55,6 @@ GRPC_PORT_OFFSET = 10_000  # SeaweedFS serves gRPC this much above each HTTP por
 MAX_PORT = 65_535 - GRPC_PORT_OFFSET - len(SERVICES)
 READY_TIMEOUT = 60.0  # seconds; a start takes 3 to 6 on an idle machine, and several times as long on a busy one
 TERMINATE_TIMEOUT = 20.0  # seconds; an idle server ends in 1 to 3, one with open uploads waits for them
-MIN_FREE_MIB = 512  # SeaweedFS refuses writes when its disk is about full, and reserves 128 MiB for each volume
 PRIVATE_UMASK = 0o077  # no permissions for group and others
 SOCKETS = Path("/tmp")  # noqa: S108 - where SeaweedFS creates seaweedfs-SERVICE-PORT.sock
 LOG_PREFIX = re.compile(r"[IWEF]\d{4} [\d:.]+ \S+:\d+\]? ")  # of glog: severity, date, time, line of source
@@ -106,7 +105,7 @@ def start(folder: Path, requested_port: int | None) -> None:
     """Start the server unless it runs, create the bucket, and write both into DVC's local configuration.
 
     Raises:
-        ServerError: a port is taken, the disk is full, or the server did not come up.
+        ServerError: a port is taken, or the server did not come up.
     """
     storage, source = Remote.read(STORAGE), Remote.read(REVIEWS_SOURCE)
     running = find(folder)
@@ -116,9 +115,6 @@ def start(folder: Path, requested_port: int | None) -> None:
     for path in (folder, folder / "data"):
         path.mkdir(mode=0o700, exist_ok=True)
         path.chmod(0o700)
-    free = shutil.disk_usage(folder).free // 1024**2
-    if free < MIN_FREE_MIB:
-        raise ServerError(f"{folder}: {free} MiB free, at least {MIN_FREE_MIB} MiB are needed")
     if not (folder / "identities.json").exists():
         create_keys(folder / "identities.json", source.bucket)
     settings = endpoint_settings(folder, port, "developer")

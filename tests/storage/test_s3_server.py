@@ -138,16 +138,6 @@ def test_terminate_kills_a_process_that_ignores_sigterm() -> None:
         assert not psutil.pid_exists(process.pid)
 
 
-def test_a_full_disk_is_refused_with_the_space_that_is_needed(
-    project_template: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project_template.clone(tmp_path / "project").root)
-    full = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    with pytest.raises(ServerError, match=r"0 MiB free, at least 512 MiB are needed"):
-        start(Path(".s3"), free_port())
-
-
 def test_start_with_source_serves_the_file_that_make_reviews_imports(s3_server: S3Server) -> None:
     server = s3_server
     csv = server.project.root / "data" / "raw" / "sample.csv"
