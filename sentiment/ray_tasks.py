@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import shlex
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from sentiment.common.errors import ParamsError, PipelineError, one_line
 
@@ -22,6 +24,7 @@ MAX_RETRIES = 2  # of a task whose worker died
 MAX_LOST_IN_A_ROW = 3  # tasks that were given up, after which a run ends
 STALL_SECONDS = 600  # a worker ends that has done no batch of texts for so long; loading a model is the longest pause
 WAIT_SECONDS = 30.0  # between looks at how many machines there are, while no task is finished
+CONNECT_SECONDS = 15  # for the head of a cluster
 SECONDS_TO_ANSWER = 60  # for what is ready already, or is in the store of this cluster
 SPARE_TASKS = 16  # submitted beyond twice those there is room for, so that a cluster that grows sees work waiting
 
@@ -87,13 +90,21 @@ def cluster(address: str | None = None) -> Iterator[None]:
         settings |= {"num_cpus": n_cpus, "include_dashboard": False}
         runtime["py_executable"] = shlex.quote(sys.executable)  # which Ray would give to a shell unquoted
     try:
+        _connect(address)
         ray.init(**settings, runtime_env=runtime, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+    except (OSError, RayError, RuntimeError, ValueError) as error:
         raise ParamsError(f"no Ray cluster at {address}: {one_line(error)[:300]}") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    """Raise OSError where nothing listens at the address of a cluster; Ray itself would wait for 30 s."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if parts.hostname and parts.port:  # "local" and "auto" have no port
+        socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_SECONDS).close()
 
 
 def run_tasks(

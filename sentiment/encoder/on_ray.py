@@ -45,7 +45,7 @@ def load_encoder(
     """
     import torch
 
-    torch.use_deterministic_algorithms(True)  # as in the stage
+    torch.set_deterministic_debug_mode("error")  # as in the stage
     encoder = FrozenEncoder.load(folder, config, device)
     if encoder.fingerprint != fingerprint:
         raise EncoderError(

@@ -109,7 +109,7 @@ def finetune_folder(
 def make_deterministic(seed: int) -> None:
     """Let torch give the same numbers in each run on this machine, and seed it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     # filling exposes reads of uninitialized memory, and takes time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)

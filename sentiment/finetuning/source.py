@@ -21,6 +21,7 @@ from sentiment.encoder.files import ENCODER_FILES, WEIGHTS, check_weights, copy_
 
 POINTER = "hub.json"
 MAX_REASON = 300  # characters of an error of the Hub
+CONNECT_TIMEOUT_S = 15
 
 
 class Pointer(BaseModel):
@@ -91,17 +92,25 @@ def download(file: Path, pointer: Pointer) -> Path:
     Raises:
         EncoderError: the Hub cannot be reached, or has no such model or commit.
     """
-    from huggingface_hub import snapshot_download  # a quarter of a second: only for a pointer
+    from huggingface_hub import constants, get_session, snapshot_download  # a quarter of a second: only for a pointer
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     # importing it turned its warnings on again; the error below has their content
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         disable_progress_bars()
+    unreachable: Exception | None = None
     try:
-        return Path(snapshot_download(pointer.id, revision=pointer.commit, allow_patterns=list(ENCODER_FILES)))
-    except Exception as error:  # of its HTTP client, too, which is no dependency of this project
-        cause = error.__cause__ or error
+        get_session().head(constants.ENDPOINT, timeout=CONNECT_TIMEOUT_S)  # snapshot_download would ask for 23 s
+    except Exception as error:  # of its HTTP client, which is no dependency of this project
+        unreachable = error
+    patterns, is_local = list(ENCODER_FILES), unreachable is not None
+    try:
+        return Path(
+            snapshot_download(pointer.id, revision=pointer.commit, allow_patterns=patterns, local_files_only=is_local)
+        )
+    except Exception as error:
+        cause = unreachable or error.__cause__ or error
         raise EncoderError(
             f"{file}: {pointer.id} at {pointer.commit[:12]} could not be downloaded: {one_line(cause)[:MAX_REASON]}; "
             "without the Hub: `dvc pull models/encoder`, or set finetune.encoder to models/encoders/bundled"

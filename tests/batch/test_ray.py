@@ -13,36 +13,25 @@ pytestmark = pytest.mark.slow
 RAY = ("--engine", "ray")
 
 
-def test_one_process_two_shards_and_ray_with_one_and_two_workers_give_the_same_bytes(
-    batch: Batch, inputs: Path, tmp_path: Path
+def test_ray_with_one_and_two_workers_writes_the_bytes_of_one_process(
+    batch: Batch, completed_template: Project, inputs: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
     units = ("--unit-rows", "120")
     assert batch(inputs, "--output", tmp_path / "local", *units).status == 0
     expected = outputs(tmp_path / "local")
-    for shard in ("0/2", "1/2"):
-        assert batch(inputs, "--output", tmp_path / "shards", *units, "--shard", shard).status == 0
-    assert outputs(tmp_path / "shards") == expected
     (inputs / "empty.csv").touch()
-    for workers in ("1", "2"):
-        folder = tmp_path / f"ray-{workers}"
-        outcome = batch(inputs, "--output", folder, *units, *RAY, "--workers", workers)
-        assert outcome.status == 1
-        assert outcome.stderr.splitlines()[-1].startswith("error: 1 unit failed")
-        assert outputs(folder) == expected
-        assert "is empty" in (folder / "_errors.jsonl").read_text()
-
-
-def test_an_interpreter_in_a_folder_with_a_blank_starts_workers(
-    completed_template: Project, inputs: Path, tmp_path: Path
-) -> None:
-    pytest.importorskip("ray")
-    environment = tmp_path / "a folder" / "venv"
+    environment = tmp_path / "a folder" / "venv"  # an interpreter in a folder with a blank starts workers, too
     environment.parent.mkdir()
     environment.symlink_to(sys.prefix)
-    batch = (str(environment / "bin" / "python"), "-m", "sentiment", "batch", str(inputs))
-    ran = completed_template.run(*batch, "--output", str(tmp_path / "labels"), *RAY)
-    assert "0 broken" in ran.stderr
+    for workers, python in ((1, environment / "bin" / "python"), (2, sys.executable)):
+        folder = tmp_path / f"ray-{workers}"
+        command = (str(python), "-m", "sentiment", "batch", str(inputs), "--output", str(folder))
+        done = completed_template.run(*command, *units, *RAY, "--workers", str(workers), check=False)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("error: 1 unit failed")
+        assert outputs(folder) == expected
+        assert "is empty" in (folder / "_errors.jsonl").read_text()
 
 
 def test_without_ray_or_without_a_cluster_it_is_one_line(batch: Batch, inputs: Path, tmp_path: Path) -> None:

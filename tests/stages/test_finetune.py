@@ -107,7 +107,6 @@ def test_other_weights_than_the_pointer_says_are_refused(project: Project, hub: 
     assert not (project.root / "models/encoder").exists()
 
 
-@pytest.mark.slow  # huggingface_hub asks five times
 def test_an_unreachable_hub_is_one_line(project: Project, tmp_path: Path) -> None:
     point_at_hub(project)
     unreachable = HubServer(f"http://127.0.0.1:{free_port()}").environment(tmp_path / "cache")
