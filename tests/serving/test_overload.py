@@ -190,12 +190,12 @@ def test_health_answers_within_100_ms_while_200_connections_post_work(
 ) -> None:
     """The load comes from another process: threads of this one would hold up the client that is measured.
 
-    The best of three rounds counts, for what else the machine does only adds; where that takes a share of the
+    One of three rounds has to do it, for what else the machine does only adds; where that takes a share of the
     processor, the limit grows as the rest shrinks.
     """
     others = min(0.75, psutil.cpu_percent(3) / 100)
     server = start_server(*arguments)
-    assert min(health_p99(server, sample_texts[:100]) for _ in range(3)) < 100 / (1 - others)
+    assert any(health_p99(server, sample_texts[:100]) < 100 / (1 - others) for _ in range(3))
     statuses = {line["status"] for line in server.access() if line["path"] == "/predict"}
     assert 200 in statuses
     assert statuses <= {200, 429, 499}
