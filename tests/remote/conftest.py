@@ -12,6 +12,9 @@ from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, start_command
 
 HEARTBEAT_S = "1"
+# of `dvc exp run`: one stage runs, for a test that is about what is around it
+EVALUATE_AGAIN = ("-S", "evaluate.seed=1")
+TRAIN_FOR_MINUTES = ("-S", "train.epochs=30000")
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.conftest import RemoteProject
+from tests.remote.conftest import EVALUATE_AGAIN, RemoteProject
 from tests.s3_server import BUCKET
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
 
 def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemoteProject, tmp_path: Path) -> None:
-    sent = remote_project.remote("run", "--on", "command", "-n", "elsewhere", "--", "-S", "train.seed=8")
+    sent = remote_project.remote("run", "--on", "command", "-n", "elsewhere", "--", *EVALUATE_AGAIN)
     job_id = sent.stderr.split()[1].rstrip(":")
     half_sent = "20200101-000000-abcdef"
     key = f"{remote_project.prefix}/jobs/{half_sent}/input/repo.bundle"
@@ -31,5 +31,5 @@ def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemotePr
     command = f"{sent.stdout.strip()} --python {shlex.quote(sys.executable)}"
     done = subprocess.run(["sh", "-c", command], cwd=elsewhere, env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "Running stage 'train'" in remote_project.remote("logs", "--follow", job_id).stdout
+    assert "Running stage 'evaluate'" in remote_project.remote("logs", "--follow", job_id).stdout
     assert "finished; brought elsewhere" in remote_project.remote("fetch", job_id).stderr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project
+from tests.project import SAMPLE, Project, copy_reviews
 from tests.remote.conftest import RemoteProject
 from tests.s3_server import S3Server
 
@@ -17,7 +17,7 @@ def test_unavailable_outputs_are_made_by_the_job_and_a_tracked_input_is_sent(
     completed_project: Project, s3_server: S3Server, tmp_path: Path
 ) -> None:
     source = completed_project.root / "data" / "raw" / "mine.csv"
-    source.write_bytes((completed_project.root / "data" / "raw" / "sample.csv").read_bytes())
+    copy_reviews(completed_project.root / SAMPLE, source, 600)
     completed_project.run("dvc", "add", "-q", "data/raw/mine.csv")
     completed_project.set_params(prepare={"source": "data/raw/mine.csv"})
     completed_project.commit("Reviews of our own")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.project import Project
-from tests.remote.conftest import RemoteProject
-from tests.remote.test_faults import CHANGE_SPLIT, Started
+from tests.remote.conftest import EVALUATE_AGAIN, RemoteProject
+from tests.remote.test_faults import Started
 from tests.s3_server import running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
@@ -20,8 +20,7 @@ def test_a_job_survives_a_storage_outage_of_20_seconds(
 ) -> None:
     with running_server(project_template.clone(tmp_path / "server")) as server:
         server.connect(completed_project, "outage")
-        completed_project.run("dvc", "push", "-q")
-        started = Started(RemoteProject(completed_project, server, "outage"), "-n", "there", *CHANGE_SPLIT)
+        started = Started(RemoteProject(completed_project, server, "outage"), "-n", "there", "--", *EVALUATE_AGAIN)
         started.wait_for_log("Running stage 'evaluate'")  # the push falls into the outage
         server.kill()
         time.sleep(OUTAGE_S)

@@ -34,6 +34,11 @@ def test_several_values_make_a_grid_and_other_arguments_pass_through() -> None:
         ["-n", f"x-{number}", f"--set-param=params.yaml:train.seed={number}", threshold, "-f", "train"]
         for number in (1, 2)
     ]
+    product = experiments(["-S", "train.seed=1,2", "-S", "train.threshold=0.4,0.97"], "x")
+    assert [[word.rpartition(".")[2] for word in run] for run in product] == [
+        ["-n", "x-1", "seed=1", "4"], ["-n", "x-2", "seed=1", "97"],
+        ["-n", "x-3", "seed=2", "4"], ["-n", "x-4", "seed=2", "97"],
+    ]  # fmt: skip
     assert experiments([], None) == [[]]
 
 

@@ -17,7 +17,7 @@ from sentiment.remote.client import LostJobError, check_alive
 from sentiment.remote.job import WAITING, JobFolder, Status
 from sentiment.remote.runner import INTERRUPTED
 from sentiment.storage.s3 import Remote
-from tests.remote.conftest import RemoteProject
+from tests.remote.conftest import EVALUATE_AGAIN, RemoteProject
 from tests.remote.sagemaker_server import ROLE, moto_client, running_moto
 from tests.s3_server import BUCKET
 
@@ -152,7 +152,7 @@ def test_the_entry_point_does_the_job_in_the_layout_of_sagemaker(
     with running_moto(tmp_path / "moto.log") as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
         arguments = ["--role", ROLE, "--spot", "--max-wait-hours", "48"]
-        arguments += ["--detach", "-n", "cloud", "--", "-S", "train.seed=4"]
+        arguments += ["--detach", "-n", "cloud", "--", *EVALUATE_AGAIN]
         job_id = remote_project.remote("run", "--on", "sagemaker", *arguments).stdout.strip()
         sent = moto_client(url).describe_training_job(TrainingJobName=f"sentiment-{job_id}")
         assert sent["RoleArn"] == ROLE

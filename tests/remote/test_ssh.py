@@ -14,7 +14,7 @@ import pytest
 
 from sentiment.common.errors import ParamsError
 from sentiment.remote.backends import SSH_VARIABLE, ShellBackend, shell_path
-from tests.remote.conftest import RemoteProject
+from tests.remote.conftest import EVALUATE_AGAIN, RemoteProject
 from tests.s3_server import free_port, wait_for
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -80,7 +80,7 @@ def test_an_experiment_on_a_host_comes_back(
     remote_project: RemoteProject, ssh_host: SshHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SSH_VARIABLE, f"ssh -F {ssh_host.config}")
-    done = remote_project.remote("run", "--on", "ssh", "there", "-n", "there", "--", "-S", "train.seed=3")
+    done = remote_project.remote("run", "--on", "ssh", "there", "-n", "there", "--", *EVALUATE_AGAIN)
     assert re.search(rf"process \d+ in {ssh_host.cache}/jobs/\S+ on ", done.stderr)
     assert "brought there" in done.stderr
     job_id = done.stderr.split()[1].rstrip(":")
