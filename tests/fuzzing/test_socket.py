@@ -12,7 +12,7 @@ from tests.serving.conftest import server as server
 
 pytestmark = pytest.mark.slow
 
-N_MESSAGES = int(os.environ.get("FUZZ_EXAMPLES", "50")) * 20
+N_MESSAGES = int(os.environ.get("FUZZ_EXAMPLES", "30")) * 20
 BODY = b'{"inputs": "Soft and warm"}'
 GOOD = [
     b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
