@@ -44,13 +44,13 @@ setup-ray: $(INSTALLED)  ## add Ray, for sentiment batch --engine ray and Ray Se
 	python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 
 repro: $(INSTALLED)  ## run the stages whose inputs changed (dvc repro)
-	dvc repro
+	dvc repro || { python -m tools.repair && dvc repro; }
 
 # git takes a file whose size and time are those of its index for unchanged, so the files are removed first
 back: $(INSTALLED)  ## go back to the committed results: params.yaml, dvc.lock, metrics and outputs
 	@git ls-files -z --cached -- params.yaml dvc.lock metrics | xargs -0 rm -f
 	@git restore --source=HEAD --staged --worktree -- params.yaml dvc.lock metrics
-	@dvc checkout --force --quiet
+	@dvc checkout --force --quiet || { python -m tools.repair && dvc checkout --force --quiet; }
 
 experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy and AUC
 	@sentiment experiments
@@ -63,7 +63,7 @@ serve: $(INSTALLED)  ## answer over HTTP, with a page, on http://127.0.0.1:8080 
 
 ##@ Share outputs and data through S3
 
-doctor: $(INSTALLED)  ## check the remote and this machine, one line each
+doctor: $(INSTALLED)  ## check the remote, one line each
 	@sentiment doctor
 
 pull: $(INSTALLED)  ## dvc pull; where it fails, name the cause and the stage that makes the output
