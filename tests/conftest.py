@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("tests.browser",)
 
-N_REAL_REVIEWS = 5_000
+N_REAL_REVIEWS = 1_500
 
 IS_WORKER = bool(os.environ.get("PYTEST_XDIST_WORKER"))  # one of several processes that share the tests
 

@@ -1,10 +1,12 @@
-"""`dvc repro --force` gives one dvc.lock, to the byte, under emulated processors and numbers of threads.
+"""The pipeline gives the same bytes, and so the same dvc.lock, under emulated processors and numbers of threads.
 
 The variables make the libraries take the code that they have for other processors. Float arithmetic depends on them:
-the last test shows it for a float32 encoder. Real reviews are added where REVIEWS_CSV names them.
+the last test shows it for a float32 encoder. Each emulated processor is one process that runs the sample and, where
+REVIEWS_CSV names them, real reviews.
 """
 
 import hashlib
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,15 +15,17 @@ import pytest
 import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
+from tests.pipeline_run import assert_same_outputs, remove_outputs, stages_of
 from tests.project import ROOT, Project, copy_reviews, make_project
 
 pytestmark = pytest.mark.slow
 
-N_REAL_REVIEWS = 1_000
+N_REVIEWS = 300  # of each source: several batches of several lengths
 LOCK = "dvc.lock"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+OLDEST = "SSE, one thread, no native int8"
 PROCESSORS: dict[str, dict[str, str]] = {
-    "SSE, one thread, no native int8": {
+    OLDEST: {
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
         "SENTIMENT_INT8": "float32",
@@ -52,58 +56,57 @@ def committed_lock() -> bytes | None:
     return committed[LOCK] if yaml.safe_load(committed["params.yaml"]) == defaults else None
 
 
-@pytest.fixture(scope="module")
-def native_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The default pipeline on the sample, run as this machine runs it."""
-    root = tmp_path_factory.mktemp("native")
-    project = make_project(root, {})
-    (root / "params.yaml").write_bytes((ROOT / "tests/defaults/params.yaml").read_bytes())
-    project.run("dvc", "repro", "--force", "-q")
-    return project
-
-
-def test_the_committed_lock_is_that_of_this_machine(native_project: Project) -> None:
+def test_the_committed_lock_is_that_of_the_oldest_processor(tmp_path: Path) -> None:
+    """The whole sample by dvc repro; `make verify` does the same on the processor of this machine."""
     expected = committed_lock()
     if expected is None:
         pytest.skip("this checkout's params.yaml is not the default one")
-    assert (native_project.root / LOCK).read_bytes() == expected
+    project = make_project(tmp_path / "project", {})
+    (project.root / "params.yaml").write_bytes((ROOT / "tests/defaults/params.yaml").read_bytes())
+    project.run("dvc", "repro", "--force", "-q", check=True, **PROCESSORS[OLDEST])
+    assert (project.root / LOCK).read_bytes() == expected
 
 
-def assert_same_lock(project: Project, processor: str) -> None:
-    lock = project.root / LOCK
-    expected = lock.read_bytes()
-    project.run("dvc", "repro", "--force", "-q", check=True, **PROCESSORS[processor])
-    assert lock.read_bytes() == expected
-
-
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_the_lock_is_the_same_bytes(native_project: Project, processor: str) -> None:
-    assert_same_lock(native_project, processor)
-
-
-@pytest.fixture(scope="module")
-def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The first real reviews, through the default pipeline."""
-    root = tmp_path_factory.mktemp("real")
-    project = make_project(root, {"prepare": {"source": "data/raw/real.csv"}})
-    copy_reviews(reviews_csv, root / "data/raw/real.csv", N_REAL_REVIEWS)
+def project_of(source: Path, root: Path) -> Project:
+    """Return a project with the first reviews of a file, run by the default pipeline as this machine runs it."""
+    project = make_project(root, {"prepare": {"source": "data/raw/some.csv"}})
+    copy_reviews(source, root / "data/raw/some.csv", N_REVIEWS)
     project.run("dvc", "repro", "-q")
     return project
 
 
+@pytest.fixture(scope="module")
+def native_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
+    """Projects of the sample and, where there are some, of real reviews, run as this machine runs them."""
+    sources = {"sample": ROOT / "data/raw/sample.csv"}
+    if path := os.environ.get("REVIEWS_CSV"):
+        sources["real"] = Path(path)
+    folder = tmp_path_factory.mktemp("native")
+    return {name: project_of(source, folder / name) for name, source in sources.items()}
+
+
 @pytest.mark.parametrize("processor", PROCESSORS)
-def test_the_lock_of_real_reviews_is_the_same_bytes(real_project: Project, processor: str) -> None:
-    assert_same_lock(real_project, processor)
+def test_every_output_is_the_same_bytes(native_projects: dict[str, Project], processor: str, tmp_path: Path) -> None:
+    copies = {name: project.copy(tmp_path / name) for name, project in native_projects.items()}
+    stages = list(stages_of(ROOT))
+    for project in copies.values():
+        for stage in stages:
+            remove_outputs(project.root, stage)
+    folders = [str(project.root) for project in copies.values()]
+    first = next(iter(copies.values()))
+    first.run("python", "-m", "tests.pipeline_run", *folders, check=True, **PROCESSORS[processor])
+    for name, project in copies.items():
+        assert_same_outputs(native_projects[name].root, project.root, stages, processor)
 
 
-def test_the_variables_change_the_features_of_float32(native_project: Project) -> None:
+def test_the_variables_change_the_features_of_float32(native_projects: dict[str, Project], tmp_path: Path) -> None:
     """Else the tests above would prove nothing on this machine."""
+    project = native_projects["sample"].copy(tmp_path / "project")
     encode = shlex.split("python -m stages.encode --split data/split --encoder models/encoder --output float32")
 
     def digest(environment: dict[str, str]) -> str:
-        native_project.run(*encode, check=True, **environment)
-        return hashlib.sha256((native_project.root / "float32/test.npy").read_bytes()).hexdigest()
+        project.run(*encode, check=True, **environment)
+        return hashlib.sha256((project.root / "float32/test.npy").read_bytes()).hexdigest()
 
-    native_project.set_params(encode={"precision": "float32"})
-    oldest = "SSE, one thread, no native int8"
-    assert digest(PROCESSORS[oldest]) != digest({}), "no variable changed the features of float32"
+    project.set_params(encode={"precision": "float32"})
+    assert digest(PROCESSORS[OLDEST]) != digest({}), "no variable changed the features of float32"
