@@ -93,8 +93,8 @@ def test_deleting_the_5_highest_words_changes_the_label_3_times_as_often_as_5_ra
 ) -> None:
     sentiment = SentimentClassifier.load(real_project.root / "models" / "classifier")
     column = pandas.read_csv(reviews_csv)["Review Text"].dropna().str.strip()
-    texts = [str(text) for text in column.sample(360, random_state=0) if len(text.split()) > 10][:300]
-    assert len(texts) == 300
+    texts = [str(text) for text in column.sample(240, random_state=0) if len(text.split()) > 10][:200]
+    assert len(texts) == 200
     rng = np.random.default_rng(0)
     highest, random = [], []
     for text, explanation in zip(texts, explain(sentiment, texts), strict=True):
