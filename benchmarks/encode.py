@@ -2,9 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import product
 from pathlib import Path
 from time import perf_counter
 from unittest.mock import patch
@@ -17,15 +16,12 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AlbertConfig, AlbertModel
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronize
-from sentiment.common.errors import EncoderError
 from sentiment.encoder.config import EncoderConfig, Precision
-from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import VARIABLE, backend
 
 BUNDLED = Path("models/encoders/bundled")
-GPU_SQUARE = 8_192  # rows and columns of the product whose rate is the limit
 # of the products, by precision; float32 is measured in any case
 DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "int8": torch.int8, "int16": torch.int8}
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -103,39 +99,4 @@ def measure(
             "times_sentence_transformers": seconds["sentence-transformers"] / seconds[name],
             "share_of_matmul": work / seconds[name] / limits[dtypes[name]],
             "least_cosine": float((unit["this project"] * unit[name]).sum(1).min()),
-        }
-
-
-def measure_gpu(folders: Iterable[Path], texts: Sequence[str], rounds: int) -> Iterator[dict[str, object]]:
-    """Yield seconds of loading an encoder in int8 on a CUDA GPU, of tokenizing, and of encoding with it.
-
-    The limit is the rate of a dense int8 product of `GPU_SQUARE` rows. The first round warms up.
-
-    Raises:
-        EncoderError: there is no such GPU.
-    """
-    if not torch.cuda.is_available():
-        raise EncoderError("no CUDA GPU here; without --only gpu, the CPU is measured")
-    limit = matmul_rate("cuda", torch.int8, GPU_SQUARE)
-    for folder, max_length in product(folders, (20, 128)):
-        started = perf_counter()
-        encoder = load(folder, max_length, "cuda", "int8")
-        loading, tokenizing, total = perf_counter() - started, float("inf"), float("inf")
-        for _ in range(rounds + 1):
-            started = perf_counter()
-            lengths = [len(ids) for ids in encoder.tokenize(texts)]
-            tokenizing = min(tokenizing, perf_counter() - started)
-            started = perf_counter()
-            encoder.encode(texts)
-            synchronize("cuda")
-            total = min(total, perf_counter() - started)
-        assert isinstance(encoder.model, ExactTransformer)
-        yield {
-            "encoder": folder.name,
-            "tokens": max_length,
-            "loading_seconds": loading,
-            "tokenizing_seconds": tokenizing,
-            "seconds": total,
-            "texts_per_second": len(texts) / total,
-            "share_of_matmul": encoder_flops(lengths, encoder.model.config) / (total - tokenizing) / limit,
         }
