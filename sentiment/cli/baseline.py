@@ -56,8 +56,7 @@ def main(args: argparse.Namespace) -> None:
     if wrong := [c for c in args.grid if not 0 < c < float("inf")]:
         raise ParamsError(f"--grid {wrong[0]:g}: expected a number above 0")
 
-    from tqdm import tqdm  # these take a second, which --help and a wrong argument do not need
-
+    # these take a second, which --help and a wrong argument do not need
     from sentiment.common.params import load_params, read_yaml
     from sentiment.common.tables import SPLITS, open_table
     from sentiment.encoder.features import read_features
@@ -71,9 +70,7 @@ def main(args: argparse.Namespace) -> None:
     features = None
     if args.features:
         features = {name: read_features(args.features / f"{name}.npy", len(table)) for name, table in tables.items()}
-    n_models = len(args.grid) * (1 if features is None else 2)
-    with tqdm(desc="baseline", total=n_models, unit=" models", disable=None) as bar:
-        trained = train_baselines(tables, features, args.grid, bar.update)
+    trained = train_baselines(tables, features, args.grid)
     n_reviews = {name: len(table) for name, table in tables.items()}
     for name, scored in trained.items():
         params_of_baseline = {**recorded, name: scored.settings}

@@ -5,7 +5,7 @@ class. Each has a folder with the files of `revisions.BASELINE_FILES`, so that `
 revision.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,15 +63,12 @@ def train_baselines(
     tables: Mapping[str, pa.Table],
     features: Mapping[str, NDArray[np.float32]] | None,
     c_grid: Sequence[float],
-    on_model: Callable[[], object],
 ) -> dict[str, Scored]:
-    """Train the baselines; return them by name.
+    """Train the baselines with each C; return them by name.
 
     Args:
         tables: train, val and test, with columns text and label.
         features: of the encoder by split, shape (n_samples, dim); None leaves out TFIDF_FEATURES.
-        c_grid: values of C to try.
-        on_model: called after each model.
 
     Raises:
         InputError: no word is in two train reviews.
@@ -82,11 +79,7 @@ def train_baselines(
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in VECTORIZER.items()}
     scored = {}
     for name, by_split in vectors.items():
-        grid, models = [], []
-        for model, metrics in train_grid(by_split, tables, c_grid):
-            models.append(model)
-            grid.append({"C": model.C, **metrics})
-            on_model()
+        models, grid = zip(*train_grid(by_split, tables, c_grid), strict=True)
         kept = min(range(len(grid)), key=lambda index: grid[index]["log_loss"])  # of equals the first, as in `train`
         scored[name] = Scored(
             predict_proba(models[kept], by_split["test"]),
@@ -121,12 +114,7 @@ def tfidf_vectors(tables: Mapping[str, pa.Table]) -> Vectors:
 
 
 def side_by_side(vectors: Vectors, features: Mapping[str, NDArray[np.float32]]) -> Vectors:
-    """Return TF-IDF vectors followed by standardized features times `FEATURE_SCALE`, by split.
-
-    Args:
-        vectors: of the texts, shape (n_samples, n_ngrams).
-        features: of the encoder, shape (n_samples, dim).
-    """
+    """Return TF-IDF vectors followed by standardized features times `FEATURE_SCALE`, by split."""
     mean, std = features["train"].mean(axis=0), features["train"].std(axis=0)
     std[std == 0] = 1
     return {
@@ -138,7 +126,7 @@ def side_by_side(vectors: Vectors, features: Mapping[str, NDArray[np.float32]]) 
 def train_grid(
     vectors: Vectors, tables: Mapping[str, pa.Table], c_grid: Sequence[float]
 ) -> Iterator[tuple[LogisticRegression, dict[str, float]]]:
-    """Yield a model of each C, the inverse strength of the L2 penalty; and accuracy, roc_auc and log_loss on val.
+    """Yield a model of each C, the inverse strength of the L2 penalty; C, and accuracy, roc_auc and log_loss on val.
 
     The solver is liblinear: one thread and no random numbers, so equal inputs give equal models on one machine. Another
     processor rounds differently, and because the solver stops early, probabilities then differ by up to 3e-6.
@@ -151,6 +139,7 @@ def train_grid(
         yield (
             model,
             {
+                "C": c,
                 "accuracy": confusion_counts(labels["val"], predicted).accuracy,
                 "roc_auc": float(roc_auc(labels["val"], probabilities)[0]),
                 "log_loss": log_loss(labels["val"], probabilities),
