@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.common.errors import ClassifierError, EncoderError, InputError
+from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.common.files import scratch_folder
 from sentiment.data.labels import LABELS, predict_labels
 from sentiment.data.text import join_text
@@ -82,28 +82,15 @@ class SentimentClassifier:
         return self.classifier.config.labels
 
     @classmethod
-    def load(cls, folder_or_revision: str | Path, device: Device = "auto") -> Self:
-        """Load a classifier and its encoder.
-
-        Args:
-            folder_or_revision: a classifier's folder; or, as a string, a commit, branch, tag or experiment of the
-                project in this folder, whose `models/classifier` is taken from the DVC cache or else the remote.
-            device: where the encoder computes; "auto" prefers CUDA, then MPS.
+    def load(cls, folder: str | Path, device: Device = "auto") -> Self:
+        """Load a classifier and its encoder from a folder; `device` "auto" prefers CUDA, then MPS.
 
         Raises:
             ClassifierError: the classifier is missing or damaged; or its encoder is missing, damaged, differs from the
-                one in training, or gives features of another dimension than the head takes; or there is neither such a
-                folder nor such a revision, or the revision's classifier is not available.
+                one in training, or gives features of another dimension than the head takes.
         """
-        folder = Path(folder_or_revision)
-        if isinstance(folder_or_revision, Path) or folder.is_dir():
-            return cls._load_folder(folder, device)
-        try:
-            return cls.load_revision(folder_or_revision, device=device)
-        except InputError as error:
-            raise ClassifierError(f"{folder}: no such folder; {error}") from None
-        except ImportError as error:  # DVC, which labeling by a folder does not need
-            raise ClassifierError(f"{folder}: no such folder; a revision needs {error.name}") from None
+        classifier = Classifier.load(Path(folder))
+        return cls(classifier, load_trained_on(Path(folder), classifier, device))
 
     @classmethod
     def load_revision(cls, rev: str, classifier: Path = CLASSIFIER, device: Device = "auto") -> Self:
@@ -114,14 +101,9 @@ class SentimentClassifier:
             InputError: there is no such revision, or its classifier is not available.
         """
         if rev == WORKSPACE:
-            return cls._load_folder(classifier, device)
+            return cls.load(classifier, device)
         with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
-            return cls._load_folder(Revision(rev).fetch(classifier, to), device)
-
-    @classmethod
-    def _load_folder(cls, folder: Path, device: Device) -> Self:
-        classifier = Classifier.load(folder)
-        return cls(classifier, load_trained_on(folder, classifier, device))
+            return cls.load(Revision(rev).fetch(classifier, to), device)
 
     def predict_proba(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None

@@ -55,7 +55,7 @@ def test_commits_tags_and_experiments(
     scratch = retrained.root.parent / "tmp"
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     (scratch / f".{SCRATCH}.4194305.partial").mkdir(parents=True)  # no system has a process of this number
-    assert SentimentClassifier.load("v1").predict_proba([TEXT])[0] == pytest.approx(before, abs=1e-6)
+    assert SentimentClassifier.load_revision("v1").predict_proba([TEXT])[0] == pytest.approx(before, abs=1e-6)
 
     # the encoder comes from the revision too
     shutil.rmtree(retrained.root / "models" / "encoder")
