@@ -34,16 +34,9 @@ def run(folder: Path, *command: str, quiet: bool = True, max_seconds: int = MAX_
 def run_with_limit(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, capture: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command and return its exit status, and its output unless that is shown.
+    """Run a command and return its exit status, and its output where `capture`, else show it.
 
     The command's children never outlive it: they are killed when it has ended, after `timeout`, and with this process.
-
-    Args:
-        command: what to run, without a shell.
-        cwd: the folder to run it in.
-        env: its whole environment.
-        timeout: seconds.
-        capture: whether the output is returned or shown; None is returned for an output that is shown.
 
     Raises:
         CommandError: it took too long.

@@ -24,12 +24,7 @@ Results = Generator[tuple[Unit, Result]]
 
 
 def run(plan: Plan, work: Work, engine: Callable[[list[Unit], Work], Results]) -> None:
-    """Label the pending units of a plan, and note what came of each.
-
-    Args:
-        plan: of the units.
-        work: which loads a `Labeler`.
-        engine: `here` or `on_ray`.
+    """Label the pending units of a plan by an engine, `here` or `on_ray`, and note what came of each.
 
     Raises:
         PipelineError: an output cannot be written, the classifier not be loaded, the storage does not answer, or

@@ -10,13 +10,7 @@ from sentiment.experiments.revisions import WORKSPACE
 def add_classifier_arguments(
     parser: argparse.ArgumentParser, classifier: Path = CLASSIFIER, has_revision: bool = True
 ) -> None:
-    """Add --classifier, --device and, unless `has_revision` is False, --rev.
-
-    Args:
-        parser: of a sub-command.
-        classifier: the default folder.
-        has_revision: whether the command can take the classifier of an earlier revision.
-    """
+    """Add --classifier, --device and, unless `has_revision` is False, --rev; `classifier` is the default folder."""
     parser.add_argument("--classifier", type=Path, default=classifier, help="its folder (default: %(default)s)")
     if has_revision:
         revision = "take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)"

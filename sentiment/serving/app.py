@@ -140,11 +140,6 @@ class Observer:
     An answer has the request's id and the headers that browsers heed, also where the application fails. Where an answer
     comes before the request's body, the rest of the body is read and dropped, or the connection closes: else its bytes
     would be taken for the next request, or the client would wait for ever.
-
-    Args:
-        app: that answers.
-        fastapi: whose state has the service.
-        registry: of the metrics.
     """
 
     def __init__(self, app: ASGIApp, fastapi: FastAPI, registry: CollectorRegistry) -> None:

@@ -116,11 +116,7 @@ def media_type(request: Request) -> str:
 
 
 async def read_body(request: Request, *accepted: str) -> bytearray:
-    """Return the body; its bytes count as held until the end of the request.
-
-    Args:
-        request: that has not been read.
-        accepted: content types.
+    """Return the body if its content type is accepted; its bytes count as held until the end of the request.
 
     Raises:
         ServingError: 429 or 503, the queue takes no text, or too many bodies are held; 415, another content type, or a
@@ -199,12 +195,7 @@ def check_brackets(body: bytearray) -> None:
 
 
 async def score(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> list[float | None]:
-    """Return the probability of "positive" of each text of a request; None for a text of white space only.
-
-    Args:
-        request: whose body has been read.
-        texts: as the body gave them.
-        blank_is_error: whether a text of white space only is an error.
+    """Return the probability of "positive" of each text; None for white space only, unless `blank_is_error`.
 
     Raises:
         ServingError: a limit, a full queue, an unusable text, a failed batch, a client that left.

@@ -47,10 +47,6 @@ def push(remote: Remote, jobs: int | None) -> int:
     """Push the current outputs and the run cache, then what earlier runs made; return the exit status.
 
     Where `dvc push` fails, the check of the remote that fails names the cause.
-
-    Args:
-        remote: where to.
-        jobs: connections; None for DVC's default.
     """
     if status := _dvc(["push", "--run-cache"], remote, jobs):
         for result in remote_checks(remote):

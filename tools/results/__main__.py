@@ -38,11 +38,7 @@ log = logging.getLogger("results")
 
 
 def run_rows(clone: ResultsClone, rows: Sequence[Row]) -> dict[str, Any]:
-    """Run the rows one after another and return their results by name, as JSON can hold them.
-
-    Args:
-        rows: the default, then the baselines, then the others; see `select`.
-    """
+    """Run the rows of `select` one after another and return their results by name, as JSON can hold them."""
     machine = describe("cuda" if torch.cuda.is_available() else "cpu")
     commands = list(dict.fromkeys(row.command for row in rows))
     results: dict[str, Any] = {}
