@@ -1,6 +1,7 @@
 """`sentiment batch --engine ray` writes the bytes of one process; test_faults.py kills its workers."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,14 @@ def test_ray_with_one_and_two_workers_writes_the_bytes_of_one_process(
         assert "is empty" in (folder / "_errors.jsonl").read_text()
 
 
-def test_without_ray_or_without_a_cluster_it_is_one_line(batch: Batch, inputs: Path, tmp_path: Path) -> None:
+def test_without_ray_or_a_cluster_it_is_one_line_at_once(batch: Batch, inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "ray.py").write_text("raise ModuleNotFoundError('No module named ray', name='ray')\n")
     missing = batch(inputs, "--output", tmp_path / "labels", *RAY, PYTHONPATH=str(tmp_path))
     assert (missing.status, missing.stderr.count("\n")) == (1, 1)
     assert "pip install 'frozen-albert-sentiment[ray]'" in missing.stderr
     pytest.importorskip("ray")
+    begun = time.monotonic()
     alone = batch(inputs, "--output", tmp_path / "labels", *RAY, "--address", "ray://127.0.0.1:9")
     assert alone.status == 1
+    assert time.monotonic() - begun < 30, "Ray alone waits for so long"
     assert "no Ray cluster at ray://127.0.0.1:9" in alone.stderr.splitlines()[-1]

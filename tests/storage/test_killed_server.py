@@ -1,4 +1,4 @@
-"""The server dies in the middle of 200 MB: no half-written object passes for a complete one, and a retry completes."""
+"""The server dies in the middle of 120 MB: no half-written object passes for a complete one, and a retry completes."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from tests.s3_server import BUCKET, S3Server, folder_size, start_command, wait_f
 
 MB = 1_000_000
 N_FILES = 2
-FILE_SIZE = 105 * MB
+FILE_SIZE = 60 * MB
 
 
 def write_random_files(folder: Path, sizes: list[int]) -> dict[str, str]:

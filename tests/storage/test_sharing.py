@@ -51,7 +51,7 @@ def test_two_clones_push_experiments_at_the_same_time(
     origin = tmp_path / "origin.git"
     pushed_project.run("git", "clone", "-q", "--bare", str(pushed_project.root), str(origin))
     clones = {}
-    for name, threshold in (("lower", 0.4), ("higher", 0.7)):
+    for name, seed in (("one", 1), ("two", 2)):
         clones[name] = Project(tmp_path / name)
         pushed_project.run("git", "clone", "-q", str(origin), str(tmp_path / name))
         s3_server.connect(clones[name], "experiments")
@@ -59,7 +59,7 @@ def test_two_clones_push_experiments_at_the_same_time(
             "cp", "-r", str(pushed_project.root / ".dvc" / "cache"), str(tmp_path / name / ".dvc" / "cache")
         )
         clones[name].run("dvc", "checkout")
-        clones[name].run("dvc", "exp", "run", "-n", name, "-S", f"train.threshold={threshold}")
+        clones[name].run("dvc", "exp", "run", "-n", name, "-S", f"evaluate.seed={seed}")
     pushes = [start_command(clone, "dvc", "exp", "push", "origin", name) for name, clone in clones.items()]
     for push in pushes:
         output, _ = push.communicate(timeout=120)
@@ -68,7 +68,7 @@ def test_two_clones_push_experiments_at_the_same_time(
     reader = Project(tmp_path / "reader")
     pushed_project.run("git", "clone", "-q", str(origin), str(reader.root))
     s3_server.connect(reader, "experiments")
-    reader.run("dvc", "exp", "pull", "origin", "lower", "higher")
+    reader.run("dvc", "exp", "pull", "origin", "one", "two")
     for name, clone in clones.items():
         reader.run("dvc", "exp", "apply", name)
         assert hashes(reader.root) == hashes(clone.root)
