@@ -11,6 +11,7 @@ A body goes through `read_body` (limits, content type), `parse` (texts), and `sc
 """
 
 import asyncio
+import csv
 import io
 import json
 import math
@@ -18,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,7 +55,7 @@ from sentiment.serving.schemas import (
     request_body,
 )
 
-JSON, BYTES = "application/json", "application/octet-stream"
+JSON, CSV, BYTES = "application/json", "text/csv", "application/octet-stream"
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 FILES = (".csv", ".tsv", ".jsonl", ".txt")  # that the page may send: none that may be larger than what was sent
 MAX_REASON = 300  # characters of a message that may quote the body
@@ -365,22 +367,28 @@ async def classify(request: Request) -> Response:
     "/invocations",
     tags=[SAGEMAKER],
     response_model=list[Labeled],
-    responses={200: {"content": {JSON_LINES[0]: {"schema": {"type": "string"}}}}},
-    # OpenAPI has no words for lines
-    openapi_extra=request_body({JSON: InvocationRequest.model_json_schema(), JSON_LINES[0]: {}}),
+    responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in (JSON_LINES[0], CSV)}}},
+    # OpenAPI has no words for the lines of the other two types
+    openapi_extra=request_body({JSON: InvocationRequest.model_json_schema(), JSON_LINES[0]: {}, CSV: {}}),
 )
 async def invocations(request: Request) -> Response:
-    """Label each record; the answer has the type of the request, a line for a line."""
+    """Label each record; the answer has the type of `Accept`, else that of the request, a line for a line."""
     kind = media_type(request)
-    body = await read_body(request, JSON, *JSON_LINES)
+    body = await read_body(request, JSON, CSV, *JSON_LINES)
     service = service_of(request)
-    reader = from_json_records if kind == JSON else from_json_lines
+    reader = {JSON: from_json_records, CSV: from_csv}.get(kind, from_json_lines)
     texts = await parse(request, body, partial(reader, columns=service.text_columns, settings=service.settings))
     scores = await score(request, texts, blank_is_error=False)
     nothing = {"label": None, "score": None}
     records = [nothing if one is None else both_labels(service.classifier, one)[0] for one in scores]
+    accepted = [one.split(";")[0].strip().lower() for one in request.headers.get("accept", "").split(",")]
+    kind = next((one for one in accepted if one in (JSON, CSV, *JSON_LINES)), kind)
     if kind == JSON:
         return JSONResponse(records)
+    if kind == CSV:
+        rows = io.StringIO()
+        csv.writer(rows, lineterminator="\n").writerows(record.values() for record in records)
+        return Response(rows.getvalue(), media_type=CSV)
     return Response("".join(json.dumps(record, allow_nan=False) + "\n" for record in records), media_type=kind)
 
 
@@ -390,6 +398,39 @@ def from_json_records(body: bytearray, columns: Sequence[str], settings: Setting
     return [records] if isinstance(records, str) else records
 
 
+def from_csv(body: bytearray, columns: Sequence[str], settings: Settings) -> list[str]:
+    """Return a text for each record of CSV without header: the text, or all columns of training.
+
+    Raises:
+        ServingError: 422; it names the first record that is wrong.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), settings.max_chars + 1))  # of the process; `check_texts` refuses
+    reader = csv.reader(io.StringIO(_decoded(body), newline=""), strict=True)
+    rows: list[list[str]] = []
+    try:
+        rows.extend(islice(reader, settings.max_texts + 1))
+    except csv.Error as error:
+        raise ServingError(422, f"record {len(rows) + 1}: not CSV: {error}"[:MAX_REASON]) from None
+    if not rows:
+        raise ServingError(422, "the body has no records")
+    n_columns = next((len(row) for row in rows if row), 1)  # all records have as many as the first one
+    allowed = " or ".join(str(n) for n in sorted({1, len(columns)}))
+    for number, row in enumerate(rows, 1):
+        if row and (len(row) != n_columns or len(row) not in (1, len(columns))):
+            raise ServingError(
+                422,
+                f"record {number} has {len(row):,} columns; expected {allowed}, as many in each record: "
+                "put a text with commas in quotes",
+            )
+        if any(column.strip() for column in row[:-1]) and not row[-1].strip():
+            raise ServingError(
+                422,
+                f"record {number} has an empty last column, which is the body of the review: "
+                "remove the comma at its end, or empty the whole record",
+            )
+    return [join_text(row) if row else "" for row in rows]
+
+
 def from_json_lines(body: bytearray, columns: Sequence[str], settings: Settings) -> list[str]:
     """Return a text for each line: a JSON string, or an object with `inputs`, `text`, or the columns of training.
 
@@ -397,10 +438,7 @@ def from_json_lines(body: bytearray, columns: Sequence[str], settings: Settings)
         ServingError: 422; it names the first line that is wrong.
     """
     check_brackets(body)
-    try:
-        lines = body.decode("utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise ServingError(422, f"byte {error.start} is not UTF-8") from None
+    lines = _decoded(body).removesuffix("\n").split("\n")
     settings.check_count(len(lines))
     texts = []
     for number, line in enumerate(lines, 1):
@@ -410,6 +448,13 @@ def from_json_lines(body: bytearray, columns: Sequence[str], settings: Settings)
             expected = f"expected a JSON string, or an object with texts in inputs, text or {columns[-1]}"
             raise ServingError(422, f"line {number}: {expected}"[:MAX_REASON]) from None
     return texts
+
+
+def _decoded(body: bytearray) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ServingError(422, f"byte {error.start} is not UTF-8") from None
 
 
 def _record_text(record: Any, columns: Sequence[str]) -> str:

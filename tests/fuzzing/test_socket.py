@@ -19,8 +19,8 @@ GOOD = [
     + BODY,
     b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     b"%x\r\n%s\r\n0\r\nx-trailer: y\r\n\r\n" % (len(BODY), BODY),
-    b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/jsonlines\r\n"
-    b'content-length: 8\r\n\r\n"a"\n""\nb',
+    b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\naccept: text/csv\r\n"
+    b"content-length: 6\r\n\r\na\n\nb,c",
     b"POST /rows?name=a.csv HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\ncontent-length: 17\r\n\r\n"
     b"Title;Review Text",
     b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n\r\n",

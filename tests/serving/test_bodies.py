@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving import protocols
 from sentiment.serving.app import create_app
-from sentiment.serving.protocols import Settings, from_json_lines, from_json_records
+from sentiment.serving.protocols import Settings, from_csv, from_json_lines, from_json_records
 from sentiment.serving.schemas import ServingError
 from tests.serving.conftest import Server
 
@@ -20,6 +20,37 @@ LIMITS = Settings(max_texts=4)
 def post(server: Server, path: str, body: object) -> httpx.Response:
     with server.client() as client:
         return client.post(path, json=body)
+
+
+@pytest.mark.parametrize(
+    ("columns", "body", "texts"),
+    [
+        (ONE, b"good\nbad\n", ["good", "bad"]),
+        (ONE, b'"good, very"\r\n"two ""lines"",\nindeed"\r\n', ["good, very", 'two "lines",\nindeed']),
+        (ONE, b"good\n\nbad", ["good", "", "bad"]),
+        (TWO, b"Nice,Soft\n,Soft", ["Nice. Soft", "Soft"]),
+        (TWO, b"Soft\nWarm\n", ["Soft", "Warm"]),
+        (TWO, b",\nNice,Soft\n", ["", "Nice. Soft"]),
+    ],
+)
+def test_csv_has_a_text_or_all_columns_in_each_record(columns: list[str], body: bytes, texts: list[str]) -> None:
+    assert from_csv(bytearray(body), columns, LIMITS) == texts
+
+
+@pytest.mark.parametrize(
+    ("columns", "body", "reason"),
+    [
+        (ONE, b"good\nI like it, really\n", "record 2 has 2 columns; expected 1"),
+        (TWO, b"Soft\nI like it, really\n", "record 2 has 2 columns; expected 1 or 2"),
+        (TWO, b"Nice,Soft\nNice,Soft,5\n", "record 2 has 3 columns"),
+        (TWO, b"Nice,Soft\nI love this dress,\n", "record 2 has an empty last column"),
+        (ONE, b"good,\n", "record 1 has 2 columns"),
+        (ONE, b'good\n"open', "record 2: not CSV"),
+    ],
+)
+def test_a_wrong_record_of_csv_is_named(columns: list[str], body: bytes, reason: str) -> None:
+    with pytest.raises(ServingError, match=reason):
+        from_csv(bytearray(body), columns, LIMITS)
 
 
 @pytest.mark.parametrize("name", ["Review Text", "text", "inputs"])
@@ -51,6 +82,15 @@ def test_what_would_become_too_many_objects_is_refused_before_it_is_parsed() -> 
 def test_null_in_a_json_line_is_no_text() -> None:
     lines = b'{"text": null}\n{"Title": null, "text": "Soft"}'
     assert from_json_lines(bytearray(lines), TWO, LIMITS) == ["", "Soft"]
+
+
+def test_a_record_of_csv_is_counted_as_such_and_may_be_as_long_as_a_text() -> None:
+    with pytest.raises(ServingError, match="record 2 has 3 columns"):
+        from_csv(bytearray(b'"three\nlines\nlong"\na,b,c\n'), ONE, LIMITS)
+    with pytest.raises(ServingError, match="record 2: not CSV"):
+        from_csv(bytearray(b'"three\nlines\nlong"\n"a"b\n'), ONE, LIMITS)
+    long = "x" * 200_000
+    assert from_csv(bytearray(long.encode()), ONE, Settings(max_chars=300_000)) == [long]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The container contract of SageMaker: /ping, /invocations, batch transform, the time after SIGTERM."""
 
+import csv
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -52,15 +54,17 @@ def test_json_lines_with_the_columns_of_training_are_title_and_body(
     assert [answer.json()] == expected_records(sentiment, [f"Returned. {TEXTS[1]}"])
 
 
-def test_batch_transform_sends_records_as_lines_and_gets_as_many_lines_back(
+def test_batch_transform_sends_records_in_csv_and_gets_as_many_lines_back(
     http: httpx.Client, sentiment: SentimentClassifier
 ) -> None:
-    body = "".join(json.dumps(text) + "\n" for text in [*TEXTS[:2], "", TEXTS[2]])
-    headers = {"content-type": "application/jsonlines; charset=utf-8"}
-    answer = http.post("/invocations", content=body.encode(), headers=headers)
-    first, second, third = expected_records(sentiment, TEXTS)
-    nothing = {"label": None, "score": None}
-    assert [json.loads(line) for line in answer.text.splitlines()] == [first, second, nothing, third]
+    body = io.StringIO()
+    csv.writer(body).writerows([[text] for text in [*TEXTS[:2], "", TEXTS[2]]])
+    headers = {"content-type": "text/csv; charset=utf-8", "accept": "text/csv"}
+    answer = http.post("/invocations", content=body.getvalue().encode(), headers=headers)
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.reader(io.StringIO(answer.text)))
+    expected = [[str(one["label"]), str(one["score"])] for one in expected_records(sentiment, TEXTS)]
+    assert rows == [*expected[:2], ["", ""], expected[2]]
 
 
 def test_a_record_without_a_text_gets_nulls_so_that_the_lines_stay_in_step(http: httpx.Client) -> None:
@@ -69,16 +73,22 @@ def test_a_record_without_a_text_gets_nulls_so_that_the_lines_stay_in_step(http:
     assert answer[1]["label"] in ("positive", "negative")
 
 
+def test_accept_chooses_the_answer(http: httpx.Client) -> None:
+    headers = {"accept": "application/jsonlines", "content-type": "text/csv"}
+    answer = http.post("/invocations", content="one\ntwo\n", headers=headers)
+    assert len([json.loads(line) for line in answer.text.splitlines()]) == 2
+
+
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
-        (b"x", {"content-type": "text/csv"}, 415),
-        (b"\xff\xfe", {"content-type": "application/jsonlines"}, 422),
-        (b'"open', {"content-type": "application/jsonlines"}, 422),
+        (b"x", {"content-type": "image/png"}, 415),
+        (b"\xff\xfe", {"content-type": "text/csv"}, 422),
+        (b'"open', {"content-type": "text/csv"}, 422),
         (b'{"text": 1}', {"content-type": "application/jsonlines"}, 422),
         (b'"\\ud800"', {"content-type": "application/jsonlines"}, 422),
         (b"[" * 100_000, {"content-type": "application/jsonlines"}, 422),
-        (b"", {"content-type": "application/jsonlines"}, 422),
+        (b"", {"content-type": "text/csv"}, 422),
         (b"{}", {"content-type": "application/json"}, 422),
     ],
     ids=["content type", "not UTF-8", "open quote", "no text", "surrogate", "nesting", "empty", "no records"],
