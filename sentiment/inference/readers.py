@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 8_192  # of a batch: enough to sort by length, few enough for memory
 FIRST_ROWS = 64  # of the first batch, so that the first labels come soon
 GROWTH = 4  # how much larger than the one before a batch may be
+MAX_HEAD = 1_000  # lines in which the first one with content tells JSON lines from texts
 ID = "id"
 OUTPUT_COLUMNS = ("probability", "sentiment")
 EXPLANATION = "explanation"  # one more output column, where it is asked for
@@ -154,7 +155,7 @@ def from_lines_or_json(name: str, file: IO[bytes], columns: InputColumns) -> Inp
     """
     lines = iter(as_text(file, newline="\n"))
     head: list[str] = []
-    for line in lines:
+    for line in islice(lines, MAX_HEAD):
         head.append(line)
         if line.strip():
             break

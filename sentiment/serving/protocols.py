@@ -60,6 +60,7 @@ JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/j
 FILES = (".csv", ".tsv", ".jsonl", ".txt")  # that the page may send: none that may be larger than what was sent
 MAX_REASON = 300  # characters of a message that may quote the body
 MAX_PROBLEMS = 20  # broken rows of a file that are named
+MAX_ROWS = 100_000  # of a file: an empty line takes one byte there, and fifty times that here
 MAX_HELD_BYTES = 64 * 2**20  # of all bodies that are being read or answered
 MAX_BRACKETS = 100_000  # of a body: each becomes an object, which takes 30 times the memory of its two characters
 THREAD_BYTES = 64 * 1024  # of a body that is parsed in a thread, so that the event loop answers others
@@ -405,30 +406,31 @@ def from_csv(body: bytearray, columns: Sequence[str], settings: Settings) -> lis
         ServingError: 422; it names the first record that is wrong.
     """
     csv.field_size_limit(max(csv.field_size_limit(), settings.max_chars + 1))  # of the process; `check_texts` refuses
-    reader = csv.reader(io.StringIO(_decoded(body), newline=""), strict=True)
-    rows: list[list[str]] = []
-    try:
-        rows.extend(islice(reader, settings.max_texts + 1))
-    except csv.Error as error:
-        raise ServingError(422, f"record {len(rows) + 1}: not CSV: {error}"[:MAX_REASON]) from None
-    if not rows:
-        raise ServingError(422, "the body has no records")
-    n_columns = next((len(row) for row in rows if row), 1)  # all records have as many as the first one
+    rows = enumerate(csv.reader(io.StringIO(_decoded(body), newline=""), strict=True), 1)
+    texts: list[str] = []
+    n_columns = 0  # of the first record that is not empty, and so of all
     allowed = " or ".join(str(n) for n in sorted({1, len(columns)}))
-    for number, row in enumerate(rows, 1):
-        if row and (len(row) != n_columns or len(row) not in (1, len(columns))):
-            raise ServingError(
-                422,
-                f"record {number} has {len(row):,} columns; expected {allowed}, as many in each record: "
-                "put a text with commas in quotes",
-            )
-        if any(column.strip() for column in row[:-1]) and not row[-1].strip():
-            raise ServingError(
-                422,
-                f"record {number} has an empty last column, which is the body of the review: "
-                "remove the comma at its end, or empty the whole record",
-            )
-    return [join_text(row) if row else "" for row in rows]
+    try:
+        for number, row in islice(rows, settings.max_texts + 1):
+            n_columns = n_columns or len(row)
+            if row and (len(row) != n_columns or len(row) not in (1, len(columns))):
+                raise ServingError(
+                    422,
+                    f"record {number} has {len(row):,} columns; expected {allowed}, as many in each record: "
+                    "put a text with commas in quotes",
+                )
+            if any(column.strip() for column in row[:-1]) and not row[-1].strip():
+                raise ServingError(
+                    422,
+                    f"record {number} has an empty last column, which is the body of the review: "
+                    "remove the comma at its end, or empty the whole record",
+                )
+            texts.append(join_text(row) if row else "")
+    except csv.Error as error:
+        raise ServingError(422, f"record {len(texts) + 1}: not CSV: {error}"[:MAX_REASON]) from None
+    if not texts:
+        raise ServingError(422, "the body has no records")
+    return texts
 
 
 def from_json_lines(body: bytearray, columns: Sequence[str], settings: Settings) -> list[str]:
@@ -508,7 +510,7 @@ def read_rows(body: bytearray, name: str, columns: InputColumns) -> dict[str, li
     """Return what `FileRows` describes of the bytes of a file.
 
     Raises:
-        ServingError: 415, another ending; 422, the reader's reason.
+        ServingError: 415, another ending; 413, too many rows; 422, the reader's reason.
     """
     suffix = next((suffix for suffix in FILES if name.lower().endswith(suffix)), None)
     if suffix is None:
@@ -518,6 +520,8 @@ def read_rows(body: bytearray, name: str, columns: InputColumns) -> dict[str, li
     try:
         for batch in READERS[suffix](name[-60:], io.BytesIO(body), columns).batches:
             texts += batch.texts
+            if len(texts) > MAX_ROWS:
+                raise ServingError(413, f"more than {MAX_ROWS:,} rows in one file; use `sentiment predict`")
             problems += [f"row {batch.first + index:,} {reason}" for index, reason in batch.errors.items()]
     except PipelineError as error:
         raise ServingError(422, one_line(error)[:MAX_REASON]) from None

@@ -28,6 +28,9 @@ from sentiment.serving.schemas import ServingError
 MIN_TEXTS = 12  # in smaller batches the fixed costs of a batch weigh more than padding
 SHARE = 2 / 3  # of the texts that wait go into one batch, where several are computed at one time
 CHARS_PER_TOKEN = 4  # of English, about: batches are formed before their texts are tokenized
+# of the tokens of a batch: words of one letter and punctuation have several times as many tokens as their characters
+# promise, and the encoder keeps the memory of its largest batch
+MAX_OVER_BUDGET = 1.5
 TOKENIZE_CHARS = 200_000  # of one batch: 20 MB of memory, whatever a request holds
 
 Scores = NDArray[np.float32]
@@ -264,11 +267,17 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores
     """
     import torch
 
+    from sentiment.encoder.frozen import TOKEN_BUDGET, token_batches
+
     encoder = classifier.encoder
+    budget = round(MAX_OVER_BUDGET * TOKEN_BUDGET[encoder.device.type])
     with torch.inference_mode():
         token_ids = encoder.tokenize(strip_texts(texts))
-        order = sorted(range(len(texts)), key=lambda index: len(token_ids[index]))  # equal lengths need no mask
-        features = encoder.model.encode([token_ids[index] for index in order], encoder.config.pooling)
+        lengths = [len(ids) for ids in token_ids]
         scores = np.empty(len(texts), dtype=np.float32)
-        scores[order] = classifier.score(features.cpu().numpy())
+        order = sorted(range(len(texts)), key=lengths.__getitem__)  # equal lengths need no mask
+        fits = len(texts) * max(lengths, default=0) <= budget
+        for indices in [order] if fits else token_batches(lengths, budget):
+            features = encoder.model.encode([token_ids[index] for index in indices], encoder.config.pooling)
+            scores[indices] = classifier.score(features.cpu().numpy())
     return scores
