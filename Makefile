@@ -48,9 +48,10 @@ repro: $(INSTALLED)  ## run the stages whose inputs changed (dvc repro)
 
 # git takes a file whose size and time are those of its index for unchanged, so the files are removed first
 back: $(INSTALLED)  ## go back to the committed results: params.yaml, dvc.lock, metrics and outputs
+	@python -m tools.repair || true
 	@git ls-files -z --cached -- params.yaml dvc.lock metrics | xargs -0 rm -f
 	@git restore --source=HEAD --staged --worktree -- params.yaml dvc.lock metrics
-	@dvc checkout --force --quiet || { python -m tools.repair && dvc checkout --force --quiet; }
+	@dvc checkout --force --quiet
 
 experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy and AUC
 	@sentiment experiments

@@ -3,8 +3,9 @@
     dvc repro || { python -m tools.repair && dvc repro; }
 
 DVC (3.67) empties dvc.lock and writes it anew after each stage, which takes a tenth of a second; likewise its list of
-locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. Nothing is lost: what ran
-since the last commit is in its run cache.
+locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. `dvc exp run` commits an
+experiment on a detached HEAD before it gives it a name and goes back to the branch; killed meanwhile, it leaves HEAD
+there. Nothing is lost: what ran since the last commit is in DVC's run cache.
 """
 
 import argparse
@@ -17,13 +18,14 @@ from tools.process import run
 
 LOCK = Path("dvc.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
+EXPERIMENT = "dvc: commit experiment"  # how the message of a commit begins that DVC makes for an experiment
 
 log = logging.getLogger(__name__)
 
 
 def repair() -> bool:
-    """Restore dvc.lock from the last commit and remove DVC's list of locked files, each where DVC would refuse it."""
-    is_repaired = False
+    """Go back to the branch, restore dvc.lock and remove DVC's list of locked files, each where DVC left it broken."""
+    is_repaired = _go_back_to_branch()
     if LOCK.exists() and not _is_lock(LOCK.read_bytes()):
         if run(Path(), "git", "ls-files", str(LOCK)):
             run(Path(), "git", "restore", "--source=HEAD", "--staged", "--worktree", str(LOCK))
@@ -36,6 +38,25 @@ def repair() -> bool:
         log.info("%s was cut off when an earlier run was killed: removed", RWLOCK)
         is_repaired = True
     return is_repaired
+
+
+def _go_back_to_branch() -> bool:
+    """Attach HEAD to the branch from which the commits of experiments that it is at began; the files stay."""
+    if run(Path(), "git", "rev-parse", "--symbolic-full-name", "HEAD").strip() != "HEAD":
+        return False  # on a branch
+    subjects = run(Path(), "git", "log", "-20", "--format=%s").splitlines()
+    n_experiments = next((n for n, subject in enumerate(subjects) if not subject.startswith(EXPERIMENT)), 0)
+    if not n_experiments:
+        return False
+    start = f"HEAD~{n_experiments}"
+    branches = run(Path(), "git", "for-each-ref", "--points-at", start, "--format=%(refname)", "refs/heads").split()
+    if len(branches) != 1:
+        log.warning("HEAD is at an experiment that was killed; `git switch --force BRANCH` goes back to your branch")
+        return False
+    run(Path(), "git", "symbolic-ref", "HEAD", branches[0])
+    run(Path(), "git", "reset", "--quiet")
+    log.info("HEAD was at an experiment that was killed: goes back to %s", branches[0].removeprefix("refs/heads/"))
+    return True
 
 
 def _is_lock(content: bytes) -> bool:

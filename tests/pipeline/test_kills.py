@@ -143,6 +143,22 @@ def test_only_a_cut_dvc_lock_is_repaired(project: Project, monkeypatch: pytest.M
     assert not project.run("git", "status", "--porcelain").stdout
 
 
+def test_head_at_a_killed_experiment_goes_back_to_its_branch(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC commits an experiment on a detached HEAD; after a kill, each later command ran on top of it."""
+    monkeypatch.chdir(project.root)
+    start = project.run("git", "rev-parse", "HEAD").stdout
+    project.run("git", "checkout", "-q", "--detach")
+    assert not repair()
+    for rate in (0.1, 0.2):
+        project.set_params(train={"learning_rate": rate})
+        project.commit(f"dvc: commit experiment {rate}")
+    assert repair()
+    assert project.run("git", "symbolic-ref", "HEAD").stdout == "refs/heads/main\n"
+    assert project.run("git", "rev-parse", "HEAD").stdout == start
+    assert project.run("git", "status", "--porcelain").stdout == " M params.yaml\n"
+    assert not repair()
+
+
 def outputs(project: Project) -> dict[str, bytes]:
     """Return what a run writes: every file of the outputs, metrics and dvc.lock."""
     names = [project.root / name for name in ("dvc.lock", "data", "metrics", "models")]
