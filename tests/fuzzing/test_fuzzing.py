@@ -34,7 +34,7 @@ from sentiment.inference.formats import reader_of
 from sentiment.inference.readers import InputColumns
 from sentiment.inference.streams import reading
 from sentiment.serving.app import create_app
-from sentiment.serving.protocols import Settings
+from sentiment.serving.protocols import MAX_PROBLEMS, Settings
 from stages import prepare
 from tests.project import DEFAULTS, Project
 
@@ -169,6 +169,11 @@ def read_by_predict(path: Path, columns: Sequence[str]) -> Read:
     return texts, broken
 
 
+def first_problems(read: Read) -> Read:
+    """Return what the page shows, which names the first broken rows only."""
+    return read if isinstance(read, str) else (read[0], read[1][:MAX_PROBLEMS])
+
+
 def read_by_page(page: TestClient, path: Path) -> Read:
     """Return what the server's page labels of a file, and the rows that it reports."""
     headers = {"content-type": "application/octet-stream"}
@@ -205,7 +210,7 @@ def test_prepare_predict_and_the_page_read_the_same_texts(page: TestClient, cont
         path.write_bytes(content)
         predicted, shown = read_by_predict(path, columns), read_by_page(page, path)
         prepared = read_by_prepare(path, columns)
-    assert shown == predicted
+    assert shown == first_problems(predicted)
     if isinstance(predicted, str):
         assert prepared == predicted
     elif predicted[1]:
@@ -223,7 +228,7 @@ def test_predict_and_the_page_read_the_same_texts(page: TestClient, suffix: str,
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, f"reviews{suffix}")
         path.write_bytes(data.draw(damaged(GOOD[suffix])))
-        assert read_by_page(page, path) == read_by_predict(path, ["Title", "Review Text"])
+        assert read_by_page(page, path) == first_problems(read_by_predict(path, ["Title", "Review Text"]))
 
 
 @fuzz
