@@ -3,14 +3,15 @@
     dvc repro || { python -m tools.repair && dvc repro; }
 
 DVC (3.67) empties dvc.lock and writes it anew after each stage, which takes a tenth of a second; likewise its list of
-locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. `dvc exp run` commits an
-experiment on a detached HEAD before it gives it a name and goes back to the branch; killed meanwhile, it leaves HEAD
-there. Nothing is lost: what ran since the last commit is in DVC's run cache.
+locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. `dvc exp run`
+detaches HEAD while it runs, commits the experiment there, and goes back to the branch; killed meanwhile, it leaves HEAD
+detached, at worst at the experiment. Nothing is lost: what ran since the last commit is in DVC's run cache.
 """
 
 import argparse
 import json
 import logging
+import re
 from pathlib import Path
 
 from sentiment.common.command import run_main
@@ -19,6 +20,7 @@ from tools.process import run
 LOCK = Path("dvc.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
 EXPERIMENT = "dvc: commit experiment"  # how the message of a commit begins that DVC makes for an experiment
+EXPERIMENT_REF = "refs/exps/exec/EXEC_HEAD"  # is there once an experiment has run
 
 log = logging.getLogger(__name__)
 
@@ -41,22 +43,41 @@ def repair() -> bool:
 
 
 def _go_back_to_branch() -> bool:
-    """Attach HEAD to the branch from which the commits of experiments that it is at began; the files stay."""
-    if run(Path(), "git", "rev-parse", "--symbolic-full-name", "HEAD").strip() != "HEAD":
-        return False  # on a branch
-    subjects = run(Path(), "git", "log", "-20", "--format=%s").splitlines()
-    n_experiments = next((n for n, subject in enumerate(subjects) if not subject.startswith(EXPERIMENT)), 0)
-    if not n_experiments:
+    """Attach HEAD to the branch from which DVC detached it for an experiment; the files stay."""
+    if _git("rev-parse", "--symbolic-full-name", "HEAD") != "HEAD":
         return False
-    start = f"HEAD~{n_experiments}"
-    branches = run(Path(), "git", "for-each-ref", "--points-at", start, "--format=%(refname)", "refs/heads").split()
+    subjects = _git("log", "-20", "--format=%s").splitlines()
+    n_experiments = next((n for n, subject in enumerate(subjects) if not subject.startswith(EXPERIMENT)), 0)
+    branches = _git("for-each-ref", "--points-at", f"HEAD~{n_experiments}", "--format=%(refname)", "refs/heads").split()
+    if _detached_from() in branches:
+        branches = [_detached_from()]
+    elif not n_experiments:
+        return False  # a person has detached it
     if len(branches) != 1:
         log.warning("HEAD is at an experiment that was killed; `git switch --force BRANCH` goes back to your branch")
         return False
-    run(Path(), "git", "symbolic-ref", "HEAD", branches[0])
-    run(Path(), "git", "reset", "--quiet")
-    log.info("HEAD was at an experiment that was killed: goes back to %s", branches[0].removeprefix("refs/heads/"))
+    _git("symbolic-ref", "HEAD", branches[0])
+    _git("reset", "--quiet")
+    log.info(
+        "an experiment that was killed had detached HEAD: goes back to %s", branches[0].removeprefix("refs/heads/")
+    )
     return True
+
+
+def _detached_from() -> str:
+    """Return the branch that DVC left when it last detached HEAD, "" where no experiment has run, or a person did.
+
+    DVC names a whole hash, as a person rarely does.
+    """
+    if EXPERIMENT_REF not in _git("for-each-ref", "--format=%(refname)", EXPERIMENT_REF):
+        return ""
+    messages = _git("log", "--walk-reflogs", "--format=%gs", "HEAD").splitlines()
+    moved = next(filter(None, map(re.compile("checkout: moving from (.*) to (.*)").fullmatch, messages)), None)
+    return f"refs/heads/{moved[1]}" if moved and re.fullmatch("[0-9a-f]{40}", moved[2]) else ""
+
+
+def _git(*arguments: str) -> str:
+    return run(Path(), "git", *arguments).strip()
 
 
 def _is_lock(content: bytes) -> bool:

@@ -159,6 +159,22 @@ def test_head_at_a_killed_experiment_goes_back_to_its_branch(project: Project, m
     assert not repair()
 
 
+def test_head_that_a_killed_experiment_detached_goes_back_to_its_branch(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every kill leaves HEAD so, and the next commit would be on no branch."""
+    monkeypatch.chdir(project.root)
+    project.run("git", "branch", "another")
+    start = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    project.run("git", "update-ref", "refs/exps/exec/EXEC_HEAD", start)
+    project.run("git", "checkout", "-q", start)
+    assert repair()
+    assert project.run("git", "symbolic-ref", "HEAD").stdout == "refs/heads/main\n"
+    project.run("git", "checkout", "-q", "--detach", "another")
+    project.run("git", "checkout", "-q", start[:10])  # by a person
+    assert not repair()
+
+
 def outputs(project: Project) -> dict[str, bytes]:
     """Return what a run writes: every file of the outputs, metrics and dvc.lock."""
     names = [project.root / name for name in ("dvc.lock", "data", "metrics", "models")]
@@ -186,8 +202,11 @@ def test_a_repro_after_a_kill_gives_the_committed_bytes(small_project: Project) 
             changed = sorted(name for name in {*committed, *after} if committed.get(name) != after.get(name))
             assert not changed
             assert not small_project.run("git", "status", "--porcelain").stdout
+            assert small_project.run("git", "branch", "--show-current").stdout == "main\n"
         except AssertionError as error:
             failures.append(f"{number} {kill}: {error}")
+            log.info("%s", failures[-1])
+            small_project.run("git", "switch", "-q", "--force", "main")
             small_project.run("git", "reset", "-q", "--hard")
             small_project.run("git", "clean", "-fdq")
             small_project.run("dvc", "repro")
