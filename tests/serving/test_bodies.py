@@ -149,3 +149,48 @@ def test_an_explanation_is_not_much_larger_than_what_was_sent(server: Server) ->
     refused = post(server, "/explain", {"inputs": ["a " * 49_000] * 2})
     assert refused.status_code == 413
     assert "196,000 characters to explain; the limit is 100,000" in refused.json()["error"]
+
+
+JSON_TYPE, LINES_TYPE, CSV_TYPE, FILE_TYPE = (
+    "application/json", "application/jsonlines", "text/csv", "application/octet-stream"
+)  # fmt: skip
+N_TEXTS = 256
+LONG = b"x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body", "n_objects"),
+    [
+        ("/predict", JSON_TYPE, b'{"inputs":[' + b'["a"],' * (N_TEXTS - 1) + b'["a"]]}', N_TEXTS),
+        ("/", JSON_TYPE, b'{"inputs":[' + b'"a",' * (N_TEXTS - 1) + b'"a"]}', N_TEXTS),
+        ("/invocations", JSON_TYPE, b'{"inputs":[' + b'"a",' * (N_TEXTS - 1) + b'"a"]}', N_TEXTS),
+        ("/invocations", LINES_TYPE, b'"a"\n' * N_TEXTS, N_TEXTS),
+        ("/invocations", CSV_TYPE, b"a\n" * N_TEXTS, N_TEXTS),
+        ("/explain", JSON_TYPE, b'{"inputs":["' + b'","'.join([b"a " * 780] * 64) + b'"]}', 64 * 128),
+        ("/explain", JSON_TYPE, b'{"inputs":"' + b"a\x7f" * 49_000 + b'"}', 128),
+        ("/rows?name=a.txt", FILE_TYPE, b"\n" * 90_000, 0),
+        ("/rows?name=a.txt", FILE_TYPE, b"\1" * 90_000, 0),
+        ("/rows?name=a.csv", FILE_TYPE, b"Title,Review Text\n" + b"a\n" * 40_000, 0),
+        ("/rows?name=a.csv", FILE_TYPE, LONG + b"\n", 0),
+        ("/rows?name=" + "a" * 5_000 + ".csv", FILE_TYPE, b"a", 0),
+        ("/rows?other=" + "a" * 5_000, FILE_TYPE, b"a", 0),
+        ("/predict", JSON_TYPE, b'{"inputs": ' + LONG, 0),
+        ("/predict", JSON_TYPE, b'{"inputs": {"' + LONG + b'": 1}}', 0),
+        ("/invocations", LINES_TYPE, LONG, 0),
+        ("/invocations", CSV_TYPE, b'"' + LONG, 0),
+        ("/predict", "x" * 5_000, b"", 0),
+        ("/" + "a" * 5_000, JSON_TYPE, b"{}", 0),
+    ],
+)
+def test_no_answer_is_much_larger_than_its_request(
+    sentiment: SentimentClassifier, path: str, kind: str, body: bytes, n_objects: int
+) -> None:
+    """At most 6 bytes for each byte of the body, as in \\u0001, and 100 for each text, or word that is explained."""
+    with TestClient(create_app(sentiment, Settings())) as client:
+        answer = client.post(path, content=body, headers={"content-type": kind})
+    n_bytes = len(answer.content)
+    if answer.status_code == 200:
+        assert n_bytes <= 6 * len(body) + 100 * n_objects + 2_000  # names of keys, reasons of 20 rows
+        assert n_objects == 0 or path == "/explain" or n_bytes > 10 * n_objects
+    else:
+        assert n_bytes <= 600
