@@ -49,8 +49,8 @@ def draw_kills(n_kills: int) -> list[Kill]:
         rate = rng.uniform(1e-4, 1e-2)
         experiment = ("dvc", "exp", "run", "-S", f"train.learning_rate={rate:.6f}")
         command, n_stages = (experiment, 2) if number % 2 else (("dvc", "repro", "--force"), N_STAGES)
-        moment = rng.randint(0, n_stages), rng.uniform(0, 1)
-        kills.append(Kill(command, SIGNALS[number % 3], *moment, is_fresh=number % 10 == 6))
+        moment = 5 * (number // 2) % (n_stages + 1), rng.uniform(0, 1)  # 5 has no common factor with 3 and 7
+        kills.append(Kill(command, SIGNALS[number % 3], *moment, is_fresh=number % 10 == 0 and number > 0))
     return kills
 
 
