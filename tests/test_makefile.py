@@ -50,6 +50,7 @@ def test_help_lists_every_target_in_three_groups() -> None:
     assert listed == targets
 
 
+@pytest.mark.slow
 def test_back_restores_params_that_have_the_size_and_the_second_of_the_committed_ones(
     completed_project: Project,
 ) -> None:
@@ -72,6 +73,7 @@ def test_back_restores_params_that_have_the_size_and_the_second_of_the_committed
     assert completed_project.run("git", "status", "--porcelain").stdout == ""
 
 
+@pytest.mark.slow
 def test_reviews_without_a_network_says_how_to_get_them(project: Project) -> None:
     endpoint = "http://127.0.0.1:9"  # discard: nothing listens
     project.run("dvc", "remote", "modify", "--local", "reviews-source", "endpointurl", endpoint)

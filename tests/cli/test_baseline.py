@@ -57,6 +57,7 @@ def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those
     assert metrics["roc_auc_low"] < metrics["roc_auc"] < metrics["roc_auc_high"]
 
 
+@pytest.mark.slow
 def test_both_folders_are_complete_the_same_each_time_and_ignored_by_git(completed_project: Project) -> None:
     params = completed_project.root / "params.yaml"
     params.write_text(params.read_text().replace("val: 0.1", "val: 1e-1"))
@@ -75,6 +76,7 @@ def test_both_folders_are_complete_the_same_each_time_and_ignored_by_git(complet
     assert majority["roc_auc"] == 0.5
 
 
+@pytest.mark.slow
 def test_compare_reads_a_baseline_like_a_revision(completed_project: Project) -> None:
     refusal = sentiment(completed_project, "compare", "tfidf", check=False)
     assert refusal.stderr == (

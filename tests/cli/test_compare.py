@@ -41,6 +41,7 @@ def test_the_default_is_head_against_the_workspace(project_with_experiment: Proj
     assert lines[-1].endswith("a difference of 3.06 points would be found with a probability of 80%.")
 
 
+@pytest.mark.slow
 def test_fail_if_worse_fails_only_if_worse(project_with_experiment: Project) -> None:
     worse = compare(project_with_experiment, "HEAD", "strict", "--fail-if-worse", check=False)
     assert worse.returncode == 1
@@ -97,6 +98,7 @@ def test_after_the_advised_commit_the_default_comparison_works(completed_project
     assert "workspace labels as many reviews correctly as HEAD" in compare(completed_project).stdout
 
 
+@pytest.mark.slow
 def test_a_clone_reads_from_the_remote(completed_project: Project, tmp_path: Path) -> None:
     completed_project.run("git", "tag", "v1")
     colleague = completed_project.clone(tmp_path / "clone")

@@ -69,6 +69,7 @@ def test_p_is_that_of_statsmodels(only_a: int, only_b: int) -> None:
     assert mcnemar_exact(only_a, only_b) == pytest.approx(min(1.0, expected), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_intervals_agree_with_a_bootstrap_by_brute_force(pair: Pair) -> None:
     labels, a, b = pair
     comparison = compare_paired(labels, a, b, n_resamples=4000, seed=0)

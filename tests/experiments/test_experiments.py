@@ -87,6 +87,7 @@ def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(com
     assert run_hashes(completed_project, "grid-2")["models/classifier"] != expected["models/classifier"]
 
 
+@pytest.mark.slow
 def test_an_untracked_source_fails_by_name_and_runs_when_copied(completed_project: Project) -> None:
     rows = (completed_project.root / "data" / "raw" / "sample.csv").read_bytes()
     (completed_project.root / "data" / "raw" / "mine.csv").write_bytes(rows)

@@ -1,5 +1,7 @@
 """A source that queued experiments would not find is named, with the command that helps."""
 
+import pytest
+
 from sentiment.experiments.revisions import unseen_source
 from tests.project import SAMPLE, Project
 
@@ -8,6 +10,7 @@ def test_a_source_in_git_is_seen(project: Project) -> None:
     assert unseen_source(project.root) is None
 
 
+@pytest.mark.slow
 def test_a_dvc_file_is_seen_once_it_is_staged(project: Project) -> None:
     mine = "data/raw/mine.csv"
     (project.root / mine).write_bytes((project.root / SAMPLE).read_bytes())

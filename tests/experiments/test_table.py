@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+import pytest
+
 from sentiment.experiments.table import Experiment, experiments_table
 from tests.project import Project
 
@@ -10,6 +12,7 @@ METRICS = {"accuracy": 0.9, "roc_auc": 0.95}
 SAME: dict[str, object] = {"train.seed": 1}
 
 
+@pytest.mark.slow
 def test_an_experiment_is_listed_by_its_changed_param_also_after_the_next_commit(
     project_with_experiment: Project, tmp_path: Path
 ) -> None:

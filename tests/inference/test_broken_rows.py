@@ -60,6 +60,7 @@ def test_an_unclosed_quote_costs_one_row(tmp_path: Path) -> None:
     assert rows[1:] == [["b", "c"]] * 50_000
 
 
+@pytest.mark.slow
 def test_a_100_mb_csv_with_100_broken_rows(predict: Predict, tmp_path: Path) -> None:
     rows, rng = 2_000, random.Random(4)
     broken = set(rng.sample(range(1, rows + 1), 100))

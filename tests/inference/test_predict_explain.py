@@ -62,6 +62,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return list(csv.DictReader(content.splitlines(keepends=True)))
 
 
+@pytest.mark.slow
 def test_rows_come_out_before_the_input_ends(completed_template: Project) -> None:
     command = [*EXPLAIN, "-", "--format", "jsonl"]
     streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}

@@ -41,6 +41,7 @@ def probability(predict: Predict) -> Callable[..., float]:
     return ask
 
 
+@pytest.mark.slow
 def test_commits_tags_and_experiments(
     retrained: Project, predict: Predict, probability: Callable[..., float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

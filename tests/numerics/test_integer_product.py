@@ -120,6 +120,7 @@ def backend_in_subprocess(**environment: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_else_the_machine_does_changes_no_choice() -> None:
     """Four processes that start at once: on 2 cores, a few of them once found native products slow."""
     alone = backend_in_subprocess().stdout

@@ -11,6 +11,7 @@ import yaml
 from tests.project import ROOT, Project
 
 
+@pytest.mark.slow
 def test_data_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: Path) -> None:
     (project.root / "data/raw/sample.csv").rename(project.root / "data/raw/mine.csv")
     project.run("dvc", "add", "data/raw/mine.csv")
@@ -24,6 +25,7 @@ def test_data_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: 
     assert (clone.root / "data/raw/mine.csv").is_file()
 
 
+@pytest.mark.slow
 def test_unavailable_data_is_named(project: Project, tmp_path: Path) -> None:
     project.set_params(prepare={"source": "data/raw/mine.csv"})
     project.commit("A source that only one machine has")

@@ -32,7 +32,7 @@ def test_one_byte_of_the_weights_runs_finetune_and_encode_again(completed_projec
 def test_a_key_of_train_runs_neither(completed_project: Project) -> None:
     ran = completed_project.run("dvc", "repro", "train").stdout
     assert stages_run(ran) == []
-    completed_project.set_params(train={"learning_rate": 0.01})
+    completed_project.set_params(train={"threshold": 0.7})
     assert stages_run(completed_project.run("dvc", "repro").stdout) == ["train", "evaluate"]
 
 
@@ -57,6 +57,7 @@ def test_another_salt_with_an_encoder_that_was_trained_on_reviews_stops_the_run(
     assert f"the encoder was trained on {n_seen} of the {len(new_test)} test reviews" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_bundled_encoder_saw_no_test_review_of_the_default_split_and_many_of_another(
     real_split: Callable[[str], Path],
 ) -> None:
@@ -80,6 +81,7 @@ def real_split(project: Project, reviews_csv: Path) -> Callable[[str], Path]:
     return call
 
 
+@pytest.mark.slow
 def test_another_folder_with_the_same_files_runs_finetune_alone(completed_project: Project) -> None:
     """What it writes did not change, so nothing that reads it does."""
     encoders = completed_project.root / "models/encoders"

@@ -35,6 +35,7 @@ def answer_and_end(port: int, sent: bytes, seconds: float = 10) -> bytes:
     return received
 
 
+@pytest.mark.slow
 def test_a_401_before_the_body_closes_the_connection(start_server: StartServer) -> None:
     server = start_server(SENTIMENT_API_KEY="a-key")
     assert answer_and_end(server.port, UNSENT).startswith(b"HTTP/1.1 401")
@@ -45,6 +46,7 @@ def test_a_413_and_a_404_before_the_body_close_the_connection(server: Server) ->
     assert answer_and_end(server.port, UNSENT.replace(b"/predict", b"/nothing")).startswith(b"HTTP/1.1 404")
 
 
+@pytest.mark.slow
 def test_a_429_before_the_body_closes_the_connection_and_one_behind_it_does_not(start_server: StartServer) -> None:
     server = start_server("--queue-texts", "8")
     with server.client() as client, ThreadPoolExecutor(1) as pool:
@@ -203,6 +205,7 @@ def test_metrics_hold_no_list_of_batches(sentiment: SentimentClassifier) -> None
         assert "te_batch_next_size_count 3.0" in client.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_time_in_which_the_server_is_not_ready_and_answers(start_server: StartServer) -> None:
     server = start_server("--drain-seconds", "3")
     with server.client() as client:

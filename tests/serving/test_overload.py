@@ -45,6 +45,7 @@ asyncio.run(main())
 LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 1_200}
 
 
+@pytest.mark.slow
 def test_1000_requests_at_the_same_time_get_the_bits_that_predict_gives(
     server: Server, sentiment: SentimentClassifier, sample_texts: list[str]
 ) -> None:
@@ -143,6 +144,7 @@ def test_sigterm_in_the_middle_of_load_loses_no_accepted_request_and_exits_0(sta
     assert len([line for line in server.access() if line["status"] == 200]) == len(answered)
 
 
+@pytest.mark.slow
 def test_sigterm_answers_a_long_request_and_tells_idle_connections_to_close(start_server: StartServer) -> None:
     server = start_server()
     with server.client() as client, ThreadPoolExecutor(1) as pool:

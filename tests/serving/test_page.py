@@ -51,6 +51,7 @@ def test_every_control_can_be_reached_by_the_tab_key(opened: Opened) -> None:
     assert reached == ["review", *list_controls, "scroll", "id", "label", "probability", "text", "A"]
 
 
+@pytest.mark.slow
 def test_with_a_key_the_page_asks_for_it_and_then_works(browser: Browser, start_server: StartServer) -> None:
     server = start_server(SENTIMENT_API_KEY=KEY)
     page = open_url(browser, server.url).page
@@ -70,6 +71,7 @@ def test_with_a_key_the_page_asks_for_it_and_then_works(browser: Browser, start_
     expect(page.locator("#words .word").first).to_be_visible(timeout=20_000)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_in_words(browser: Browser, start_server: StartServer) -> None:
     server = start_server()
     page = open_url(browser, server.url).page

@@ -87,6 +87,7 @@ def test_a_pointer_brings_the_encoder_from_the_hub_and_once_only(
     assert len(hub.downloads) == len(expected)
 
 
+@pytest.mark.slow
 def test_the_encoder_is_an_output_that_needs_no_hub_afterwards(
     project: Project, hub: HubServer, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def store_without_checksums(s3_server: S3Server) -> Iterator[str]:
         thread.join(10)
 
 
+@pytest.mark.slow
 def test_a_store_that_refuses_checksums_is_named_with_the_variable_that_helps(
     store_without_checksums: str, s3_server: S3Server, bare_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

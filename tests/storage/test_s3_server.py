@@ -138,6 +138,7 @@ def test_terminate_kills_a_process_that_ignores_sigterm() -> None:
         assert not psutil.pid_exists(process.pid)
 
 
+@pytest.mark.slow
 def test_start_with_source_serves_the_file_that_make_reviews_imports(s3_server: S3Server) -> None:
     server = s3_server
     csv = server.project.root / "data" / "raw" / "sample.csv"

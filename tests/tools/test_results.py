@@ -155,6 +155,7 @@ def test_an_encoder_from_a_folder_takes_the_stead_of_a_pointer_without_a_hash(
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= placed
 
 
+@pytest.mark.slow
 def test_an_encoder_from_a_folder_has_the_hash_that_the_pointer_names(
     project: Project, albert: Path, tmp_path: Path
 ) -> None:
