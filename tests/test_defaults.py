@@ -39,7 +39,7 @@ def test_the_tests_pass_in_a_checkout_with_own_data_columns_and_a_trained_classi
     clone = used.clone(tmp_path / "clone")
     shutil.copytree(used.root / "models/classifier", clone.root / "models/classifier")
     tests = [
-        "tests/pipeline/test_commands.py::test_the_threshold_does_not_run_the_encoder",
+        "tests/pipeline/test_encoders.py::test_a_key_of_train_runs_neither",
         "tests/test_defaults.py::test_no_file_that_a_user_changes_is_copied_to_a_tests_project",
     ]
     pytest_command = ["python", "-m", "pytest", "-p", "no:cacheprovider", *tests]
