@@ -37,9 +37,11 @@ def test_two_replicas_give_the_bits_that_predict_gives_and_ask_for_the_key(
     file = tmp_path / "ray-serve.yaml"
     file.write_text(yaml.safe_dump(config))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
+    (tmp_path / "venv").symlink_to(sys.prefix)  # `serve run` does not quote the path of the interpreter
+    python = tmp_path / "venv" / "bin" / Path(sys.executable).name
     log_file = tmp_path / "serve.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", SERVE, "run", str(file)], stdout=log, stderr=log, env=env)
+        process = subprocess.Popen([python, "-c", SERVE, "run", str(file)], stdout=log, stderr=log, env=env)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             deadline = time.monotonic() + START_SECONDS
