@@ -71,10 +71,22 @@ def load(name: str) -> ModuleType:
     return module
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose help begins with the description: what the command does, then how it is called."""
+
+    def format_help(self) -> str:
+        """Return the help."""
+        description, self.description = self.description, None
+        try:
+            return "\n".join([*([description] if description else []), super().format_help()])
+        finally:
+            self.description = description
+
+
 def build_parser(requested: str) -> argparse.ArgumentParser:
     """Return the parser; only the sub-command `requested` has its arguments."""
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("sentiment", description=__doc__, formatter_class=layout)
+    parser = Parser("sentiment", description=__doc__, formatter_class=layout)
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (summary, _) in COMMANDS.items():
