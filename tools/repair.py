@@ -2,7 +2,7 @@
 
     dvc repro || { python -m tools.repair && dvc repro; }
 
-DVC (3.67) empties dvc.lock and writes it anew after each stage, which takes a tenth of a second; likewise its list of
+DVC (3.67) empties dvc.lock and rewrites it after each stage, which takes a tenth of a second; likewise its list of
 locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. `dvc exp run`
 detaches HEAD while it runs, commits the experiment there, and goes back to the branch; killed meanwhile, it leaves HEAD
 detached, at worst at the experiment. Nothing is lost: what ran since the last commit is in DVC's run cache.
@@ -49,8 +49,8 @@ def _go_back_to_branch() -> bool:
     subjects = _git("log", "-20", "--format=%s").splitlines()
     n_experiments = next((n for n, subject in enumerate(subjects) if not subject.startswith(EXPERIMENT)), 0)
     branches = _git("for-each-ref", "--points-at", f"HEAD~{n_experiments}", "--format=%(refname)", "refs/heads").split()
-    if _detached_from() in branches:
-        branches = [_detached_from()]
+    if (left := _detached_from()) in branches:
+        branches = [left]
     elif not n_experiments:
         return False  # a person has detached it
     if len(branches) != 1:

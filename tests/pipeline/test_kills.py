@@ -112,7 +112,7 @@ def run_or_repair(project: Project, *command: str) -> bool:
 
 
 def test_files_that_are_cut_off_are_repaired_and_nothing_runs_again(completed_project: Project) -> None:
-    """Else a repro after one kill in fifteen ends with exit status 255: DVC empties dvc.lock and writes it anew."""
+    """Else a repro after one kill in fifteen ends with exit status 255: DVC empties dvc.lock and rewrites it."""
     (completed_project.root / "dvc.lock").write_bytes(b"")
     (completed_project.root / ".dvc/tmp/rwlock").write_bytes(b'{"write": {"/')
     failed = completed_project.run("dvc", "repro", check=False)
