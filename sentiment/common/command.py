@@ -44,6 +44,8 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
 
 def printable(text: str) -> str:
     """Return the text on one line, a blank in the place of every character that could move or color a terminal."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 

@@ -238,13 +238,18 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Send the next part of the answer."""
         if message["type"] == "http.response.start":
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REST_SECONDS):
-                    while not self._is_read and not self._waits_for_100:
-                        await self.receive()
+            if not self._is_read and not self._waits_for_100:
+                await self._drop_rest()
             self.status = message["status"]
             headers = [*message.get("headers", []), (b"x-request-id", self.request_id), *SECURITY_HEADERS]
             if not self._is_read or self._service.is_draining:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         await self._send(message)
+
+    async def _drop_rest(self) -> None:
+        """Read the rest of the request, for a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_SECONDS):
+                while not self._is_read:
+                    await self.receive()

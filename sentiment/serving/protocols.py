@@ -239,11 +239,13 @@ async def or_disconnect(request: Request, result: Awaitable[Result]) -> Result:
     pending = asyncio.ensure_future(result)
     # what comes after the body is the end of the connection
     hung_up = asyncio.ensure_future(request.receive())
+    hung_up.add_done_callback(lambda _: pending.cancel())
     try:
-        await asyncio.wait({pending, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-        if not pending.done():
-            raise ServingError(CLIENT_LEFT, "the client disconnected")
-        return pending.result()
+        return await pending
+    except asyncio.CancelledError:
+        if not hung_up.done():
+            raise  # the request itself was canceled
+        raise ServingError(CLIENT_LEFT, "the client disconnected") from None
     finally:
         pending.cancel()
         hung_up.cancel()

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from sentiment.inference.classifier import SentimentClassifier, strip_texts
 from sentiment.serving.schemas import ServingError
 
-MIN_TEXTS = 12  # in smaller batches the fixed costs of a batch weigh more than padding
+MIN_TEXTS = 8  # in smaller batches the fixed costs of a batch weigh more than padding
 SHARE = 2 / 3  # of the texts that wait go into one batch, where several are computed at one time
 CHARS_PER_TOKEN = 4  # of English, about: batches are formed before their texts are tokenized
 # of the tokens of a batch: words of one letter and punctuation have several times as many tokens as their characters
@@ -96,7 +97,7 @@ class TextQueue:
         self._max_texts = max_texts
         self._on_batch = on_batch
         self._jobs: list[Job] = []  # without an answer, the longest waiting first
-        self._running: set[asyncio.Task[None]] = set()  # a batch each
+        self._running: set[asyncio.Future[Scores]] = set()  # a batch each
         self.classifier = classifier
         self.n_texts = 0
         self.is_open = True
@@ -162,20 +163,17 @@ class TextQueue:
             # who had a share of this batch stands behind those who had none
             self._jobs.sort(key=served.__contains__)
             self._on_batch(len(batch))
-            task = asyncio.create_task(self._compute(batch))
-            self._running.add(task)
-            task.add_done_callback(self._end_batch)
+            texts = [job.texts[index] for job, index in batch]
+            computed = asyncio.get_running_loop().run_in_executor(self._pool, score_texts, self.classifier, texts)
+            self._running.add(computed)
+            computed.add_done_callback(partial(self._end_batch, batch))
 
-    def _end_batch(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
+    def _end_batch(self, batch: Batch, computed: "asyncio.Future[Scores]") -> None:
+        """Start the next batch, and answer the jobs that this one completes: the thread waits for no answer."""
+        self._running.discard(computed)
         self._start_batches()
-
-    async def _compute(self, batch: Batch) -> None:
-        """Compute a batch, and answer the jobs that it completes."""
-        texts = [job.texts[index] for job, index in batch]
-        loop = asyncio.get_running_loop()
         try:
-            scores = await loop.run_in_executor(self._pool, score_texts, self.classifier, texts)
+            scores = computed.result()
         except Exception:
             log.exception("a batch of %d texts failed", len(batch))
             for job, _ in batch:
