@@ -21,6 +21,7 @@ N_REAL_REVIEWS = 1_500
 IS_WORKER = bool(os.environ.get("PYTEST_XDIST_WORKER"))  # one of several processes that share the tests
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no test asks the Hub
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile every module
 if IS_WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process wants all cores, and all of them wait
 

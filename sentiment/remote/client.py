@@ -33,6 +33,7 @@ from sentiment.storage.s3 import STORAGE, Remote
 GIT_LIMIT_S = 300
 POLL_S = 1.0
 SLOW_ANSWER_S = 5.0  # an answer that came later met an outage, in which the runner could not write either
+RETRY_S = 20.0  # the longest that botocore waits before the runner tries again after an outage
 OUTAGE_LIMIT_S = 300.0  # for which the storage may be away
 STOP_LIMIT_S = 180.0  # the runner pushes what is complete
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # of an experiment: a component of a git reference
@@ -171,7 +172,7 @@ def follow(folder: JobFolder, backend: Backend, is_shown: bool = True, limit_s: 
             time.sleep(POLL_S)
             continue
         if time.monotonic() - answered > SLOW_ANSWER_S:
-            check_at = time.monotonic() + MISSED_HEARTBEATS * job["heartbeat_s"]
+            check_at = time.monotonic() + MISSED_HEARTBEATS * job["heartbeat_s"] + RETRY_S
         answered = time.monotonic()
         if status.state in runner.FINAL:
             return status
