@@ -24,6 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no tes
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile every module
 if IS_WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process wants all cores, and all of them wait
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads of Ray's workers would wait for each other busily
 
 # the real settings, shrunk: every stage runs, none for long
 SHRUNK: dict[str, dict[str, object]] = {

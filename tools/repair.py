@@ -5,10 +5,12 @@
 DVC (3.67) empties dvc.lock and rewrites it after each stage, which takes a tenth of a second; likewise its list of
 locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. `dvc exp run`
 detaches HEAD while it runs, commits the experiment there, and goes back to the branch; killed meanwhile, it leaves HEAD
-detached, at worst at the experiment. Nothing is lost: what ran since the last commit is in DVC's run cache.
+detached, at worst at the experiment. It also leaves git's index cut off, into which it stages what it has
+written. Nothing is lost: what ran since the last commit is in DVC's run cache.
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import re
@@ -26,8 +28,8 @@ log = logging.getLogger(__name__)
 
 
 def repair() -> bool:
-    """Go back to the branch, restore dvc.lock and remove DVC's list of locked files, each where DVC left it broken."""
-    is_repaired = _go_back_to_branch()
+    """Mend git's index, the branch, dvc.lock and DVC's list of locked files, each where DVC left it broken."""
+    is_repaired = _build_index() | _go_back_to_branch()
     if LOCK.exists() and not _is_lock(LOCK.read_bytes()):
         if run(Path(), "git", "ls-files", str(LOCK)):
             run(Path(), "git", "restore", "--source=HEAD", "--staged", "--worktree", str(LOCK))
@@ -40,6 +42,23 @@ def repair() -> bool:
         log.info("%s was cut off when an earlier run was killed: removed", RWLOCK)
         is_repaired = True
     return is_repaired
+
+
+def _build_index() -> bool:
+    """Build git's index from the last commit where it has not the checksum at its end; the files stay."""
+    index = Path(_git("rev-parse", "--git-path", "index"))
+    if not index.exists() or _is_index(index.read_bytes(), _git("rev-parse", "--show-object-format")):
+        return False
+    index.unlink()
+    _git("reset", "--quiet")
+    log.info("git's index was cut off when an earlier run was killed: is built again")
+    return True
+
+
+def _is_index(content: bytes, hash_name: str) -> bool:
+    size = hashlib.new(hash_name).digest_size
+    # zeros where index.skipHash is set
+    return content[-size:] in (hashlib.new(hash_name, content[:-size]).digest(), bytes(size))
 
 
 def _go_back_to_branch() -> bool:

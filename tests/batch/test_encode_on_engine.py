@@ -28,7 +28,7 @@ def encoded(project_template: Project, tmp_path_factory: pytest.TempPathFactory)
     copies = [sample.assign(**{"Review Text": sample["Review Text"] + f" Copy {copy}."}) for copy in range(REPEATS)]
     pd.concat(copies).to_csv(root / REVIEWS, index=False)
     project = Project(root)
-    project.set_params(prepare={"source": REVIEWS}, encode={"max_length": 64})
+    project.set_params(prepare={"source": REVIEWS}, encode={"max_length": 24})
     project.run("dvc", "repro")
     project.commit("Run the pipeline")
     return project

@@ -143,6 +143,20 @@ def test_only_a_cut_dvc_lock_is_repaired(project: Project, monkeypatch: pytest.M
     assert not project.run("git", "status", "--porcelain").stdout
 
 
+def test_a_cut_index_of_git_is_built_again_and_no_file_changes(
+    completed_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC stages dvc.lock and metrics after each run; `make back` refused the index of a killed one."""
+    monkeypatch.chdir(completed_project.root)
+    completed_project.set_params(train={"epochs": 2})
+    index = completed_project.root / ".git/index"
+    for content in (b"", index.read_bytes()[:100], index.read_bytes()[:-30]):
+        index.write_bytes(content)
+        assert repair()
+        assert not repair()
+        assert completed_project.run("git", "status", "--porcelain").stdout == " M params.yaml\n"
+
+
 def test_head_at_a_killed_experiment_goes_back_to_its_branch(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """DVC commits an experiment on a detached HEAD; after a kill, each later command ran on top of it."""
     monkeypatch.chdir(project.root)

@@ -20,7 +20,7 @@ from tests.project import ROOT, Project, copy_reviews, make_project
 
 pytestmark = pytest.mark.slow
 
-N_REVIEWS = 150  # of each source: several batches of several lengths
+N_REVIEWS = 80  # of each source: several batches of several lengths
 LOCK = "dvc.lock"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 OLDEST = "SSE, one thread, no native int8"
