@@ -13,7 +13,7 @@ PYTEST := pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --maxp
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews
-.PHONY: test test-fast check check-types check-style check-locks verify results bench lock
+.PHONY: test test-fast check _types _style _locks verify results bench lock
 .DEFAULT_GOAL := help
 
 ##@ Run the pipeline, and look at the results
@@ -98,12 +98,12 @@ test-fast: $(INSTALLED)  ## run the tests that need neither a project, a server,
 	$(PYTEST) -m "not slow and not project and not s3 and not server and not browser and not gpu and not hub"
 
 check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date and consistent
-	@$(MAKE) --no-print-directory -j 3 check-types check-style check-locks
+	@$(MAKE) --no-print-directory -j 3 _types _style _locks
 
-check-types:
+_types:
 	mypy --num-workers auto
 
-check-style:
+_style:
 	ruff check .
 	ruff format --check .
 	lint-imports
@@ -111,7 +111,7 @@ check-style:
 	git ls-files -z | xargs -0 codespell
 	shellcheck .ci/*
 
-check-locks:
+_locks:
 	pip check
 	@cp requirements.txt $(VENV)/lock.txt && $(LOCK) --output-file $(VENV)/lock.txt && \
 	  diff requirements.txt $(VENV)/lock.txt || { echo "requirements.txt is stale: run make lock"; exit 1; }
