@@ -169,9 +169,8 @@ class TextQueue:
             computed.add_done_callback(partial(self._end_batch, batch))
 
     def _end_batch(self, batch: Batch, computed: "asyncio.Future[Scores]") -> None:
-        """Start the next batch, and answer the jobs that this one completes: the thread waits for no answer."""
+        """Start the next batch, and answer the jobs that this one completes."""
         self._running.discard(computed)
-        self._start_batches()
         try:
             scores = computed.result()
         except Exception:
@@ -180,7 +179,9 @@ class TextQueue:
                 job.unbatched.clear()
                 if not job.future.done():
                     job.future.set_exception(ServingError(424, "inference failed"))
+            self._start_batches()
             return
+        self._start_batches()  # before the answers, which take milliseconds
         for (job, index), score in zip(batch, scores, strict=True):
             job.scores[index] = score
             job.n_scored += 1

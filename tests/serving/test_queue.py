@@ -206,6 +206,18 @@ def test_a_failed_batch_is_an_error_for_its_requests_only(stepped: SteppedClassi
     run(test)
 
 
+def test_no_more_of_a_request_is_computed_when_a_batch_of_it_failed(stepped: SteppedClassifier) -> None:
+    async def test() -> None:
+        async with open_queue(stepped) as queue:
+            stepped.allow(2)
+            with pytest.raises(ServingError, match="inference failed"):
+                await queue.score(["x" * 13, "y" * 9])
+            await settle()
+            assert stepped.batches == [[13]]
+
+    run(test)
+
+
 def test_a_request_in_two_batches_that_both_fail_at_one_time_ends_no_worker() -> None:
     stepped = SteppedClassifier(has_batch_per_thread=True)
 
