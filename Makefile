@@ -9,11 +9,11 @@ INSTALLED := $(VENV)/.installed
 LOCK := uv pip compile pyproject.toml --extra report --extra s3 --extra serve --extra dev --quiet
 LOCK_RAY := uv pip compile pyproject.toml --extra ray --constraint requirements.txt --quiet
 # one more than there are cores: a test often waits for a process
-PYTEST := pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --maxprocesses 4 --dist loadfile
+PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --maxprocesses 4 --dist loadfile
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews
-.PHONY: test test-fast check _types _style _locks verify results bench lock
+.PHONY: test test-fast test-slow check _types _style _locks verify results bench lock
 .DEFAULT_GOAL := help
 
 ##@ Run the pipeline, and look at the results
@@ -96,6 +96,9 @@ test: $(INSTALLED)  ## run the tests; REVIEWS_CSV=file.csv adds those on the rea
 
 test-fast: $(INSTALLED)  ## run the tests that need neither a project, a server, a browser, a GPU nor minutes
 	$(PYTEST) -m "not slow and not project and not s3 and not server and not browser and not gpu and not hub"
+
+test-slow: $(INSTALLED)  ## run the slow tests, as CI does: half an hour
+	$(PYTEST) -m slow
 
 check: $(INSTALLED)  ## lint, types, imports, and whether the lock is up to date and consistent
 	@$(MAKE) --no-print-directory -j 3 _types _style _locks

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests need: projects in temporary folders, a classifier, an S3 server, reviews."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,9 @@ N_REAL_REVIEWS = 1_500
 IS_WORKER = bool(os.environ.get("PYTEST_XDIST_WORKER"))  # one of several processes that share the tests
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported; no test asks the Hub
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile every module
+# with this variable, pytest and each process that a test starts would compile every module
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if IS_WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process wants all cores, and all of them wait
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads of Ray's workers would wait for each other busily
