@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra report --extra s3 --extra serve --extra dev --quiet
 LOCK_RAY := uv pip compile pyproject.toml --extra ray --constraint requirements.txt --quiet
-# one more than there are cores: a test often waits for a process
-PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --maxprocesses 4 --dist loadfile
+# two more than there are cores: a test often waits for a process
+PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxprocesses 6 --dist loadfile
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import yaml
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sentiment.cli.app import main as sentiment
@@ -180,6 +180,7 @@ def read_by_page(page: TestClient, path: Path) -> Read:
     answer = page.post("/rows", params={"name": path.name}, content=path.read_bytes(), headers=headers)
     if answer.status_code == 422:
         return str(answer.json()["error"])
+    assume(answer.status_code != 413)  # more rows than the page takes
     assert answer.status_code == 200
     return answer.json()["texts"], answer.json()["problems"]
 
