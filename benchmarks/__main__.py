@@ -19,8 +19,7 @@ import torch
 from benchmarks import encode, machine
 from benchmarks.encode import BUNDLED
 from sentiment.common.command import run_main
-from sentiment.data.csv_reader import read_chunks
-from sentiment.data.text import join_text
+from sentiment.data.readers import read_texts
 
 # how many times --texts reviews are encoded, by number of tokens
 MEASURED = {"bundled": {20: 24, 128: 24}, "base": {20: 3, 128: 1, 256: 1}}
@@ -39,13 +38,6 @@ def show(title: str, rows: Iterable[dict[str, object]]) -> list[dict[str, object
     return kept
 
 
-def read_texts(source: Path) -> list[str]:
-    """Return the reviews of a CSV file in the columns of the sample, in file order."""
-    chunks = read_chunks(source, ["Title", "Review Text"])
-    texts = (join_text(parts) for chunk in chunks for parts in chunk.itertuples(index=False, name=None))
-    return [text for text in texts if text]
-
-
 def main() -> None:
     """Run the chosen measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    texts = read_texts(args.reviews)
+    texts = list(read_texts(args.reviews, ["Title", "Review Text"]))
     results: dict[str, object] = {"machine": machine.describe(device), "reviews": args.reviews.name}
     print(results["machine"])  # noqa: T201
     with tempfile.TemporaryDirectory() as folder:

@@ -1,15 +1,16 @@
-"""Clean, check and label raw reviews (CSV) as a table (Parquet).
+"""Clean, check and label raw reviews, of any format that `sentiment predict` reads, as a table (Parquet).
 
     python -m stages.prepare --output data/prepare/reviews.parquet --metrics metrics/prepare.json
 
-Every excluded row is counted by its reason. The file is read in chunks, so memory does not grow with its size.
+Every excluded row is counted by its reason. The rows are read in batches, so memory does not grow with their number.
 """
 
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,19 +21,18 @@ from tqdm import tqdm
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
 from sentiment.common.files import scratch_folder, write_json
-from sentiment.common.params import StageInputs, StageParams
+from sentiment.common.params import StageInputs
 from sentiment.common.tables import TableWriter, batches, table_writer
-from sentiment.data.csv_reader import read_chunks
+from sentiment.data.ratings import MISSING_ADVICE, label_key, parse_ratings
+from sentiment.data.readers import FileFormat, InputBatch, InputColumns, as_string, read_source
 from sentiment.data.schema import (
     ID,
     LABEL,
     RATING,
     RATING_TYPES,
     RESERVED_COLUMNS,
-    TEXT,
     build_reviews,
     first_occurrence_mask,
-    parse_ratings,
     smallest_rating_type,
     table_schema,
 )
@@ -41,20 +41,52 @@ from sentiment.data.text import LENGTH
 log = logging.getLogger(__name__)
 
 
-class Params(StageParams):
-    """Section `prepare` of params.yaml."""
+Label = str | bool | int | float  # as params.yaml has it; in CSV each is text
+IGNORED = -1.0  # beside 1 for positive and 0 for negative
+MAX_UNKNOWN = 1_000  # different labels, after which a column is no column of labels
+MAX_SHOWN = 10
+
+
+class Params(FileFormat):
+    """Section `prepare` of params.yaml: where the reviews are, and which column says what they are."""
 
     source: str = Field(min_length=1)
     text_columns: tuple[str, ...] = Field(min_length=1)
-    rating_column: str = Field(min_length=1)
-    rating_min: float
-    rating_max: float
-    positive_above: float
-    drop_ratings: tuple[float, ...]
-    slice_columns: tuple[str, ...]
+    rating_column: str | None = Field(default=None, min_length=1)
+    rating_min: float = 1
+    rating_max: float = 5
+    positive_above: float = 3
+    drop_ratings: tuple[float, ...] = ()
+    label_column: str | None = Field(default=None, min_length=1)
+    positive: tuple[Label, ...] = ()
+    negative: tuple[Label, ...] = ()
+    ignore: tuple[Label, ...] = ()
+    on_missing_label: Literal["error", "drop"] = "error"
+    slice_columns: tuple[str, ...] = ()
+
+    @property
+    def source_column(self) -> str:
+        """The column that the labels come from."""
+        return str(self.label_column or self.rating_column)
+
+    def expected(self) -> str:
+        """Return which labels are expected, for a message."""
+        return f"one of {', '.join(repr(value) for value in (*self.positive, *self.negative, *self.ignore))}"
+
+    def label_values(self) -> dict[str, float]:
+        """Return 1, 0 or `IGNORED` for each label that params.yaml names, by its `label_key`."""
+        named = ((1.0, self.positive), (0.0, self.negative), (IGNORED, self.ignore))
+        return {label_key(label): value for value, labels in named for label in labels}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
+        if (self.rating_column is None) == (self.label_column is None):
+            raise ValueError("either rating_column or label_column, and null for the other")
+        if self.label_column and not (self.positive and self.negative):
+            raise ValueError("positive and negative with the values of label_column that mean each")
+        keys = [label_key(value) for value in (*self.positive, *self.negative, *self.ignore)]
+        if repeated := {key for key in keys if keys.count(key) > 1}:
+            raise ValueError(f"positive, negative and ignore without repetition, found {min(repeated)!r} again")
         if not self.rating_min <= self.positive_above < self.rating_max:
             raise ValueError("rating_min <= positive_above < rating_max, or one of the two classes stays empty")
         if clash := set(self.slice_columns) & {*RESERVED_COLUMNS, LENGTH}:
@@ -65,47 +97,105 @@ class Params(StageParams):
         return self
 
 
-def label_chunk(raw: pd.DataFrame, source: str, params: Params) -> pd.DataFrame:
-    """Turn raw rows into reviews; raises InputError on a rating that cannot be trusted."""
-    ratings = parse_ratings(source, raw[params.rating_column], params.rating_min, params.rating_max)
-    table = build_reviews(raw, ratings, list(params.text_columns), params.positive_above)
-    return table.assign(**{name: raw[name] for name in params.slice_columns})
-
-
-def prepare(chunks: Iterator[pd.DataFrame], params: Params, output: Path) -> dict[str, int | float]:
-    """Write the reviews with text to `output`, without duplicates (same text and rating; the first stays).
+def label_batch(
+    source: str, batch: InputBatch, params: Params, counts: Counter[str], unknown: Counter[str]
+) -> pd.DataFrame:
+    """Turn rows into reviews; a row without text or label is left out, and counted.
 
     Args:
-        chunks: raw rows as strings, indexed by row number.
+        source: the file's name, for messages.
+        batch: rows of it.
+        params: which column says what a review is.
+        counts: of rows by what became of them, which is added to.
+        unknown: of labels that `params` does not name, which is added to.
+
+    Raises:
+        InputError: a row is broken, or has a rating that cannot be trusted, or no label where that is an error.
+    """
+    for index, reason in batch.errors.items():
+        raise InputError(f"{source}: row {batch.first + index} {reason}")
+    numbers = range(batch.first, batch.first + len(batch.texts))
+    columns = {name: list(map(as_string, values)) for name, values in batch.passthrough.items()}
+    raw = pd.DataFrame(columns, index=numbers, dtype="str")
+    texts = pd.Series(batch.texts, index=numbers, dtype="str")
+    texts = texts[texts != ""]
+    counts.update(rows=len(raw), empty_text=len(raw) - len(texts), with_text=len(texts))
+    written = raw.loc[texts.index, params.source_column]
+    if params.on_missing_label == "drop":
+        written = written[written.str.strip() != ""]
+    counts["no_label"] += len(texts) - len(written)
+    if params.label_column is None:
+        ratings = parse_ratings(source, written, params.rating_min, params.rating_max)
+        is_ignored, positive_above = ratings.isin(params.drop_ratings), params.positive_above
+    else:
+        ratings = _read_labels(source, written, params, unknown)
+        is_ignored, positive_above = ratings == IGNORED, 0.0
+    counts["ignored"] += int(is_ignored.sum())
+    ratings = ratings[~is_ignored]
+    table = build_reviews(texts[ratings.index].tolist(), ratings, positive_above)
+    return table.assign(**{name: raw.loc[table.index, name].tolist() for name in params.slice_columns})
+
+
+def _read_labels(source: str, written: "pd.Series[str]", params: Params, unknown: Counter[str]) -> "pd.Series[float]":
+    """Return 1, 0 or `IGNORED` for each label that `params` names; count the others, and leave them out."""
+    if (is_missing := written.str.strip() == "").any():
+        raise InputError(
+            f"{source}: row {is_missing.idxmax()}, column '{params.label_column}': found '', "
+            f"expected {params.expected()}; {MISSING_ADVICE}"
+        )
+    ratings = written.map(label_key).map(params.label_values()).astype(float)
+    unknown.update(written[ratings.isna()].str.strip().str[:40])
+    if len(unknown) > MAX_UNKNOWN:
+        raise _unknown_labels(params, unknown)
+    return ratings.dropna()
+
+
+def _unknown_labels(params: Params, unknown: Counter[str]) -> InputError:
+    """Return the error that lists labels which params.yaml does not name, the most frequent ones first."""
+    shown = ", ".join(f"{label!r} ({count:,} rows)" for label, count in unknown.most_common(MAX_SHOWN))
+    more = f" and {len(unknown) - MAX_SHOWN:,} others" if len(unknown) > MAX_SHOWN else ""
+    return InputError(
+        f"{params.source}: column '{params.label_column}' has {shown}{more}, expected {params.expected()}; "
+        "name them in prepare.positive, prepare.negative or prepare.ignore"
+    )
+
+
+def prepare(rows: Iterable[tuple[str, InputBatch]], params: Params, output: Path) -> dict[str, int | float]:
+    """Write the reviews with text and label to `output`, without duplicates (same text and rating; the first stays).
+
+    Args:
+        rows: with the name of the file that they are from.
+        params: which column says what a review is.
+        output: the Parquet file to write.
 
     Returns:
         The number of rows read, excluded by reason, and kept, and the share of positive reviews among the kept ones.
 
     Raises:
-        InputError: a row cannot be trusted, or the kept reviews do not have both classes.
+        InputError: a row cannot be trusted, a label is not named, or the kept reviews do not have both classes.
     """
-    counts = dict.fromkeys(["rows", "empty_text", "with_text", "dropped_rating", "repeated", "kept"], 0)
+    counts = Counter(dict.fromkeys(["rows", "empty_text", "with_text", "no_label", "ignored", "repeated", "kept"], 0))
+    unknown: Counter[str] = Counter()
     # ratings wait as float64 until all are known; the output has the smallest type that holds them
     schema = table_schema(params.slice_columns, params.text_columns, RATING_TYPES[-1])
     rating_types = {RATING_TYPES[0]}
     with scratch_folder(output.parent, "prepare") as folder:
         candidates, keys = folder / "candidates.parquet", folder / "keys.u64"
         with table_writer(candidates, schema) as writer, keys.open("wb") as keys_file:
-            for raw in chunks:
-                table = label_chunk(raw, params.source, params)
-                counts["rows"] += len(table)
-                table = table[table[TEXT] != ""]
-                counts["with_text"] += len(table)
-                table = table[~table[RATING].isin(params.drop_ratings)]
+            for source, batch in rows:
+                table = label_batch(source, batch, params, counts, unknown)
                 rating_types.add(smallest_rating_type(table[RATING]))
                 keys_file.write(_as_uint64(table[ID]).tobytes())
-                writer.write(pa.RecordBatch.from_pandas(table, schema, preserve_index=False))
+                for part in pa.Table.from_pandas(table, schema, preserve_index=False).to_batches():
+                    writer.write(part)
+        if unknown:
+            raise _unknown_labels(params, unknown)
+        if not counts["rows"]:
+            raise InputError(f"{params.source}: has no rows, expected reviews")
         is_first = first_occurrence_mask(keys, writer.rows)
         rating_type = max(rating_types, key=RATING_TYPES.index)
         with table_writer(output, table_schema(params.slice_columns, params.text_columns, rating_type)) as kept:
             positive = _copy_rows(candidates, is_first, kept)
-    counts["empty_text"] = counts["rows"] - counts["with_text"]
-    counts["dropped_rating"] = counts["with_text"] - len(is_first)
     counts["repeated"] = len(is_first) - kept.rows
     counts["kept"] = kept.rows
     if positive in (0, kept.rows):
@@ -130,19 +220,19 @@ def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], w
     return positive
 
 
-def _format_counts(counts: dict[str, int]) -> str:
+def _format_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _with_progress_bar(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _with_progress_bar(rows: Iterator[tuple[str, InputBatch]]) -> Iterator[tuple[str, InputBatch]]:
     with tqdm(desc="prepare", unit=" rows", unit_scale=True, disable=None) as bar:
-        for raw in chunks:
-            yield raw
-            bar.update(len(raw))
+        for source, batch in rows:
+            yield source, batch
+            bar.update(len(batch.texts))
 
 
 def main() -> None:
-    """Read the CSV file that `prepare.source` names; write the reviews (Parquet) and the row counts (JSON)."""
+    """Read the reviews that `prepare.source` names; write the reviews (Parquet) and the row counts (JSON)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="the Parquet file to write")
@@ -152,11 +242,15 @@ def main() -> None:
     inputs = StageInputs(args.params, "prepare", Params)
     params = inputs.params
     inputs.watch(Path(params.source))
-    columns = list(dict.fromkeys([*params.text_columns, params.rating_column, *params.slice_columns]))
-    counts = prepare(_with_progress_bar(read_chunks(Path(params.source), columns)), params, args.output)
+    kept = tuple(dict.fromkeys([params.source_column, *params.slice_columns]))
+    rows = read_source(Path(params.source), InputColumns(params.text_columns, kept, with_ids=False), params)
+    counts = prepare(_with_progress_bar(rows), params, args.output)
     write_json(args.metrics, counts)
     inputs.check_unchanged()
-    log.info("prepare: kept %(kept)d of %(rows)d rows (%(empty_text)d without text, %(repeated)d repeated)", counts)
+    log.info(
+        "prepare: kept %(kept)d of %(rows)d rows (%(empty_text)d without text, %(no_label)d without label, "
+        "%(ignored)d to ignore, %(repeated)d repeated)", counts,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if IS_WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process wants all cores, and all of them wait
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads of Ray's workers would wait for each other busily
-    os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15: beside other tests its workers get a fifth of a core
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: they would wait for every other test
 
 # the real settings, shrunk: every stage runs, none for long
 SHRUNK: dict[str, dict[str, object]] = {

@@ -57,7 +57,7 @@ def test_a_list_set_by_an_experiment_leaves_params_yaml_readable_with_its_commen
     assert path.read_text(encoding="utf-8") == committed  # it has the form in which DVC writes it
     values = yaml.safe_load(committed)
     lists = {f"{section}.{key}" for section, keys in values.items() for key in keys if isinstance(keys[key], list)}
-    assert len(lists) == 6
+    assert len(lists) == 9
     for new in ("[]", "[a,'b c']", "[]", "[1]"):
         for key in sorted(lists):
             apply_overrides(path, [f"{key}={new}"])

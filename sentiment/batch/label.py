@@ -15,13 +15,12 @@ import pyarrow.parquet as pq
 from sentiment.batch.storage import Storage, printable, storage_for
 from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit
 from sentiment.common.errors import InputError, PipelineError, StorageError, one_line
+from sentiment.data.readers import InputBatch, InputColumns, InputTable, decompressed, from_parquet, suffix
 from sentiment.encoder.config import Device
 from sentiment.head.classifier import CONFIG, HEAD, Classifier
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.formats import READERS, PredictionSummary, suffix
-from sentiment.inference.readers import InputBatch, InputColumns, InputTable, PredictionBatch, from_parquet
-from sentiment.inference.streams import decompressed
-from sentiment.inference.writers import parquet_writer
+from sentiment.inference.formats import READERS, PredictionSummary
+from sentiment.inference.writers import OUTPUT_COLUMNS, PredictionBatch, parquet_writer
 
 FORMAT = 1  # of an output; a higher number labels every unit again
 KEY = b"sentiment"  # of the metadata in a Parquet file
@@ -211,7 +210,7 @@ class Labeler:
             made_of = (unit.path, unit.file.etag, unit.part, unit.parts, settings.unit_rows)
             return OutputMetadata(settings.fingerprint, *made_of, as_counts(summary)).as_key_values()
 
-        columns = InputColumns(settings.text_columns, settings.keep_columns)
+        columns = InputColumns(settings.text_columns, None if settings.keep_columns else (), OUTPUT_COLUMNS)
         with read_unit(unit, self.inputs, columns) as table, parquet_writer(data, table.types, metadata) as write:
             for batch in table.batches:
                 probabilities = self.classifier.predict_proba(batch.texts, on_rows)
@@ -254,7 +253,7 @@ def read_unit(unit: Unit, storage: Storage, columns: InputColumns) -> Iterator[I
     name, part = unit.file.name, unit.part
     with storage.open(unit.file) as raw:
         if suffix(name) == ".parquet":
-            yield from_parquet(name, raw, columns, (part.start, part.stop))
+            yield from_parquet(name, raw, columns, rows=(part.start, part.stop))
             return
         with decompressed(name, raw) as content:
             rows = content if part.is_whole_file() else _read_part(content, part)

@@ -16,10 +16,8 @@ import pyarrow.parquet as pq
 
 from sentiment.batch.storage import BadEntry, Storage
 from sentiment.common.errors import InputError, ParamsError, one_line
-from sentiment.data.csv_reader import ReplayableLines, as_text, parse_records, read_line
-from sentiment.inference.formats import suffix
-from sentiment.inference.readers import FIRST_ROWS
-from sentiment.inference.streams import GZIP, decompressed
+from sentiment.data.csv_reader import Dialect, ReplayableLines, as_text, parse_records, read_line
+from sentiment.data.readers import FIRST_ROWS, GZIP, decompressed, suffix
 from sentiment.storage.s3 import S3, FileInfo
 
 MAX_ROWS = 100_000  # of a unit: minutes of work, some megabytes of output
@@ -266,7 +264,7 @@ def _csv_ends(content: IO[bytes], delimiter: str) -> Iterator[int]:
     mark = len(BYTE_ORDER_MARK) if content.read(3) == BYTE_ORDER_MARK else 0
     content.seek(0)
     lines = _CountedLines(as_text(content, newline=""))
-    for _ in parse_records(lines, delimiter):
+    for _ in parse_records(lines, Dialect(delimiter)):
         yield mark + lines.position
 
 

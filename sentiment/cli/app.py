@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": ("label texts, files or S3 objects", "s3"),
     "batch": ("label many files, on many processes or machines", "s3"),
     "serve": ("serve a classifier over HTTP, with a page", "serve"),
+    "init": ("find out how to read reviews of your own, and write it to params.yaml", "pipeline"),
     "experiments": ("list experiments, the best first, with the params that differ", "pipeline"),
     "compare": ("test whether one experiment is better than another", "pipeline"),
     "report": ("write an HTML report about one or more revisions", "report"),
@@ -50,6 +51,8 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import batch as module
     elif name == "serve":
         from sentiment.cli import serve as module
+    elif name == "init":
+        from sentiment.cli import init as module
     elif name == "experiments":
         from sentiment.cli import experiments as module
     elif name == "compare":

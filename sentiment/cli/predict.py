@@ -35,19 +35,12 @@ import numpy as np
 from tqdm import tqdm
 
 from sentiment.cli.arguments import add_classifier_arguments, probability
+from sentiment.data.readers import InputBatch, InputColumns, from_texts
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import MAX_TEXTS
 from sentiment.inference.formats import PredictionSummary, input_file, output_format, plural, reader_of
-from sentiment.inference.readers import (
-    EXPLANATION,
-    OUTPUT_COLUMNS,
-    InputBatch,
-    InputColumns,
-    PredictionBatch,
-    from_texts,
-)
 from sentiment.inference.streams import STANDARD, check_output, reading, refuse_same_file, writing
-from sentiment.inference.writers import WRITERS, csv_writer
+from sentiment.inference.writers import EXPLANATION, OUTPUT_COLUMNS, WRITERS, PredictionBatch, csv_writer
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +75,8 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
         if name and reader and source:
             text_columns = args.text_column or classifier.classifier.config.features.text_columns
             written = (*OUTPUT_COLUMNS, *([EXPLANATION] if args.explain else []))
-            table = reader(name, source.content, InputColumns(tuple(text_columns), args.keep_columns, written))
+            columns = InputColumns(tuple(text_columns), None if args.keep_columns else (), written)
+            table = reader(name, source.content, columns)
         else:
             table = from_texts(args.inputs)
         if args.explain and len(classifier.classifier.layers) > 1:

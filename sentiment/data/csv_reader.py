@@ -6,26 +6,26 @@ processor time (470,000 rows, 170 MB: 0.3 s, this module 2.4 s), but it accepts 
 unclosed quote silently joins two rows, it accepts NUL bytes, and it loses all rows after a quote that nothing closes.
 """
 
+import codecs
 import csv
 import io
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, AnyStr
+from itertools import chain
+from typing import IO, AnyStr
 
 from sentiment.common.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas
 
 MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
 MAX_LINE = 16 * 2**20  # characters, or bytes; of a quoted field, each line counts for itself
 MAX_SHOWN_NAMES, MAX_SHOWN_LENGTH = 20, 40  # columns in a message, and characters of each
 MAX_LENGTH_READ = 1_048_576  # where reading of one field ends; it bounds what a quote that is never closed holds
 
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how "surrogateescape" decodes a byte that is not UTF-8
+UTF8 = "utf-8"
+_NOT_DECODED = re.compile("[\udc80-\udcff]")  # how "surrogateescape" decodes a byte that is not of the encoding
+_REPLACED = "\N{REPLACEMENT CHARACTER}"  # how bytes of UTF-16 and UTF-32 are decoded that mean no character
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,32 @@ class RowError:
     """What is wrong with one record, as a sentence without subject: "has 3 fields, expected 5 as in the header"."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a record is divided.
+
+    Attributes:
+        delimiter: between fields.
+        quote: around a field that holds a delimiter, a line end or a quote, which is doubled; None for no such fields.
+        escape: before a character that means itself; None for no such character.
+    """
+
+    delimiter: str = ","
+    quote: str | None = '"'
+    escape: str | None = None
+
+    def records(self, lines: Iterator[str]) -> Iterator[list[str]]:
+        """Return the records; raises csv.Error where one is malformed."""
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            escapechar=self.escape,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            strict=True,
+        )
 
 
 def read_line(file: IO[AnyStr], name: str) -> AnyStr:
@@ -55,42 +81,54 @@ class BoundedLines(io.TextIOWrapper):
         raise StopIteration
 
 
-def as_text(file: IO[bytes], newline: str) -> IO[str]:
-    """Decode UTF-8, with or without a byte order mark; `find_invalid_text` finds bytes that are not UTF-8."""
-    return BoundedLines(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+def as_text(file: IO[bytes], newline: str, encoding: str = UTF8) -> IO[str]:
+    """Decode text, with or without a byte order mark; `find_invalid_text` finds bytes that are not of the encoding."""
+    name = codecs.lookup(encoding).name
+    errors = "replace" if name.startswith(("utf-16", "utf-32")) else "surrogateescape"
+    return BoundedLines(file, encoding="utf-8-sig" if name == UTF8 else name, errors=errors, newline=newline)
 
 
-def find_invalid_text(text: str) -> RowError | None:
-    """Return what is wrong with text decoded by `as_text`: a NUL byte or a byte that is not UTF-8."""
+def find_invalid_text(text: str, encoding: str = UTF8) -> RowError | None:
+    """Return what is wrong with text decoded by `as_text`: a NUL byte or a byte that is not of the encoding."""
     if "\0" in text:
         return RowError("holds a NUL byte")
-    if not text.isascii() and (invalid := _NOT_UTF8.search(text)):
-        return RowError(f"holds byte 0x{ord(invalid[0]) - 0xDC00:02x}, which is not UTF-8; save the file as UTF-8")
+    if text.isascii():
+        return None
+    advice = "save the file as UTF-8" if encoding == UTF8 else "name its encoding"
+    if invalid := _NOT_DECODED.search(text):
+        return RowError(f"holds byte 0x{ord(invalid[0]) - 0xDC00:02x}, which is not {encoding.upper()}; {advice}")
+    if encoding != UTF8 and _REPLACED in text:
+        return RowError(f"holds bytes that are not {encoding.upper()}; {advice}")
     return None
 
 
 def read_records(
-    source: str, file: IO[bytes], delimiter: str = ","
+    source: str, file: IO[bytes], dialect: Dialect = Dialect(), encoding: str = UTF8, has_header: bool = True
 ) -> tuple[list[str], Iterator[list[str] | RowError]]:
-    """Return the header, and an iterator over the records below it without blank lines.
+    """Return the names of the columns, and an iterator over the records without blank lines.
 
     A broken record yields one `RowError` in its position; after it, reading continues at the next line.
 
     Args:
         source: the file's name, for the message.
         file: opened for reading bytes.
-        delimiter: between fields.
+        dialect: how its records are divided.
+        encoding: of the file.
+        has_header: whether the first record names the columns; else their names are their numbers from 1.
 
     Raises:
-        InputError: there is no header, or it is broken.
+        InputError: there is no record, or the first one is broken.
     """
-    records = parse_records(ReplayableLines(as_text(file, newline="")), delimiter)
-    header = next(records, None)
-    if header is None:
-        raise InputError(f"{source}: is empty, expected a header row and reviews")
-    if isinstance(header, RowError):
-        raise InputError(f"{source}: the header {header.reason}")
-    return header, (_check_field_count(record, len(header)) for record in records)
+    records = parse_records(ReplayableLines(as_text(file, "", encoding)), dialect, encoding)
+    first = next(records, None)
+    if first is None:
+        raise InputError(f"{source}: is empty, expected {'a header row and ' if has_header else ''}reviews")
+    if isinstance(first, RowError):
+        raise InputError(f"{source}: the {'header' if has_header else 'first row'} {first.reason}")
+    names = first if has_header else [str(number) for number in range(1, len(first) + 1)]
+    below = "as in the header" if has_header else "as in the first row"
+    rest = records if has_header else chain([first], records)
+    return names, (_check_field_count(record, len(names), below) for record in rest)
 
 
 def column_indices(source: str, header: list[str], columns: list[str]) -> list[int]:
@@ -137,10 +175,10 @@ class ReplayableLines:
         self._replay += reversed(self.current[1:])
 
 
-def parse_records(lines: ReplayableLines, delimiter: str) -> Iterator[list[str] | RowError]:
+def parse_records(lines: ReplayableLines, dialect: Dialect, encoding: str = UTF8) -> Iterator[list[str] | RowError]:
     """Yield the records of lines, the header too, without blank lines; a `RowError` for each broken one."""
     csv.field_size_limit(MAX_LENGTH_READ)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = dialect.records(lines)
     while True:
         lines.current = []
         try:
@@ -149,10 +187,10 @@ def parse_records(lines: ReplayableLines, delimiter: str) -> Iterator[list[str] 
             return
         except csv.Error as error:
             lines.rewind_to_second_line()
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            reader = dialect.records(lines)
             yield RowError(_parse_error_reason(error, len(lines.current)))
             continue
-        invalid = (find_invalid_text(line) for line in lines.current)
+        invalid = (find_invalid_text(line, encoding) for line in lines.current)
         if row_error := next(filter(None, invalid), None):
             yield row_error
         elif record:
@@ -177,45 +215,7 @@ def _check_field_lengths(record: list[str], lines: list[str]) -> list[str] | Row
     return record
 
 
-def _check_field_count(record: list[str] | RowError, n_fields: int) -> list[str] | RowError:
+def _check_field_count(record: list[str] | RowError, n_fields: int, like: str) -> list[str] | RowError:
     if isinstance(record, RowError) or len(record) == n_fields:
         return record
-    return RowError(f"has {len(record)} fields, expected {n_fields} as in the header")
-
-
-ROWS_PER_CHUNK = 16_384  # some 10 MB of reviews; a longer chunk is no faster
-
-
-def read_chunks(path: Path, columns: list[str], rows: int = ROWS_PER_CHUNK) -> "Iterator[pandas.DataFrame]":
-    """Yield the named columns as strings, `rows` rows at a time, indexed by row number (the first review is 1).
-
-    Raises:
-        InputError: the file is missing, a folder, empty or without rows, or lacks a column; or a row has too few or
-            too many fields, a NUL byte, a byte that is not UTF-8, or a quote that is never closed.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; expected a CSV file of reviews (see prepare.source)")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a CSV file of reviews")
-    with path.open("rb") as file:
-        header, records = read_records(str(path), file)
-        indices = column_indices(str(path), header, columns)
-        pending: list[list[str]] = []
-        first_row = 1
-        for row, record in enumerate(records, start=1):
-            if isinstance(record, RowError):
-                raise InputError(f"{path}: row {row} {record.reason}")
-            pending.append([record[index] for index in indices])
-            if len(pending) == rows:
-                yield _frame(pending, columns, first_row)
-                pending, first_row = [], row + 1
-        if pending:
-            yield _frame(pending, columns, first_row)
-        elif first_row == 1:
-            raise InputError(f"{path}: has a header and no rows, expected reviews")
-
-
-def _frame(records: list[list[str]], columns: list[str], first_row: int) -> "pandas.DataFrame":
-    import pandas  # which labeling, another reader of CSV, does without
-
-    return pandas.DataFrame(records, columns=columns, index=range(first_row, first_row + len(records)), dtype="str")
+    return RowError(f"has {len(record)} fields, expected {n_fields} {like}")

@@ -8,8 +8,7 @@ import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 
-from sentiment.common.errors import InputError
-from sentiment.data.text import format_rating, hash64, join_text
+from sentiment.data.text import format_rating, hash64
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
 RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
@@ -36,38 +35,14 @@ def smallest_rating_type(ratings: pd.Series) -> pyarrow.DataType:
     return RATING_TYPES[-1]
 
 
-def parse_ratings(source: str, raw: pd.Series, lowest: float, highest: float) -> pd.Series:
-    """Return the ratings as float64. # (n_rows,)
-
-    Args:
-        source: the file's name, for the message.
-        raw: ratings as written, indexed by row number.
-
-    Raises:
-        InputError: names the first row whose rating is not a number from `lowest` to `highest`.
-    """
-    ratings = pd.to_numeric(raw, errors="coerce").astype(float)
-    wrong = ~ratings.between(lowest, highest)  # an empty one is NaN, which is in no interval
-    if wrong.any():
-        row = raw.index[int(wrong.to_numpy().argmax())]
-        raise InputError(
-            f"{source}: row {row}, column '{raw.name}': found {raw.loc[row]!r}, "
-            f"expected a number from {format_rating(lowest)} to {format_rating(highest)}"
-        )
-    return ratings
-
-
-def build_reviews(
-    raw: pd.DataFrame, ratings: pd.Series, text_columns: list[str], positive_above: float
-) -> pd.DataFrame:
-    """Return id, text, label (1 is positive) and rating of every row, in order, texts possibly empty.
+def build_reviews(texts: Sequence[str], ratings: pd.Series, positive_above: float) -> pd.DataFrame:
+    """Return id, text, label (1 is positive) and rating of every row, in order.
 
     The id is a hash of rating and text: it stays when rows are added, removed or sorted.
     """
-    texts = [join_text(fields) for fields in raw[text_columns].itertuples(index=False, name=None)]
     ids = [f"{hash64(format_rating(rating), text):016x}" for rating, text in zip(ratings, texts, strict=True)]
     label = (ratings > positive_above).astype("int8")
-    return pd.DataFrame({ID: ids, TEXT: texts, LABEL: label, RATING: ratings}, index=raw.index)
+    return pd.DataFrame({ID: ids, TEXT: texts, LABEL: label, RATING: ratings}, index=ratings.index)
 
 
 def first_occurrence_mask(keys_file: Path, rows: int) -> NDArray[np.bool_]:

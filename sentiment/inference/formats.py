@@ -1,36 +1,29 @@
 """Select the reader of an input and the format of an output, by their names and the options given."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO
+from collections.abc import Sequence
+from pathlib import Path
 
 from sentiment.common.errors import ParamsError
 from sentiment.data.labels import LABELS
-from sentiment.inference.readers import (
-    InputColumns,
-    InputTable,
-    PredictionBatch,
-    from_csv,
-    from_json,
+from sentiment.data.readers import (
+    BINARY,
+    ENDINGS,
+    GZIP,
+    READERS_BY_FORMAT,
+    Reader,
     from_lines_or_json,
-    from_parquet,
+    suffix,
 )
-from sentiment.inference.streams import GZIP, STANDARD
-from sentiment.inference.writers import WRITERS
-
-Reader = Callable[[str, IO[bytes], InputColumns], InputTable]
+from sentiment.inference.streams import STANDARD
+from sentiment.inference.writers import WRITERS, PredictionBatch
 
 READERS: dict[str, Reader] = {
-    ".csv": from_csv,
-    ".tsv": partial(from_csv, delimiter="\t"),
-    ".jsonl": from_json,
-    ".parquet": from_parquet,
+    **{ending: READERS_BY_FORMAT[name] for ending, name in ENDINGS.items()},
     ".txt": from_lines_or_json,
 }
 OUTPUT_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "text"}
-SUPPORTED = f"{', '.join(READERS)}; all but .parquet also with {GZIP}"
+SUPPORTED = f"{', '.join(READERS)}; all but .parquet and .xlsx also with {GZIP}"
 
 
 def is_input_name(argument: str) -> bool:
@@ -49,11 +42,6 @@ def is_input_name(argument: str) -> bool:
         return False
 
 
-def suffix(name: str) -> str:
-    """Return the ending of a name in lower case, without `.gz`."""
-    return PurePosixPath(name.lower().removesuffix(GZIP)).suffix
-
-
 def input_file(inputs: Sequence[str]) -> str | None:
     """Return the input that names a file, or None where all are texts; raises ParamsError where it is not alone."""
     files = list(filter(is_input_name, inputs))
@@ -69,7 +57,7 @@ def reader_of(name: str) -> Reader:
     if name == STANDARD or (is_pipe and not path.is_dir()):
         return from_lines_or_json
     reader = READERS.get(suffix(name))
-    if reader is None or (name.lower().endswith(GZIP) and reader is from_parquet):
+    if reader is None or (name.lower().endswith(GZIP) and ENDINGS[suffix(name)] in BINARY):
         raise ParamsError(f"{name}: format is not supported; expected a name that ends in {SUPPORTED}")
     return reader
 

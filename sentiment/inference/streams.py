@@ -7,7 +7,6 @@ import errno
 import gzip
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from sentiment.common.errors import InputError, ParamsError, one_line
+from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import atomic
+from sentiment.data.readers import GZIP, decompressed
 
 STANDARD = "-"
-GZIP = ".gz"
 S3 = "s3://"
 
 
@@ -58,23 +57,6 @@ def reading(name: str) -> Iterator[InputFile]:
             raw.seek(0)
         with decompressed(name, raw) as content:
             yield InputFile(content, raw, size)
-
-
-@contextmanager
-def decompressed(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Yield the decompressed content of a file whose name ends in .gz, the content of any other.
-
-    Raises:
-        InputError: it is no gzip file, or a damaged one.
-    """
-    if not name.lower().endswith(GZIP):
-        yield raw
-        return
-    try:
-        with gzip.open(raw) as content:
-            yield content  # type: ignore[misc]  # GzipFile is no IO[bytes] to mypy
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None
 
 
 @contextmanager

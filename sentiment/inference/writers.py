@@ -6,10 +6,51 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sentiment.common.command import printable
-from sentiment.inference.readers import PredictionBatch
+from sentiment.data.readers import ID, InputBatch
+
+if TYPE_CHECKING:
+    from sentiment.inference.explanation import Explanation
+
+OUTPUT_COLUMNS = ("probability", "sentiment")
+EXPLANATION = "explanation"  # one more output column, where it is asked for
+
+
+@dataclass(frozen=True)
+class PredictionBatch:
+    """An InputBatch with its predictions.
+
+    Attributes:
+        probabilities: of "positive", shape (n_rows,); NaN where there is no text.
+        labels: the label of each row; None where there is no text.
+        explanations: one per row, None where there is no text; or None where none were asked for.
+    """
+
+    inputs: InputBatch
+    probabilities: NDArray[np.float32]
+    labels: Sequence[str | None]
+    explanations: "Sequence[Explanation | None] | None" = None
+
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Return the output's columns; probability (6 decimals) and sentiment are None where there is no text."""
+        probabilities = self.probabilities.tolist()
+        columns = {
+            ID: self.inputs.ids,
+            "probability": [None if np.isnan(p) else round(p, 6) for p in probabilities],
+            "sentiment": self.labels,
+            **self.inputs.passthrough,
+        }
+        if self.explanations is not None:
+            texts = zip(self.inputs.texts, self.explanations, strict=True)
+            columns[EXPLANATION] = [one and one.as_mapping(text) for text, one in texts]
+        return columns
+
 
 Write = Callable[[PredictionBatch], None]
 Writer = Callable[[IO[bytes], Mapping[str, Any]], AbstractContextManager[Write]]

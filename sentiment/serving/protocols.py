@@ -32,11 +32,11 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from sentiment.common.errors import PipelineError, one_line
+from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import explain
 from sentiment.inference.formats import READERS
-from sentiment.inference.readers import InputColumns
 from sentiment.serving.queue import TextQueue, find_too_long
 from sentiment.serving.schemas import (
     CLIENT_LEFT,

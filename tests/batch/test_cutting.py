@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sentiment.batch.label import read_unit
 from sentiment.batch.storage import LocalStorage
 from sentiment.batch.units import Unit, cut, cut_row_groups
+from sentiment.data.readers import InputColumns, InputTable
 from sentiment.inference.formats import reader_of
-from sentiment.inference.readers import InputColumns, InputTable
 from sentiment.inference.streams import reading
 from sentiment.storage.s3 import FileInfo
 
-COLUMNS = InputColumns(("text",), keep_all=True)
+COLUMNS = InputColumns(("text",), None)
 HOSTILE = [
     '"',
     ",",

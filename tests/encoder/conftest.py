@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from transformers import AlbertConfig, BertConfig
 
-from sentiment.data.csv_reader import read_chunks
-from sentiment.data.text import join_text
+from sentiment.data.readers import read_texts
 from sentiment.encoder.config import EncoderConfig, Pooling, Precision
 from sentiment.encoder.frozen import FrozenEncoder
 from tests.project import ROOT
@@ -41,9 +40,8 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     """The reviews of the sample, and some that are empty, very short or cut."""
-    chunks = read_chunks(ROOT / "data" / "raw" / "sample.csv", ["Title", "Review Text"])
-    rows = (join_text(parts) for chunk in chunks for parts in chunk.itertuples(index=False, name=None))
-    return ["", "a", "zzyzx 😀 ünlikely", "too big, " * 60, *(text for text in rows if text)][:1_000]
+    sample = read_texts(ROOT / "data" / "raw" / "sample.csv", ["Title", "Review Text"])
+    return ["", "a", "zzyzx 😀 ünlikely", "too big, " * 60, *sample][:1_000]
 
 
 def config(precision: Precision, pooling: Pooling = "mean+max") -> EncoderConfig:

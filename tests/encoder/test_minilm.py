@@ -9,14 +9,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sentiment.data.csv_reader import read_chunks
-from sentiment.data.text import join_text
+from sentiment.data.readers import read_texts
 from sentiment.encoder.config import EncoderConfig, Precision
 from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.floating import TransformersEncoder
@@ -49,9 +49,7 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def texts(reviews_csv: Path) -> list[str]:
-    chunk = next(iter(read_chunks(reviews_csv, ["Title", "Review Text"])))
-    joined = (join_text(list(row)) for row in chunk[["Title", "Review Text"]].itertuples(index=False, name=None))
-    return [text for text in joined if text][:N_REVIEWS]
+    return list(islice(read_texts(reviews_csv, ["Title", "Review Text"]), N_REVIEWS))
 
 
 def config(precision: Precision) -> EncoderConfig:

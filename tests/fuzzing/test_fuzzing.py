@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 from fastapi.testclient import TestClient
@@ -27,11 +26,9 @@ from hypothesis import strategies as st
 from sentiment.cli.app import main as sentiment
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
-from sentiment.data.csv_reader import read_chunks
-from sentiment.data.schema import TEXT, build_reviews
+from sentiment.data.readers import FileFormat, InputColumns, read_source
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import reader_of
-from sentiment.inference.readers import InputColumns
 from sentiment.inference.streams import reading
 from sentiment.serving.app import create_app
 from sentiment.serving.protocols import MAX_PROBLEMS, Settings
@@ -106,6 +103,31 @@ def test_predict_reads_any_bytes(classifier: Path, suffix: str, data: st.DataObj
         file.write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]))))
         arguments = ["predict", "--classifier", str(classifier), file.name, "--output", "labels.csv"]
         assert_clean_end(lambda: sentiment(arguments), Path(name), {"labels.csv"})
+
+
+@pytest.mark.parametrize("suffix", [*GOOD, ".parquet", ".xlsx", ".csv.gz", ".zip"])
+@fuzz
+@given(data=st.data())
+def test_init_looks_at_any_bytes(suffix: str, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name, f"new{suffix}")
+        file.write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]) * 3)))
+        shutil.copy(DEFAULTS / "params.yaml", name)
+        assert_clean_end(lambda: sentiment(["init", file.name, "--dry-run"]), Path(name), set())
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".tsv", ".parquet", ".xlsx", ".zip"])
+@fuzz
+@given(data=st.data())
+def test_prepare_reads_any_bytes_of_other_formats(
+    monkeypatch: pytest.MonkeyPatch, suffix: str, data: st.DataObject
+) -> None:
+    params = yaml.safe_load((DEFAULTS / "params.yaml").read_text())
+    params["prepare"] |= {"source": f"reviews{suffix}", "slice_columns": []}
+    with tempfile.TemporaryDirectory() as name:
+        Path(name, "params.yaml").write_text(yaml.safe_dump(params))
+        Path(name, f"reviews{suffix}").write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]))))
+        run_prepare(monkeypatch, Path(name))
 
 
 def run_prepare(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -189,8 +211,10 @@ def read_by_prepare(path: Path, columns: Sequence[str]) -> Read:
     """Return the texts that `prepare` takes from a file; a broken row stops it."""
     texts: list[str] = []
     try:
-        for raw in read_chunks(path, list(columns)):
-            texts += build_reviews(raw, pd.Series(5.0, raw.index), list(columns), 3)[TEXT].tolist()
+        for name, batch in read_source(path, InputColumns(tuple(columns), with_ids=False), FileFormat()):
+            for index, reason in batch.errors.items():
+                raise InputError(f"{name}: row {batch.first + index} {reason}")
+            texts += batch.texts
     except InputError as error:
         return str(error).replace(f"{path}:", f"{path.name}:")
     return texts, []
@@ -219,7 +243,7 @@ def test_prepare_predict_and_the_page_read_the_same_texts(page: TestClient, cont
     elif predicted[0]:
         assert prepared == predicted
     else:
-        assert prepared == "reviews.csv: has a header and no rows, expected reviews"
+        assert prepared == "reviews.csv: has no rows, expected reviews"
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".txt"])

@@ -67,12 +67,14 @@ def test_lines_that_start_with_a_bracket_or_are_blank_are_texts(predict: Predict
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.xlsx", b"PK", "a.xlsx: format is not supported; expected a name that ends in .csv, .tsv"),
+        ("a.xls", b"PK", "a.xls: format is not supported; expected a name that ends in .csv, .tsv"),
+        ("a.xlsx", b"PK", "a.xlsx: not an Excel file"),
         ("reviews", b"Soft", "reviews: format is not supported"),
         ("a.parquet.gz", b"", "a.parquet.gz: format is not supported"),
         ("a.csv.gz", b"Title,Review Text\na,b\n", "a.csv.gz: damaged gzip file"),
         ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0)[:-9], "a.csv.gz: damaged gzip file"),
-        ("a.json", b"[]", "a.json: format is not supported"),
+        ("a.json", b'["Soft"]', "row 1 is not a JSON object"),
+        ("a.json", b'[{"Review Text": "Soft"', "a.json: is not a JSON array after"),
         ("a.jsonl", b'["Soft"]', "row 1 is not a JSON object"),
         ("a.jsonl", b"Soft and warm", "row 1 is not JSON"),
     ],

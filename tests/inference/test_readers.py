@@ -123,7 +123,7 @@ def test_json_lines_without_the_text_columns(predict: Predict) -> None:
 
 
 def test_an_unsupported_ending_on_s3_is_refused(predict: Predict) -> None:
-    outcome = predict("s3://reviews/new.xlsx")
+    outcome = predict("s3://reviews/new.xls")
     assert outcome.status == 1
     assert "expected a name that ends in .csv, .tsv" in outcome.stderr
 

@@ -14,7 +14,7 @@ def test_a_row_becomes_text_label_rating_and_slices(run_prepare: RunPrepare) -> 
     assert [row["rating"] for row in rows] == [5, 2]
     assert [row["Department Name"] for row in rows] == ["Tops", "Tops"]
     assert counts == {
-        "rows": 2, "empty_text": 0, "with_text": 2, "dropped_rating": 0, "repeated": 0, "kept": 2,
+        "rows": 2, "empty_text": 0, "with_text": 2, "no_label": 0, "ignored": 0, "repeated": 0, "kept": 2,
         "positive_share": 0.5,
     }  # fmt: skip
 
@@ -30,7 +30,7 @@ def test_every_excluded_row_is_counted_by_reason(run_prepare: RunPrepare) -> Non
         ("Too big", 1),
     ]
     assert counts["rows"] == 8
-    assert (counts["empty_text"], counts["dropped_rating"], counts["repeated"], counts["kept"]) == (2, 1, 2, 3)
+    assert (counts["empty_text"], counts["ignored"], counts["repeated"], counts["kept"]) == (2, 1, 2, 3)
 
 
 def test_ids_do_not_depend_on_other_rows(run_prepare: RunPrepare) -> None:
@@ -73,7 +73,7 @@ def test_columns_and_rating_range_come_from_params(run_prepare: RunPrepare) -> N
     [
         (None, "reviews.csv: no such file"),
         ("", "reviews.csv: is empty, expected a header row"),
-        (HEADER, "reviews.csv: has a header and no rows"),
+        (HEADER, "reviews.csv: has no rows, expected reviews"),
         ("Title,Rating,Department Name\nx,5,Tops\n", "column 'Review Text' is missing; found 'Title', 'Rating'"),
         (HEADER.replace("Title", "Rating") + "1,b,5,Tops\n", "column 'Title' is missing"),
         ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' occurs 2 times"),

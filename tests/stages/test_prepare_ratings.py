@@ -44,7 +44,7 @@ def test_mean_ratings_between_whole_ones_are_kept_dropped_and_labeled_by_value(r
         content, rating_min=-1.0, rating_max=5, positive_above=0.5, drop_ratings=[0.5], slice_columns=[]
     )
     assert [(row["rating"], row["label"]) for row in rows] == [(-0.9, 0), (3.7, 1), (5.0, 1)]
-    assert counts["dropped_rating"] == 1
+    assert counts["ignored"] == 1
 
 
 def test_the_id_of_a_whole_rating_is_the_same_beside_fractional_ones(run_prepare: RunPrepare) -> None:

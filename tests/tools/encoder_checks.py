@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
 from sentiment.common.params import load_params
-from sentiment.data.csv_reader import read_chunks
+from sentiment.data.readers import read_texts
 from sentiment.data.splitting import SplitParams, assign_split, text_hash
-from sentiment.data.text import hash_texts, join_text
+from sentiment.data.text import hash_texts
 from tests.project import DEFAULTS, ROOT
 
 SAMPLE, PARAMS = ROOT / "data/raw/sample.csv", DEFAULTS / "params.yaml"
@@ -35,13 +35,8 @@ def assert_loads_with_transformers(folder: Path) -> None:
 
 def assert_lists_train_split(listed: NDArray[np.uint64], reviews: Path) -> None:
     """Assert that hashes, shape (n_texts,), are those of the train split of a reviews CSV, and of no other split."""
-    texts = [
-        join_text(fields)
-        for chunk in read_chunks(reviews, COLUMNS)
-        for fields in chunk.itertuples(index=False, name=None)
-    ]
     by_split: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for text in filter(None, texts):
+    for text in read_texts(reviews, COLUMNS):
         by_split[assign_split(text_hash(text, SPLIT_PARAMS.salt), SPLIT_PARAMS)].append(text)
     hashes = {split: set(hash_texts(texts_of_split).tolist()) for split, texts_of_split in by_split.items()}
     assert set(listed.tolist()) == hashes["train"]

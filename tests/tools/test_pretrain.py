@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
@@ -16,7 +17,6 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast
 
 from sentiment.common.command import run_main
-from sentiment.data.csv_reader import read_chunks
 from sentiment.data.text import hash_texts, join_text
 from tests.command_call import call_command
 from tests.project import ROOT
@@ -116,7 +116,7 @@ def test_equal_seeds_and_texts_give_equal_bytes_with_and_without_ratings(
         (["--source-encoder", "no-such"], "'no-such' is not a folder and not an installed package with an encoder"),
         (["--source-encoder", ROOT / "tests"], "config.json: no such file"),
         (["--steps", 0], "must be above 0"),
-        (["--reviews", ROOT / "none.csv"], "none.csv: no such file"),
+        (["--reviews", ROOT / "none.csv"], "none.csv: No such file"),
     ],
 )
 def test_invalid_arguments_are_refused_in_one_line(run_pretrain: RunPretrain, more: list[object], message: str) -> None:
@@ -136,7 +136,7 @@ def test_reviews_without_titles_are_refused(run_pretrain: RunPretrain, tmp_path:
 
 
 def test_the_corpus_has_each_training_text_once() -> None:
-    corpus = read_corpus(read_chunks(SAMPLE, COLUMNS), COLUMNS, SPLIT_PARAMS)
+    corpus = read_corpus([pd.read_csv(SAMPLE, dtype="str", keep_default_na=False)], COLUMNS, SPLIT_PARAMS)
     assert len(set(hash_texts(corpus.texts).tolist())) == len(corpus.texts)
     for title, body, text in zip(corpus.titles, corpus.bodies, corpus.texts, strict=True):
         assert body

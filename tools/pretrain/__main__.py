@@ -17,13 +17,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params
-from sentiment.data.csv_reader import read_chunks
 from sentiment.data.splitting import SplitParams
 from sentiment.data.text import hash_texts
 from sentiment.encoder.files import check_weights
@@ -36,6 +36,8 @@ from tools.pretrain.corpus import Corpus, ReviewAugmenter, Vocabulary, prune, re
 from tools.pretrain.model import build_model, initial_embeddings, static_embeddings
 from tools.pretrain.ppmi import ppmi_embeddings, text_targets, title_ngrams, token_indicator
 from tools.pretrain.training import train_model
+
+CHUNK_ROWS = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = PretrainingConfig()
     make_deterministic(config.seed)
     columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
-    corpus = read_corpus(read_chunks(args.reviews, columns), columns, load_params(args.params, "split", SplitParams))
+    reviews = pd.read_csv(args.reviews, dtype="str", keep_default_na=False, chunksize=CHUNK_ROWS)
+    corpus = read_corpus(reviews, columns, load_params(args.params, "split", SplitParams))
     with model_folder(args.source_encoder) as folder:
         check_weights(folder)
         with loading(f"source encoder '{args.source_encoder}'"):

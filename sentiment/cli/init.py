@@ -1,0 +1,185 @@
+"""Look at reviews of your own, and write into params.yaml how the stages read them.
+
+    sentiment init data/raw/reviews.csv                 look at the file; write the section prepare
+    sentiment init exports/ --dry-run                   look only; a folder holds files with the same columns
+    sentiment init reviews.csv --rating stars           which column has the ratings, where two may
+    sentiment init reviews.csv --label verdict --positive keep --negative return --ignore unsure
+
+Reads CSV with any delimiter and encoding, JSON lines and arrays, Parquet, Excel, fastText's labels, plain text in one
+file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw. What cannot be
+decided is an error that names the option which decides it.
+"""
+
+import argparse
+import filecmp
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from sentiment.common.errors import ParamsError
+from sentiment.common.params import load_params, read_yaml
+from sentiment.data.readers import suffix
+
+if TYPE_CHECKING:
+    from sentiment.data.profile import Profile
+    from sentiment.data.proposal import Proposal
+    from sentiment.data.readers import FileFormat
+
+RAW = Path("data/raw")
+MAX_COLUMNS = 30  # of the table
+MAX_CHARACTERS = 100_000  # that tell the language
+FEW = 1_000  # reviews
+N_WARM = 16  # texts that are encoded before the time is taken
+STAGE_SECONDS = 30  # of the other stages, and of starting them
+NOT_ENGLISH = "; the default encoder knows English only (docs/experiments.md, Another encoder)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the file, what a person knows of it, and --dry-run."""
+    parser.add_argument(
+        "source", metavar="FILE", type=Path, help="of reviews; or a folder of files with the same columns"
+    )
+    parser.add_argument("--text", metavar="COLUMN", action="append", default=[], help="text; title first, body last")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--rating", metavar="COLUMN", help="the column of ratings: numbers, or such as '4 out of 5'")
+    which.add_argument("--label", metavar="COLUMN", help="the column of labels: words, 0 and 1, true and false")
+    for side, meaning in (("positive", "positive"), ("negative", "negative"), ("ignore", "neither, to be left out")):
+        parser.add_argument(
+            f"--{side}", metavar="VALUE", action="append", default=[], help=f"a label that is {meaning}"
+        )
+    parser.add_argument("--encoding", help="of the text, such as windows-1252 (default: detected)")
+    parser.add_argument("--delimiter", help="between fields (default: detected)")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="to write (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print what is in the file and what follows from it; write the params.
+
+    Raises:
+        ParamsError: there is no params.yaml here, or another file of this name in data/raw.
+        InputError: the file cannot be read, or what is text or label cannot be decided.
+    """
+    from sentiment.data.profile import profile  # pandas, a second
+    from sentiment.data.proposal import Choices, propose
+    from sentiment.data.sniffing import sniff
+
+    if not args.params.is_file():
+        raise ParamsError(f"{args.params}: no such file; run from the root of the project")
+    choices = Choices(
+        tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore)
+    )
+    layout, notes = sniff(args.source, args.encoding, args.delimiter)
+    with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+        found = profile(args.source, layout, bar.update)
+    proposal = propose(found, choices)
+    sys.stdout.write(f"{describe(args.source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
+    sys.stdout.writelines(
+        f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params)]
+    )
+    if args.dry_run:
+        return
+    source = place(args.source)
+    write_params(args.params, {"source": source.as_posix(), **layout.model_dump(), **proposal.params}, proposal.slices)
+    sys.stdout.write(
+        f"\nWritten to {args.params}: prepare and evaluate.slices. Next:\n\n"
+        f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
+        f"    dvc add {shlex.quote(str(source))}     tracks the data, so that dvc push shares it; then commit\n"
+    )
+
+
+def describe(source: Path, layout: "FileFormat") -> str:
+    """Return the name of a source and its format, as in "reviews.csv: csv with ';', no header"."""
+    form = layout.format or suffix(source.name).removeprefix(".") or "the format of each file"
+    details = [
+        f" with {layout.delimiter!r}" if layout.delimiter else "",
+        "" if layout.quote == '"' else f", quotes: {layout.quote or 'none'}",
+        f", escape: {layout.escape}" if layout.escape else "",
+        "" if layout.header else ", no header: the columns are numbered",
+    ]
+    return f"{source}: {form}{''.join(details)}"
+
+
+def table_of(found: "Profile", proposal: "Proposal") -> str:
+    """Return the columns with their role, share of rows with a value, number of values, and examples."""
+    roles = {str(proposal.label_column): "label", **dict.fromkeys(proposal.text_columns, "text")}
+    roles |= dict.fromkeys(proposal.slice_columns, "slice")
+    rows = [("column", "", "filled", "values", "examples")]
+    for name, column in list(found.columns.items())[:MAX_COLUMNS]:
+        n_values = f"{len(column.values):,}{'+' if column.has_many else ''}"
+        rows.append((repr(name), roles.get(name, ""), f"{column.filled:.0%}", n_values, column.examples))
+    widths = [max(len(row[index]) for row in rows) for index in range(4)]
+    lines = [
+        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}  {row[4]}".rstrip()
+        for row in rows
+    ]
+    if (n_more := len(found.columns) - MAX_COLUMNS) > 0:
+        lines.append(f"... and {n_more} more columns")
+    return "\n".join([*lines, ""])
+
+
+def notes_on_texts(found: "Profile", proposal: "Proposal", params: Path) -> list[str]:
+    """Return what there is to say of the language, of how many reviews there are, and of the time that they take."""
+    import py3langid
+
+    texts = found.columns[proposal.text_columns[-1]].texts
+    language = py3langid.classify(" ".join(texts)[:MAX_CHARACTERS])[0]
+    notes = [f"language: {language}" + ("" if language == "en" else NOT_ENGLISH)]
+    n_texts = found.columns[proposal.text_columns[-1]].n_filled
+    if n_texts < FEW:
+        notes.append(f"{n_texts:,} reviews are few: metrics on a tenth of them vary widely from split to split")
+    if rate := reviews_per_second(params, texts):
+        minutes = (STAGE_SECONDS + n_texts / rate) / 60
+        notes.append(f"dvc exp run will take about {'a minute' if minutes < 1.5 else f'{minutes:,.0f} minutes'} here")
+    return notes
+
+
+def reviews_per_second(params: Path, texts: list[str]) -> float | None:
+    """Measure how many texts this machine encodes in a second; None where the encoder is on the Hub."""
+    from sentiment.encoder.config import EncodeParams
+    from sentiment.encoder.frozen import FrozenEncoder
+
+    encoder_folder = Path(read_yaml(params.read_bytes(), str(params))["finetune"]["encoder"])
+    if not (encoder_folder / "config.json").is_file():
+        return None
+    settings = load_params(params, "encode", EncodeParams)
+    encoder = FrozenEncoder.load(encoder_folder, settings.encoder_config(), settings.device)
+    encoder.encode(texts[:N_WARM])
+    start = time.perf_counter()
+    encoder.encode(texts)
+    return len(texts) / (time.perf_counter() - start)
+
+
+def place(source: Path) -> Path:
+    """Return the path of a source relative to the project; one from elsewhere is copied to data/raw.
+
+    Raises:
+        ParamsError: data/raw has another file of this name.
+    """
+    root = Path.cwd().resolve()
+    if source.resolve().is_relative_to(root):
+        return source.resolve().relative_to(root)
+    target = RAW / source.name
+    if target.is_file() and source.is_file() and filecmp.cmp(source, target, shallow=False):
+        return target
+    if target.exists():
+        raise ParamsError(f"{target}: is another file already; rename {source}, or remove that one")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    return target
+
+
+def write_params(path: Path, prepare: dict[str, object], slices: list[str]) -> None:
+    """Change the sections prepare and evaluate as `dvc exp run -S` does, which keeps comments."""
+    from dvc.utils.serialize import modify_yaml
+
+    with modify_yaml(str(path)) as sections:
+        for key, value in prepare.items():
+            if sections["prepare"].get(key) != value:
+                sections["prepare"][key] = value
+        sections["evaluate"]["slices"] = slices

@@ -1,0 +1,172 @@
+"""Look at the columns of a file of reviews, in bounded memory: what `sentiment init` proposes from.
+
+profiles = profile(Path("reviews.csv"), layout)
+profiles.columns["stars"].values.most_common(5)
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sentiment.data.ratings import read_rating
+from sentiment.data.readers import FileFormat, InputColumns, as_string, read_source
+
+MAX_DISTINCT = 1_000  # values that are counted one by one
+ALL_ROWS = 100_000  # of which every value is looked at; of the rows after them, those of each tenth batch
+EACH = 10
+MAX_EXAMPLE = 40  # characters
+N_TEXTS = 500  # that are kept, to tell the language
+N_DATES = 20  # values that tell a column of dates
+DATE_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%m %d, %Y", "%B %d, %Y", "%Y%m%d")
+# what a scale of ratings says of its end: "out of 5", "4/5"
+OUT_OF = re.compile(r"(?:/|out of|of|von|sur|de)\s*(\d+)", re.IGNORECASE)
+
+
+@dataclass
+class Column:
+    """What the values of a column are like; numbers are of the rows looked at.
+
+    Attributes:
+        n_rows: rows looked at.
+        n_filled: of them with a value that is not blank.
+        n_words: in all values.
+        out_of: what the values name as the end of the scale, else None.
+        values: how often each occurs, of the first `MAX_DISTINCT`.
+        has_many: whether there are more than those.
+        texts: the first ones.
+    """
+
+    name: str
+    n_rows: int = 0
+    n_filled: int = 0
+    n_words: int = 0
+    out_of: float | None = None
+    has_many: bool = False
+    values: Counter[str] = field(default_factory=Counter)
+    texts: list[str] = field(default_factory=list)
+
+    def add(self, values: Sequence[str]) -> None:
+        """Look at more values."""
+        self.n_rows += len(values)
+        for raw in values:
+            if not (value := raw.strip()):
+                continue
+            self.n_filled += 1
+            self.n_words += value.count(" ") + 1
+            if len(self.texts) < N_TEXTS:
+                self.texts.append(value)
+            if value in self.values or len(self.values) < MAX_DISTINCT:
+                if value not in self.values and len(value) < MAX_EXAMPLE and (end := OUT_OF.search(value)):
+                    self.out_of = max(self.out_of or 0.0, float(end[1]))
+                self.values[value] += 1
+            else:
+                self.has_many = True
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The counted values that are numbers or ratings in words."""
+        read = {value: read_rating(value) for value in self.values if len(value) < MAX_EXAMPLE}
+        return {value: number for value, number in read.items() if not math.isnan(number)}
+
+    @property
+    def number_share(self) -> float:
+        """The share of the counted values that are numbers."""
+        return sum(self.values[value] for value in self.numbers) / max(1, self.values.total())
+
+    @property
+    def is_date(self) -> bool:
+        """Whether nearly all of the first values are dates."""
+        first = self.texts[:N_DATES]
+        return sum(map(looks_like_date, first)) >= 0.9 * len(first) > 0
+
+    @property
+    def words(self) -> float:
+        """Words of a value, on average."""
+        return self.n_words / max(1, self.n_filled)
+
+    @property
+    def filled(self) -> float:
+        """The share of rows with a value."""
+        return self.n_filled / max(1, self.n_rows)
+
+    @property
+    def distinct(self) -> float:
+        """Different values by values, of those that are counted."""
+        return 1.0 if self.has_many else len(self.values) / max(1, self.n_filled)
+
+    @property
+    def examples(self) -> str:
+        """The values for a table: the most frequent ones where there are few, else the first."""
+        few = not self.has_many and len(self.values) <= max(20, 0.1 * self.n_filled)
+        shown = [f"{value} ({count:,})" for value, count in self.values.most_common(4)] if few else self.texts[:2]
+        return " · ".join(one if len(one) <= MAX_EXAMPLE else f"{one[: MAX_EXAMPLE - 1]}…" for one in shown)
+
+
+@dataclass
+class Profile:
+    """Columns of a file or folder.
+
+    Attributes:
+        columns: by name, in the order of the file.
+        n_rows: of all rows.
+        n_looked_at: of the rows whose values were looked at.
+        problems: the first broken rows, as "reviews.csv: row 3 has ...".
+    """
+
+    columns: dict[str, Column]
+    n_rows: int = 0
+    n_looked_at: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def profile(source: Path, layout: FileFormat, on_rows: Callable[[int], object] = lambda n_rows: None) -> Profile:
+    """Read all rows of a file or folder, and look at the values of the first `ALL_ROWS` and of a tenth of the others.
+
+    Args:
+        source: the file or folder.
+        layout: how it is written.
+        on_rows: called with the number of rows of each batch.
+
+    Raises:
+        InputError: it cannot be read by `layout`.
+    """
+    found = Profile({})
+    columns = InputColumns((), kept=None, with_ids=False)
+    for number, (name, batch) in enumerate(read_source(source, columns, layout)):
+        found.n_rows += len(batch.texts)
+        on_rows(len(batch.texts))
+        found.problems += [f"{name}: row {batch.first + index} {reason}" for index, reason in batch.errors.items()]
+        del found.problems[5:]
+        if found.n_rows > ALL_ROWS and number % EACH:
+            continue
+        values = batch.passthrough or {"text": batch.texts}
+        found.n_looked_at += len(batch.texts)
+        for column, cells in values.items():
+            found.columns.setdefault(column, Column(column)).add([as_string(cell) for cell in cells])
+    return found
+
+
+def looks_like_date(value: str) -> bool:
+    """Return whether a value is a date, with or without a time."""
+    if value.isdecimal() and len(value) != 8:
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    else:
+        return True
+    day = value.split("T")[0].split(" ")[0]
+    return any(_parses(one, layout) for layout in DATE_FORMATS for one in (day, value))
+
+
+def _parses(value: str, layout: str) -> bool:
+    try:
+        datetime.strptime(value, layout)
+    except ValueError:
+        return False
+    return True

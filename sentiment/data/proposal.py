@@ -1,0 +1,273 @@
+"""Propose which columns are the text and the label of reviews, and what counts as positive.
+
+    proposal = propose(profile(source, layout), Choices())
+    proposal.params["rating_column"], proposal.notes
+
+By the values first, by the names second: names are in any language, and values say what they are.
+"""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sentiment.common.errors import InputError
+from sentiment.data.polarity import Polarity, polarities
+from sentiment.data.profile import Column, Profile
+from sentiment.data.ratings import label_key
+from sentiment.data.readers import FILE
+from sentiment.data.schema import RESERVED_COLUMNS
+from sentiment.data.text import LENGTH, format_rating
+
+TEXT_NAME = re.compile(
+    r"review|text|comment|content|body|message|tweet|post|sentence|phrase|feedback|opinion|kommentar|bewertungstext"
+    r"|avis|reseñ|opini|comentario|comentário|recension|отзыв|текст|评论|内容|レビュー",
+    re.IGNORECASE,
+)
+OTHER_TEXT_NAME = re.compile(
+    r"descri|answer|response|reply|product|item|address|url|link|user|author|name", re.IGNORECASE
+)
+TITLE_NAME = re.compile(r"title|summary|headline|subject|titel|titre|título|titolo|betreff|heading", re.IGNORECASE)
+LABEL_NAME = re.compile(
+    r"rating|star|score|overall|^note|sentiment|label|class|polarity|target|recommend|verdict|bewertung|stern|punkt"
+    r"|puntu|calific|avalia|voto|stell|grade|оценк|评分|星|satisf|happy|like|^y$",
+    re.IGNORECASE,
+)
+OTHER_NUMBER_NAME = re.compile(
+    r"help|count|num|vote|feedback|age\b|year|month|price|confid|time|date|\bid|id$|length|index", re.IGNORECASE
+)
+SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
+MAX_LABELS = 20
+MIN_WORDS = 2.0  # of a text, on average
+MAX_SLICES, MAX_SLICE_VALUES = 4, 20
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person has decided; what is empty is proposed."""
+
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    rating: str | None = None
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass
+class Proposal:
+    """Params of the stage `prepare`.
+
+    Attributes:
+        text_columns: the body is the last.
+        label_column: that of the ratings or labels.
+        slice_columns: with few values.
+        params: keys of the section, without those of the file's format.
+        notes: what a person should know, a line each.
+    """
+
+    text_columns: list[str]
+    label_column: str
+    slice_columns: list[str]
+    params: dict[str, object]
+    notes: list[str]
+
+    @property
+    def slices(self) -> list[str]:
+        """What `evaluate.slices` can name."""
+        return [*self.slice_columns, *(["rating"] if self.params["rating_column"] else []), LENGTH]
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A column that may be the label, and how likely."""
+
+    column: Column
+    score: float
+    scale: tuple[float, float] | None = None  # of ratings
+    sides: dict[str, Polarity | None] = field(default_factory=dict)  # of other labels
+
+
+def propose(profile: Profile, choices: Choices) -> Proposal:
+    """Return the params that fit the columns and the choices.
+
+    Raises:
+        InputError: there is no text or no label among the columns, or a choice does not fit; it says what to do.
+    """
+    for name in filter(None, (*choices.text, choices.label, choices.rating)):
+        if name not in profile.columns:
+            raise InputError(f"column '{name}' is missing; found {', '.join(map(repr, profile.columns))}")
+    if profile.problems:
+        raise InputError(f"{profile.problems[0]}; the stages stop at such a row: repair or remove it")
+    label = _choose_label(profile, choices)
+    name = label.column.name
+    texts = list(choices.text) or _text_columns(profile, name)
+    params, notes = _rating_params(label) if label.scale else _label_params(label, choices)
+    n_missing = label.column.n_rows - label.column.n_filled
+    if n_missing:
+        notes.append(f"{n_missing:,} of {label.column.n_rows:,} rows have no label, and are left out")
+    others = [one.column.name for one in _labels(profile, choices) if one.score > 0]
+    others = [other for other in others if other not in {name, *texts}]
+    if others:
+        notes.append(f"or, by --rating or --label, another column: {', '.join(map(repr, others))}")
+    taken = {name, *others, *texts, *RESERVED_COLUMNS, LENGTH, FILE, ""}
+    slices = [other for other, column in profile.columns.items() if other not in taken and _is_slice(column)]
+    params |= {
+        "text_columns": texts, "slice_columns": slices[:MAX_SLICES],
+        "on_missing_label": "drop" if n_missing else "error",
+    }  # fmt: skip
+    return Proposal(texts, name, slices[:MAX_SLICES], params, notes)
+
+
+def _is_slice(column: Column) -> bool:
+    if OTHER_NUMBER_NAME.search(column.name) and column.number_share > 0.5:
+        return False
+    few = not column.has_many and 2 <= len(column.values) <= MAX_SLICE_VALUES
+    return few and column.distinct <= 0.1 and column.filled >= 0.5 and column.words < 4
+
+
+def _text_columns(profile: Profile, label: str) -> list[str]:
+    """Return the column of the text, after that of the title where there is one."""
+
+    def score(column: Column) -> float:
+        hint = 1.5 * bool(TEXT_NAME.search(column.name)) - 1.5 * bool(OTHER_TEXT_NAME.search(column.name))
+        return math.log1p(column.words) * column.distinct * (0.5 + column.filled / 2) + hint
+
+    columns = [
+        column for column in profile.columns.values()
+        if column.name != label and column.words >= MIN_WORDS and column.number_share < 0.5 and not column.is_date
+    ]  # fmt: skip
+    if not columns:
+        raise InputError(
+            f"no column of texts found among {', '.join(map(repr, profile.columns))}; say it with --text COLUMN"
+        )
+    body = max(columns, key=score)
+    titles = [
+        column for column in profile.columns.values()
+        if column is not body and column.name != label and TITLE_NAME.search(column.name)
+        and not OTHER_TEXT_NAME.search(column.name) and column.words < body.words and len(column.values) > 20
+    ]  # fmt: skip
+    return [*(column.name for column in titles[:1]), body.name]
+
+
+def _labels(profile: Profile, choices: Choices) -> list[_Label]:
+    """Return the columns that may be the label, the likeliest first."""
+    found = [_as_label(column, choices) for column in profile.columns.values() if column.name not in choices.text]
+    return sorted((label for label in found if label), key=lambda label: -label.score)
+
+
+def _as_label(column: Column, choices: Choices) -> _Label | None:
+    """Return a column as a label, None where it is none."""
+    if not column.n_filled or column.is_date:
+        return None
+    hint = 2.0 * bool(LABEL_NAME.search(column.name)) - 2.0 * bool(OTHER_NUMBER_NAME.search(column.name))
+    hint -= 3.0 * (1 - column.filled)
+    is_few = not column.has_many and 2 <= len({label_key(value) for value in column.values}) <= MAX_LABELS
+    if is_few and choices.rating != column.name:
+        sides = polarities(frozenset(column.values))
+        if {"positive", "negative"} <= set(sides.values()) and None not in sides.values():
+            is_number = column.number_share > 0.5
+            is_sure = any(word in label_key(value) for value in column.values for word in ("posit", "negat"))
+            return _Label(column, hint + (3.0 if is_sure else 1.0 if is_number else 1.5), sides=sides)
+    if column.number_share >= 0.98 and (scale := _scale(column, bool(LABEL_NAME.search(column.name)))):
+        return _Label(column, hint + 2.0, scale=scale)
+    if is_few and column.words < 4 and (hint > 0 or choices.label == column.name):
+        return _Label(column, hint - 1.0, sides=polarities(frozenset(column.values)))
+    return None
+
+
+def _scale(column: Column, is_named: bool) -> tuple[float, float] | None:
+    """Return the scale of ratings: the smallest usual one that holds all numbers."""
+    numbers = set(column.numbers.values())
+    if len(numbers) < 2:
+        return None
+    lowest, highest = min(numbers), max(numbers)
+    if column.out_of:
+        return (1.0 if lowest >= 1 else 0.0, column.out_of) if highest <= column.out_of else None
+    for low, high in SCALES:
+        is_small = high <= 10
+        if low <= lowest and highest <= high and (is_named or (is_small and len(numbers) >= 3)):
+            return float(low), float(high)
+    return (lowest, highest) if is_named and len(numbers) <= MAX_LABELS else None
+
+
+def _choose_label(profile: Profile, choices: Choices) -> _Label:
+    """Return the column that was chosen, or the likeliest."""
+    if name := choices.label or choices.rating:
+        column = profile.columns[name]
+        if choices.rating:
+            if not (scale := _scale(column, is_named=True)):
+                raise InputError(f"column '{name}' has no numbers to rate by; found {column.examples}")
+            return _Label(column, 0.0, scale=scale)
+        label = _as_label(column, choices)
+        sides = label.sides if label else polarities(frozenset(column.values))
+        return _Label(column, 0.0, sides=sides) if not (label and label.scale) or choices.positive else label
+    labels = _labels(profile, choices)
+    if not labels or labels[0].score <= 0:
+        raise InputError(
+            f"no column of labels or ratings found among {', '.join(map(repr, profile.columns))}; "
+            "say it with --label COLUMN or --rating COLUMN"
+        )
+    return labels[0]
+
+
+# what the stage reads of a label, where it does not read this key
+UNUSED: dict[str, object] = {
+    "rating_column": None, "rating_min": 1, "rating_max": 5, "positive_above": 3, "drop_ratings": [],
+    "label_column": None, "positive": [], "negative": [], "ignore": [],
+}  # fmt: skip
+
+
+def _rating_params(label: _Label) -> tuple[dict[str, object], list[str]]:
+    """Return the params of a column of ratings, and what to say of it."""
+    assert label.scale
+    low, high = label.scale
+    middle = (low + high) / 2
+    params = {**UNUSED, "rating_column": label.column.name} | {
+        key: int(value) if value.is_integer() else value
+        for key, value in (("rating_min", low), ("rating_max", high), ("positive_above", middle))
+    }
+    ends = f"from {format_rating(low)} to {format_rating(high)}"
+    return params, [f"'{label.column.name}' has ratings {ends}: above {format_rating(middle)} is positive"]
+
+
+def _label_params(label: _Label, choices: Choices) -> tuple[dict[str, object], list[str]]:
+    """Return the params of a column of labels, and what to say of it.
+
+    Raises:
+        InputError: the side of a label is not known.
+    """
+    column = label.column
+    counts: Counter[str] = Counter()
+    for value, count in column.values.items():
+        counts[label_key(value)] += count
+    sides = {label_key(value): side for value, side in label.sides.items()}
+    if choices.positive and choices.negative:
+        sides = dict.fromkeys(counts)
+    elif choices.positive:
+        sides = dict.fromkeys(counts, "negative")
+    sides |= {label_key(value): "positive" for value in choices.positive}
+    sides |= {label_key(value): "negative" for value in choices.negative}
+    sides |= {label_key(value): "neutral" for value in choices.ignore}
+    written = {label_key(value): value for value in reversed(column.values)}
+    found = {
+        side: [written[key] for key, _ in counts.most_common() if sides.get(key) == side]
+        for side in ("positive", "negative", "neutral", None)
+    }
+    if found[None] or not (found["positive"] and found["negative"]):
+        shown = ", ".join(f"{written[key]!r} ({count:,})" for key, count in counts.most_common(MAX_LABELS))
+        raise InputError(
+            f"column '{column.name}' has {shown}: which is positive? say it with --positive VALUE --negative VALUE, "
+            "and --ignore VALUE for what is neither"
+        )
+    params = {
+        **UNUSED, "label_column": column.name,
+        "positive": found["positive"], "negative": found["negative"], "ignore": found["neutral"],
+    }  # fmt: skip
+    shown = " and ".join(f"{', '.join(map(repr, found[side]))} {side}" for side in ("positive", "negative"))
+    notes = [f"'{column.name}' has labels: {shown}"]
+    if found["neutral"]:
+        n_rows = sum(counts[label_key(value)] for value in found["neutral"])
+        left_out = f"{', '.join(map(repr, found['neutral']))} ({n_rows:,} rows) is left out"
+        notes.append(f"{len(counts)} classes become two: {left_out}")
+    return params, notes

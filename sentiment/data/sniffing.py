@@ -1,0 +1,235 @@
+"""Find out how a file of reviews is written: format, encoding, delimiter, quotes, header.
+
+    layout, notes = sniff(Path("export.csv"))
+
+Encodings: a byte order mark or every byte being UTF-8 is proof; else it is a guess, and a note says what it rests on.
+Delimiter and quotes are those with which the strict reader of `csv_reader` finds the same number of fields in each
+record. `csv.Sniffer` and clevercsv read a sample by lenient rules, so what they propose may not be readable here.
+"""
+
+import codecs
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from sentiment.common.errors import InputError
+from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records
+from sentiment.data.ratings import read_rating
+from sentiment.data.readers import ENDINGS, FileFormat, FormatName, open_content, parts_of, suffix
+
+CHUNK = 2**20  # bytes
+HEAD = 2**21  # bytes in which delimiter, quotes and header are looked for
+N_RECORDS = 2_000
+MIN_CONSISTENT = 0.9  # of the records, with the same number of fields
+DELIMITERS = (",", ";", "\t", "|")
+QUOTES: tuple[tuple[str | None, str | None], ...] = (('"', None), ('"', "\\"), (None, None), ("'", None), (None, "\\"))
+MAX_NAME = 60  # characters of a column's name
+MAX_NAME_WORDS = 6
+
+MARKS = {codecs.BOM_UTF8: UTF8, codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+         codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+WESTERN = "windows-1252"
+SIGNS = (
+    b"\x80\x82\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99\xa0\xa1\xa3\xa7"
+    b"\xa8\xa9\xab\xae\xb0\xb2\xb3\xb4\xb7\xbb\xbc\xbd\xbe\xbf"
+)
+TYPOGRAPHY = frozenset(SIGNS.decode(WESTERN))  # quotes, dashes, currencies and such
+NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+FASTTEXT = b"__label__"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The encoding of a text.
+
+    Attributes:
+        name: as Python and params.yaml know it.
+        reason: what it was seen from, for people.
+        is_certain: whether that is proof.
+    """
+
+    name: str
+    reason: str
+    is_certain: bool
+
+
+def sniff(source: Path, encoding: str | None = None, delimiter: str | None = None) -> tuple[FileFormat, list[str]]:
+    """Return how the files of `source` are written, and what a person should know of it.
+
+    Args:
+        source: a file or a folder, whose first file stands for all.
+        encoding: where it is known.
+        delimiter: where it is known.
+
+    Raises:
+        InputError: there is no file, it is empty or damaged, or it holds no table that can be read.
+    """
+    parts = parts_of(source)
+    with open_content(parts[0]) as (name, content):
+        start = content.read(CHUNK)
+    if not start.strip():
+        raise InputError(f"{name}: is empty, expected reviews")
+    if start.startswith(b"PAR1"):
+        return _named("parquet", name), []
+    if start.startswith(b"PK\3\4"):
+        return _named("xlsx", name), []
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError(f"{name}: an Excel file of before 2007; save it as .xlsx or .csv")
+    found = Encoding(encoding, "as you say", True) if encoding else detect_encoding(parts)
+    notes = [f"encoding {found.name}: {found.reason}"]
+    with open_content(parts[0]) as (name, content):
+        text = _decode(content, found.name)
+    return _layout_of_text(name, text, found.name, delimiter), notes
+
+
+def _named(name: FormatName, file: str, **others: object) -> FileFormat:
+    """Return a layout; the format is left to the ending of the file's name where that says it."""
+    return FileFormat.model_validate({"format": None if ENDINGS.get(suffix(file)) == name else name, **others})
+
+
+def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) -> FileFormat:
+    begin = text.lstrip()
+    if begin.startswith("["):
+        return _named("json", name)
+    if begin.startswith("{"):
+        lines = [line for line in begin.split("\n") if line.strip()]
+        if not lines[0].rstrip().endswith("}"):
+            raise InputError(f"{name}: one JSON object over several lines; expected an object per line, or an array")
+        return _named("jsonl", name, encoding=encoding)
+    if begin.startswith(FASTTEXT.decode()):
+        return _named("fasttext", name, encoding=encoding)
+    dialect, records = find_dialect(text, (delimiter,) if delimiter else DELIMITERS)
+    if not records:
+        raise InputError(f"{name}: no row can be read; expected reviews")
+    if len(records[0]) == 1 and suffix(name) not in {".csv", ".tsv"}:
+        return _named("lines", name, encoding=encoding)
+    default = "\t" if suffix(name) == ".tsv" else ","
+    return _named(
+        "csv", name, encoding=encoding, delimiter=None if dialect.delimiter == default else dialect.delimiter,
+        quote=dialect.quote, escape=dialect.escape, header=has_header(records),
+    )  # fmt: skip
+
+
+def _decode(content: IO[bytes], encoding: str) -> str:
+    """Return the first characters of a text without a byte order mark, up to the end of a line where it is cut."""
+    raw = content.read(HEAD)
+    text = as_text(io.BytesIO(raw), "", encoding).read()
+    return text if len(raw) < HEAD else text[: text.rfind("\n") + 1] or text
+
+
+def detect_encoding(parts: Sequence[Path]) -> Encoding:
+    """Return the encoding of files, which are read to their end, a chunk at a time."""
+    with open_content(parts[0]) as (_, content):
+        start = content.read(CHUNK)
+    for mark, name in MARKS.items():
+        if start.startswith(mark):
+            return Encoding(name, "a byte order mark", True)
+    zeros = [start[offset::2].count(0) / max(1, len(start) // 2) for offset in (0, 1)]
+    if max(zeros) > 0.3:
+        return Encoding("utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "each second byte is 0", True)
+    chunks = (chunk for part in parts for chunk in _chunks_of(part))
+    is_utf8, samples = _read_as_utf8(chunks)
+    if is_utf8:
+        return Encoding(UTF8, "every byte fits" if samples else "ASCII only", True)
+    return guess_encoding(samples)
+
+
+def _chunks_of(part: Path) -> Iterator[bytes]:
+    """Yield the content of a file; then an end of line, so that no character goes on in the next file."""
+    with open_content(part) as (_, content):
+        yield from iter(lambda: content.read(CHUNK), b"")
+    yield b"\n"
+
+
+def _read_as_utf8(chunks: Iterable[bytes]) -> tuple[bool, bytes]:
+    """Return whether all is UTF-8, and the first lines with bytes that are not ASCII."""
+    decoder = codecs.getincrementaldecoder(UTF8)()
+    samples, is_utf8 = bytearray(), True
+    for chunk in chunks:
+        if not chunk.isascii() and len(samples) < CHUNK:
+            samples += b"\n".join(line for line in chunk.split(b"\n") if not line.isascii())
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError:
+            is_utf8 = False
+            break
+    return is_utf8, bytes(samples)
+
+
+def guess_encoding(text: bytes) -> Encoding:
+    """Return the encoding of lines that are not UTF-8: Windows-1252 where it makes words, else by frequencies."""
+    n_bytes = sum(map(len, NOT_ASCII.findall(text)))
+    try:
+        western = text.decode(WESTERN)
+    except UnicodeDecodeError:
+        western = None
+    if western is not None:
+        others = [character for character in western if not character.isascii()]
+        fitting = sum(character.isalpha() or character in TYPOGRAPHY for character in others)
+        runs = len(NOT_ASCII.findall(text))
+        strange = len(re.findall(r"(?<=[A-Za-z])[³¹²¿£¶¦¥±ª­º¼½¾Þ](?=[a-z])", western))
+        if fitting >= 0.9 * len(others) and len(others) <= 2 * runs and strange <= 0.05 * len(others):
+            reason = f"{n_bytes:,} bytes are not UTF-8; read so, they are letters and signs of Western Europe"
+            return Encoding(WESTERN, reason, False)
+    from charset_normalizer import from_bytes  # frequencies of letters in 40 languages
+
+    best = from_bytes(text[:CHUNK]).best()
+    if best is None or best.encoding == "utf_8":
+        raise InputError("no known encoding fits all bytes; say it with --encoding, or convert the file to UTF-8")
+    reason = f"{n_bytes:,} bytes are not UTF-8; by the frequency of letters, {best.language} (check the examples below)"
+    return Encoding(best.encoding.replace("_", "-"), reason, False)
+
+
+def find_dialect(text: str, delimiters: Sequence[str] = DELIMITERS) -> tuple[Dialect, list[list[str]]]:
+    """Return how records are divided so that they have equally many fields, and the first of them.
+
+    Where no delimiter does that there is one field, and the delimiter is one that does not occur.
+    """
+    best: tuple[float, int] = (MIN_CONSISTENT, 1)
+    chosen: tuple[Dialect, list[list[str]]] = Dialect(), []
+    for quote, escape in QUOTES:
+        for delimiter in delimiters:
+            dialect = Dialect(delimiter, quote, escape)
+            records, n_broken = _records(text, dialect)
+            widths = Counter(map(len, records))
+            width, count = widths.most_common(1)[0] if widths else (0, 0)
+            score = round(count / max(1, len(records) + n_broken), 3), width
+            if width > 1 and score > best and len(records[0]) == width:
+                best, chosen = score, (dialect, [record for record in records if len(record) == width])
+        if best[0] == 1.0:
+            break  # the usual quotes do
+    if best[1] > 1:
+        return chosen
+    dialect = next((Dialect(delimiter) for delimiter in delimiters if delimiter not in text), Dialect(quote=None))
+    return dialect, _records(text, dialect)[0]
+
+
+def _records(text: str, dialect: Dialect) -> tuple[list[list[str]], int]:
+    """Return the first records of a text, and how many are broken."""
+    found = list(islice(parse_records(ReplayableLines(io.StringIO(text, newline="")), dialect), N_RECORDS))
+    records = [record for record in found if not isinstance(record, RowError)]
+    return records, len(found) - len(records)
+
+
+def has_header(records: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first record names the columns: short and different words, none of them a value below.
+
+    >>> has_header([["text", "label"], ["Too big", "0"]]), has_header([["Too big", "0"], ["Soft", "1"]])
+    (True, False)
+    """
+    names, rest = [name.strip() for name in records[0]], records[1:]
+    if len(set(filter(None, names))) < len(names) - names.count("") or not any(names):
+        return False
+    return not any(_is_value(name, [record[index] for record in rest]) for index, name in enumerate(names) if name)
+
+
+def _is_value(name: str, values: Sequence[str]) -> bool:
+    """Return whether a field of the first record is a value like those below it, and no name."""
+    is_long = len(name) > MAX_NAME or len(name.split()) > MAX_NAME_WORDS
+    return is_long or not math.isnan(read_rating(name)) or name in map(str.strip, values)

@@ -1,0 +1,163 @@
+"""`sentiment init`: what it writes for files as people keep them, and what it says where it cannot decide."""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from sentiment.data.polarity import polarities
+from sentiment.data.sniffing import guess_encoding
+from tests.project import DEFAULTS, ROOT, Project
+
+N_ROWS = 60
+GOOD_TEXTS = [f"Works well and feels solid, number {number}." for number in range(N_ROWS)]
+BAD_TEXTS = [f"It broke after a day, number {number}." for number in range(N_ROWS)]
+PUBLIC_DATA = os.environ.get("PUBLIC_DATA")
+
+
+def table(positive: str, negative: str) -> str:
+    """Return CSV of texts and labels in turn."""
+    rows = [
+        f'"{text}",{label}'
+        for pair in zip(GOOD_TEXTS, BAD_TEXTS, strict=True)
+        for text, label in zip(pair, (positive, negative), strict=True)
+    ]
+    return "\n".join(["comment,verdict", *rows, ""])
+
+
+def init(project: Project, *arguments: str, check: bool = True) -> str:
+    """Run the command; return standard output, or the last line of standard error where it fails."""
+    done = project.run("python", "-m", "sentiment", "init", *arguments, check=check)
+    return done.stderr.splitlines()[-1] if done.returncode else done.stdout
+
+
+def params_of(project: Project) -> dict[str, dict[str, object]]:
+    params: dict[str, dict[str, object]] = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8"))
+    return params
+
+
+def test_it_writes_the_section_and_leaves_comments_and_other_sections(project: Project, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", project.root / "params.yaml")
+    before = (project.root / "params.yaml").read_text(encoding="utf-8")
+    source = tmp_path / "export.csv"
+    source.write_text(table("keep", "return"), encoding="utf-8")
+    shown = init(project, str(source), "--label", "verdict", "--positive", "keep", "--negative", "return")
+    assert (project.root / "data/raw/export.csv").read_bytes() == source.read_bytes()
+    after = (project.root / "params.yaml").read_text(encoding="utf-8")
+    assert [line.split("#")[1] for line in after.splitlines() if "#" in line] == [
+        line.split("#")[1] for line in before.splitlines() if "#" in line
+    ]
+    changed = params_of(project)
+    expected = yaml.safe_load(before)
+    expected["prepare"] |= {
+        "source": "data/raw/export.csv", "text_columns": ["comment"], "rating_column": None, "label_column": "verdict",
+        "positive": ["keep"], "negative": ["return"], "slice_columns": [],
+    }  # fmt: skip
+    expected["evaluate"]["slices"] = ["length"]
+    assert changed == expected
+    assert "120 rows" in shown
+    assert "'verdict' has labels: 'keep' positive and 'return' negative" in shown
+    assert "language: en" in shown
+    assert "dvc add data/raw/export.csv" in shown
+    # again, where the copy is: the same params
+    init(project, "data/raw/export.csv", "--label", "verdict", "--positive", "keep", "--negative", "return")
+    assert (project.root / "params.yaml").read_text(encoding="utf-8") == after
+
+
+def test_the_sample_gets_the_committed_params(project: Project) -> None:
+    init(project, "data/raw/sample.csv")
+    prepare, default = params_of(project)["prepare"], yaml.safe_load((DEFAULTS / "params.yaml").read_text())["prepare"]
+    assert {**prepare, "slice_columns": []} == {**default, "slice_columns": []}
+    assert prepare["slice_columns"] == ["Division Name", "Department Name"]
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (table("a", "b"), [], "column 'verdict' has 'a' (60), 'b' (60): which is positive? say it with --positive"),
+        (table("a", "b"), ["--label", "verdict", "--positive", "c"], "which is positive?"),
+        (table("5", "1"), ["--text", "words"], "column 'words' is missing; found 'comment', 'verdict'"),
+        (table("fine", "ill"), ["--rating", "verdict"], "column 'verdict' has no numbers to rate by"),
+        ("comment\n" + "\n".join(GOOD_TEXTS), [], "no column of labels or ratings found"),
+        ("stars,price\n" + "5,10\n1,9\n4,8\n" * 20, [], "no column of texts found"),
+        ("", [], "is empty, expected reviews"),
+        ('comment,stars\n"Soft, warm",5\nTorn,1\n"Never closed,1\n' + "Thin,2\n" * 20, [], "row 3 has a quoted field"),
+        ('{"reviews": [\n{"text": "Soft", "stars": 5}]}', [], "one JSON object over several lines"),
+    ],
+)
+def test_what_it_cannot_decide_is_one_line(project: Project, content: str, arguments: list[str], message: str) -> None:
+    (project.root / "mine.csv").write_text(content, encoding="utf-8")
+    before = (project.root / "params.yaml").read_bytes()
+    assert message in init(project, "mine.csv", *arguments, check=False)
+    assert (project.root / "params.yaml").read_bytes() == before
+
+
+def test_files_that_cannot_be_taken_are_one_line(project: Project, tmp_path: Path) -> None:
+    assert "no such file" in init(project, "none.csv", check=False)
+    other = tmp_path / "sample.csv"
+    other.write_text(table("5", "1"), encoding="utf-8")
+    assert "data/raw/sample.csv: is another file" in init(project, str(other), check=False)
+    assert "rows" in init(project, str(other), "--dry-run")
+
+
+def test_quotes_that_mean_themselves_and_backslashes_are_found(project: Project) -> None:
+    lines = [f'{text}\t{label}' for pair in zip(GOOD_TEXTS, BAD_TEXTS, strict=True)
+             for text, label in zip(pair, "10", strict=True)]  # fmt: skip
+    lines[4] = f'"Great product" is what they said. {lines[4]}'
+    (project.root / "a.tsv").write_text("\n".join(["Review\tLiked", *lines]), encoding="utf-8")
+    init(project, "a.tsv")
+    assert params_of(project)["prepare"]["quote"] is None
+    escaped = [
+        json.dumps(f'A "{number}" inch, {"good" if number % 2 else "bad"} one') + f",{number % 2}"
+        for number in range(80)
+    ]
+    (project.root / "b.csv").write_text("\n".join(["text,label", *escaped]), encoding="utf-8")
+    init(project, "b.csv")
+    assert params_of(project)["prepare"]["escape"] == "\\"
+
+
+def test_encodings_are_told_apart() -> None:
+    german = "Größe passt, schöne Farbe, „sehr gut“, für 20 €".encode("windows-1252")
+    assert guess_encoding(german).name == "windows-1252"
+    russian = ("Очень хороший товар, рекомендую всем. Быстрая доставка, качество отличное. " * 20).encode(
+        "windows-1251"
+    )
+    assert guess_encoding(russian).name in {"cp1251", "windows-1251"}
+    assert not guess_encoding(russian).is_certain
+
+
+def test_labels_of_which_one_has_no_side() -> None:
+    assert polarities(frozenset({"Recommended", "Not Recommended"})) == {
+        "Not Recommended": "negative", "Recommended": "positive",
+    }  # fmt: skip
+    assert polarities(frozenset({"Extremely Positive", "Negative", "Neutral", "brown"})) == {
+        "Extremely Positive": "positive", "Negative": "negative", "Neutral": "neutral", "brown": None,
+    }  # fmt: skip
+
+
+def test_rows_of_an_excel_sheet(project: Project) -> None:
+    buffer = io.BytesIO()
+    pd.read_csv(io.StringIO(table("5", "2"))).to_excel(buffer, index=False, sheet_name="Export")
+    (project.root / "export.xlsx").write_bytes(buffer.getvalue())
+    assert "export.xlsx: xlsx, 120 rows" in init(project, "export.xlsx", "--rating", "verdict")
+    assert params_of(project)["prepare"]["rating_column"] == "verdict"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PUBLIC_DATA, reason="PUBLIC_DATA names no folder of public data")
+def test_files_of_many_shapes_become_reviews_of_both_classes_and_two_of_them_a_classifier(project: Project) -> None:
+    for source in sorted(Path(str(PUBLIC_DATA), "files").iterdir()):
+        init(project, str(source))
+        project.run("dvc", "repro", "--single-item", "prepare")
+        counts = json.loads((project.root / "metrics/prepare.json").read_text())
+        assert counts["kept"] >= 500, source
+        assert 0.4 < counts["positive_share"] < 0.6, source
+        if source.name in {"semicolon_windows1252.csv", "one_file_per_class"}:
+            project.set_params(train={"learning_rate": 0.01, "epochs": 30, "batch_size": 16})
+            project.run("dvc", "exp", "run")
+            assert json.loads((project.root / "metrics/evaluate.json").read_text())["accuracy"] > 0.6

@@ -1,0 +1,225 @@
+"""The stage `prepare` reads a table in any format, and labels as people have them."""
+
+import gzip
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.stages.conftest import RunPrepare
+
+N_ROWS = 40
+TEXTS = {
+    "Title": ["Nice" if number % 3 else "" for number in range(N_ROWS)],
+    "Review Text": [f'Größe "{number}", passt; gut\tund\nwarm | {number % 7}' for number in range(N_ROWS)],
+}
+TABLE = pd.DataFrame({**TEXTS, "Rating": [str(1 + number % 5) for number in range(N_ROWS)], "Department Name": "Tops"})
+NUMBERS = TABLE.astype({"Rating": float})
+
+
+def csv_bytes(encoding: str = "utf-8", **options: Any) -> bytes:
+    content: str = TABLE.to_csv(index=False, **options)
+    return content.encode(encoding)
+
+
+def frame_bytes(write: Callable[[io.BytesIO], object]) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer)
+    return buffer.getvalue()
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__MACOSX/._" + name, b"")
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+RECORDS = NUMBERS.to_dict("records")
+FILES: dict[str, tuple[bytes, dict[str, object]]] = {
+    "reviews.csv": (csv_bytes(), {}),
+    "reviews.tsv": (csv_bytes(sep="\t"), {}),
+    "semicolons.csv": (csv_bytes("windows-1252", sep=";", lineterminator="\r\n"),
+                       {"delimiter": ";", "encoding": "windows-1252"}),
+    "utf16.txt": (csv_bytes("utf-16", sep="|"), {"format": "csv", "delimiter": "|", "encoding": "utf-16"}),
+    "mark.csv": (csv_bytes("utf-8-sig"), {}),
+    "apostrophes.csv": (csv_bytes(quotechar="'"), {"quote": "'"}),
+    "backslashes.csv": (csv_bytes(doublequote=False, escapechar="\\"), {"escape": "\\"}),
+    "no_header.csv": (csv_bytes(header=False),
+                      {"header": False, "text_columns": ["1", "2"], "rating_column": "3", "slice_columns": ["4"]}),
+    "reviews.csv.gz": (gzip.compress(csv_bytes()), {}),
+    "reviews.zip": (zipped("reviews.csv", csv_bytes()), {}),
+    "reviews.jsonl": ("\n".join(json.dumps(record) for record in RECORDS).encode(), {}),
+    "reviews.json": (json.dumps(RECORDS, indent=2).encode(), {}),
+    "reviews.parquet": (frame_bytes(NUMBERS.to_parquet), {}),
+    "reviews.xlsx": (frame_bytes(lambda file: NUMBERS.to_excel(file, index=False)), {}),
+}  # fmt: skip
+
+
+def sha256() -> str:
+    return hashlib.sha256(Path("out/reviews.parquet").read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def prepared(run_prepare: RunPrepare) -> Callable[..., tuple[str, list[dict[str, Any]]]]:
+    """Prepare a file; return the SHA-256 of the table, and its rows."""
+
+    def call(name: str, content: bytes, **params: object) -> tuple[str, list[dict[str, Any]]]:
+        if content:
+            Path(name).write_bytes(content)
+        outcome, rows, _ = run_prepare(None, source=name, **params)
+        assert not outcome.status, outcome.stderr
+        return sha256(), rows
+
+    return call
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_equal_table_in_another_format_gives_equal_rows(
+    prepared: Callable[..., tuple[str, list[dict[str, Any]]]], name: str
+) -> None:
+    expected = prepared("expected.csv", FILES["reviews.csv"][0])
+    content, params = FILES[name]
+    found = prepared(name, content, **params)
+    assert len(expected[1]) == N_ROWS
+    if "text_columns" in params:  # other names of columns
+        assert [list(row.values()) for row in found[1]] == [list(row.values()) for row in expected[1]]
+    else:
+        assert found == expected
+
+
+def test_a_folder_of_parts_is_read_by_their_names(prepared: Callable[..., tuple[str, list[dict[str, Any]]]]) -> None:
+    expected = prepared("expected.csv", FILES["reviews.csv"][0])
+    Path("parts").mkdir()
+    for number, name in ((0, "day-1.csv"), (20, "day-2.csv")):
+        TABLE.iloc[number : number + 20].to_csv(Path("parts", name), index=False)
+    Path("parts", "_SUCCESS").touch()
+    Path("parts", ".hidden").touch()
+    assert prepared("parts", b"") == expected
+
+
+LABELS: dict[str, object] = {
+    "rating_column": None, "label_column": "label", "text_columns": ["text"], "slice_columns": [],
+    "positive": ["good", True, 1], "negative": ["bad", False, 0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("text,label\nSoft,Good\nWarm, GOOD \nTorn,bad\n", "a.csv"),
+        ("text,label\nSoft,1\nWarm,1.0\nTorn,0\n", "a.csv"),
+        ("text,label\nSoft,True\nWarm,TRUE\nTorn,false\n", "a.csv"),
+        (
+            '{"text": "Soft", "label": true}\n{"text": "Warm", "label": 1.0}\n{"text": "Torn", "label": false}\n',
+            "a.jsonl",
+        ),
+        ('[{"text": "Soft", "label": "good"}, {"text": "Warm", "label": 1}, {"text": "Torn", "label": 0}]', "a.json"),
+        ("__label__good Soft\n__label__1 Warm\n\n__label__bad Torn\n", "a.txt"),
+    ],
+)
+def test_labels_are_compared_without_case_and_decimals(run_prepare: RunPrepare, content: str, name: str) -> None:
+    Path(name).write_text(content, encoding="utf-8")
+    layout = {"format": "fasttext"} if name == "a.txt" else {}
+    outcome, rows, _ = run_prepare(None, source=name, **LABELS, **layout)
+    assert not outcome.status, outcome.stderr
+    assert [(row["text"], row["label"]) for row in rows] == [("Soft", 1), ("Warm", 1), ("Torn", 0)]
+
+
+def test_one_file_per_class(run_prepare: RunPrepare) -> None:
+    for label, texts in (("bad", "Torn\nThin\n"), ("good", "Soft\n\nWarm\n")):
+        Path("texts").mkdir(exist_ok=True)
+        Path("texts", f"{label}.txt").write_text(texts)
+    _, rows, counts = run_prepare(None, source="texts", **{**LABELS, "label_column": "file"})
+    assert [(row["text"], row["label"]) for row in rows] == [("Torn", 0), ("Thin", 0), ("Soft", 1), ("Warm", 1)]
+    assert counts["rows"] == 4
+
+
+def test_labels_that_no_list_names_stop_the_stage_with_their_counts(run_prepare: RunPrepare) -> None:
+    content = "text,label\nSoft,good\nTorn,bad\n" + "So so,neutral\n" * 3 + "What,unclear\n"
+    outcome, _, _ = run_prepare(content, **LABELS)
+    assert outcome.status == 1
+    assert (
+        "column 'label' has 'neutral' (3 rows), 'unclear' (1 rows), expected one of 'good', True, 1" in outcome.stderr
+    )
+    assert "prepare.ignore" in outcome.stderr
+    outcome, rows, counts = run_prepare(content, **LABELS, ignore=["Neutral", "unclear"])
+    assert not outcome.status, outcome.stderr
+    assert (len(rows), counts["ignored"]) == (2, 4)
+
+
+def test_a_column_that_holds_no_labels_is_refused_before_all_is_read(run_prepare: RunPrepare) -> None:
+    content = "text,label\n" + "".join(f"a,value {number}\n" for number in range(20_000))
+    outcome, _, _ = run_prepare(content, **LABELS)
+    assert outcome.status == 1
+    assert "others, expected one of" in outcome.stderr
+    assert len(outcome.stderr) < 1_000
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {**LABELS, "label_column": "Rating", "text_columns": ["Review Text"], "positive": [5], "negative": [2]}],
+)
+def test_a_row_without_label_is_an_error_or_dropped_and_counted(
+    run_prepare: RunPrepare, params: dict[str, object]
+) -> None:
+    content = "Title,Review Text,Rating,Department Name\n,Soft,5,Tops\n,Torn,2,Tops\n,Warm,  ,Tops\n,,,Tops\n"
+    outcome, _, _ = run_prepare(content, **params)
+    assert outcome.status == 1
+    assert "row 3, column 'Rating': found '" in outcome.stderr
+    assert "prepare.on_missing_label=drop leaves such rows out" in outcome.stderr
+    outcome, rows, counts = run_prepare(content, **params, on_missing_label="drop")
+    assert not outcome.status, outcome.stderr
+    assert [row["text"] for row in rows] == ["Soft", "Torn"]
+    assert (counts["no_label"], counts["empty_text"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"label_column": "label"}, "expected either rating_column or label_column"),
+        ({"rating_column": None}, "expected either rating_column or label_column"),
+        ({**LABELS, "negative": []}, "expected positive and negative with the values of label_column"),
+        ({**LABELS, "ignore": ["Good"]}, "found 'good' again"),
+        ({"delimiter": '"'}, "expected delimiter, quote and escape that are different"),
+        ({"encoding": "utf-5"}, "the name of an encoding"),
+        ({"format": "xls"}, "prepare.format is 'xls'"),
+    ],
+)
+def test_params_that_contradict_each_other_are_refused_by_name(
+    run_prepare: RunPrepare, params: dict[str, object], message: str
+) -> None:
+    outcome, _, _ = run_prepare("text,label\nSoft,good\n", **params)
+    assert outcome.status == 1
+    assert message in outcome.stderr
+    assert "\n" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.zip", b"PK\3\4 cut", "not a zip file that can be read"),
+        ("a.zip", zipped("notes.md", b"x"), "expected one table in the archive, found none"),
+        ("a.csv.gz", gzip.compress(csv_bytes())[:-20], "damaged gzip file"),
+        ("a.xlsx", b"no", "not an Excel file"),
+        ("a.json", b'[{"Title": "a"', "is not a JSON array after"),
+        ("a.jsonl", b"[]", "is not a JSON object"),
+        ("a.dat", b"x", "format is not known by the ending"),
+        ("a.parquet", b"PAR1", "not a Parquet file"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_one_line(
+    run_prepare: RunPrepare, name: str, content: bytes, message: str
+) -> None:
+    Path(name).write_bytes(content)
+    outcome, _, _ = run_prepare(None, source=name)
+    assert outcome.status == 1
+    assert message in outcome.stderr
+    assert "\n" not in outcome.stderr
