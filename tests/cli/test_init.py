@@ -122,7 +122,7 @@ def test_quotes_that_mean_themselves_and_backslashes_are_found(project: Project)
 
 
 def test_encodings_are_told_apart() -> None:
-    german = "Größe passt, schöne Farbe, „sehr gut“, für 20 €".encode("windows-1252")
+    german = "Größe stimmt, schöne Farbe, „sehr gut“, für 20 €".encode("windows-1252")
     assert guess_encoding(german).name == "windows-1252"
     russian = ("Очень хороший товар, рекомендую всем. Быстрая доставка, качество отличное. " * 20).encode(
         "windows-1251"

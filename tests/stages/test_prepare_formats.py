@@ -17,7 +17,7 @@ from tests.stages.conftest import RunPrepare
 N_ROWS = 40
 TEXTS = {
     "Title": ["Nice" if number % 3 else "" for number in range(N_ROWS)],
-    "Review Text": [f'Größe "{number}", passt; gut\tund\nwarm | {number % 7}' for number in range(N_ROWS)],
+    "Review Text": [f'Größe "{number}", stimmt; gut\tund\nwarm | {number % 7}' for number in range(N_ROWS)],
 }
 TABLE = pd.DataFrame({**TEXTS, "Rating": [str(1 + number % 5) for number in range(N_ROWS)], "Department Name": "Tops"})
 NUMBERS = TABLE.astype({"Rating": float})
