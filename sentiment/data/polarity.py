@@ -10,7 +10,7 @@ Polarity = Literal["positive", "negative", "neutral"]
 # as `label_key` gives them
 POSITIVE = """
     positive pos p good great excellent best love loved like liked likes happy satisfied recommended recommend fresh up
-    yes y true t 1 + +1 👍 👏 😀 😃 😄 😁 😊 🙂 😍 🥰 ❤ ❤️ ⭐ ✅ ✔ praise favorable favourable promoter keep
+    yes y true t 1 + +1 👍 👏 😀 😃 😄 😁 😊 🙂 😍 🥰 ❤ ❤️ ⭐ ✅ ✔ praise favorable favourable promoter
     positiv gut ja zufrieden positif bon oui positivo bueno bom buono si sí sim positief goed
     pozytywny pozytywna dobry tak pozitivní pozitiv dobre olumlu evet iyi
     положительный положительная позитивный хорошо да 正面 好 好评 积极 積極 ポジティブ 긍정 긍정적 إيجابي
