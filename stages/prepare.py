@@ -112,8 +112,8 @@ def label_batch(
     Raises:
         InputError: a row is broken, or has a rating that cannot be trusted, or no label where that is an error.
     """
-    for index, reason in batch.errors.items():
-        raise InputError(f"{source}: row {batch.first + index} {reason}")
+    if problems := batch.problems(source):
+        raise InputError(problems[0])
     numbers = range(batch.first, batch.first + len(batch.texts))
     columns = {name: list(map(as_string, values)) for name, values in batch.passthrough.items()}
     raw = pd.DataFrame(columns, index=numbers, dtype="str")

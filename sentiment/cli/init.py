@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sentiment.data.readers import FileFormat
 
 RAW = Path("data/raw")
+SECTIONS = ("prepare", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
 FEW = 1_000  # reviews
@@ -69,8 +70,7 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.data.proposal import Choices, propose
     from sentiment.data.sniffing import sniff
 
-    if not args.params.is_file():
-        raise ParamsError(f"{args.params}: no such file; run from the root of the project")
+    check_sections(args.params)
     choices = Choices(
         tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore)
     )
@@ -93,6 +93,16 @@ def main(args: argparse.Namespace) -> None:
     )
 
 
+def check_sections(params: Path) -> None:
+    """Raise ParamsError where there is no params.yaml, or one without a section that is read or written."""
+    if not params.is_file():
+        raise ParamsError(f"{params}: no such file; run from the root of the project")
+    found = read_yaml(params.read_bytes(), str(params))
+    for name in SECTIONS:
+        if not isinstance(found, dict) or not isinstance(found.get(name), dict):
+            raise ParamsError(f"{params}: section '{name}' is missing; to go back: git checkout {params}")
+
+
 def describe(source: Path, layout: "FileFormat") -> str:
     """Return the name of a source and its format, as in "reviews.csv: csv with ';', no header"."""
     form = layout.format or suffix(source.name).removeprefix(".") or "the format of each file"
@@ -107,7 +117,7 @@ def describe(source: Path, layout: "FileFormat") -> str:
 
 def table_of(found: "Profile", proposal: "Proposal") -> str:
     """Return the columns with their role, share of rows with a value, number of values, and examples."""
-    roles = {str(proposal.label_column): "label", **dict.fromkeys(proposal.text_columns, "text")}
+    roles = {proposal.label_column: "label", **dict.fromkeys(proposal.text_columns, "text")}
     roles |= dict.fromkeys(proposal.slice_columns, "slice")
     rows = [("column", "", "filled", "values", "examples")]
     for name, column in list(found.columns.items())[:MAX_COLUMNS]:
@@ -127,10 +137,10 @@ def notes_on_texts(found: "Profile", proposal: "Proposal", params: Path) -> list
     """Return what there is to say of the language, of how many reviews there are, and of the time that they take."""
     import py3langid
 
-    texts = found.columns[proposal.text_columns[-1]].texts
+    body = found.columns[proposal.text_columns[-1]]
+    texts, n_texts = body.texts, round(body.filled * found.n_rows)
     language = py3langid.classify(" ".join(texts)[:MAX_CHARACTERS])[0]
     notes = [f"language: {language}" + ("" if language == "en" else NOT_ENGLISH)]
-    n_texts = found.columns[proposal.text_columns[-1]].n_filled
     if n_texts < FEW:
         notes.append(f"{n_texts:,} reviews are few: metrics on a tenth of them vary widely from split to split")
     if rate := reviews_per_second(params, texts):
@@ -144,7 +154,7 @@ def reviews_per_second(params: Path, texts: list[str]) -> float | None:
     from sentiment.encoder.config import EncodeParams
     from sentiment.encoder.frozen import FrozenEncoder
 
-    encoder_folder = Path(read_yaml(params.read_bytes(), str(params))["finetune"]["encoder"])
+    encoder_folder = Path(str(read_yaml(params.read_bytes(), str(params))["finetune"].get("encoder")))
     if not (encoder_folder / "config.json").is_file():
         return None
     settings = load_params(params, "encode", EncodeParams)

@@ -1,18 +1,17 @@
 """Look at the columns of a file of reviews, in bounded memory: what `sentiment init` proposes from.
 
-profiles = profile(Path("reviews.csv"), layout)
-profiles.columns["stars"].values.most_common(5)
+found = profile(Path("reviews.csv"), layout)
+found.columns["stars"].values.most_common(5)
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from sentiment.data.ratings import read_rating
+from sentiment.data.ratings import read_rating, scale_end
 from sentiment.data.readers import FileFormat, InputColumns, as_string, read_source
 
 MAX_DISTINCT = 1_000  # values that are counted one by one
@@ -22,8 +21,6 @@ MAX_EXAMPLE = 40  # characters
 N_TEXTS = 500  # that are kept, to tell the language
 N_DATES = 20  # values that tell a column of dates
 DATE_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%m %d, %Y", "%B %d, %Y", "%Y%m%d")
-# what a scale of ratings says of its end: "out of 5", "4/5"
-OUT_OF = re.compile(r"(?:/|out of|of|von|sur|de)\s*(\d+)", re.IGNORECASE)
 
 
 @dataclass
@@ -34,7 +31,6 @@ class Column:
         n_rows: rows looked at.
         n_filled: of them with a value that is not blank.
         n_words: in all values.
-        out_of: what the values name as the end of the scale, else None.
         values: how often each occurs, of the first `MAX_DISTINCT`.
         has_many: whether there are more than those.
         texts: the first ones.
@@ -44,7 +40,6 @@ class Column:
     n_rows: int = 0
     n_filled: int = 0
     n_words: int = 0
-    out_of: float | None = None
     has_many: bool = False
     values: Counter[str] = field(default_factory=Counter)
     texts: list[str] = field(default_factory=list)
@@ -60,8 +55,6 @@ class Column:
             if len(self.texts) < N_TEXTS:
                 self.texts.append(value)
             if value in self.values or len(self.values) < MAX_DISTINCT:
-                if value not in self.values and len(value) < MAX_EXAMPLE and (end := OUT_OF.search(value)):
-                    self.out_of = max(self.out_of or 0.0, float(end[1]))
                 self.values[value] += 1
             else:
                 self.has_many = True
@@ -71,6 +64,11 @@ class Column:
         """The counted values that are numbers or ratings in words."""
         read = {value: read_rating(value) for value in self.values if len(value) < MAX_EXAMPLE}
         return {value: number for value, number in read.items() if not math.isnan(number)}
+
+    @property
+    def out_of(self) -> float | None:
+        """The end of the scale that ratings such as "4 out of 5" name; None where none does."""
+        return max(filter(None, map(scale_end, self.numbers)), default=None)
 
     @property
     def number_share(self) -> float:
@@ -113,13 +111,11 @@ class Profile:
     Attributes:
         columns: by name, in the order of the file.
         n_rows: of all rows.
-        n_looked_at: of the rows whose values were looked at.
         problems: the first broken rows, as "reviews.csv: row 3 has ...".
     """
 
     columns: dict[str, Column]
     n_rows: int = 0
-    n_looked_at: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -139,13 +135,11 @@ def profile(source: Path, layout: FileFormat, on_rows: Callable[[int], object] =
     for number, (name, batch) in enumerate(read_source(source, columns, layout)):
         found.n_rows += len(batch.texts)
         on_rows(len(batch.texts))
-        found.problems += [f"{name}: row {batch.first + index} {reason}" for index, reason in batch.errors.items()]
+        found.problems += batch.problems(name)
         del found.problems[5:]
         if found.n_rows > ALL_ROWS and number % EACH:
             continue
-        values = batch.passthrough or {"text": batch.texts}
-        found.n_looked_at += len(batch.texts)
-        for column, cells in values.items():
+        for column, cells in batch.passthrough.items():
             found.columns.setdefault(column, Column(column)).add([as_string(cell) for cell in cells])
     return found
 

@@ -12,7 +12,7 @@ MISSING_ADVICE = "prepare.on_missing_label=drop leaves such rows out"
 
 # "4", "4.5", "4,5", "4.0 out of 5 stars", "4/5", "5 stars"
 WRITTEN_RATING = re.compile(
-    r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:(?:/|out of|of|von|sur|de)\s*\d+(?:[.,]\d+)?)?\s*(?:stars?|points?|★+)?\s*",
+    r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:(?:/|out of|of|von|sur|de)\s*(\d+(?:[.,]\d+)?))?\s*(?:stars?|points?|★+)?\s*",
     re.IGNORECASE,
 )
 
@@ -24,7 +24,21 @@ def read_rating(written: str) -> float:
     (4.0, 4.0, 4.5, nan)
     """
     match = WRITTEN_RATING.fullmatch(written)
-    return float(match[1].replace(",", ".")) if match else math.nan
+    return _number(match[1]) if match else math.nan
+
+
+def scale_end(written: str) -> float | None:
+    """Return the end of the scale that a rating names; None where it names none.
+
+    >>> scale_end("4.0 out of 5 stars"), scale_end("4/10"), scale_end("4,5")
+    (5.0, 10.0, None)
+    """
+    match = WRITTEN_RATING.fullmatch(written)
+    return _number(match[2]) if match and match[2] else None
+
+
+def _number(digits: str) -> float:
+    return float(digits.replace(",", "."))
 
 
 def label_key(value: object) -> str:

@@ -97,6 +97,10 @@ class InputBatch:
     errors: Mapping[int, str] = field(default_factory=dict)
     passthrough: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
+    def problems(self, name: str) -> list[str]:
+        """Return what is wrong with rows of the file `name`, as "reviews.csv: row 3 has 3 fields, expected 4"."""
+        return [f"{name}: row {self.first + index} {reason}" for index, reason in self.errors.items()]
+
     def rows(self, start: int, stop: int) -> "InputBatch":
         """Return the rows from index `start` up to `stop`."""
         return InputBatch(
@@ -150,7 +154,7 @@ class InputColumns:
             passthrough = list(self.kept)
         elif self.with_ids:
             passthrough = [column for column in header if column != ID]
-        else:  # whatever can be told apart
+        else:  # those with a name of their own
             passthrough = [column for column, count in Counter(header).items() if count == 1]
         ids = [ID] if self.with_ids and ID in header else []
         needed = list(dict.fromkeys([*ids, *self.text_columns, *passthrough]))
@@ -540,8 +544,8 @@ def read_texts(source: Path, text_columns: Sequence[str], layout: FileFormat = D
         InputError: a row is broken; or as `read_source`.
     """
     for name, batch in read_source(source, InputColumns(tuple(text_columns), with_ids=False), layout):
-        for index, reason in batch.errors.items():
-            raise InputError(f"{name}: row {batch.first + index} {reason}")
+        if problems := batch.problems(name):
+            raise InputError(problems[0])
         yield from filter(None, batch.texts)
 
 

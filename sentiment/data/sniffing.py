@@ -21,7 +21,7 @@ from typing import IO
 from sentiment.common.errors import InputError
 from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records
 from sentiment.data.ratings import read_rating
-from sentiment.data.readers import ENDINGS, FileFormat, FormatName, open_content, parts_of, suffix
+from sentiment.data.readers import ENDINGS, FASTTEXT, FileFormat, FormatName, open_content, parts_of, suffix
 
 CHUNK = 2**20  # bytes
 HEAD = 2**21  # bytes in which delimiter, quotes and header are looked for
@@ -41,7 +41,6 @@ SIGNS = (
 )
 TYPOGRAPHY = frozenset(SIGNS.decode(WESTERN))  # quotes, dashes, currencies and such
 NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-FASTTEXT = b"__label__"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
         if not lines[0].rstrip().endswith("}"):
             raise InputError(f"{name}: one JSON object over several lines; expected an object per line, or an array")
         return _named("jsonl", name, encoding=encoding)
-    if begin.startswith(FASTTEXT.decode()):
+    if FASTTEXT.match(begin):
         return _named("fasttext", name, encoding=encoding)
     dialect, records = find_dialect(text, (delimiter,) if delimiter else DELIMITERS)
     if not records:
@@ -150,16 +149,15 @@ def _chunks_of(part: Path) -> Iterator[bytes]:
 def _read_as_utf8(chunks: Iterable[bytes]) -> tuple[bool, bytes]:
     """Return whether all is UTF-8, and the first lines with bytes that are not ASCII."""
     decoder = codecs.getincrementaldecoder(UTF8)()
-    samples, is_utf8 = bytearray(), True
+    samples = bytearray()
     for chunk in chunks:
         if not chunk.isascii() and len(samples) < CHUNK:
             samples += b"\n".join(line for line in chunk.split(b"\n") if not line.isascii())
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError:
-            is_utf8 = False
-            break
-    return is_utf8, bytes(samples)
+            return False, bytes(samples)
+    return True, bytes(samples)
 
 
 def guess_encoding(text: bytes) -> Encoding:

@@ -105,6 +105,11 @@ def test_files_that_cannot_be_taken_are_one_line(project: Project, tmp_path: Pat
     assert "rows" in init(project, str(other), "--dry-run")
 
 
+def test_params_without_a_section_are_one_line(project: Project) -> None:
+    (project.root / "params.yaml").write_text("prepare: {}\nfinetune:\n")
+    assert "params.yaml: section 'finetune' is missing" in init(project, "data/raw/sample.csv", check=False)
+
+
 def test_quotes_that_mean_themselves_and_backslashes_are_found(project: Project) -> None:
     lines = [f'{text}\t{label}' for pair in zip(GOOD_TEXTS, BAD_TEXTS, strict=True)
              for text, label in zip(pair, "10", strict=True)]  # fmt: skip
