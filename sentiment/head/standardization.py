@@ -56,6 +56,7 @@ class StandardizedFeatures:
     """Rows of `standardize(features, mean, std)` as float64; where all fit into 256 MB, they are computed once."""
 
     def __init__(self, features: Float32s, mean: Float32s, std: Float32s) -> None:
+        self.dim = features.shape[1]
         self._features, self._mean, self._std = features, mean, std
         self._steps = np.empty(features.shape, np.int16) if features.size <= MAX_CACHED_ELEMENTS else None
         if self._steps is not None:
