@@ -3,7 +3,9 @@
     python -m stages.train --split data/split --features data/encode --encoder models/encoder --output models/classifier
     --log metrics/train
 
-The epoch with the lowest validation loss is kept.
+One linear layer is solved (`solver: lbfgs`) for a path of L2 penalties, of which the one with the lowest validation loss is
+kept; its step in the log is its number in the path, the strongest first. `solver: adam` trains by epochs, as the script did
+that this project continues, and keeps the epoch with the lowest validation loss; more layers need it.
 """
 
 import argparse
@@ -31,16 +33,26 @@ log = logging.getLogger(__name__)
 class Params(StageParams):
     """Section `train` of params.yaml."""
 
+    solver: Literal["lbfgs", "adam"] = "adam"
+    class_weight: ClassWeight = "none"
     seed: int = Field(ge=0)
     head_layers: int = Field(ge=1, le=8)
     hidden_size: int = Field(ge=1, le=4096)  # eight layers of 4,096 take 3 GB with their gradients and averages
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0, le=1)  # AdamW moves a weight by up to this in each step
     weight_decay: float = Field(ge=0)
-    l2: float = Field(ge=0, le=1e6)
+    l2: Annotated[float, Field(ge=0, le=1e6)] | Literal["auto"]
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits_the_solver(self) -> "Params":
+        if self.solver == "adam" and self.l2 == "auto":
+            raise ValueError("l2 as a number where solver is adam")
+        if self.solver == "lbfgs" and self.head_layers > 1:
+            raise ValueError("solver adam where head_layers is above 1: such a loss has many minima")
+        return self
 
     @model_validator(mode="after")
     def _decay_shrinks_weights(self) -> "Params":
@@ -49,6 +61,40 @@ class Params(StageParams):
                 f"learning_rate * weight_decay below 1, found {decay:g}: each step multiplies by 1 minus it"
             )
         return self
+
+
+def solve_path(
+    train_split: LabeledFeatures,
+    val_split: LabeledFeatures,
+    params: Params,
+    config: ClassifierConfig,
+    on_step: Callable[[EpochMetrics], object],
+) -> Classifier:
+    """Solve one linear layer for each penalty, and return the one of lowest validation loss.
+
+    Args:
+        on_step: called with the losses and accuracies for each penalty.
+
+    Raises:
+        ClassifierError: train or val has one class only.
+    """
+    mean, std = mean_and_std(train_split.features)
+    train_x, val_x = (StandardizedFeatures(split.features, mean, std) for split in (train_split, val_split))
+    penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
+    problem = Problem.of(train_x, train_split.labels, params.class_weight)
+    *_, solutions = solve(problem, np.array(penalties))
+    best: Classifier | None = None
+    lowest = math.inf
+    for number, penalty in enumerate(penalties):
+        layers = solutions.layers(number)
+        metrics = (
+            *loss_and_accuracy(layers, train_x, train_split.labels), *loss_and_accuracy(layers, val_x, val_split.labels)
+        )  # fmt: skip
+        step = EpochMetrics(number, *metrics, improved=metrics[2] < lowest)
+        if step.improved:
+            best, lowest, kept = Classifier(config, mean, std, layers), step.val_loss, (penalty, step)
+        on_step(step)
+    ...
 
 
 def train(

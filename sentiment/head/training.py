@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.head.epoch_log import EpochMetrics
-from sentiment.head.mlp import Float64s, Head, forward, round_weights
+from sentiment.head.mlp import Float64s, Head, Layers, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
 from sentiment.numerics.arrays import exact_mean, softplus
 
@@ -100,15 +100,15 @@ def train_head(
                 if l2:
                     head.add_l2_grad(l2)
                 optimizer.step(head.grad)
-        metrics = (*loss_and_accuracy(head, train_x, train.labels), *loss_and_accuracy(head, val_x, val.labels))
+        metrics = (*loss_and_accuracy(head.layers, train_x, train.labels), *loss_and_accuracy(head.layers, val_x, val.labels))
         yield EpochMetrics(number, *metrics, improved=metrics[2] < best_val_loss)
         best_val_loss = min(best_val_loss, metrics[2])
 
 
-def loss_and_accuracy(head: Head, x: StandardizedFeatures, labels: Float64s) -> tuple[float, float]:
+def loss_and_accuracy(layers: Layers, x: StandardizedFeatures, labels: Float64s) -> tuple[float, float]:
     """Return mean binary cross-entropy (nats) and accuracy at a probability of 0.5."""
-    size = rows_per_chunk(head.layers[0][0].shape[1])
-    layers = round_weights(head.layers)
+    size = rows_per_chunk(layers[0][0].shape[1])
+    layers = round_weights(layers)
     logits = np.concatenate([forward(layers, x[start : start + size]) for start in range(0, len(labels), size)])
     losses = softplus(logits) - labels * logits
     n_correct = int(np.count_nonzero((logits >= 0) == labels))
