@@ -1,57 +1,78 @@
-"""Train the head on the features, with its losses and accuracies by epoch.
+"""Train the head on the features, with its losses and accuracies by penalty or by epoch.
 
     python -m stages.train --split data/split --features data/encode --encoder models/encoder --output models/classifier
     --log metrics/train
 
-One linear layer is solved (`solver: lbfgs`) for a path of L2 penalties, of which the one with the lowest validation loss is
-kept; its step in the log is its number in the path, the strongest first. `solver: adam` trains by epochs, as the script did
-that this project continues, and keeps the epoch with the lowest validation loss; more layers need it.
+`solver: lbfgs` solves one linear layer for a path of L2 penalties, and keeps the one of lowest validation loss; nothing
+is random. `solver: adam` trains by epochs and keeps the one of lowest validation loss; more layers need it.
 """
 
 import argparse
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
 from sentiment.common.params import StageInputs, StageParams
 from sentiment.common.tables import read_column
+from sentiment.data.labels import LABELS
 from sentiment.encoder.features import read_features, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.mlp import Head
+from sentiment.head.solver import PENALTIES, solve_path
 from sentiment.head.standardization import mean_and_std
-from sentiment.head.training import LabeledFeatures, train_head
+from sentiment.head.training import ClassWeight, LabeledFeatures, train_head
+
+MAX_L2 = 1_000_000
+MIN_OF_CLASS = 20  # train or val reviews of a class, below which a head depends on which they are
 
 log = logging.getLogger(__name__)
 
 
 class Params(StageParams):
-    """Section `train` of params.yaml."""
+    """Section `train` of params.yaml.
 
-    solver: Literal["lbfgs", "adam"] = "adam"
-    class_weight: ClassWeight = "none"
+    Attributes:
+        solver: "lbfgs" for a single linear layer, or "adam", which alone reads the params from seed to batch_size.
+        l2: weight of the penalty l2 / 2 * sum(weights^2) beside the mean loss, or "auto": of a path, the one of lowest
+            validation loss.
+        class_weight: "balanced" lets both classes weigh as much in the losses.
+        threshold: a probability of at least this is "positive".
+    """
+
+    solver: Literal["lbfgs", "adam"]
+    l2: float | Literal["auto"]
+    class_weight: ClassWeight
+    threshold: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0)
     head_layers: int = Field(ge=1, le=8)
     hidden_size: int = Field(ge=1, le=4096)  # eight layers of 4,096 take 3 GB with their gradients and averages
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0, le=1)  # AdamW moves a weight by up to this in each step
     weight_decay: float = Field(ge=0)
-    l2: Annotated[float, Field(ge=0, le=1e6)] | Literal["auto"]
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    threshold: float = Field(gt=0, lt=1)
+
+    @field_validator("l2", mode="before")
+    @classmethod
+    def _is_auto_or_a_number(cls, value: object) -> object:
+        is_number = isinstance(value, float | int) and not isinstance(value, bool)
+        if value == "auto" or (is_number and 0 <= value <= MAX_L2):
+            return value
+        raise ValueError(f"'auto' or a number from 0 to {MAX_L2}")
 
     @model_validator(mode="after")
     def _fits_the_solver(self) -> "Params":
         if self.solver == "adam" and self.l2 == "auto":
-            raise ValueError("l2 as a number where solver is adam")
+            raise ValueError("l2 as a number, such as 0, where solver is adam")
         if self.solver == "lbfgs" and self.head_layers > 1:
-            raise ValueError("solver adam where head_layers is above 1: such a loss has many minima")
+            raise ValueError("solver adam and l2 as a number where head_layers is above 1")
         return self
 
     @model_validator(mode="after")
@@ -63,38 +84,33 @@ class Params(StageParams):
         return self
 
 
-def solve_path(
+def solve(
     train_split: LabeledFeatures,
     val_split: LabeledFeatures,
     params: Params,
     config: ClassifierConfig,
-    on_step: Callable[[EpochMetrics], object],
+    on_pass: Callable[[], object],
+    on_penalty: Callable[[EpochMetrics], object],
 ) -> Classifier:
-    """Solve one linear layer for each penalty, and return the one of lowest validation loss.
+    """Solve a linear head for each penalty, and return it as it is for the one of lowest validation loss.
 
     Args:
-        on_step: called with the losses and accuracies for each penalty.
-
-    Raises:
-        ClassifierError: train or val has one class only.
+        on_pass: called after every pass over the train features.
+        on_penalty: called for every penalty, the strongest first, with its losses and accuracies.
     """
-    mean, std = mean_and_std(train_split.features)
-    train_x, val_x = (StandardizedFeatures(split.features, mean, std) for split in (train_split, val_split))
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
-    problem = Problem.of(train_x, train_split.labels, params.class_weight)
-    *_, solutions = solve(problem, np.array(penalties))
-    best: Classifier | None = None
-    lowest = math.inf
-    for number, penalty in enumerate(penalties):
-        layers = solutions.layers(number)
-        metrics = (
-            *loss_and_accuracy(layers, train_x, train_split.labels), *loss_and_accuracy(layers, val_x, val_split.labels)
-        )  # fmt: skip
-        step = EpochMetrics(number, *metrics, improved=metrics[2] < lowest)
-        if step.improved:
-            best, lowest, kept = Classifier(config, mean, std, layers), step.val_loss, (penalty, step)
-        on_step(step)
-    ...
+    path = solve_path(train_split, val_split, penalties, params.class_weight, on_pass)
+    for penalty in path.metrics:
+        on_penalty(penalty)
+    kept = path.kept
+    log.info(
+        "train: kept L2 penalty %g%s: val loss %.4f, val accuracy %.4f",
+        kept.l2,
+        f" of {len(penalties)} from {penalties[0]:g} to {penalties[-1]:g}" if len(penalties) > 1 else "",
+        kept.val_loss,
+        kept.val_accuracy,
+    )
+    return Classifier(config, path.mean, path.std, path.layers)
 
 
 def train(
@@ -104,7 +120,7 @@ def train(
     config: ClassifierConfig,
     on_epoch: Callable[[EpochMetrics], object],
 ) -> Classifier:
-    """Train a head and return it as it was after the epoch of lowest validation loss.
+    """Train a head by epochs, and return it as it was after the one of lowest validation loss.
 
     Args:
         on_epoch: called after every epoch with its losses and accuracies.
@@ -116,7 +132,9 @@ def train(
     hidden = [params.hidden_size] * (params.head_layers - 1)
     head = Head([train_split.features.shape[1], *hidden, 1], rng)
     mean, std = mean_and_std(train_split.features)
-    settings = params.model_dump(include={"dropout", "learning_rate", "weight_decay", "l2", "epochs", "batch_size"})
+    settings = params.model_dump(
+        include={"class_weight", "dropout", "learning_rate", "weight_decay", "l2", "epochs", "batch_size"}
+    )
     best: Classifier | None = None
     kept: EpochMetrics | None = None
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is named below
@@ -141,6 +159,17 @@ def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
     return LabeledFeatures(vectors, labels.astype(np.float64))
 
 
+def warn_of_few(train_split: LabeledFeatures, val_split: LabeledFeatures) -> None:
+    """Say where so few reviews have a label that the result depends on which they are."""
+    for name, labels in (("train", train_split.labels), ("val", val_split.labels)):
+        counts = np.bincount(labels.astype(np.intp), minlength=2)
+        if counts.min() < MIN_OF_CLASS:
+            log.warning(
+                "train: warning: %s has %d %s reviews, expected at least %d: metrics will vary by chance; add data",
+                name, counts.min(), LABELS[int(counts.argmin())], MIN_OF_CLASS,
+            )  # fmt: skip
+
+
 def main() -> None:
     """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,13 +186,18 @@ def main() -> None:
     inputs.watch(args.split, args.features, args.encoder)
     config = ClassifierConfig(features=read_metadata(args.features), threshold=params.threshold)
     train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
-    with epoch_log(args.log, "train", params.epochs, "epochs") as epochs:
+    warn_of_few(train_split, val_split)
+    adam = params.solver == "adam"
+    with epoch_log(args.log, "train", params.epochs if adam else None, "epochs" if adam else "passes") as epochs:
+        if adam:
 
-        def on_epoch(epoch: EpochMetrics) -> None:
-            epochs.epoch(epoch)
-            epochs.advance(1, val_loss=epoch.val_loss, val_accuracy=epoch.val_accuracy)
+            def on_epoch(epoch: EpochMetrics) -> None:
+                epochs.epoch(epoch)
+                epochs.advance(1, val_loss=epoch.val_loss, val_accuracy=epoch.val_accuracy)
 
-        classifier = train(train_split, val_split, params, config, on_epoch)
+            classifier = train(train_split, val_split, params, config, on_epoch)
+        else:
+            classifier = solve(train_split, val_split, params, config, lambda: epochs.advance(1), epochs.epoch)
     classifier.save(args.output)
     copy_encoder(args.encoder, args.output)
     inputs.check_unchanged()

@@ -33,7 +33,7 @@ if IS_WORKER:
 # the real settings, shrunk: every stage runs, none for long
 SHRUNK: dict[str, dict[str, object]] = {
     "encode": {"max_length": 24},
-    "train": {"epochs": 4, "learning_rate": 0.001, "batch_size": 64},
+    "train": {"solver": "adam", "l2": 0.0, "epochs": 4, "learning_rate": 0.001, "batch_size": 64},
     "evaluate": {"n_resamples": 200},
 }
 

@@ -1,4 +1,4 @@
-"""Log losses and accuracies by epoch: DVCLive's metrics, the charts of `dvc plots` and a progress bar.
+"""Log losses and accuracies by epoch or by penalty: DVCLive's metrics, the charts of `dvc plots` and a progress bar.
 
 A stage that trains nothing writes the same files, empty: DVC refuses a stage whose outputs are missing.
 """
@@ -19,9 +19,12 @@ CURVES = ("loss", "accuracy")  # a file each, with both splits, so that `dvc plo
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """Losses (binary cross-entropy of the label, nats) and accuracies of one epoch, counted from 0.
+    """Losses (binary cross-entropy of the label, nats) and accuracies of one epoch, or of one penalty of a path.
 
-    `improved` if its validation loss is the lowest so far.
+    Attributes:
+        number: of the epoch or of the penalty, counted from 0.
+        improved: whether its validation loss is the lowest so far.
+        l2: the penalty; None for an epoch.
     """
 
     number: int
@@ -30,20 +33,22 @@ class EpochMetrics:
     val_loss: float
     val_accuracy: float
     improved: bool
+    l2: float | None = None
 
 
 @dataclass(frozen=True)
 class KeptEpoch:
-    """The epoch of the lowest validation loss (nats), counted from 0."""
+    """What has the lowest validation loss (nats): an epoch, counted from 0, or a penalty; the other is None."""
 
-    number: int
+    number: int | None
     val_loss: float
+    l2: float | None = None
 
 
 def kept_epoch(metrics: Mapping[str, Any]) -> KeptEpoch | None:
-    """Return the epoch that a log kept, by the content of its file of metrics; None where nothing was trained."""
+    """Return what a log kept, by the content of its file of metrics; None where nothing was trained."""
     best = metrics.get("best")
-    return KeptEpoch(int(best["epoch"]), float(best["val_loss"])) if best else None
+    return KeptEpoch(best.get("epoch"), float(best["val_loss"]), best.get("l2")) if best else None
 
 
 class EpochLog:
@@ -73,12 +78,13 @@ class EpochLog:
                 rows.append({"step": epoch.number, "split": split, metric: value})
         if epoch.improved:
             self.kept = epoch
-            self._live.summary["best"] = {"epoch": epoch.number, "val_loss": epoch.val_loss}
+            name, value = ("epoch", epoch.number) if epoch.l2 is None else ("l2", epoch.l2)
+            self._live.summary["best"] = {name: value, "val_loss": epoch.val_loss}
         self._live.next_step()
 
 
 @contextmanager
-def epoch_log(folder: Path, description: str, total: int, unit: str) -> Iterator[EpochLog]:
+def epoch_log(folder: Path, description: str, total: int | None, unit: str) -> Iterator[EpochLog]:
     """Yield a log with a progress bar of `total` units; at the end write it to `folder`."""
     from dvclive.live import Live  # a second, for DVC
 

@@ -72,12 +72,15 @@ class Head:
         self._rounded = _views(np.empty_like(self.flat_params), shapes)
         self._weight_bits = [weight_bits(depth, weight) for depth, (weight, _) in enumerate(self.layers)]
 
-    def backward(self, x: Float64s, labels: Float64s, dropout: float, rng: np.random.Generator) -> None:
+    def backward(
+        self, x: Float64s, labels: Float64s, costs: Float64s, dropout: float, rng: np.random.Generator
+    ) -> None:
         """Set `grad` to the gradient of the mean binary cross-entropy of one batch.
 
         Args:
             x: standardized features, shape (batch, dim).
             labels: 0 or 1, shape (batch,).
+            costs: weight of each row in the mean, shape (batch,).
             dropout: the share of hidden units set to 0; the others are scaled up.
         """
         weights = [
@@ -93,7 +96,9 @@ class Head:
             inputs.append(round_to_bits(hidden * mask, HIDDEN_BITS))
             relu_masks.append(mask)
         logits = inputs[-1] @ weights[-1].T + self.layers[-1][1]  # (batch, 1)
-        grad_output = approximate_sigmoid(logits) - labels[:, None]  # of the summed loss by the layer's outputs
+        grad_output = (approximate_sigmoid(logits) - labels[:, None]) * costs[
+            :, None
+        ]  # of the summed loss by the layer's outputs
         for depth in reversed(range(len(weights))):
             grad_output = round_to_bits(grad_output, self._grad_bits(depth, len(x)))
             weight_grad, bias_grad = self._grads[depth]

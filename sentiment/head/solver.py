@@ -1,7 +1,7 @@
 """Solve a linear head: logistic regression with an L2 penalty, by L-BFGS on all rows, many penalties at once.
 
-    for number, solutions in enumerate(solve(problem, penalties)):
-        ...  # the last ones are converged
+    path = solve_path(train, val, PENALTIES, "none")
+    path.kept.l2, path.layers
 
 The penalties share each pass over the features, which is most of the time. Each has a step length and a history of its
 own (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.5), so its solution does not depend on the others.
@@ -10,22 +10,31 @@ last digits, which a line search turns into other weights. Here every product is
 sum over rows or weights is a `tree_sum`, and nothing is drawn at random.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.mlp import Layers
-from sentiment.head.standardization import X_BITS, StandardizedFeatures, rows_per_chunk
+from sentiment.head.standardization import X_BITS, StandardizedFeatures, mean_and_std, rows_per_chunk
+from sentiment.head.training import ClassWeight, LabeledFeatures, class_costs
 from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_bits, softplus, tree_sum
 
+Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]
-ClassWeight = Literal["none", "balanced"]
 
+PENALTIES = tuple(float(f"{digit}e{power}") for power in range(1, -6, -1) for digit in (3, 1))[
+    1:
+]  # 10, 3, 1, ..., 1e-5
+REFERENCES = (1.0, 0.03, 0.001)  # penalties with a preconditioner, which the penalties near them share
+CURVATURE = 0.18  # of the loss by the logit: p * (1 - p), 0.25 at most
+ROWS_BY_FEATURE = 8  # that tell the preconditioner how features correlate; more do not save a pass
+INVERSE_BITS = 26
 HISTORY = 10  # steps that L-BFGS remembers
-TOLERANCE = 1e-6  # of the largest derivative of the mean loss, where scikit-learn stops at 1e-4
+TOLERANCE = 1e-5  # of the largest derivative of the mean loss, where scikit-learn stops at 1e-4
+MIN_PIVOT = 1e-9  # of a matrix that is singular but for rounding
 MAX_ITERATIONS = 300
 SUFFICIENT_DECREASE = 1e-4  # of the loss, as a share of what the slope promises (Armijo)
 MIN_STEP = 2.0**-20  # a shorter one is lost in the rounding of the loss
@@ -59,62 +68,128 @@ class Problem:
     Attributes:
         x: standardized features, shape (n_samples, dim).
         labels: 0 or 1, shape (n_samples,).
-        costs: weight of each row in the mean loss, shape (n_samples,), 1 on average.
+        costs: weight of each row in the mean loss, shape (n_samples,); see `head.training.class_costs`.
     """
 
     x: StandardizedFeatures
     labels: Float64s
     costs: Float64s
 
-    @classmethod
-    def of(cls, x: StandardizedFeatures, labels: Float64s, class_weight: ClassWeight) -> Self:
-        """Return the problem; "balanced" lets both classes weigh as much: n_samples / (2 n_samples_of_class)."""
-        costs = np.ones(len(labels))
-        if class_weight == "balanced":
-            n_positive = np.count_nonzero(labels)
-            costs = np.where(labels == 1, len(labels) / (2 * n_positive), len(labels) / (2 * (len(labels) - n_positive)))
-        return cls(x, labels, costs)
-
-    def losses(self, weights: Float64s) -> Float64s:
-        """Return the mean loss (nats) without penalty of each column of weights. # (n_penalties,)"""
-        return self.losses_and_gradients(weights)[0]
+    def losses_and_accuracies(self, weights: Float64s) -> tuple[Float64s, Float64s]:
+        """Return mean loss (nats) without penalty, and accuracy at a probability of 0.5. # (n_penalties,) each"""
+        losses, n_correct = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+        for _, labels, costs, logits in self._chunks(weights):
+            losses += tree_sum((softplus(logits) - labels * logits) * costs)
+            n_correct += np.count_nonzero((logits >= 0) == labels, axis=0)
+        return losses / len(self.labels), n_correct / len(self.labels)
 
     def losses_and_gradients(self, weights: Float64s) -> tuple[Float64s, Float64s]:
-        """Return mean loss and its gradient without penalty. # (n_penalties,), (dim + 1, n_penalties)"""
-        dim, n = len(weights) - 1, len(self.labels)
-        rounded = round_to_bits(weights[:-1], bits_left(X_BITS, dim), axis=0)
+        """Return mean loss (nats) and its gradient without penalty. # (n_penalties,), (dim + 1, n_penalties)"""
         losses, gradients = np.zeros(weights.shape[1]), np.zeros(weights.shape)
-        size = CACHE_CHUNKS * rows_per_chunk(dim)
-        for start in range(0, n, size):
-            rows = slice(start, start + size)
-            x, labels, costs = self.x[rows], self.labels[rows, None], self.costs[rows, None]
-            logits = x @ rounded + weights[-1]  # (rows, n_penalties)
+        for x, labels, costs, logits in self._chunks(weights):
             losses += tree_sum((softplus(logits) - labels * logits) * costs)
             errors = (approximate_sigmoid(logits) - labels) * costs
             errors = round_to_bits(errors, bits_left(X_BITS, len(x)), axis=0)
             gradients[:-1] += x.T @ errors
             gradients[-1] += np.add.reduce(errors, axis=0)  # exact: errors are on a grid
-        return losses / n, gradients / n
+        return losses / len(self.labels), gradients / len(self.labels)
+
+    def mean_products(self) -> Float64s:
+        """Return the mean of x.T @ x, with 1 as the last feature, over some of the rows. # (dim + 1, dim + 1)"""
+        dim, n = self.x.dim, len(self.labels)
+        rows = np.arange(0, n, max(1, n // (ROWS_BY_FEATURE * dim)))
+        total = np.zeros((dim + 1, dim + 1))
+        size = CACHE_CHUNKS * rows_per_chunk(dim)
+        for start in range(0, len(rows), size):
+            x = self.x[rows[start : start + size]]
+            x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+            total += x.T @ x  # exact: 2 * X_BITS bits for a product, and at least 2**23 of them in a sum
+        return total / len(rows)
+
+    def _chunks(self, weights: Float64s) -> Iterator[tuple[Float64s, Float64s, Float64s, Float64s]]:
+        """Yield x (rows, dim), labels and costs (rows, 1), and the saved head's logits (rows, n_penalties)."""
+        dim = len(weights) - 1
+        rounded = round_to_bits(weights[:-1], bits_left(X_BITS, dim), axis=0)
+        size = CACHE_CHUNKS * rows_per_chunk(dim)
+        for start in range(0, len(self.labels), size):
+            rows = slice(start, start + size)
+            x = self.x[rows]
+            yield x, self.labels[rows, None], self.costs[rows, None], x @ rounded + weights[-1]
+
+
+@dataclass(frozen=True)
+class PenaltyPath:
+    """Heads for the penalties of a path.
+
+    Attributes:
+        mean, std: of the train features, shape (dim,).
+        metrics: by penalty.
+        kept: the metrics of lowest validation loss.
+        layers: of the head that is kept.
+    """
+
+    mean: Float32s
+    std: Float32s
+    metrics: list[EpochMetrics]
+    kept: EpochMetrics
+    layers: Layers
+
+
+def solve_path(
+    train: LabeledFeatures,
+    val: LabeledFeatures,
+    penalties: Sequence[float],
+    class_weight: ClassWeight,
+    on_pass: Callable[[], object] = lambda: None,
+) -> PenaltyPath:
+    """Solve for every penalty, and keep the first of lowest validation loss.
+
+    Args:
+        penalties: at least 0; the stronger ones first.
+        class_weight: of `class_costs`; the losses of train and val are weighted likewise.
+        on_pass: called after every iteration.
+    """
+    mean, std = mean_and_std(train.features)
+    by_class = class_costs(train.labels, class_weight)
+    train_rows, val_rows = (
+        Problem(StandardizedFeatures(split.features, mean, std), split.labels, by_class[split.labels.astype(np.intp)])
+        for split in (train, val)
+    )
+    for solutions in solve(train_rows, np.array(penalties)):  # noqa: B007, the last ones count
+        on_pass()
+    measured = zip(
+        *train_rows.losses_and_accuracies(solutions.weights),
+        *val_rows.losses_and_accuracies(solutions.weights),
+        strict=True,
+    )
+    metrics: list[EpochMetrics] = []
+    for number, (train_loss, train_accuracy, val_loss, val_accuracy) in enumerate(measured):
+        improved = all(val_loss < one.val_loss for one in metrics)
+        numbers = (float(train_loss), float(train_accuracy), float(val_loss), float(val_accuracy))
+        metrics.append(EpochMetrics(number, *numbers, improved=improved, l2=penalties[number]))
+    kept = [one for one in metrics if one.improved][-1]
+    return PenaltyPath(mean, std, metrics, kept, solutions.layers(kept.number))
 
 
 def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERATIONS) -> Iterator[Solutions]:
     """Minimize mean loss + penalty / 2 * sum(weights^2), biases free; yield the solutions after each iteration.
 
-    The last ones are converged, or the best after `max_iterations`. scikit-learn's C is 1 / (penalty * n_samples).
+    The last ones are converged, or as far as `max_iterations` go. A penalty that has converged costs nothing more.
+    scikit-learn's C is 1 / (penalty * n_samples).
 
     Args:
         penalties: at least 0, shape (n_penalties,).
     """
 
-    def evaluate(weights: Float64s) -> tuple[Float64s, Float64s]:
+    def evaluate(weights: Float64s, penalties: Float64s) -> tuple[Float64s, Float64s]:
         losses, gradients = problem.losses_and_gradients(weights)
         losses = losses + penalties / 2 * tree_sum(weights[:-1] * weights[:-1])
         gradients[:-1] += penalties * weights[:-1]
         return losses, gradients
 
     weights = np.zeros((problem.x.dim + 1, len(penalties)))
-    losses, gradients = evaluate(weights)
-    history = _History()
+    losses, gradients = evaluate(weights, penalties)
+    history = _History(_Preconditioner(problem.mean_products(), penalties))
     stuck = np.zeros(len(penalties), np.bool_)  # no step is an improvement that float64 can tell
     for _ in range(max_iterations):
         converged = stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE)
@@ -123,26 +198,76 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
             return
         direction = -history.inverse_hessian_times(gradients)
         slope = tree_sum(direction * gradients)
-        steps = np.where(converged, 0.0, 1.0)
-        while True:
-            moved = weights + steps * direction
-            moved_losses, moved_gradients = evaluate(moved)
-            too_far = ~(moved_losses <= losses + SUFFICIENT_DECREASE * steps * slope)
-            too_far &= steps > 0
-            if not too_far.any():
-                break
-            steps = np.where(too_far, steps / 2, steps)
-            stuck |= too_far & (steps < MIN_STEP)
-            steps = np.where(stuck, 0.0, steps)
+        moved, moved_losses, moved_gradients = weights.copy(), losses.copy(), gradients.copy()
+        steps = np.ones(len(penalties))
+        moving = np.flatnonzero(~converged)
+        while len(moving):
+            there = weights[:, moving] + steps[moving] * direction[:, moving]
+            there_losses, there_gradients = evaluate(there, penalties[moving])
+            good = there_losses <= losses[moving] + SUFFICIENT_DECREASE * steps[moving] * slope[moving]
+            arrived = moving[good]
+            moved[:, arrived], moved_losses[arrived] = there[:, good], there_losses[good]
+            moved_gradients[:, arrived] = there_gradients[:, good]
+            moving = moving[~good]
+            steps[moving] /= 2
+            stuck[moving] = steps[moving] < MIN_STEP
+            moving = moving[~stuck[moving]]
         history.add(moved - weights, moved_gradients - gradients)
         weights, losses, gradients = moved, moved_losses, moved_gradients
-    yield Solutions(weights, losses, np.abs(gradients).max(axis=0) <= TOLERANCE)
+    yield Solutions(weights, losses, stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE))
+
+
+class _Preconditioner:
+    """The inverse of roughly the second derivatives: of CURVATURE * mean products + the penalty on the diagonal.
+
+    On features that correlate it takes a tenth of the passes.
+    """
+
+    def __init__(self, mean_products: Float64s, penalties: Float64s) -> None:
+        distances = np.abs(np.array(REFERENCES)[:, None] / np.maximum(penalties, 1e-9) - 1)
+        nearest = distances.argmin(axis=0)
+        weights = np.arange(len(mean_products) - 1)  # the bias, which is last, has no penalty
+        self._inverses = []  # of each reference that is used, with the numbers of its penalties
+        for number in np.unique(nearest):
+            matrix = CURVATURE * mean_products
+            matrix[weights, weights] += REFERENCES[number]
+            self._inverses.append((np.flatnonzero(nearest == number), round_to_bits(_inverse(matrix), INVERSE_BITS)))
+
+    def __matmul__(self, columns: Float64s) -> Float64s:
+        """Return the product for each column. # (dim + 1, n_penalties)"""
+        rounded = round_to_bits(columns, bits_left(INVERSE_BITS, len(columns)), axis=0)
+        result = np.empty_like(columns)
+        for numbers, inverse in self._inverses:
+            result[:, numbers] = inverse @ rounded[:, numbers]
+        return result
+
+
+def _inverse(matrix: Float64s) -> Float64s:
+    """Return the inverse of a positive definite matrix, by its Cholesky factor, with element-wise operations only.
+
+    Golub and Van Loan, Matrix Computations, 2013, algorithms 4.2.2 and 3.1.3. LAPACK's bits differ between processors.
+    """
+    n = len(matrix)
+    rest, by_column, x = matrix.copy(), np.zeros_like(matrix), np.eye(n)
+    for k in range(n):
+        column = rest[k:, k] / np.sqrt(np.maximum(rest[k, k], MIN_PIVOT))
+        by_column[k, k:] = column
+        rest[k + 1 :, k + 1 :] -= column[1:, None] * column[1:]
+        x[k, : k + 1] /= column[0]
+        x[k + 1 :, : k + 1] -= column[1:, None] * x[k, : k + 1]
+    by_row = by_column.T.copy()
+    for k in reversed(range(n)):
+        x[k] /= by_row[k, k]
+        x[:k] -= by_row[k, :k, None] * x[k]
+    return x
 
 
 class _History:
     """The last steps and how the gradient changed with them, for each penalty; L-BFGS's two loops."""
 
-    def __init__(self) -> None:
+    def __init__(self, preconditioner: _Preconditioner) -> None:
+        self._preconditioner = preconditioner
+        self._scale: Float64s | float = 1.0
         self._steps: list[tuple[Float64s, Float64s, Float64s]] = []  # step, change of gradient, 1 / their product
 
     def add(self, step: Float64s, change: Float64s) -> None:
@@ -150,6 +275,8 @@ class _History:
         product = tree_sum(step * change)
         inverse = np.divide(1.0, product, out=np.zeros_like(product), where=product > 0)
         self._steps = [*self._steps[1 - HISTORY :], (step, change, inverse)]
+        curvature = inverse * tree_sum(change * (self._preconditioner @ change))  # along the step
+        self._scale = np.divide(1.0, curvature, out=np.ones_like(curvature), where=curvature > 0)
 
     def inverse_hessian_times(self, gradients: Float64s) -> Float64s:
         """Return the product for each column. # (dim + 1, n_penalties)"""
@@ -159,15 +286,7 @@ class _History:
             share = inverse * tree_sum(step * result)
             result -= share * change
             shares.append(share)
-        result *= self._scale(gradients)
+        result = self._scale * (self._preconditioner @ result)
         for (step, change, inverse), share in zip(self._steps, reversed(shares), strict=True):
             result += step * (share - inverse * tree_sum(change * result))
         return result
-
-    def _scale(self, gradients: Float64s) -> Float64s:
-        """Return the curvature along the last step, or what makes the first step one of length 1 at most."""
-        if not self._steps:
-            return 1.0 / np.maximum(1.0, np.sqrt(tree_sum(gradients * gradients)))
-        _, change, inverse = self._steps[-1]
-        curvature = inverse * tree_sum(change * change)
-        return np.divide(1.0, curvature, out=np.ones_like(curvature), where=curvature > 0)

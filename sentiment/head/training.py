@@ -9,16 +9,19 @@ element-wise, with running products in place of powers, and a mean loss is an ex
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.head.epoch_log import EpochMetrics
-from sentiment.head.mlp import Float64s, Head, Layers, forward, round_weights
+from sentiment.head.mlp import Float64s, Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
 from sentiment.numerics.arrays import exact_mean, softplus
 
 Float32s = NDArray[np.float32]
+
+ClassWeight = Literal["none", "balanced"]
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as everywhere
 
@@ -29,6 +32,23 @@ class LabeledFeatures:
 
     features: Float32s
     labels: Float64s
+
+
+def class_costs(labels: Float64s, class_weight: ClassWeight) -> Float64s:
+    """Return what an error in a negative and in a positive row weighs in the mean loss, shape (2,).
+
+    "balanced" lets both classes weigh as much, as in scikit-learn: n_samples / (2 n_samples_of_class).
+
+    Args:
+        labels: of the train rows, shape (n_samples,).
+
+    >>> class_costs(np.array([0.0, 1.0, 1.0, 1.0]), "balanced")
+    array([2.        , 0.66666667])
+    """
+    n_positive = np.count_nonzero(labels)
+    if class_weight == "none":
+        return np.ones(2)
+    return len(labels) / (2 * np.array([len(labels) - n_positive, n_positive]))
 
 
 class AdamW:
@@ -71,6 +91,7 @@ def train_head(
     val: LabeledFeatures,
     rng: np.random.Generator,
     *,
+    class_weight: ClassWeight = "none",
     dropout: float,
     learning_rate: float,
     weight_decay: float,
@@ -81,35 +102,41 @@ def train_head(
     """Train `head` in place on features standardized by `mean` and `std`; yield each epoch's metrics without dropout.
 
     Args:
+        class_weight: of `class_costs`; the losses are weighted likewise.
         weight_decay: decoupled from the gradient, so scaled by AdamW's step and not by the loss.
         l2: weight of the penalty l2 / 2 * sum(weights^2) in the loss that is minimized; the losses that are reported
             are without it. One layer then tends to scikit-learn's LogisticRegression(C=1 / (l2 * n_samples)).
     """
     optimizer = AdamW(head.flat_params, learning_rate, weight_decay)
     train_x, val_x = (StandardizedFeatures(split.features, mean, std) for split in (train, val))
+    by_class = class_costs(train.labels, class_weight)
+    train_costs, val_costs = (by_class[split.labels.astype(np.intp)] for split in (train, val))
     chunk_size = max(1, rows_per_chunk(len(mean)) // batch_size) * batch_size
     best_val_loss = math.inf
     for number in range(epochs):
         shuffled = rng.permutation(len(train.labels))
         for rows in (shuffled[start : start + chunk_size] for start in range(0, len(shuffled), chunk_size)):
             # straight from the array, many batches at once: a DataLoader would fetch and collate row by row
-            x, labels = train_x[rows], train.labels[rows]
+            x, labels, costs = train_x[rows], train.labels[rows], train_costs[rows]
             for start in range(0, len(rows), batch_size):
                 batch = slice(start, start + batch_size)
-                head.backward(x[batch], labels[batch], dropout, rng)
+                head.backward(x[batch], labels[batch], costs[batch], dropout, rng)
                 if l2:
                     head.add_l2_grad(l2)
                 optimizer.step(head.grad)
-        metrics = (*loss_and_accuracy(head.layers, train_x, train.labels), *loss_and_accuracy(head.layers, val_x, val.labels))
+        metrics = (
+            *loss_and_accuracy(head, train_x, train.labels, train_costs),
+            *loss_and_accuracy(head, val_x, val.labels, val_costs),
+        )
         yield EpochMetrics(number, *metrics, improved=metrics[2] < best_val_loss)
         best_val_loss = min(best_val_loss, metrics[2])
 
 
-def loss_and_accuracy(layers: Layers, x: StandardizedFeatures, labels: Float64s) -> tuple[float, float]:
-    """Return mean binary cross-entropy (nats) and accuracy at a probability of 0.5."""
-    size = rows_per_chunk(layers[0][0].shape[1])
-    layers = round_weights(layers)
+def loss_and_accuracy(head: Head, x: StandardizedFeatures, labels: Float64s, costs: Float64s) -> tuple[float, float]:
+    """Return mean binary cross-entropy (nats), weighted by `costs`, and accuracy at a probability of 0.5."""
+    size = rows_per_chunk(head.layers[0][0].shape[1])
+    layers = round_weights(head.layers)
     logits = np.concatenate([forward(layers, x[start : start + size]) for start in range(0, len(labels), size)])
-    losses = softplus(logits) - labels * logits
+    losses = (softplus(logits) - labels * logits) * costs
     n_correct = int(np.count_nonzero((logits >= 0) == labels))
     return exact_mean(losses), n_correct / len(labels)

@@ -15,6 +15,8 @@ from sentiment.encoder.config import EncodeParams
 from stages.train import Params as TrainParams
 
 TRAIN = {
+    "solver": "adam",
+    "class_weight": "none",
     "seed": "0",
     "head_layers": "1",
     "hidden_size": "256",
@@ -78,7 +80,7 @@ def test_a_number_with_a_leading_zero_and_an_anchor_are_read_as_dvc_records_them
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"learning_rat": "0.1"}, "train.learning_rat is unknown; expected one of seed, "),
+        ({"learning_rat": "0.1"}, "train.learning_rat is unknown; expected one of solver, "),
         ({"epochs": None}, "train.epochs is missing"),
         ({"epochs": '"30"'}, "train.epochs is '30', expected a valid integer"),
         ({"epochs": "3.5"}, "train.epochs is 3.5, expected a valid integer"),
@@ -86,7 +88,7 @@ def test_a_number_with_a_leading_zero_and_an_anchor_are_read_as_dvc_records_them
         ({"learning_rate": "fast"}, "train.learning_rate is 'fast', expected a valid number"),
         ({"learning_rate": ".5e1"}, "train.learning_rate is '.5e1', expected a valid number"),
         ({"learning_rate": "1.5"}, "train.learning_rate is 1.5, expected less than or equal to 1"),
-        ({"l2": "1e300"}, "train.l2 is 1e+300, expected less than or equal to 1000000"),
+        ({"l2": "1e300"}, "train.l2 is 1e+300, expected 'auto' or a number from 0 to 1000000"),
         ({"learning_rate": "-1"}, "train.learning_rate is -1, expected greater than 0"),
         ({"learning_rate": ".nan"}, "train.learning_rate is nan, expected a finite number"),
         ({"dropout": "1.0"}, "train.dropout is 1.0, expected less than 1"),

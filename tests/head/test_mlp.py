@@ -34,7 +34,7 @@ def test_gradients_and_steps_are_those_of_torch(sizes: list[int]) -> None:
     for _ in range(20):
         features = on_grid(rng.standard_normal((16, 7)))
         labels = rng.integers(0, 2, 16).astype(np.float64)
-        head.backward(features, labels, 0.0, rng)
+        head.backward(features, labels, np.ones(len(labels)), 0.0, rng)
         own_optimizer.step(head.grad)
         optimizer.zero_grad()
         logits = network(torch.from_numpy(features)).squeeze(1)
@@ -68,11 +68,11 @@ def test_dropout_leaves_the_mean_gradient_as_it_is() -> None:
     rng = np.random.default_rng(0)
     head = Head([6, 64, 1], rng)
     features, labels = on_grid(rng.standard_normal((8, 6), np.float32)), np.ones(8)
-    head.backward(features, labels, 0.0, rng)
+    head.backward(features, labels, np.ones(len(labels)), 0.0, rng)
     without = head.grad[-65:].copy()  # of the last layer, which sees the hidden numbers
     drawn = []
     for _ in range(3000):
-        head.backward(features, labels, 0.5, rng)
+        head.backward(features, labels, np.ones(len(labels)), 0.5, rng)
         drawn.append(head.grad[-65:].copy())
     assert np.std(drawn, axis=0)[:64].max() > 0.01
     np.testing.assert_allclose(np.mean(drawn, axis=0), without, atol=0.02)
@@ -83,7 +83,7 @@ def test_loss_and_accuracy_by_hand() -> None:
     head.flat_params[:] = [2.0, 0.0]
     features = np.array([[0.5], [-0.5], [1.0]], np.float32)
     x = StandardizedFeatures(features, np.zeros(1, np.float32), np.ones(1, np.float32))
-    loss, accuracy = loss_and_accuracy(head, x, np.array([1.0, 1.0, 0.0]))
+    loss, accuracy = loss_and_accuracy(head, x, np.array([1.0, 1.0, 0.0]), np.ones(3))
     assert loss == pytest.approx((np.log1p(np.exp(-1)) + np.log1p(np.exp(1)) + np.log1p(np.exp(2))) / 3)
     assert accuracy == pytest.approx(1 / 3)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.head.solver import TOLERANCE, Problem, solve
+from sentiment.head.solver import TOLERANCE, Problem, Solutions, solve, solve_path
 from sentiment.head.standardization import StandardizedFeatures, mean_and_std
+from sentiment.head.training import LabeledFeatures, class_costs
 
 PENALTIES = np.array([0.001, 0.01, 0.1, 1.0])
 
@@ -16,11 +17,11 @@ def problem() -> Problem:
     rng = np.random.default_rng(0)
     features = (rng.normal(size=(600, 40)) @ rng.normal(size=(40, 40)) * np.arange(1, 41)).astype(np.float32)
     labels = (features[:, 0] + rng.normal(size=600) * features[:, 0].std() > features[:, 0].std() * 0.6).astype(float)
-    return Problem.of(StandardizedFeatures(features, *mean_and_std(features)), labels, "none")
+    return Problem(StandardizedFeatures(features, *mean_and_std(features)), labels, np.ones(600))
 
 
-def last(problem: Problem, penalties: np.ndarray, max_iterations: int = 300):  # type: ignore[no-untyped-def]
-    *_, solutions = solve(problem, penalties, max_iterations)
+def last(problem: Problem, penalties: np.ndarray) -> Solutions:
+    *_, solutions = solve(problem, penalties)
     return solutions
 
 
@@ -31,8 +32,8 @@ def test_it_is_the_solution_of_scikit_learn(problem: Problem) -> None:
     for index, penalty in enumerate(PENALTIES):
         expected = LogisticRegression(C=1 / (penalty * len(x)), tol=1e-10, max_iter=10_000).fit(x, problem.labels)
         (weight, bias) = solutions.layers(index)[0]
-        assert weight == pytest.approx(expected.coef_, abs=3e-4)
-        assert bias == pytest.approx(expected.intercept_, abs=3e-4)
+        assert weight == pytest.approx(expected.coef_, abs=2e-3)
+        assert bias == pytest.approx(expected.intercept_, abs=2e-3)
 
 
 def test_a_penalty_has_the_same_solution_alone_and_among_others(problem: Problem) -> None:
@@ -43,20 +44,52 @@ def test_a_penalty_has_the_same_solution_alone_and_among_others(problem: Problem
 
 
 def test_balanced_classes_are_those_of_scikit_learn(problem: Problem) -> None:
-    balanced = Problem.of(problem.x, problem.labels, "balanced")
+    costs = class_costs(problem.labels, "balanced")[problem.labels.astype(int)]
+    balanced = Problem(problem.x, problem.labels, costs)
     assert balanced.costs.mean() == pytest.approx(1.0)
     x = problem.x[slice(None)]
     expected = LogisticRegression(C=1 / (0.1 * len(x)), class_weight="balanced", tol=1e-10, max_iter=10_000)
     expected.fit(x, problem.labels)
     (weight, _) = last(balanced, np.array([0.1])).layers(0)[0]
-    assert weight == pytest.approx(expected.coef_, abs=3e-4)
+    assert weight == pytest.approx(expected.coef_, abs=2e-3)
 
 
-def test_losses_fall_and_iterations_end(problem: Problem) -> None:
-    iterations = list(solve(problem, np.array([0.0]), 25))  # separable or not: no penalty
-    losses = [float(one.losses[0]) for one in iterations]
-    assert len(losses) == 26
-    assert losses == sorted(losses, reverse=True)
+def test_losses_fall_until_the_gradient_is_flat(problem: Problem) -> None:
+    iterations = list(solve(problem, PENALTIES))
+    losses = np.array([one.losses for one in iterations])  # (iterations, penalties)
+    assert (np.diff(losses, axis=0) <= 0).all()
     assert losses[0] == pytest.approx(np.log(2))
-    _, gradients = problem.losses_and_gradients(last(problem, PENALTIES).weights)
+    assert len(iterations) < 25
+    _, gradients = problem.losses_and_gradients(iterations[-1].weights)
     assert np.abs(gradients[-1]).max() <= TOLERANCE  # of the biases, which have no penalty
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_iterations_end_without_a_penalty(problem: Problem, separable: bool) -> None:
+    x = problem.x[slice(None)]
+    labels = (x[:, 0] > 0).astype(float) if separable else problem.labels
+    *_, end = solve(Problem(problem.x, labels, problem.costs), np.array([0.0]), 50)
+    assert np.isfinite(end.weights).all()
+    assert end.losses[0] < np.log(2)
+
+
+def test_constant_and_equal_features_have_a_solution() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(50, 6)).astype(np.float32)
+    features[:, 1], features[:, 2] = 3.0, features[:, 0]
+    labels = (features[:, 0] > 0).astype(float)
+    split = LabeledFeatures(features, labels)
+    path = solve_path(split, split, PENALTIES, "none")
+    weight = path.layers[0][0][0]
+    assert path.kept.l2 == min(PENALTIES)  # val is train
+    assert weight[1] == 0
+    assert weight[0] == pytest.approx(weight[2], rel=1e-3)
+
+
+def test_the_penalty_of_lowest_validation_loss_is_kept(problem: Problem) -> None:
+    x = problem.x[slice(None)].astype(np.float32)
+    train, val = (LabeledFeatures(x[rows], problem.labels[rows]) for rows in (slice(400), slice(400, 600)))
+    path = solve_path(train, val, PENALTIES, "none")
+    assert [one.l2 for one in path.metrics] == list(PENALTIES)
+    assert path.kept.val_loss == min(one.val_loss for one in path.metrics)
+    assert path.metrics[0].train_loss < path.metrics[-1].train_loss  # the weakest penalty comes first in this list

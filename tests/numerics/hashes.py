@@ -24,7 +24,7 @@ from sentiment.evaluation.significance import Predictions, compare_paired
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.training import LabeledFeatures
-from stages.train import Params, train
+from stages.train import Params, solve, train
 
 DIM = 96
 ENCODER = EncoderConfig(max_length=20, pooling="mean", precision="auto")
@@ -32,8 +32,9 @@ CONFIG = ClassifierConfig(
     features=FeatureMetadata(config=ENCODER, fingerprint="f", dim=DIM, text_columns=("body",)), threshold=0.5
 )
 SETTINGS: list[dict[str, Any]] = [
-    {"head_layers": 1, "dropout": 0.0, "weight_decay": 0.0, "l2": 0.2},
-    {"head_layers": 3, "dropout": 0.3, "weight_decay": 0.1, "l2": 0.0},
+    {"solver": "lbfgs", "class_weight": "none", "head_layers": 1, "dropout": 0.0, "weight_decay": 0.0, "l2": "auto"},
+    {"solver": "adam", "class_weight": "none", "head_layers": 1, "dropout": 0.0, "weight_decay": 0.0, "l2": 0.2},
+    {"solver": "adam", "class_weight": "balanced", "head_layers": 3, "dropout": 0.3, "weight_decay": 0.1, "l2": 0.0},
 ]
 
 
@@ -49,7 +50,11 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
     """Train, score and compare; everything that the stages write, as text or bytes."""
     params = Params(seed=0, hidden_size=48, learning_rate=0.003, epochs=3, batch_size=16, threshold=0.5, **settings)
     epochs: list[EpochMetrics] = []
-    classifier = train(make_split(1_500, 0), make_split(300, 1), params, CONFIG, epochs.append)
+    splits = make_split(1_500, 0), make_split(300, 1)
+    if params.solver == "lbfgs":
+        classifier = solve(*splits, params, CONFIG, lambda: None, epochs.append)
+    else:
+        classifier = train(*splits, params, CONFIG, epochs.append)
     test = make_split(400, 2)
     probabilities, labels = classifier.predict_proba(test.features), test.labels.astype(np.int8)
     ranking = rank_counts(labels, probabilities)
@@ -83,7 +88,9 @@ def plain_products() -> bytes:
 def main() -> None:
     """Print one JSON object of hashes."""
     hashes = {
-        f"{name}, {settings['head_layers']} layers": hashlib.sha256(str(value).encode()).hexdigest()
+        f"{name}, {settings['solver']}, {settings['head_layers']} layers": hashlib.sha256(
+            str(value).encode()
+        ).hexdigest()
         for settings in SETTINGS
         for name, value in results(settings).items()
     }

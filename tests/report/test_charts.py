@@ -32,7 +32,7 @@ def test_plots_hold_the_points_of_the_files(project_with_experiment: Project, pa
             expected = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, revision, path))))
             points = [point for point in values if point["rev"] == revision]
             assert [{key: str(point[key]) for key in expected[0]} for point in points] == expected
-    losses = [float(point["loss"]) for point in drawn["Loss by epoch"] if point["rev"] == "HEAD"]
+    losses = [float(point["loss"]) for point in drawn["Loss by L2 penalty or epoch"] if point["rev"] == "HEAD"]
     rows = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, "HEAD", "metrics/train/loss.csv"))))
     assert losses == [float(row["loss"]) for row in rows]
 

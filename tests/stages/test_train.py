@@ -16,12 +16,13 @@ from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
 from sentiment.encoder.features import feature_writer, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.solver import PENALTIES
 from stages import train
 from tests.project import BUNDLED
 
 SCHEMA = table_schema([], ["body"])
 SETTINGS = {
-    "seed": 0, "head_layers": 1, "hidden_size": 8, "dropout": 0.0,
+    "solver": "adam", "class_weight": "none", "seed": 0, "head_layers": 1, "hidden_size": 8, "dropout": 0.0,
     "learning_rate": 0.01, "weight_decay": 0.0, "l2": 0.0, "epochs": 5, "batch_size": 16, "threshold": 0.4,
 }  # fmt: skip
 INFO = {
@@ -37,15 +38,19 @@ def inputs(tmp_path: Path) -> Path:
     for part, rows in (("train", 400), ("val", 100)):
         features = rng.standard_normal((rows, 4)).astype(np.float32)
         labels = (features[:, 0] + rng.normal(0, 0.5, rows) > 0).astype(int)
-        table = [
-            {"id": f"{n:016x}", "text": "t", "label": int(label), "rating": 1 + 4 * int(label)}
-            for n, label in enumerate(labels)
-        ]
-        with table_writer(tmp_path / "split" / f"{part}.parquet", SCHEMA) as writer:
-            writer.write(pa.RecordBatch.from_pylist(table, SCHEMA))
+        write_table(tmp_path, part, labels)
         write_features(tmp_path, part, features)
     (tmp_path / "features" / "config.json").write_text(json.dumps(INFO))
     return tmp_path
+
+
+def write_table(folder: Path, part: str, labels: np.ndarray) -> None:
+    table = [
+        {"id": f"{n:016x}", "text": "t", "label": int(label), "rating": 1 + 4 * int(label)}
+        for n, label in enumerate(labels)
+    ]
+    with table_writer(folder / "split" / f"{part}.parquet", SCHEMA) as writer:
+        writer.write(pa.RecordBatch.from_pylist(table, SCHEMA))
 
 
 def write_features(folder: Path, part: str, features: np.ndarray) -> None:
@@ -83,6 +88,74 @@ def test_losses_by_epoch_and_the_best_one_kept(trained: Callable[..., Any]) -> N
     labels = train.read_split("val", Path("split"), Path("features")).labels
     kept = -np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities)))
     assert kept == pytest.approx(min(losses), abs=1e-5)
+
+
+SOLVED = {"solver": "lbfgs", "l2": "auto"}
+
+
+def test_losses_by_penalty_and_the_best_one_kept(trained: Callable[..., Any]) -> None:
+    done = trained(**SOLVED)
+    assert done.status == 0
+    with Path("classifier-log/loss.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["loss"]) for row in rows if row["split"] == "val"]
+    assert len(losses) == len(PENALTIES)
+    best = json.loads(Path("classifier-log/metrics.json").read_text())["best"]
+    assert best == {"l2": PENALTIES[int(np.argmin(losses))], "val_loss": min(losses)}
+    assert f"kept L2 penalty {best['l2']:g} of 13 from 10 to 1e-05: val loss {best['val_loss']:.4f}" in done.stderr
+    labels = train.read_split("val", Path("split"), Path("features")).labels
+    probabilities = Classifier.load(Path("classifier")).predict_proba(np.load("features/val.npy")).astype(np.float64)
+    kept = -np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities)))
+    assert kept == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_a_penalty_of_ones_own_is_solved_alone_and_no_seed_matters(trained: Callable[..., Any]) -> None:
+    trained("one", solver="lbfgs", l2=0.3)
+    trained("two", solver="lbfgs", l2=0.3, seed=1, epochs=7, learning_rate=0.2)
+    assert json.loads(Path("one-log/metrics.json").read_text())["best"]["l2"] == 0.3
+    assert Path("one/head.safetensors").read_bytes() == Path("two/head.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("settings", [SOLVED, {"learning_rate": 0.1}], ids=["lbfgs", "adam"])
+def test_balanced_classes_find_more_of_the_rare_one(trained: Callable[..., Any], settings: dict[str, object]) -> None:
+    labels = train.read_split("train", Path("split"), Path("features")).labels
+    features = np.load("features/train.npy")
+    rare = np.flatnonzero(labels == 0)[:40]
+    rows = np.sort(np.concatenate([np.flatnonzero(labels == 1), rare]))
+    write_table(Path(), "train", labels[rows])
+    write_features(Path(), "train", features[rows])
+    found = {}
+    for class_weight in ("none", "balanced"):
+        trained(class_weight, class_weight=class_weight, **settings)
+        probabilities = Classifier.load(Path(class_weight)).predict_proba(features[rare])
+        found[class_weight] = np.mean(probabilities < 0.5)
+    assert found["balanced"] > found["none"] + 0.1
+
+
+def test_a_class_with_few_reviews_is_named(trained: Callable[..., Any]) -> None:
+    labels = np.ones(100)
+    labels[:3] = 0
+    write_table(Path(), "val", labels)
+    done = trained(**SOLVED)
+    assert done.status == 0
+    assert "train: warning: val has 3 negative reviews, expected at least 20" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"l2": "auto"}, "train: expected l2 as a number, such as 0, where solver is adam"),
+        ({"solver": "lbfgs", "head_layers": 2}, "train: expected solver adam and l2 as a number where head_layers"),
+        ({"solver": "sgd"}, "train.solver is 'sgd', expected 'lbfgs' or 'adam'"),
+        ({"l2": "much"}, "train.l2 is 'much', expected 'auto' or a number from 0 to 1000000"),
+    ],
+)
+def test_params_that_do_not_fit_each_other(
+    trained: Callable[..., Any], settings: dict[str, object], message: str
+) -> None:
+    done = trained(**settings)
+    assert done.status == 1
+    assert message in done.stderr
 
 
 def test_the_classifier_says_how_to_encode_a_text(trained: Callable[..., Any]) -> None:
