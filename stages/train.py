@@ -62,8 +62,7 @@ class Params(StageParams):
     @field_validator("l2", mode="before")
     @classmethod
     def _is_auto_or_a_number(cls, value: object) -> object:
-        is_number = isinstance(value, float | int) and not isinstance(value, bool)
-        if value == "auto" or (is_number and 0 <= value <= MAX_L2):
+        if value == "auto" or (isinstance(value, float | int) and value is not True and 0 <= value <= MAX_L2):
             return value
         raise ValueError(f"'auto' or a number from 0 to {MAX_L2}")
 

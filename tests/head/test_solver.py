@@ -79,7 +79,7 @@ def test_constant_and_equal_features_have_a_solution() -> None:
     features[:, 1], features[:, 2] = 3.0, features[:, 0]
     labels = (features[:, 0] > 0).astype(float)
     split = LabeledFeatures(features, labels)
-    path = solve_path(split, split, PENALTIES, "none")
+    path = solve_path(split, split, tuple(PENALTIES), "none")
     weight = path.layers[0][0][0]
     assert path.kept.l2 == min(PENALTIES)  # val is train
     assert weight[1] == 0
@@ -89,7 +89,7 @@ def test_constant_and_equal_features_have_a_solution() -> None:
 def test_the_penalty_of_lowest_validation_loss_is_kept(problem: Problem) -> None:
     x = problem.x[slice(None)].astype(np.float32)
     train, val = (LabeledFeatures(x[rows], problem.labels[rows]) for rows in (slice(400), slice(400, 600)))
-    path = solve_path(train, val, PENALTIES, "none")
+    path = solve_path(train, val, tuple(PENALTIES), "none")
     assert [one.l2 for one in path.metrics] == list(PENALTIES)
     assert path.kept.val_loss == min(one.val_loss for one in path.metrics)
     assert path.metrics[0].train_loss < path.metrics[-1].train_loss  # the weakest penalty comes first in this list
