@@ -74,7 +74,8 @@ class EpochLog:
         for split in ("train", "val"):
             for metric, rows in self.curves.items():
                 value = getattr(epoch, f"{split}_{metric}")
-                self._live.log_metric(f"{split}/{metric}", value, plot=False)
+                if epoch.l2 is None or epoch.improved:  # of a path, the metrics of the penalty that is kept
+                    self._live.log_metric(f"{split}/{metric}", value, plot=False)
                 rows.append({"step": epoch.number, "split": split, metric: value})
         if epoch.improved:
             self.kept = epoch

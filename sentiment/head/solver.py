@@ -25,9 +25,7 @@ from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_b
 Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]
 
-PENALTIES = tuple(float(f"{digit}e{power}") for power in range(1, -6, -1) for digit in (3, 1))[
-    1:
-]  # 10, 3, 1, ..., 1e-5
+PENALTIES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)  # of "auto"
 REFERENCES = (1.0, 0.03, 0.001)  # penalties with a preconditioner, which the penalties near them share
 CURVATURE = 0.18  # of the loss by the logit: p * (1 - p), 0.25 at most
 ROWS_BY_FEATURE = 8  # that tell the preconditioner how features correlate; more do not save a pass

@@ -100,9 +100,11 @@ def test_losses_by_penalty_and_the_best_one_kept(trained: Callable[..., Any]) ->
         rows = list(csv.DictReader(file))
     losses = [float(row["loss"]) for row in rows if row["split"] == "val"]
     assert len(losses) == len(PENALTIES)
-    best = json.loads(Path("classifier-log/metrics.json").read_text())["best"]
+    metrics = json.loads(Path("classifier-log/metrics.json").read_text())
+    best = metrics["best"]
+    assert metrics["val"]["loss"] == min(losses)
     assert best == {"l2": PENALTIES[int(np.argmin(losses))], "val_loss": min(losses)}
-    assert f"kept L2 penalty {best['l2']:g} of 13 from 10 to 1e-05: val loss {best['val_loss']:.4f}" in done.stderr
+    assert f"kept L2 penalty {best['l2']:g} of 16 from 10 to 0.0001: val loss {best['val_loss']:.4f}" in done.stderr
     labels = train.read_split("val", Path("split"), Path("features")).labels
     probabilities = Classifier.load(Path("classifier")).predict_proba(np.load("features/val.npy")).astype(np.float64)
     kept = -np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities)))
