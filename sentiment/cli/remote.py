@@ -1,7 +1,7 @@
 """Run experiments on another machine with one command, and bring them back as if they had run here.
 
-    sentiment remote run -n slow -- -S train.learning_rate=0.001
-    sentiment remote run -n grid -- -S train.learning_rate=0.001,0.01 -S train.batch_size=64,128
+    sentiment remote run -n slow -- -S train.l2=0.01
+    sentiment remote run -n grid -- -S train.l2=0.01,0.1 -S train.class_weight=none,balanced
     sentiment remote run --on ssh gpu-box -- -S finetune.epochs=2
     sentiment remote run --on sagemaker --role arn:aws:iam::123456789012:role/sagemaker --spot -- -S train.seed=2
     sentiment remote run --on command -- -S train.seed=2 > job.sh

@@ -1,6 +1,6 @@
 """Send experiments to another machine, follow them, stop them, and bring them back as if they had run here.
 
-    folder = submit(["local"], backend, [["-n", "slow", "--set-param=train.learning_rate=0.001"]])
+    folder = submit(["local"], backend, [["-n", "slow", "--set-param=train.l2=0.01"]])
 
 What a job needs lies below jobs/ID/ of the storage remote: a git bundle of the commit, the arguments, the runner. Of
 `.dvc/config.local` nothing but addresses goes along; the job finds its credentials where it runs. Where the storage
