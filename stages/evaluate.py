@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, required=True, help="the Parquet file of predictions to write")
     parser.add_argument("--all-metrics", type=Path, required=True, help="every metric, also by label (JSON) to write")
     parser.add_argument("--metrics", type=Path, required=True, help="the folder of primary metrics and plots to write")
-    parser.add_argument("--split-metrics", type=Path, required=True, help="the number of reviews by split (JSON)")
+    parser.add_argument("--split-metrics", type=Path, required=True, help="the sizes of the splits (JSON)")
     parser.add_argument("--card", type=Path, required=True, help="the model card to write")
     args = parser.parse_args()
 
@@ -95,8 +95,7 @@ def main() -> None:
 
     actual = table["label"].to_numpy()
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
-    n_reviews = {name: values["rows"] for name, values in split.items()}
-    write_text(args.card, render_model_card(classifier.config, n_reviews, metrics, scores.slices))
+    write_text(args.card, render_model_card(classifier.config, split, metrics, scores.slices))
     write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in (*PRIMARY_METRICS, SEEN, *read)})
     write_json(args.all_metrics, {**metrics, "by_label": scores.by_label})
     write_csv(args.metrics / "slices.csv", scores.slices, columns=SLICE_COLUMNS)

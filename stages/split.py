@@ -1,17 +1,19 @@
-"""Assign prepared reviews to the train, val and test tables by a hash of each text.
+"""Assign prepared reviews to the train, val and test tables: by a hash of the text, by group, by time, or by a column.
 
     python -m stages.split --reviews data/prepare/reviews.parquet --output data/split --metrics metrics/split.json
 
-A review's split depends on its own text and the salt, and on nothing else. So equal texts are always in the same
-split, added rows change no assignment, and the order of rows does not matter.
+A review's split depends on its own text (or group, or time) and the params, and on nothing else: added rows change no
+assignment, and the order of rows does not matter. No text is in two splits: equal texts have equal hashes, and where a
+column decides, a review of val or test whose text is also in another split is left out, and counted.
 """
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -21,20 +23,89 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import SPLITS, batches, open_table, table_writer
-from sentiment.data.splitting import SplitParams, assign_split, text_hash
+from sentiment.data.near_duplicates import NearDuplicates
+from sentiment.data.splitting import (
+    ColumnSplitter,
+    SplitIndices,
+    SplitParams,
+    leave_out_shared_texts,
+    splits_by_text,
+)
+from sentiment.data.text import hash_texts
 
 MIN_TRAIN_ROWS = 100  # a head on 512 features overfits fewer rows
+ADVICE = {
+    "text": "change split.val or split.test, or add data",
+    "group": "change split.val, split.test or split.salt, or add data",
+    "time": "change split.val_from or split.test_from, or add data",
+    "column": "change the column, or add data",
+}
 
 log = logging.getLogger(__name__)
 
 
+def assign_by_column(reviews: Path, params: SplitParams) -> tuple[SplitIndices, int]:
+    """Return the split of every row, and how many of val and test are left out, for their text is in another split.
+
+    Memory is 9 bytes a row, and 32 more while texts are compared.
+
+    Args:
+        reviews: the prepared Parquet file.
+        params: which column decides, and how.
+
+    Raises:
+        InputError: the table does not have the column, or a row has a value that says no split.
+    """
+    table = open_table(reviews)
+    if params.column_name not in table.schema_arrow.names:
+        raise InputError(
+            f"{params.key} '{params.column_name}' is not in the prepared table; add it to prepare.slice_columns"
+        )
+    splits = np.empty(table.metadata.num_rows, np.uint8)
+    hashes = np.empty(table.metadata.num_rows, np.uint64)
+    splitter, start = ColumnSplitter(params, str(reviews)), 0
+    for chunk in batches(reviews, ["text", params.column_name]):
+        rows = slice(start, start + chunk.num_rows)
+        splits[rows] = splitter.assign(chunk[params.column_name].to_pylist())
+        hashes[rows] = hash_texts(chunk["text"].to_pylist())
+        start += chunk.num_rows
+    splitter.check()
+    return splits, leave_out_shared_texts(splits, hashes)
+
+
+def with_splits(
+    chunks: Iterable[pa.RecordBatch], params: SplitParams, assigned: SplitIndices | None
+) -> Iterator[tuple[pa.RecordBatch, list[str], SplitIndices]]:
+    """Yield each chunk with its texts and the split of each row: as `assigned` has it, else by the hash of its text."""
+    start = 0
+    for chunk in chunks:
+        texts = chunk["text"].to_pylist()
+        yield (
+            chunk,
+            texts,
+            splits_by_text(texts, params) if assigned is None else assigned[start : start + len(texts)],
+        )
+        start += len(texts)
+
+
 def split(
-    chunks: Iterator[pa.RecordBatch], schema: pa.Schema, params: SplitParams, output: Path
+    chunks: Iterable[tuple[pa.RecordBatch, list[str], SplitIndices]],
+    schema: pa.Schema,
+    near_duplicates: NearDuplicates,
+    output: Path,
+    advice: str,
 ) -> dict[str, dict[str, float]]:
     """Write `output`/train.parquet, val.parquet and test.parquet, each in the order of the input.
 
+    Args:
+        chunks: rows, their texts and their splits.
+        schema: of the three tables.
+        near_duplicates: takes the texts.
+        output: the folder to write.
+        advice: what to do where a split is empty.
+
     Returns:
-        By split: rows, their share of all rows, and the share of positive reviews.
+        By split: rows, their share of all written rows, and the share of positive reviews.
 
     Raises:
         InputError: a split is empty or has one class only.
@@ -42,24 +113,44 @@ def split(
     positive = dict.fromkeys(SPLITS, 0)
     with ExitStack() as stack:
         writers = {name: stack.enter_context(table_writer(output / f"{name}.parquet", schema)) for name in SPLITS}
-        for chunk in chunks:
-            assigned = pa.array(
-                assign_split(text_hash(text, params.salt), params) for text in chunk["text"].to_pylist()
-            )
-            for name, writer in writers.items():
-                selected = chunk.filter(pc.equal(assigned, name))
+        for chunk, texts, assigned in chunks:
+            for index, (name, writer) in enumerate(writers.items()):
+                selected = chunk.filter(pa.array(assigned == index))
                 positive[name] += pc.sum(selected["label"], min_count=0).as_py()
                 writer.write(selected)
+            near_duplicates.add(texts, assigned)
         for name, writer in writers.items():
             if positive[name] in (0, writer.rows):
                 sizes = f"has {writer.rows} rows, {positive[name]} of them positive"
-                raise InputError(
-                    f"split: '{name}' {sizes}; expected both classes; change split.val or split.test, or add data"
-                )
+                raise InputError(f"split: '{name}' {sizes}; expected both classes; {advice}")
     total = sum(writer.rows for writer in writers.values())
     return {
         name: {"rows": writer.rows, "share": writer.rows / total, "positive_share": positive[name] / writer.rows}
         for name, writer in writers.items()
+    }
+
+
+def metrics_of(
+    balance: dict[str, dict[str, float]], near_duplicates: NearDuplicates, params: SplitParams, n_left_out: int
+) -> dict[str, object]:
+    """Return what metrics/split.json holds.
+
+    By split: rows, share, positive_share; for val and test, near_duplicates among the near_duplicates_checked.
+    Beside them: rows_left_out, and by what the reviews were split.
+    """
+    by: dict[str, object] = {"split_by": params.by}
+    if params.column_name:
+        by["split_column"] = params.column_name
+    if params.by == "time":
+        by |= {"val_from": params.val_from, "test_from": params.test_from}
+    near = {
+        name: {"near_duplicates_checked": n_checked, "near_duplicates": n_near}
+        for name, (n_checked, n_near) in near_duplicates.counts().items()
+    }
+    return {
+        **{name: {**sizes, **near.get(name, {})} for name, sizes in balance.items()},
+        "rows_left_out": n_left_out,
+        **by,
     }
 
 
@@ -73,11 +164,16 @@ def main() -> None:
     args = parser.parse_args()
 
     inputs = StageInputs(args.params, "split", SplitParams)
+    params = inputs.params
     inputs.watch(args.reviews)
     table = open_table(args.reviews)
+    assigned, n_left_out = (None, 0) if params.by == "text" else assign_by_column(args.reviews, params)
+    near_duplicates = NearDuplicates(table.metadata.num_rows)
     chunks = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
-    balance = split(iter(chunks), table.schema_arrow, inputs.params, args.output)
-    write_json(args.metrics, balance)
+    balance = split(
+        with_splits(chunks, params, assigned), table.schema_arrow, near_duplicates, args.output, ADVICE[params.by]
+    )
+    write_json(args.metrics, metrics_of(balance, near_duplicates, params, n_left_out))
     inputs.check_unchanged()
     if (n_train := int(balance["train"]["rows"])) < MIN_TRAIN_ROWS:
         log.warning(
@@ -86,6 +182,13 @@ def main() -> None:
             MIN_TRAIN_ROWS,
         )
     log.info("split: %s rows", ", ".join(f"{name} {size['rows']}" for name, size in balance.items()))
+    if n_left_out:
+        log.info("split: left out %d rows of val and test, whose text is also in another split", n_left_out)
+    log.info(
+        "split: %s reviews%s have a near duplicate in train",
+        " and ".join(f"{near} of {n} {name}" for name, (n, near) in near_duplicates.counts().items()),
+        " of a sample" if near_duplicates.is_sample else "",
+    )
 
 
 if __name__ == "__main__":

@@ -1,27 +1,99 @@
-"""Assign a review to train, val or test by a hash of its text and the salt."""
+"""Assign a review to train, val or test: by a hash of its text or of a column, by time, or by a column that says it."""
 
-from pydantic import Field, model_validator
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from sentiment.common.errors import InputError
 from sentiment.common.params import StageParams
-from sentiment.data.text import hash64, normalize_text
+from sentiment.common.tables import SPLITS
+from sentiment.data.dates import read_time
+from sentiment.data.text import Hashes, hash64, normalize_text
+
+SplitIndices = NDArray[np.uint8]  # of `SPLITS`, or `LEFT_OUT`
+TRAIN, VAL, TEST = range(len(SPLITS))
+LEFT_OUT = len(SPLITS)
+SPLIT_NAMES = {
+    "train": TRAIN, "val": VAL, "validation": VAL, "valid": VAL, "dev": VAL, "test": TEST,
+}  # fmt: skip
+EXPECTED_NAMES = "train, val (or validation, valid, dev) or test"
+MAX_UNKNOWN = 1_000  # different values, after which a column is no column of splits
+MAX_SHOWN = 10
 
 
 class SplitParams(StageParams):
     """Section `split` of params.yaml.
 
     Attributes:
-        salt: hashed with the text; another salt gives a different split.
-        val, test: share of the reviews in each of the two splits; the others are for training.
+        salt: hashed with the text or the group; another salt gives a different split.
+        val, test: share of the reviews, or of the groups, in each of the two splits; the others are for training.
+        group_column: of products, customers or the like; all reviews of a group are in one split.
+        time_column: of dates; `val_from` and `test_from` say where val and test begin.
+        time_format: of the dates, for `datetime.strptime`; None for the forms that `read_time` knows.
+        column: that says train, val or test itself.
     """
 
     salt: str = Field(min_length=1)
     val: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
+    group_column: str | None = Field(default=None, min_length=1)
+    time_column: str | None = Field(default=None, min_length=1)
+    val_from: str | None = None
+    test_from: str | None = None
+    time_format: str | None = Field(default=None, min_length=1)
+    column: str | None = Field(default=None, min_length=1)
+
+    @property
+    def by(self) -> Literal["text", "group", "time", "column"]:
+        """What decides a review's split."""
+        return "group" if self.group_column else "time" if self.time_column else "column" if self.column else "text"
+
+    @property
+    def key(self) -> str:
+        """The name of the key that names the column, as in `split.group_column`; empty for the text."""
+        return {"text": "", "column": "split.column"}.get(self.by, f"split.{self.by}_column")
+
+    @property
+    def column_name(self) -> str:
+        """The column that decides; empty for the text."""
+        return self.group_column or self.time_column or self.column or ""
+
+    @field_validator("val_from", "test_from", mode="before")
+    @classmethod
+    def _in_quotes(cls, value: Any) -> Any:
+        if isinstance(value, dict):  # YAML has dates of its own
+            raise ValueError("the date in quotes, as in '2024-01-31': DVC refuses it without")
+        return value
+
+    @field_validator("val_from", "test_from")
+    @classmethod
+    def _is_iso(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("an ISO date or date-time, such as '2024-01-31' or '2024-01-31T12:30:00Z'") from None
+        return value
 
     @model_validator(mode="after")
-    def _leaves_training_rows(self) -> "SplitParams":
+    def _consistent(self) -> "SplitParams":
         if self.val + self.test >= 1:
             raise ValueError("val + test below 1, or nothing is left to train on")
+        columns = [key for key in ("group_column", "time_column", "column") if getattr(self, key)]
+        if len(columns) > 1:
+            raise ValueError(f"at most one of group_column, time_column and column, found {' and '.join(columns)}")
+        if self.time_column and not (self.val_from and self.test_from):
+            raise ValueError("val_from and test_from with time_column")
+        for key in ("val_from", "test_from", "time_format"):
+            if getattr(self, key) and not self.time_column:
+                raise ValueError(f"time_column with {key}, or null for both")
+        if self.val_from and self.test_from and read_time(self.val_from) >= read_time(self.test_from):
+            raise ValueError(f"val_from before test_from, found {self.val_from} and {self.test_from}")
         return self
 
 
@@ -43,3 +115,106 @@ def assign_split(hashed: int, params: SplitParams) -> str:
     if u < params.test:
         return "test"
     return "val" if u < params.test + params.val else "train"
+
+
+def splits_by_text(texts: Sequence[str], params: SplitParams) -> SplitIndices:
+    """Return the split of each review by the hash of its text. # (n_texts,)"""
+    names = (assign_split(text_hash(text, params.salt), params) for text in texts)
+    return np.fromiter(map(SPLITS.index, names), np.uint8, len(texts))
+
+
+class ColumnSplitter:
+    """Assign reviews by the column that the params name, some rows after others.
+
+    A row without a value, or with one that names no split, is counted; `check` stops where there is one.
+
+    Attributes:
+        n_rows: so far.
+        n_missing: rows of them without a value.
+        unknown: values that name no split, with the number of their rows.
+    """
+
+    def __init__(self, params: SplitParams, table: str) -> None:
+        """Take the params, which name a column, and the name of the table's file, for messages."""
+        self.n_rows = self.n_missing = 0
+        self.unknown: Counter[str] = Counter()
+        self._params, self._table = params, table
+        self._limits = [read_time(limit) for limit in (params.val_from, params.test_from) if limit]
+
+    def assign(self, values: Sequence[object]) -> SplitIndices:
+        """Return the split of each row by its value. # (n_rows,)
+
+        Raises:
+            InputError: a value is no date, or there are too many values that name no split.
+        """
+        stripped = ["" if value is None else str(value).strip() for value in values]
+        self.n_missing += stripped.count("")
+        by_value = {value: self._split_of(value, stripped) for value in dict.fromkeys(stripped)}
+        if self._params.by == "column":
+            self.unknown.update(value[:40] for value in stripped if value and value.casefold() not in SPLIT_NAMES)
+            if len(self.unknown) > MAX_UNKNOWN:
+                raise self._unknown_error()
+        self.n_rows += len(values)
+        return np.fromiter(map(by_value.__getitem__, stripped), np.uint8, len(stripped))
+
+    def _split_of(self, value: str, values: Sequence[str]) -> int:
+        """Return the split of a value; train where `check` will refuse it."""
+        if not value:
+            return TRAIN
+        if self._params.by == "group":
+            return SPLITS.index(assign_split(hash64(self._params.salt, value), self._params))
+        if self._params.by == "column":
+            return SPLIT_NAMES.get(value.casefold(), TRAIN)
+        try:
+            when = read_time(value, self._params.time_format)
+        except ValueError as error:
+            row = self.n_rows + values.index(value) + 1
+            where = f"{self._table}: row {row}, column '{self._params.column_name}'"
+            raise InputError(f"{where}: found {value[:40]!r}, expected {error}") from None
+        return sum(when >= limit for limit in self._limits)  # TRAIN, VAL and TEST are 0, 1 and 2
+
+    def check(self) -> None:
+        """Raise InputError where a row has no value, or one that names no split."""
+        if self.n_missing:
+            raise InputError(
+                f"{self._params.key} '{self._params.column_name}': {self.n_missing:,} of {self.n_rows:,} rows have no "
+                "value, which is needed to assign them; fill it in or remove these rows, or split by text "
+                f"({self._params.key}=null)"
+            )
+        if self.unknown:
+            raise self._unknown_error()
+
+    def _unknown_error(self) -> InputError:
+        """Return the error that lists values which name no split, the most frequent ones first."""
+        shown = ", ".join(f"{value!r} ({count:,} rows)" for value, count in self.unknown.most_common(MAX_SHOWN))
+        more = f" and {len(self.unknown) - MAX_SHOWN:,} others" if len(self.unknown) > MAX_SHOWN else ""
+        return InputError(f"split.column '{self._params.column}' has {shown}{more}, expected {EXPECTED_NAMES}")
+
+
+def leave_out_shared_texts(splits: SplitIndices, hashes: Hashes) -> int:
+    """Mark as `LEFT_OUT` each row of val and test whose text is in another split, too; return how many.
+
+    Memory is 32 bytes a row at most, for sorted hashes.
+
+    Args:
+        splits: by row, (n_rows,); changed in place.
+        hashes: of the normalized text of each row, (n_rows,).
+    """
+    by_split = {split: np.sort(hashes[splits == split]) for split in (TRAIN, VAL, TEST)}
+    marked = []
+    for split, others in ((VAL, (TRAIN, TEST)), (TEST, (TRAIN, VAL))):
+        rows = np.flatnonzero(splits == split)
+        is_shared = np.zeros(len(rows), np.bool_)
+        for other in others:
+            is_shared |= _are_in(by_split[other], hashes[rows])
+        marked.append(rows[is_shared])
+    splits[np.concatenate(marked)] = LEFT_OUT
+    return sum(map(len, marked))
+
+
+def _are_in(ascending: Hashes, values: Hashes) -> NDArray[np.bool_]:
+    """Return which values are in a sorted array. # (n_values,)"""
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    indices = np.searchsorted(ascending, values)
+    return ascending[np.minimum(indices, len(ascending) - 1)] == values

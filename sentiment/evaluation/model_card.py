@@ -16,7 +16,7 @@ MIN_SLICE_ROWS = 20  # a slice with fewer reviews has an interval too wide to na
 
 def render_model_card(
     config: ClassifierConfig,
-    n_reviews: Mapping[str, int],
+    split: Mapping[str, Any],
     metrics: Mapping[str, float],
     slices: Sequence[Mapping[str, Any]],
 ) -> str:
@@ -24,12 +24,12 @@ def render_model_card(
 
     Args:
         config: of the classifier.
-        n_reviews: number of reviews by split (train, val, test).
+        split: of metrics/split.json; rows of train, val and test, and how the reviews were split.
         metrics: of the test reviews; accuracy, f1_macro and roc_auc with `_low` and `_high`, their 95% interval.
         slices: rows of metrics/slices.csv: slice, value, rows, accuracy, accuracy_low, accuracy_high.
     """
     large = [row for row in slices if row["rows"] >= MIN_SLICE_ROWS]
     weakest = sorted(large, key=lambda row: (row["accuracy"], row["slice"], row["value"]))[:N_WEAKEST_SLICES]
     return render_markdown(
-        "sentiment.evaluation", TEMPLATE, config=config, n_reviews=n_reviews, metrics=metrics, weakest=weakest
+        "sentiment.evaluation", TEMPLATE, config=config, split=split, metrics=metrics, weakest=weakest
     )

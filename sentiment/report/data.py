@@ -9,6 +9,7 @@ from typing import Any
 
 from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
+from sentiment.common.tables import SPLITS
 from sentiment.evaluation.metrics import METRICS, Metric
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments import paths
@@ -135,7 +136,7 @@ def _results(title: str, revision: Revision) -> RevisionResults:
         title=title,
         metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
         slices=_slices(revision.read(paths.SLICES).decode()),
-        n_reviews={name: int(values["rows"]) for name, values in split.items()},
+        n_reviews={name: int(split[name]["rows"]) for name in SPLITS},
         head_epoch=_kept_epoch(revision, paths.HEAD_METRICS),
         encoder_epoch=_kept_epoch(revision, paths.ENCODER_METRICS),
         params=flat_params(read_yaml(revision.read(paths.PARAMS), f"{paths.PARAMS} of {revision.name}")),

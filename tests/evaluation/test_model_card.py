@@ -24,7 +24,7 @@ def card_of(project: Project, **changes: Any) -> str:
     ]
     arguments = {
         "config": config,
-        "n_reviews": {name: values["rows"] for name, values in split.items()},
+        "split": split,
         "metrics": json.loads((root / "data/evaluate/metrics.json").read_text()),
         "slices": slices,
     }

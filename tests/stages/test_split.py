@@ -1,10 +1,10 @@
-"""The stage `split`: the split of a review depends on its own text and the salt, and on nothing else."""
+"""The stage `split`: the split of a review depends on its own text, group or time and the params, on nothing else."""
 
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,13 +17,21 @@ from sentiment.data.splitting import text_hash
 from stages import split
 from tests.stages.conftest import Outcome
 
-SCHEMA = table_schema([], ["body"])
+SCHEMA = table_schema(["Product", "Date", "part"], ["body"])
 PARAMS = {"salt": "s", "val": 0.2, "test": 0.2}
 
 
 def rows_of(texts: list[str]) -> list[dict[str, object]]:
     return [
-        {"id": f"{index:016x}", "text": text, "label": index % 2, "rating": 1 + 4 * (index % 2)}
+        {
+            "id": f"{index:016x}",
+            "text": text,
+            "label": index % 2,
+            "rating": 1 + 4 * (index % 2),
+            "Product": f"P{index // 4}",
+            "Date": f"2024-{1 + index % 10:02}-{1 + index % 28:02}",
+            "part": ("train", "val", "train", "test", "train")[index % 5],
+        }
         for index, text in enumerate(texts)
     ]
 
@@ -37,7 +45,7 @@ class SplitRun(NamedTuple):
 
     outcome: Outcome
     split_of: dict[str, str]
-    metrics: dict[str, dict[str, float]]
+    metrics: dict[str, Any]
 
 
 RunSplit = Callable[..., SplitRun]
@@ -152,3 +160,96 @@ def test_100_training_rows_give_no_warning(run_split: RunSplit) -> None:
     outcome, _, metrics = run_split(rows_of(texts(200)))
     assert metrics["train"]["rows"] >= 100
     assert "warning" not in outcome.stderr
+
+
+TIME = {"time_column": "Date", "val_from": "2024-07-01", "test_from": "2024-09-01"}
+MODES: dict[str, dict[str, object]] = {
+    "text": {}, "group": {"group_column": "Product"}, "time": TIME, "column": {"column": "part"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_in_every_mode_more_rows_in_another_order_change_no_split(run_split: RunSplit, mode: str) -> None:
+    rows = rows_of(texts(800))
+    _, before, metrics = run_split(rows[:500], **MODES[mode])
+    random.Random(0).shuffle(rows)
+    outcome, after, _ = run_split(rows, **MODES[mode])
+    assert len(before) == 500
+    assert all(after[text] == name for text, name in before.items())
+    assert (metrics["rows_left_out"], metrics["split_by"]) == (0, mode)
+    assert "left out" not in outcome.stderr
+
+
+def test_the_column_of_a_row_decides(run_split: RunSplit) -> None:
+    rows = rows_of(texts(500))
+    _, by_group, metrics = run_split(rows, **MODES["group"])
+    products: dict[object, set[str]] = {}
+    for row in rows:
+        products.setdefault(row["Product"], set()).add(by_group[str(row["text"])])
+    assert {len(names) for names in products.values()} == {1}
+    assert metrics["split_column"] == "Product"
+    _, by_time, metrics = run_split(rows, **TIME)
+    for row in rows:
+        month = int(str(row["Date"])[5:7])
+        assert by_time[str(row["text"])] == ("train" if month < 7 else "val" if month < 9 else "test")
+    assert (metrics["val_from"], metrics["test_from"]) == ("2024-07-01", "2024-09-01")
+    _, by_column, _ = run_split(rows, **MODES["column"])
+    assert all(by_column[str(row["text"])] == row["part"] for row in rows)
+
+
+def test_a_text_in_several_splits_stays_in_train_only_and_is_counted(run_split: RunSplit) -> None:
+    rows = rows_of(texts(500))
+    for row, repeated in ((rows[1], rows[0]), (rows[6], rows[3]), (rows[11], rows[16])):
+        row["text"] = str(repeated["text"]).upper()
+    outcome, split_of, metrics = run_split(rows, column="part")
+    assert "Review number 0" in split_of
+    assert not {"REVIEW NUMBER 0", "Review number 3", "REVIEW NUMBER 3"} & set(split_of)
+    assert split_of["Review number 16"] == split_of["REVIEW NUMBER 16"] == "val"  # both of them in one split
+    assert metrics["rows_left_out"] == 3
+    assert len(split_of) == 497
+    assert "split: left out 3 rows of val and test, whose text is also in another split" in outcome.stderr
+
+
+def test_near_duplicates_in_train_are_counted_and_stay(run_split: RunSplit) -> None:
+    rows = rows_of(texts(500))
+    for index in (3, 8, 11):  # two of test, one of val
+        rows[index]["text"] = f"{rows[0]['text']}{'!' * index}"
+    outcome, split_of, metrics = run_split(rows, column="part")
+    assert len(split_of) == 500
+    assert [metrics[name]["near_duplicates"] for name in ("val", "test")] == [1, 2]
+    assert metrics["val"]["near_duplicates_checked"] == metrics["val"]["rows"] == 100
+    assert "split: 1 of 100 val and 2 of 100 test reviews have a near duplicate in train" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "params", "message"),
+    [
+        (
+            {},
+            {"group_column": "Shop"},
+            "split.group_column 'Shop' is not in the prepared table; add it to prepare.slic",
+        ),
+        ({"Product": ""}, {"group_column": "Product"}, "split.group_column 'Product': 1 of 200 rows have no value"),
+        ({"Date": None}, TIME, "split.time_column 'Date': 1 of 200 rows have no value"),
+        (
+            {"Date": "01/02/2024"},
+            TIME,
+            "reviews.parquet: row 8, column 'Date': found '01/02/2024', expected a date that",
+        ),
+        ({"part": "holdout"}, {"column": "part"}, "split.column 'part' has 'holdout' (1 rows), expected train, val"),
+        (
+            {},
+            {**TIME, "test_from": "2025-01-01"},
+            "'test' has 0 rows, 0 of them positive; expected both classes; change s",
+        ),
+    ],
+)
+def test_a_row_that_no_split_can_be_said_of_stops_the_stage(
+    run_split: RunSplit, change: dict[str, object], params: dict[str, object], message: str
+) -> None:
+    rows = rows_of(texts(200))
+    rows[7] |= change
+    outcome, _, _ = run_split(rows, **params)
+    assert outcome.status == 1
+    assert message in outcome.stderr
+    assert "\n" not in outcome.stderr

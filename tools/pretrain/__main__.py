@@ -93,7 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     make_deterministic(config.seed)
     columns = list(load_params(args.params, "prepare", PrepareParams).text_columns)
     reviews = pd.read_csv(args.reviews, dtype="str", keep_default_na=False, chunksize=CHUNK_ROWS)
-    corpus = read_corpus(reviews, columns, load_params(args.params, "split", SplitParams))
+    split = load_params(args.params, "split", SplitParams)
+    if split.by != "text":
+        raise ParamsError(f"{split.key} is '{split.column_name}', expected null: pretraining reads a split by text")
+    corpus = read_corpus(reviews, columns, split)
     with model_folder(args.source_encoder) as folder:
         check_weights(folder)
         with loading(f"source encoder '{args.source_encoder}'"):
