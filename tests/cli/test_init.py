@@ -155,14 +155,15 @@ def test_rows_of_an_excel_sheet(project: Project) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PUBLIC_DATA, reason="PUBLIC_DATA names no folder of public data")
-def test_files_of_many_shapes_become_reviews_of_both_classes_and_two_of_them_a_classifier(project: Project) -> None:
+def test_files_of_many_shapes_become_reviews_of_both_classes_and_one_of_them_a_classifier(project: Project) -> None:
+    prepare = ["python", "-m", "stages.prepare", "--output", "prepared.parquet", "--metrics", "metrics/prepare.json"]
     for source in sorted(Path(str(PUBLIC_DATA), "files").iterdir()):
         init(project, str(source))
-        project.run("dvc", "repro", "--single-item", "prepare")
+        project.run(*prepare)
         counts = json.loads((project.root / "metrics/prepare.json").read_text())
         assert counts["kept"] >= 500, source
         assert 0.4 < counts["positive_share"] < 0.6, source
-        if source.name in {"semicolon_windows1252.csv", "one_file_per_class"}:
-            project.set_params(train={"learning_rate": 0.01, "epochs": 30, "batch_size": 16})
+        if source.name == "one_file_per_class":
+            project.set_params(train={"solver": "lbfgs", "l2": "auto"})
             project.run("dvc", "exp", "run")
-            assert json.loads((project.root / "metrics/evaluate.json").read_text())["accuracy"] > 0.6
+            assert json.loads((project.root / "metrics/evaluate.json").read_text())["accuracy"] > 0.65
