@@ -4,6 +4,7 @@
     sentiment init exports/ --dry-run                   look only; a folder holds files with the same columns
     sentiment init reviews.csv --rating stars           which column has the ratings, where two may
     sentiment init reviews.csv --label verdict --positive keep --negative return --ignore unsure
+    sentiment init reviews.csv --split-by product       a product in one split; by dates, later ones in test
 
 Reads CSV with any delimiter and encoding, JSON lines and arrays, Parquet, Excel, fastText's labels, plain text in one
 file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw. What cannot be
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sentiment.data.readers import FileFormat
 
 RAW = Path("data/raw")
-SECTIONS = ("prepare", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
+SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
 FEW = 1_000  # reviews
@@ -53,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}", metavar="VALUE", action="append", default=[], help=f"a label that is {meaning}"
         )
+    parser.add_argument(
+        "--split-by", metavar="COLUMN", help="products, customers, dates, or train, val and test (default: the text)"
+    )
     parser.add_argument("--encoding", help="of the text, such as windows-1252 (default: detected)")
     parser.add_argument("--delimiter", help="between fields (default: detected)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="to write (default: %(default)s)")
@@ -72,8 +76,9 @@ def main(args: argparse.Namespace) -> None:
 
     check_sections(args.params)
     choices = Choices(
-        tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore)
-    )
+        tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore),
+        args.split_by,
+    )  # fmt: skip
     layout, notes = sniff(args.source, args.encoding, args.delimiter)
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
         found = profile(args.source, layout, bar.update)
@@ -85,9 +90,10 @@ def main(args: argparse.Namespace) -> None:
     if args.dry_run:
         return
     source = place(args.source)
-    write_params(args.params, {"source": source.as_posix(), **layout.model_dump(), **proposal.params}, proposal.slices)
+    prepare = {"source": source.as_posix(), **layout.model_dump(), **proposal.params}
+    write_params(args.params, {"prepare": prepare, "split": proposal.split}, proposal.slices)
     sys.stdout.write(
-        f"\nWritten to {args.params}: prepare and evaluate.slices. Next:\n\n"
+        f"\nWritten to {args.params}: prepare, split and evaluate.slices. Next:\n\n"
         f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
         f"    dvc add {shlex.quote(str(source))}     tracks the data, so that dvc push shares it; then commit\n"
     )
@@ -119,6 +125,9 @@ def table_of(found: "Profile", proposal: "Proposal") -> str:
     """Return the columns with their role, share of rows with a value, number of values, and examples."""
     roles = {proposal.label_column: "label", **dict.fromkeys(proposal.text_columns, "text")}
     roles |= dict.fromkeys(proposal.slice_columns, "slice")
+    roles |= {
+        str(proposal.split[key]): "split" for key in ("group_column", "time_column", "column") if proposal.split[key]
+    }
     rows = [("column", "", "filled", "values", "examples")]
     for name, column in list(found.columns.items())[:MAX_COLUMNS]:
         n_values = f"{len(column.values):,}{'+' if column.has_many else ''}"
@@ -184,12 +193,13 @@ def place(source: Path) -> Path:
     return target
 
 
-def write_params(path: Path, prepare: dict[str, object], slices: list[str]) -> None:
-    """Change the sections prepare and evaluate as `dvc exp run -S` does, which keeps comments."""
+def write_params(path: Path, changes: dict[str, dict[str, object]], slices: list[str]) -> None:
+    """Change keys of sections, and evaluate.slices, as `dvc exp run -S` does, which keeps comments."""
     from dvc.utils.serialize import modify_yaml
 
     with modify_yaml(str(path)) as sections:
-        for key, value in prepare.items():
-            if sections["prepare"].get(key) != value:
-                sections["prepare"][key] = value
+        for name, values in changes.items():
+            for key, value in values.items():
+                if sections[name].get(key) != value:
+                    sections[name][key] = value
         sections["evaluate"]["slices"] = slices

@@ -119,7 +119,7 @@ class NearDuplicates:
         if self.is_sample and texts:
             # mixed again, for the least hash of a long text is smaller than that of a short one
             is_chosen &= mix(least_window_hashes(texts)) < self._limit
-        if chosen := [texts[index] for index in np.flatnonzero(is_chosen)]:
+        if chosen := [texts[index] for index in np.flatnonzero(is_chosen).tolist()]:
             self._bands.append(band_hashes(min_hashes(*shingle_hashes(chosen))))
             self._splits.append(splits[is_chosen])
 

@@ -5,12 +5,14 @@ found.columns["stars"].values.most_common(5)
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from sentiment.data.dates import read_time
 from sentiment.data.ratings import read_rating, scale_end
 from sentiment.data.readers import FileFormat, InputColumns, as_string, read_source
 
@@ -20,6 +22,8 @@ EACH = 10
 MAX_EXAMPLE = 40  # characters
 N_TEXTS = 500  # that are kept, to tell the language
 N_DATES = 20  # values that tell a column of dates
+MAX_DATES = 100_000  # that are kept, evenly over the rows
+TIME_NAME = re.compile(r"time|date", re.IGNORECASE)  # of a column whose numbers may be seconds since 1970
 DATE_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%m %d, %Y", "%B %d, %Y", "%Y%m%d")
 
 
@@ -34,6 +38,7 @@ class Column:
         values: how often each occurs, of the first `MAX_DISTINCT`.
         has_many: whether there are more than those.
         texts: the first ones.
+        dates: of a column that may have dates: of its values, each, or each second, fourth, ... where there are many.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Column:
     has_many: bool = False
     values: Counter[str] = field(default_factory=Counter)
     texts: list[str] = field(default_factory=list)
+    dates: list[str] = field(default_factory=list)
+    _step: int = 1
 
     def add(self, values: Sequence[str]) -> None:
         """Look at more values."""
@@ -58,6 +65,14 @@ class Column:
                 self.values[value] += 1
             else:
                 self.has_many = True
+        if self._may_be_dates:
+            self.dates += [value for raw in values if (value := raw.strip())][:: self._step]
+            if len(self.dates) > MAX_DATES:
+                self.dates, self._step = self.dates[::2], 2 * self._step
+
+    @property
+    def _may_be_dates(self) -> bool:
+        return self.is_date or (bool(TIME_NAME.search(self.name)) and all(map(_is_time, self.texts[:N_DATES])))
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -156,6 +171,14 @@ def looks_like_date(value: str) -> bool:
         return True
     day = value.split("T")[0].split(" ")[0]
     return any(_parses(one, layout) for layout in DATE_FORMATS for one in (day, value))
+
+
+def _is_time(value: str) -> bool:
+    try:
+        read_time(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _parses(value: str, layout: str) -> bool:

@@ -10,13 +10,17 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from sentiment.common.errors import InputError
+from sentiment.common.tables import SPLITS
+from sentiment.data.dates import read_time
 from sentiment.data.polarity import Polarity, polarities
 from sentiment.data.profile import Column, Profile
 from sentiment.data.ratings import label_key
 from sentiment.data.readers import FILE
 from sentiment.data.schema import RESERVED_COLUMNS
+from sentiment.data.splitting import SPLIT_NAMES
 from sentiment.data.text import LENGTH, format_rating
 
 TEXT_NAME = re.compile(
@@ -40,6 +44,8 @@ SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 MAX_LABELS = 20
 MIN_WORDS = 2.0  # of a text, on average
 MAX_SLICES, MAX_SLICE_VALUES = 4, 20
+TIME_FORMATS = (None, "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%m %d, %Y", "%B %d, %Y")  # of split.time_format
+VAL_FROM, TEST_FROM = 0.8, 0.9  # of the reviews are older
 
 
 @dataclass(frozen=True)
@@ -52,17 +58,19 @@ class Choices:
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    split_by: str | None = None
 
 
 @dataclass
 class Proposal:
-    """Params of the stage `prepare`.
+    """Params of the stages `prepare` and `split`.
 
     Attributes:
         text_columns: the body is the last.
         label_column: that of the ratings or labels.
         slice_columns: with few values.
-        params: keys of the section, without those of the file's format.
+        params: keys of the section `prepare`, without those of the file's format.
+        split: keys of the section `split` that name a column, or say what to do with it.
         notes: what a person should know, a line each.
     """
 
@@ -70,6 +78,7 @@ class Proposal:
     label_column: str
     slice_columns: list[str]
     params: dict[str, object]
+    split: dict[str, object]
     notes: list[str]
 
     @property
@@ -94,7 +103,7 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     Raises:
         InputError: there is no text or no label among the columns, or a choice does not fit; it says what to do.
     """
-    for name in filter(None, (*choices.text, choices.label, choices.rating)):
+    for name in filter(None, (*choices.text, choices.label, choices.rating, choices.split_by)):
         if name not in profile.columns:
             raise InputError(f"column '{name}' is missing; found {', '.join(map(repr, profile.columns))}")
     if profile.problems:
@@ -111,12 +120,84 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if others:
         notes.append(f"or, by --rating or --label, another column: {', '.join(map(repr, others))}")
     taken = {name, *others, *texts, *RESERVED_COLUMNS, LENGTH, FILE, ""}
-    slices = [other for other, column in profile.columns.items() if other not in taken and _is_slice(column)]
+    split_by = choices.split_by
+    if split_by in {name, *texts, *RESERVED_COLUMNS, LENGTH}:
+        raise InputError(
+            f"column '{split_by}' is text or label, or has a name of the pipeline; split by another, or rename it"
+        )
+    slices = [
+        other for other, column in profile.columns.items() if other not in {*taken, split_by} and _is_slice(column)
+    ][:MAX_SLICES]
     params |= {
-        "text_columns": texts, "slice_columns": slices[:MAX_SLICES],
+        "text_columns": texts, "slice_columns": [*slices, *([split_by] if split_by else [])],
         "on_missing_label": "drop" if n_missing else "error",
     }  # fmt: skip
-    return Proposal(texts, name, slices[:MAX_SLICES], params, notes)
+    if split_by:
+        split, note = _split_by(profile.columns[split_by])
+        notes.append(note)
+    else:
+        split = {}
+        notes += _split_notes([column for other, column in profile.columns.items() if other not in {name, *texts}])
+    return Proposal(texts, name, slices, params, {**BY_TEXT, **split}, notes)
+
+
+BY_TEXT: dict[str, object] = dict.fromkeys(
+    ("group_column", "time_column", "val_from", "test_from", "time_format", "column")
+)
+
+
+def _split_by(column: Column) -> tuple[dict[str, object], str]:
+    """Return the params that split by a column, as its values say, and what to say of it."""
+    gaps = f"; {n:,} rows have no value, and stop the stage" if (n := column.n_rows - column.n_filled) else ""
+    if time := _time_params(column):
+        shown = f"by time: train before {time['val_from']}, test from {time['test_from']} on"
+        return time, f"'{column.name}' has dates, to split {shown}{gaps}"
+    if _says_split(column):
+        return {"column": column.name}, f"'{column.name}' says which split a row is in{gaps}"
+    n_groups = f"{len(column.values):,}{' or more' if column.has_many else ''}"
+    return {"group_column": column.name}, f"'{column.name}' has {n_groups} groups, each of which is in one split{gaps}"
+
+
+def _split_notes(columns: list[Column]) -> list[str]:
+    """Return that the reviews can be split by a column, where its values say so."""
+    full = [column for column in columns if column.n_filled == column.n_rows]
+    notes = []
+    for column in full:
+        if time := _time_params(column):
+            shown = ", ".join(f"split.{key} {value}" for key, value in time.items())
+            notes.append(f"to split by time and not by text, --split-by '{column.name}': {shown}")
+            break
+    notes += [
+        f"to split as '{column.name}' says and not by text, --split-by '{column.name}': split.column {column.name}"
+        for column in full
+        if _says_split(column)
+    ][:1]
+    return notes
+
+
+def _says_split(column: Column) -> bool:
+    """Return whether all values are names of splits, and each split has one."""
+    if column.has_many:
+        return False
+    named = [SPLIT_NAMES.get(value.casefold()) for value in column.values]
+    return None not in named and len(set(named)) == len(SPLITS)
+
+
+def _time_params(column: Column) -> dict[str, object]:
+    """Return the params that split by the time in a column; none where not all of its values are dates."""
+    for layout in TIME_FORMATS if column.dates else ():
+        try:
+            times = sorted(read_time(value, layout).astimezone(UTC) for value in column.dates)
+        except (ValueError, OverflowError):
+            continue
+        limits = [times[int(share * len(times))] for share in (VAL_FROM, TEST_FROM)]
+        days = [limit.date().isoformat() for limit in limits]
+        val_from, test_from = days if days[0] < days[1] else map(datetime.isoformat, limits)
+        if limits[0] == limits[1] or times[0] >= limits[0]:
+            return {}
+        found: dict[str, object] = {"time_column": column.name, "val_from": val_from, "test_from": test_from}
+        return {**found, "time_format": layout} if layout else found
+    return {}
 
 
 def _is_slice(column: Column) -> bool:

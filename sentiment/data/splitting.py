@@ -217,4 +217,4 @@ def _are_in(ascending: Hashes, values: Hashes) -> NDArray[np.bool_]:
     if not len(ascending):
         return np.zeros(len(values), np.bool_)
     indices = np.searchsorted(ascending, values)
-    return ascending[np.minimum(indices, len(ascending) - 1)] == values
+    return np.equal(ascending[np.minimum(indices, len(ascending) - 1)], values)

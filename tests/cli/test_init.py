@@ -69,6 +69,18 @@ def test_it_writes_the_section_and_leaves_comments_and_other_sections(project: P
     assert (project.root / "params.yaml").read_text(encoding="utf-8") == after
 
 
+def test_the_stages_split_by_the_column_that_it_wrote(project: Project) -> None:
+    lines = table("5", "1").splitlines()
+    rows = [f"{line},2024-{1 + number // 2 % 10:02}-15" for number, line in enumerate(lines[1:])]
+    (project.root / "mine.csv").write_text("\n".join([f"{lines[0]},Date", *rows]), encoding="utf-8")
+    init(project, "mine.csv", "--split-by", "Date")
+    assert params_of(project)["split"]["time_column"] == "Date"
+    project.run("dvc", "repro", "split")
+    metrics = json.loads((project.root / "metrics/split.json").read_text())
+    assert [metrics[name]["rows"] for name in ("train", "val", "test")] == [96, 12, 12]
+    assert (metrics["split_by"], metrics["val_from"]) == ("time", "2024-09-15")
+
+
 def test_the_sample_gets_the_committed_params(project: Project) -> None:
     init(project, "data/raw/sample.csv")
     prepare, default = params_of(project)["prepare"], yaml.safe_load((DEFAULTS / "params.yaml").read_text())["prepare"]
@@ -106,7 +118,7 @@ def test_files_that_cannot_be_taken_are_one_line(project: Project, tmp_path: Pat
 
 
 def test_params_without_a_section_are_one_line(project: Project) -> None:
-    (project.root / "params.yaml").write_text("prepare: {}\nfinetune:\n")
+    (project.root / "params.yaml").write_text("prepare: {}\nsplit: {}\nfinetune:\n")
     assert "params.yaml: section 'finetune' is missing" in init(project, "data/raw/sample.csv", check=False)
 
 

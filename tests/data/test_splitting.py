@@ -15,7 +15,7 @@ from sentiment.data.text import hash_texts
 from tests.project import DEFAULTS
 
 SHARES: dict[str, Any] = {"salt": "s", "val": 0.2, "test": 0.2}
-TIME = {"time_column": "Date", "val_from": "2024-03-01", "test_from": "2024-06-01"}
+TIME: dict[str, Any] = {"time_column": "Date", "val_from": "2024-03-01", "test_from": "2024-06-01"}
 
 
 def assigned(values: list[object], **params: Any) -> list[str]:

@@ -162,7 +162,7 @@ def test_100_training_rows_give_no_warning(run_split: RunSplit) -> None:
     assert "warning" not in outcome.stderr
 
 
-TIME = {"time_column": "Date", "val_from": "2024-07-01", "test_from": "2024-09-01"}
+TIME: dict[str, object] = {"time_column": "Date", "val_from": "2024-07-01", "test_from": "2024-09-01"}
 MODES: dict[str, dict[str, object]] = {
     "text": {}, "group": {"group_column": "Product"}, "time": TIME, "column": {"column": "part"},
 }  # fmt: skip
