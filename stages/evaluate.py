@@ -11,12 +11,13 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageInputs
-from sentiment.common.tables import open_table
+from sentiment.common.tables import FOLD, open_table
 from sentiment.data.labels import predict_labels
 from sentiment.encoder.features import read_features
 from sentiment.evaluation.metrics import (
@@ -32,7 +33,7 @@ from sentiment.evaluation.metrics import (
 )
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.evaluation.scoring import ScoringParams, count_seen, refuse_leakage, score, write_predictions
-from sentiment.head.classifier import Classifier
+from sentiment.head.classifier import FOLDS, Classifier
 
 SEEN = "test_reviews_seen_by_encoder"
 
@@ -47,6 +48,31 @@ class Params(ScoringParams):
     """
 
     allow_leakage: bool
+
+
+def predict(
+    folder: Path, classifier: Classifier, table: pa.Table, features: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int8] | None]:
+    """Return the probability of "positive" of each review, and its fold; None where the reviews are split once.
+
+    With folds, the classifier of a review's fold predicts it, which was trained on the others.
+
+    Args:
+        folder: of the classifier.
+        table: test reviews, with the column `FOLD` where there are folds.
+        features: of the reviews, shape (n_samples, dim).
+
+    Raises:
+        ClassifierError: the classifier of a fold is missing or damaged.
+    """
+    if FOLD not in table.column_names:
+        return classifier.predict_proba(features), None
+    folds = table[FOLD].to_numpy()
+    probabilities = np.empty(len(folds), np.float32)
+    for number in range(int(folds.max()) + 1):
+        rows = folds == number
+        probabilities[rows] = Classifier.load(folder / FOLDS / str(number)).predict_proba(features[rows])
+    return probabilities, folds
 
 
 def write_plots(folder: Path, actual: NDArray[np.int8], probabilities: NDArray[np.float32], params: Params) -> None:
@@ -86,9 +112,9 @@ def main() -> None:
     table = open_table(args.table).read()
     n_seen = count_seen(table["text"].to_pylist(), args.encoder)
     refuse_leakage(n_seen, len(table), args.encoder, params.allow_leakage)
-    probabilities = classifier.predict_proba(read_features(args.features, len(table)))
+    probabilities, folds = predict(args.classifier, classifier, table, read_features(args.features, len(table)))
     threshold = classifier.config.threshold
-    scores = score(table, probabilities, threshold, params)
+    scores = score(table, probabilities, threshold, params, folds)
     coverage = classifier.config.features.coverage
     read = coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
     metrics = {**scores.metrics, SEEN: n_seen, **read}

@@ -5,6 +5,9 @@
 A review's split depends on its own text (or group, or time) and the params, and on nothing else: added rows change no
 assignment, and the order of rows does not matter. No text is in two splits: equal texts have equal hashes, and where a
 column decides, a review of val or test whose text is also in another split is left out, and counted.
+
+With `folds`, test holds every review, with its fold: `train` trains a classifier for each fold, on the others, and
+`evaluate` tests each review by the classifier that did not see it. train and val then share all reviews, too.
 """
 
 import argparse
@@ -22,12 +25,13 @@ from sentiment.common.command import run_main
 from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
 from sentiment.common.params import StageInputs
-from sentiment.common.tables import SPLITS, batches, open_table, table_writer
+from sentiment.common.tables import FOLD, SPLITS, batches, open_table, table_writer
 from sentiment.data.near_duplicates import NearDuplicates
 from sentiment.data.splitting import (
     ColumnSplitter,
     SplitIndices,
     SplitParams,
+    assign_folds,
     leave_out_shared_texts,
     splits_by_text,
 )
@@ -91,6 +95,7 @@ def with_splits(
 def split(
     chunks: Iterable[tuple[pa.RecordBatch, list[str], SplitIndices]],
     schema: pa.Schema,
+    params: SplitParams,
     near_duplicates: NearDuplicates,
     output: Path,
     advice: str,
@@ -99,7 +104,8 @@ def split(
 
     Args:
         chunks: rows, their texts and their splits.
-        schema: of the three tables.
+        schema: of the three tables; with folds, that of test has the column `FOLD`, too.
+        params: whether there are folds, and of what.
         near_duplicates: takes the texts.
         output: the folder to write.
         advice: what to do where a split is empty.
@@ -108,22 +114,42 @@ def split(
         By split: rows, their share of all written rows, and the share of positive reviews.
 
     Raises:
-        InputError: a split is empty or has one class only.
+        InputError: a split or a fold is empty or has one class only.
     """
     positive = dict.fromkeys(SPLITS, 0)
+    by_fold = np.zeros((params.folds, 2), np.int64)  # reviews by fold and label
+    schemas = dict.fromkeys(SPLITS, schema)
+    if params.folds:
+        if FOLD in schema.names:
+            raise InputError(
+                f"split: the column '{FOLD}' has a name of the pipeline; rename it, or set split.folds to 0"
+            )
+        schemas["test"] = schema.append(pa.field(FOLD, pa.int8()))
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(table_writer(output / f"{name}.parquet", schema)) for name in SPLITS}
+        writers = {
+            name: stack.enter_context(table_writer(output / f"{name}.parquet", one)) for name, one in schemas.items()
+        }
         for chunk, texts, assigned in chunks:
-            for index, (name, writer) in enumerate(writers.items()):
-                selected = chunk.filter(pa.array(assigned == index))
-                positive[name] += pc.sum(selected["label"], min_count=0).as_py()
-                writer.write(selected)
             near_duplicates.add(texts, assigned)
+            tables = {name: chunk.filter(pa.array(assigned == index)) for index, name in enumerate(SPLITS)}
+            if params.folds:
+                folds = assign_folds(chunk[params.column_name].to_pylist() if params.column_name else texts, params)
+                np.add.at(by_fold, (folds, chunk["label"].to_numpy()), 1)
+                tables["train"] = chunk.filter(pa.array(assigned != SPLITS.index("val")))
+                tables["test"] = chunk.append_column(pa.field(FOLD, pa.int8()), pa.array(folds))
+            for name, selected in tables.items():
+                positive[name] += pc.sum(selected["label"], min_count=0).as_py()
+                writers[name].write(selected)
+        if params.folds and not by_fold.all():
+            raise InputError(
+                f"split: fold {by_fold.min(axis=1).argmin()} of {params.folds} has one class only; "
+                "lower split.folds or add data"
+            )
         for name, writer in writers.items():
             if positive[name] in (0, writer.rows):
                 sizes = f"has {writer.rows} rows, {positive[name]} of them positive"
                 raise InputError(f"split: '{name}' {sizes}; expected both classes; {advice}")
-    total = sum(writer.rows for writer in writers.values())
+    total = writers["test"].rows if params.folds else sum(writer.rows for writer in writers.values())
     return {
         name: {"rows": writer.rows, "share": writer.rows / total, "positive_share": positive[name] / writer.rows}
         for name, writer in writers.items()
@@ -138,7 +164,7 @@ def metrics_of(
     By split: rows, share, positive_share; for val and test, near_duplicates among the near_duplicates_checked.
     Beside them: rows_left_out, and by what the reviews were split.
     """
-    by: dict[str, object] = {"split_by": params.by}
+    by: dict[str, object] = {"split_by": params.by, "folds": params.folds}
     if params.column_name:
         by["split_column"] = params.column_name
     if params.by == "time":
@@ -171,7 +197,12 @@ def main() -> None:
     near_duplicates = NearDuplicates(table.metadata.num_rows)
     chunks = tqdm(batches(args.reviews), "split", table.metadata.num_row_groups, unit=" groups", disable=None)
     balance = split(
-        with_splits(chunks, params, assigned), table.schema_arrow, near_duplicates, args.output, ADVICE[params.by]
+        with_splits(chunks, params, assigned),
+        table.schema_arrow,
+        params,
+        near_duplicates,
+        args.output,
+        ADVICE[params.by],
     )
     write_json(args.metrics, metrics_of(balance, near_duplicates, params, n_left_out))
     inputs.check_unchanged()

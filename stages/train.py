@@ -5,29 +5,36 @@
 
 `solver: lbfgs` solves one linear layer for a path of L2 penalties, and keeps the one of lowest validation loss; nothing
 is random. `solver: adam` trains by epochs and keeps the one of lowest validation loss; more layers need it.
+
+Where `split.folds` put every review into test, a classifier for each fold is trained on the other folds, of which the
+next one is val; the folder folds holds them, for `evaluate`. Solved heads, that of all reviews too, are then solved
+again on train and val together, with the penalty that was kept.
 """
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
 from sentiment.common.params import StageInputs, StageParams
-from sentiment.common.tables import read_column
+from sentiment.common.tables import FOLD, open_table, read_column
 from sentiment.data.labels import LABELS
 from sentiment.encoder.features import read_features, read_metadata
-from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
+from sentiment.head.classifier import FOLDS, Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.mlp import Head
-from sentiment.head.solver import PENALTIES, solve_path
+from sentiment.head.solver import PENALTIES, refit, solve_path
 from sentiment.head.standardization import mean_and_std
 from sentiment.head.training import ClassWeight, LabeledFeatures, train_head
+
+OnEpoch = Callable[[EpochMetrics], object]
 
 MAX_L2 = 1_000_000
 MIN_OF_CLASS = 20  # train or val reviews of a class, below which a head depends on which they are
@@ -89,13 +96,16 @@ def solve(
     params: Params,
     config: ClassifierConfig,
     on_pass: Callable[[], object],
-    on_penalty: Callable[[EpochMetrics], object],
+    on_penalty: OnEpoch,
+    *,
+    refits: bool = False,
 ) -> Classifier:
     """Solve a linear head for each penalty, and return it as it is for the one of lowest validation loss.
 
     Args:
         on_pass: called after every pass over the train features.
         on_penalty: called for every penalty, the strongest first, with its losses and accuracies.
+        refits: whether to solve again on train and val together.
     """
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
     path = solve_path(train_split, val_split, penalties, params.class_weight, on_pass)
@@ -109,6 +119,8 @@ def solve(
         kept.val_loss,
         kept.val_accuracy,
     )
+    if refits:
+        path = refit(train_split, val_split, path, params.class_weight)
     return Classifier(config, path.mean, path.std, path.layers)
 
 
@@ -117,7 +129,7 @@ def train(
     val_split: LabeledFeatures,
     params: Params,
     config: ClassifierConfig,
-    on_epoch: Callable[[EpochMetrics], object],
+    on_epoch: OnEpoch,
 ) -> Classifier:
     """Train a head by epochs, and return it as it was after the one of lowest validation loss.
 
@@ -151,8 +163,35 @@ def train(
     return best
 
 
+def cross_validate(
+    reviews: LabeledFeatures,
+    folds: NDArray[np.int8],
+    fit: Callable[[LabeledFeatures, LabeledFeatures], Classifier],
+) -> Iterator[Classifier]:
+    """Yield the classifier of each fold, which sees the other folds: of them, the next one is val.
+
+    Args:
+        folds: of each review, from 0, shape (n_samples,).
+        fit: trains a classifier on train and val.
+    """
+    n_folds = int(folds.max()) + 1
+    for fold in range(n_folds):
+        is_val = folds == (fold + 1) % n_folds
+        parts = (
+            LabeledFeatures(reviews.features[rows], reviews.labels[rows])
+            for rows in ((folds != fold) & ~is_val, is_val)
+        )
+        yield fit(*parts)
+
+
+def read_folds(split: Path) -> NDArray[np.int8] | None:
+    """Return the fold of each test review; None where the reviews are split once."""
+    table = split / "test.parquet"
+    return read_column(table, FOLD).to_numpy() if FOLD in open_table(table).schema_arrow.names else None
+
+
 def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
-    """Read features and labels of "train" or "val"; raises InputError where they do not fit each other."""
+    """Read features and labels of "train", "val" or "test"; raises InputError where they do not fit each other."""
     labels = read_column(split / f"{name}.parquet", "label").to_numpy()
     vectors = read_features(features / f"{name}.npy", len(labels))
     return LabeledFeatures(vectors, labels.astype(np.float64))
@@ -186,17 +225,30 @@ def main() -> None:
     config = ClassifierConfig(features=read_metadata(args.features), threshold=params.threshold)
     train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
     warn_of_few(train_split, val_split)
+    folds = read_folds(args.split)
     adam = params.solver == "adam"
     with epoch_log(args.log, "train", params.epochs if adam else None, "epochs" if adam else "passes") as epochs:
-        if adam:
 
-            def on_epoch(epoch: EpochMetrics) -> None:
-                epochs.epoch(epoch)
+        def fit(train_part: LabeledFeatures, val_part: LabeledFeatures, on_epoch: OnEpoch) -> Classifier:
+            if adam:
+                return train(train_part, val_part, params, config, on_epoch)
+            refits = folds is not None
+            return solve(train_part, val_part, params, config, lambda: epochs.advance(1), on_epoch, refits=refits)
+
+        def on_epoch(epoch: EpochMetrics) -> None:
+            epochs.epoch(epoch)
+            if adam:
                 epochs.advance(1, val_loss=epoch.val_loss, val_accuracy=epoch.val_accuracy)
 
-            classifier = train(train_split, val_split, params, config, on_epoch)
-        else:
-            classifier = solve(train_split, val_split, params, config, lambda: epochs.advance(1), epochs.epoch)
+        classifier = fit(train_split, val_split, on_epoch)
+        of_folds: list[Classifier] = []
+        if folds is not None:
+            reviews = read_split("test", args.split, args.features)
+            of_folds = list(
+                cross_validate(reviews, folds, lambda train_part, val_part: fit(train_part, val_part, lambda _: None))
+            )
+    for number, one in enumerate(of_folds):
+        one.save(args.output / FOLDS / str(number))
     classifier.save(args.output)
     copy_encoder(args.encoder, args.output)
     inputs.check_unchanged()

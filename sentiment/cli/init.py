@@ -35,7 +35,6 @@ RAW = Path("data/raw")
 SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
-FEW = 1_000  # reviews
 N_WARM = 16  # texts that are encoded before the time is taken
 STAGE_SECONDS = 30  # of the other stages, and of starting them
 NOT_ENGLISH = "; the default encoder knows English only (docs/experiments.md, Another encoder)"
@@ -150,8 +149,6 @@ def notes_on_texts(found: "Profile", proposal: "Proposal", params: Path) -> list
     texts, n_texts = body.texts, round(body.filled * found.n_rows)
     language = py3langid.classify(" ".join(texts)[:MAX_CHARACTERS])[0]
     notes = [f"language: {language}" + ("" if language == "en" else NOT_ENGLISH)]
-    if n_texts < FEW:
-        notes.append(f"{n_texts:,} reviews are few: metrics on a tenth of them vary widely from split to split")
     if rate := reviews_per_second(params, texts):
         minutes = (STAGE_SECONDS + n_texts / rate) / 60
         notes.append(f"dvc exp run will take about {'a minute' if minutes < 1.5 else f'{minutes:,.0f} minutes'} here")

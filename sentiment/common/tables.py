@@ -11,6 +11,7 @@ from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import atomic
 
 SPLITS = ("train", "val", "test")
+FOLD = "fold"  # column of test, where every review is in it
 ROWS_PER_GROUP = 16_384  # some 5 MB of reviews in memory; smaller groups compress worse
 
 

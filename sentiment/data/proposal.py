@@ -138,12 +138,18 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     else:
         split = {}
         notes += _split_notes([column for other, column in profile.columns.items() if other not in {name, *texts}])
-    return Proposal(texts, name, slices, params, {**BY_TEXT, **split}, notes)
+    body = profile.columns[texts[-1]]
+    n_texts = round(body.filled * profile.n_rows)
+    folds = N_FOLDS if n_texts < FEW and not {"time_column", "column"} & split.keys() else 0
+    if folds:
+        notes.append(f"{n_texts:,} reviews are few: cross-validation in {folds} folds tests each of them (split.folds)")
+    return Proposal(texts, name, slices, params, {**BY_TEXT, "folds": folds, **split}, notes)
 
 
-BY_TEXT: dict[str, object] = dict.fromkeys(
-    ("group_column", "time_column", "val_from", "test_from", "time_format", "column")
-)
+FEW, N_FOLDS = 1_000, 5  # reviews, below which metrics of one split vary widely
+BY_TEXT: dict[str, object] = {
+    **dict.fromkeys(("group_column", "time_column", "val_from", "test_from", "time_format", "column")), "folds": 0
+}  # fmt: skip
 
 
 def _split_by(column: Column) -> tuple[dict[str, object], str]:

@@ -24,6 +24,7 @@ SPLIT_NAMES = {
 EXPECTED_NAMES = "train, val (or validation, valid, dev) or test"
 MAX_UNKNOWN = 1_000  # different values, after which a column is no column of splits
 MAX_SHOWN = 10
+MAX_FOLDS = 20
 
 
 class SplitParams(StageParams):
@@ -36,6 +37,7 @@ class SplitParams(StageParams):
         time_column: of dates; `val_from` and `test_from` say where val and test begin.
         time_format: of the dates, for `datetime.strptime`; None for the forms that `read_time` knows.
         column: that says train, val or test itself.
+        folds: 0, or in how many parts all reviews are tested, each by a classifier that was trained on the others.
     """
 
     salt: str = Field(min_length=1)
@@ -47,6 +49,7 @@ class SplitParams(StageParams):
     test_from: str | None = None
     time_format: str | None = Field(default=None, min_length=1)
     column: str | None = Field(default=None, min_length=1)
+    folds: int = Field(default=0, ge=0, le=MAX_FOLDS)
 
     @property
     def by(self) -> Literal["text", "group", "time", "column"]:
@@ -84,6 +87,10 @@ class SplitParams(StageParams):
     def _consistent(self) -> "SplitParams":
         if self.val + self.test >= 1:
             raise ValueError("val + test below 1, or nothing is left to train on")
+        if self.folds == 1:
+            raise ValueError("folds of 2 or more, or 0 for one split")
+        if self.folds and (self.time_column or self.column):
+            raise ValueError("folds of 0 with time_column or column: they say themselves what is tested")
         columns = [key for key in ("group_column", "time_column", "column") if getattr(self, key)]
         if len(columns) > 1:
             raise ValueError(f"at most one of group_column, time_column and column, found {' and '.join(columns)}")
@@ -115,6 +122,17 @@ def assign_split(hashed: int, params: SplitParams) -> str:
     if u < params.test:
         return "test"
     return "val" if u < params.test + params.val else "train"
+
+
+def assign_folds(values: Sequence[str], params: SplitParams) -> NDArray[np.int8]:
+    """Return the fold of each review, from 0, by the hash of its text or of its group. # (n_values,)
+
+    >>> assign_folds(["Soft", "soft ", "Warm"], SplitParams(salt="reviews-v1", val=0.1, test=0.1, folds=5))
+    array([4, 4, 0], dtype=int8)
+    """
+    hashed = text_hash if params.by == "text" else lambda value, salt: hash64(salt, value.strip())
+    folds = (hashed(value, params.salt) * params.folds >> 64 for value in values)
+    return np.fromiter(folds, np.int8, len(values))
 
 
 def splits_by_text(texts: Sequence[str], params: SplitParams) -> SplitIndices:

@@ -17,7 +17,13 @@ from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
 from sentiment.data.labels import LABELS, predict_labels
 from sentiment.data.text import LENGTH, SEEN_TEXTS, format_rating, hash_texts, read_seen_texts
-from sentiment.evaluation.metrics import accuracy_by_slice, classification_report, compute_metrics, confusion_counts
+from sentiment.evaluation.metrics import (
+    accuracy_by_slice,
+    classification_report,
+    compute_metrics,
+    confusion_counts,
+    fold_intervals,
+)
 
 
 def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[int]) -> dict[str, NDArray[Any]]:
@@ -123,19 +129,31 @@ class Scores:
     slices: list[dict[str, object]]
 
 
-def score(table: pa.Table, probabilities: NDArray[np.float32], threshold: float, params: ScoringParams) -> Scores:
+def score(
+    table: pa.Table,
+    probabilities: NDArray[np.float32],
+    threshold: float,
+    params: ScoringParams,
+    folds: NDArray[np.int8] | None = None,
+) -> Scores:
     """Score the probabilities of a test table.
 
     Args:
         table: with columns label, text and the slices, one row per review.
         probabilities: of label 1, shape (n_samples,).
         threshold: a probability of at least this is label 1.
+        folds: of each review in cross-validation, shape (n_samples,); they decide the intervals.
     """
     actual = table["label"].to_numpy()
     predicted = predict_labels(probabilities, threshold)
     by_slice = accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))
+    metrics = compute_metrics(
+        actual, probabilities, threshold, params.calibration_bins, params.n_resamples, params.seed
+    )
+    if folds is not None:
+        metrics |= fold_intervals(actual, probabilities, threshold, folds)
     return Scores(
-        compute_metrics(actual, probabilities, threshold, params.calibration_bins, params.n_resamples, params.seed),
+        metrics,
         classification_report(confusion_counts(actual, predicted)),
         list(by_slice),
     )

@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import write_csv, write_json, write_text
+from sentiment.common.tables import FOLD
 from sentiment.data.labels import predict_labels
 from sentiment.evaluation.bootstrap import roc_auc
 from sentiment.evaluation.metrics import SLICE_COLUMNS, confusion_counts, log_loss
@@ -71,8 +72,12 @@ def train_baselines(
         features: of the encoder by split, shape (n_samples, dim); None leaves out TFIDF_FEATURES.
 
     Raises:
-        InputError: no word is in two train reviews.
+        InputError: no word is in two train reviews, or the reviews are cross-validated.
     """
+    if FOLD in tables["test"].column_names:
+        raise InputError(
+            "a baseline needs reviews that are split once, and these are cross-validated; set split.folds to 0"
+        )
     vectors = {TFIDF: tfidf_vectors(tables)}
     if features is not None:
         vectors[TFIDF_FEATURES] = side_by_side(vectors[TFIDF], features)

@@ -22,6 +22,7 @@ from sentiment.head.standardization import chunks, standardize
 from sentiment.numerics.arrays import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
+FOLDS = "folds"  # folder in the classifier's with the classifiers of cross-validation, named 0, 1, ...
 ENCODER = "encoder"  # folder in the classifier's with a copy of its encoder
 
 

@@ -11,7 +11,7 @@ sum over rows or weights is a `tree_sum`, and nothing is drawn at random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,6 +167,14 @@ def solve_path(
         metrics.append(EpochMetrics(number, *numbers, improved=improved, l2=penalties[number]))
     kept = [one for one in metrics if one.improved][-1]
     return PenaltyPath(mean, std, metrics, kept, solutions.layers(kept.number))
+
+
+def refit(train: LabeledFeatures, val: LabeledFeatures, path: PenaltyPath, class_weight: ClassWeight) -> PenaltyPath:
+    """Solve again on train and val, for the penalty that is kept: a fifth of few reviews is too many to leave out."""
+    both = LabeledFeatures(np.concatenate([train.features, val.features]), np.concatenate([train.labels, val.labels]))
+    assert path.kept.l2 is not None
+    again = solve_path(both, val, [path.kept.l2], class_weight)
+    return replace(path, mean=again.mean, std=again.std, layers=again.layers)
 
 
 def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERATIONS) -> Iterator[Solutions]:

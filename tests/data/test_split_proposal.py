@@ -49,7 +49,7 @@ def test_dates_of_many_forms_give_the_days_at_80_and_90_percent(
     noted = proposal_of("Review date", written)
     shown = "split.val_from 2024-03-21, split.test_from 2024-03-31"
     assert any(shown in note and "--split-by 'Review date'" in note for note in noted.notes)
-    assert (noted.split, noted.params["slice_columns"]) == (BY_TEXT, [])
+    assert (noted.split, noted.params["slice_columns"]) == ({**BY_TEXT, "folds": 5}, [])
     chosen = proposal_of("Review date", written, split_by="Review date")
     expected = {"time_column": "Review date", "val_from": "2024-03-21", "test_from": "2024-03-31"}
     assert chosen.split == {**BY_TEXT, **expected, "time_format": layout}
@@ -73,11 +73,10 @@ def test_another_column_is_one_of_groups_and_is_not_proposed(proposal_of: Propos
     products = [f"P{row % 37}" for row in range(N_ROWS)]
     assert not any("--split-by" in note for note in proposal_of("product", products).notes)
     chosen = proposal_of("product", [*products[:-2], "", ""], split_by="product")
-    assert chosen.split == {**BY_TEXT, "group_column": "product"}
+    assert chosen.split == {**BY_TEXT, "group_column": "product", "folds": 5}
     assert chosen.params["slice_columns"] == ["product"]
-    assert (
-        "'product' has 37 groups, each of which is in one split; 2 rows have no value, and stop the stage"
-        in (chosen.notes[-1])
+    assert "'product' has 37 groups, each of which is in one split; 2 rows have no value, and stop the stage" in (
+        " ".join(chosen.notes)
     )
 
 

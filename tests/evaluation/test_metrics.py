@@ -1,18 +1,23 @@
 """Metrics and intervals against scikit-learn and cases worked out by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn import metrics
 
 from sentiment.evaluation.bootstrap import RESAMPLED, accuracy_and_f1, percentile_interval, resample, roc_auc
 from sentiment.evaluation.metrics import (
     MAX_POINTS,
+    T_975,
     accuracy_by_slice,
     calibration_curve,
     compute_metrics,
     confusion_counts,
     confusion_points,
     expected_calibration_error,
+    fold_intervals,
     precision_recall_points,
     rank_counts,
     roc_points,
@@ -115,3 +120,22 @@ def test_confusion_matrix_by_hand() -> None:
         ("positive", "positive", 2),
     ]
     assert cells[3]["share"] == pytest.approx(2 / 3)
+
+
+def test_intervals_of_folds_are_those_of_the_corrected_t_test() -> None:
+    folds = np.arange(500).astype(np.int8) % 5
+    bounds = fold_intervals(LABELS, PROBABILITIES, 0.5, folds)
+    for name, metric, values in (
+        ("accuracy", metrics.accuracy_score, PREDICTED),
+        ("f1_macro", partial(metrics.f1_score, average="macro"), PREDICTED),
+        ("roc_auc", metrics.roc_auc_score, PROBABILITIES),
+    ):
+        by_fold = [metric(LABELS[folds == fold], values[folds == fold]) for fold in range(5)]
+        half = scipy.stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 1 / 4) * np.var(by_fold, ddof=1))
+        overall = metric(LABELS, values)
+        expected = [overall - half, overall + half]
+        assert [bounds[f"{name}_low"], bounds[f"{name}_high"]] == pytest.approx(expected, abs=1e-5)
+
+
+def test_quantiles_of_student_are_those_of_scipy() -> None:
+    assert scipy.stats.t.ppf(0.975, range(1, 20)) == pytest.approx(T_975, abs=5e-5)

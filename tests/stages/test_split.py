@@ -253,3 +253,53 @@ def test_a_row_that_no_split_can_be_said_of_stops_the_stage(
     assert outcome.status == 1
     assert message in outcome.stderr
     assert "\n" not in outcome.stderr
+
+
+def test_with_folds_test_holds_every_review_once_and_equal_texts_share_a_fold(
+    run_split: RunSplit, tmp_path: Path
+) -> None:
+    rows = rows_of([*texts(300), "REVIEW number 7 "])
+    done = run_split(rows, folds=5)
+    tables = {name: pq.read_table(tmp_path / "split" / f"{name}.parquet") for name in SPLITS}
+    assert tables["test"].drop_columns("fold").to_pylist() == rows
+    assert sorted([*tables["train"]["text"].to_pylist(), *tables["val"]["text"].to_pylist()]) == sorted(
+        str(row["text"]) for row in rows
+    )
+    fold_of = dict(zip(tables["test"]["text"].to_pylist(), tables["test"]["fold"].to_pylist(), strict=True))
+    assert fold_of["REVIEW number 7 "] == fold_of["Review number 7"]
+    sizes = [list(fold_of.values()).count(fold) for fold in range(5)]
+    assert sum(sizes) == 301
+    assert min(sizes) > 40
+    assert done.metrics["folds"] == 5
+    assert done.metrics["test"]["share"] == 1
+
+
+def test_with_folds_and_groups_a_group_is_in_one_fold(run_split: RunSplit, tmp_path: Path) -> None:
+    run_split(rows_of(texts(400)), folds=4, group_column="Product")
+    table = pq.read_table(tmp_path / "split" / "test.parquet")
+    pairs = set(zip(table["Product"].to_pylist(), table["fold"].to_pylist(), strict=True))
+    assert len(pairs) == 100
+    assert {fold for _, fold in pairs} == {0, 1, 2, 3}
+
+
+def test_a_fold_of_one_class_is_refused(run_split: RunSplit) -> None:
+    rows = rows_of(texts(600))
+    for index, row in enumerate(rows):
+        row["label"] = int(index % 40 != 0)
+    done = run_split(rows, folds=20)
+    assert done.outcome.status == 1
+    assert "of 20 has one class only; lower split.folds or add data" in done.outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"folds": 1}, "expected folds of 2 or more, or 0 for one split"),
+        ({"folds": 21}, "split.folds is 21, expected less than or equal to 20"),
+        ({"folds": 5, "column": "part"}, "expected folds of 0 with time_column or column"),
+    ],
+)
+def test_folds_that_cannot_be(run_split: RunSplit, params: dict[str, object], message: str) -> None:
+    done = run_split(rows_of(texts(20)), **params)
+    assert done.outcome.status == 1
+    assert message in done.outcome.stderr

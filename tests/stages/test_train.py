@@ -35,7 +35,7 @@ INFO = {
 def inputs(tmp_path: Path) -> Path:
     """A folder with split/ and features/ of a problem that a line can solve but for noise."""
     rng = np.random.default_rng(0)
-    for part, rows in (("train", 400), ("val", 100)):
+    for part, rows in (("train", 400), ("val", 100), ("test", 60)):
         features = rng.standard_normal((rows, 4)).astype(np.float32)
         labels = (features[:, 0] + rng.normal(0, 0.5, rows) > 0).astype(int)
         write_table(tmp_path, part, labels)
@@ -44,13 +44,16 @@ def inputs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_table(folder: Path, part: str, labels: np.ndarray) -> None:
+def write_table(folder: Path, part: str, labels: np.ndarray, folds: np.ndarray | None = None) -> None:
     table = [
         {"id": f"{n:016x}", "text": "t", "label": int(label), "rating": 1 + 4 * int(label)}
         for n, label in enumerate(labels)
     ]
-    with table_writer(folder / "split" / f"{part}.parquet", SCHEMA) as writer:
-        writer.write(pa.RecordBatch.from_pylist(table, SCHEMA))
+    batch = pa.RecordBatch.from_pylist(table, SCHEMA)
+    if folds is not None:
+        batch = batch.append_column("fold", pa.array(folds, pa.int8()))
+    with table_writer(folder / "split" / f"{part}.parquet", batch.schema) as writer:
+        writer.write(batch)
 
 
 def write_features(folder: Path, part: str, features: np.ndarray) -> None:
@@ -158,6 +161,29 @@ def test_params_that_do_not_fit_each_other(
     done = trained(**settings)
     assert done.status == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("settings", [SOLVED, {}], ids=["lbfgs", "adam"])
+def test_the_classifier_of_a_fold_sees_the_other_folds_only(
+    trained: Callable[..., Any], settings: dict[str, object]
+) -> None:
+    labels = train.read_split("train", Path("split"), Path("features")).labels
+    folds = np.arange(400) % 4
+    write_table(Path(), "test", labels, folds)
+    write_features(Path(), "test", np.load("features/train.npy"))
+    assert trained("one", **settings).status == 0
+    assert sorted(path.name for path in Path("one/folds").iterdir()) == ["0", "1", "2", "3"]
+    features = np.load("features/train.npy")
+    features[folds == 2] *= -1  # what fold 2 holds, its classifier does not see
+    write_features(Path(), "test", features)
+    trained("two", **settings)
+    same = [
+        Path(f"one/folds/{fold}/head.safetensors").read_bytes()
+        == Path(f"two/folds/{fold}/head.safetensors").read_bytes()
+        for fold in range(4)
+    ]
+    assert same == [False, False, True, False]
+    assert Path("one/head.safetensors").read_bytes() == Path("two/head.safetensors").read_bytes()
 
 
 def test_the_classifier_says_how_to_encode_a_text(trained: Callable[..., Any]) -> None:
