@@ -2,10 +2,12 @@
 
 The variables make the libraries take the code that they have for other processors. Float arithmetic depends on them:
 the last test shows it for a float32 encoder. Each emulated processor is one process that runs the sample and, where
-REVIEWS_CSV names them, real reviews.
+REVIEWS_CSV names them, real reviews; and the first stages alone on tables of every format, and by every kind of split.
 """
 
+import csv
 import hashlib
+import io
 import os
 import shlex
 import subprocess
@@ -16,11 +18,20 @@ import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
 from tests.pipeline_run import assert_same_outputs, remove_outputs, stages_of
-from tests.project import ROOT, Project, copy_reviews, make_project
+from tests.project import DEFAULTS, ROOT, Project, copy_reviews, make_project
+from tests.stages.conftest import PARAMS as FORMAT_PARAMS
+from tests.stages.test_large_tables import HEADER, reviews
+from tests.stages.test_prepare_formats import FILES
 
 pytestmark = pytest.mark.slow
 
 N_REVIEWS = 80  # of each source: several batches of several lengths
+N_TO_SPLIT = 602
+SPLITS: dict[str, dict[str, str]] = {
+    "group": {"group_column": "Product"},
+    "time": {"time_column": "Date", "val_from": "2023-01-01", "test_from": "2023-07-01"},
+    "column": {"column": "part"},
+}
 LOCK = "dvc.lock"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 OLDEST = "SSE, one thread, no native int8"
@@ -85,18 +96,65 @@ def native_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Proje
     return {name: project_of(source, folder / name) for name, source in sources.items()}
 
 
+def write_tables(root: Path) -> list[Path]:
+    """Write a folder for each kind of split, and for each format of a table: params, data, and its stages alone."""
+    folders = []
+
+    def add(name: str, file: str, content: bytes, params: dict[str, dict[str, object]]) -> None:
+        folder = root / name
+        (folder / "data/prepare").mkdir(parents=True)
+        (folder / "metrics").mkdir()
+        (folder / file).write_bytes(content)
+        stages = {stage: stages_of(ROOT)[stage] for stage in params}
+        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        folders.append(folder)
+
+    rows = io.StringIO(newline="")
+    parts = ("train", "val", "train", "test", "train")
+    written = list(reviews(N_TO_SPLIT))
+    # texts that are in several splits
+    written += [
+        (title.upper(), text.upper(), *others)
+        for (title, text, *_), (_, _, *others) in zip(written[:50], written[51:], strict=False)
+    ]
+    csv.writer(rows).writerows([(*HEADER, "part"), *((*row, parts[number % 5]) for number, row in enumerate(written))])
+    defaults = yaml.safe_load((DEFAULTS / "params.yaml").read_bytes())
+    prepare = {**defaults["prepare"], "source": "reviews.csv", "slice_columns": ["Product", "Date", "part"]}
+    for mode, keys in SPLITS.items():
+        params = {"prepare": prepare, "split": {**defaults["split"], **keys}}
+        add(f"split_by_{mode}", "reviews.csv", rows.getvalue().encode(), params)
+    for file, (content, options) in FILES.items():
+        add(f"format_{file}", file, content, {"prepare": {**FORMAT_PARAMS, "source": file, **options}})
+    return folders
+
+
+@pytest.fixture(scope="module")
+def native_tables(native_projects: dict[str, Project], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The folders of `write_tables`, run as this machine runs them."""
+    folders = write_tables(tmp_path_factory.mktemp("tables"))
+    runner = next(iter(native_projects.values()))
+    runner.run("python", "-m", "tests.pipeline_run", *map(str, folders), check=True)
+    return folders
+
+
 @pytest.mark.parametrize("processor", PROCESSORS)
-def test_every_output_is_the_same_bytes(native_projects: dict[str, Project], processor: str, tmp_path: Path) -> None:
+def test_every_output_is_the_same_bytes(
+    native_projects: dict[str, Project], native_tables: list[Path], processor: str, tmp_path: Path
+) -> None:
     copies = {name: project.copy(tmp_path / name) for name, project in native_projects.items()}
     stages = list(stages_of(ROOT))
     for project in copies.values():
         for stage in stages:
             remove_outputs(project.root, stage)
-    folders = [str(project.root) for project in copies.values()]
+    tables = write_tables(tmp_path / "tables")
+    folders = [str(folder) for folder in (*(project.root for project in copies.values()), *tables)]
     first = next(iter(copies.values()))
     first.run("python", "-m", "tests.pipeline_run", *folders, check=True, **PROCESSORS[processor])
     for name, project in copies.items():
         assert_same_outputs(native_projects[name].root, project.root, stages, processor)
+    for native, emulated in zip(native_tables, tables, strict=True):
+        assert_same_outputs(native, emulated, list(stages_of(native)), f"{processor} for {native.name}")
 
 
 def test_the_variables_change_the_features_of_float32(native_projects: dict[str, Project], tmp_path: Path) -> None:
