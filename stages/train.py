@@ -229,7 +229,9 @@ def main() -> None:
     adam = params.solver == "adam"
     with epoch_log(args.log, "train", params.epochs if adam else None, "epochs" if adam else "passes") as epochs:
 
-        def fit(train_part: LabeledFeatures, val_part: LabeledFeatures, on_epoch: OnEpoch) -> Classifier:
+        def fit(
+            train_part: LabeledFeatures, val_part: LabeledFeatures, on_epoch: OnEpoch = lambda epoch: None
+        ) -> Classifier:
             if adam:
                 return train(train_part, val_part, params, config, on_epoch)
             refits = folds is not None
