@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from sentiment.evaluation.model_card import render_model_card
@@ -59,3 +60,27 @@ def test_names_from_data_are_not_markup(completed_template: Project) -> None:
 def test_the_pipeline_writes_the_card_beside_the_classifier(completed_template: Project) -> None:
     written = (completed_template.root / "models/README.md").read_text()
     assert written == card_of(completed_template)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"split_by": "text"}, "A review's split depends on its own text only. Of 9 test"),
+        ({"split_by": "group", "split_column": "a`b"}, "All reviews with the same `a'b` are in one split. Of 9 test"),
+        (
+            {"split_by": "time", "split_column": "Date", "val_from": "2024-01-01", "test_from": "2024-02-01"},
+            "those before `2024-01-01` are train, those from `2024-02-01` on test, those between the two val. Of 9",
+        ),
+        (
+            {"split_by": "column", "split_column": "part", "rows_left_out": 1200},
+            "The column `part` says which split a review is in. Left out are 1,200 reviews of val and test whose "
+            "text is also in another split. Of 9 test reviews, 2 have a near duplicate in train.\n\n| split |",
+        ),
+    ],
+)
+def test_it_says_how_the_reviews_were_split(
+    completed_template: Project, keys: dict[str, object], sentence: str
+) -> None:
+    sizes: dict[str, object] = {name: {"rows": 10} for name in ("train", "val")}
+    test = {"rows": 10, "near_duplicates_checked": 9, "near_duplicates": 2}
+    assert sentence in card_of(completed_template, split={**sizes, "test": test, "rows_left_out": 0, **keys})

@@ -112,7 +112,7 @@ def write_tables(root: Path) -> list[Path]:
 
     rows = io.StringIO(newline="")
     parts = ("train", "val", "train", "test", "train")
-    written = list(reviews(N_TO_SPLIT))
+    written: list[tuple[str, ...]] = list(reviews(N_TO_SPLIT))
     # texts that are in several splits
     written += [
         (title.upper(), text.upper(), *others)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -125,6 +126,15 @@ def test_invalid_arguments_are_refused_in_one_line(run_pretrain: RunPretrain, mo
     assert message in stderr
     assert "\n" not in stderr
     assert not folder.exists()
+
+
+def test_another_split_than_that_by_text_is_refused(run_pretrain: RunPretrain, tmp_path: Path) -> None:
+    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    params["split"]["group_column"] = "Clothing ID"
+    (tmp_path / "grouped.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    status, stderr, _ = run_pretrain("encoder", "--params", tmp_path / "grouped.yaml")
+    assert status == 1
+    assert "split.group_column is 'Clothing ID', expected null: pretraining reads a split by text" in stderr
 
 
 def test_reviews_without_titles_are_refused(run_pretrain: RunPretrain, tmp_path: Path) -> None:
