@@ -28,7 +28,7 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST),
     ROOT / "CONTRIBUTING.md",
 ]
-N_SAMPLE = 600  # enough for the labels that the pages show
+N_SAMPLE = 800  # enough for the labels that the pages show
 N_REAL = 1_000
 BLOCK_SECONDS = 600
 END = "\x1e"  # printed after each command, with its exit status
