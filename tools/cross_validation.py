@@ -45,17 +45,17 @@ def read_sets(folder: Path) -> Iterator[tuple[str, list[str], NDArray[np.float64
     """Yield name, texts and labels of each public set."""
     for name in ("uci_amazon", "restaurants", "uci_imdb"):
         table = pd.read_parquet(folder / f"{name}.parquet")
-        yield name, table["text"].tolist(), table["label"].astype(np.float64).to_numpy()
+        yield name, table["text"].tolist(), np.asarray(table["label"], np.float64)
     table = pd.read_parquet(folder / "amazon4.parquet")
     for domain, rows in table.groupby("domain"):
         texts = rows["title"].fillna("") + ". " + rows["text"]
-        yield f"amazon {domain}", texts.tolist(), (rows["rating"] > 3).astype(np.float64).to_numpy()
+        yield f"amazon {domain}", texts.tolist(), np.asarray(rows["rating"] > 3, np.float64)
     table = pd.read_parquet(folder / "imdb.parquet")
     table = table[table["split"] == "test"]
     table = table.iloc[:: len(table) // N_IMDB]
-    yield "imdb", table["text"].tolist(), (table["rating"] > 5).astype(np.float64).to_numpy()
+    yield "imdb", table["text"].tolist(), np.asarray(table["rating"] > 5, np.float64)
     table = pd.read_parquet(folder / "rt_polarity.parquet")
-    yield "rt_polarity", table["text"].tolist(), table["label"].astype(np.float64).to_numpy()
+    yield "rt_polarity", table["text"].tolist(), np.asarray(table["label"], np.float64)
 
 
 def correct_by_method(
