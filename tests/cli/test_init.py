@@ -59,6 +59,7 @@ def test_it_writes_the_section_and_leaves_comments_and_other_sections(project: P
         "positive": ["keep"], "negative": ["return"], "slice_columns": [],
     }  # fmt: skip
     expected["evaluate"]["slices"] = ["length"]
+    expected["split"]["folds"] = 5  # of 120 reviews
     assert changed == expected
     assert "120 rows" in shown
     assert "'verdict' has labels: 'keep' positive and 'return' negative" in shown

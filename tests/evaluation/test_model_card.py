@@ -65,6 +65,10 @@ def test_the_pipeline_writes_the_card_beside_the_classifier(completed_template: 
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
+        (
+            {"split_by": "text", "folds": 5},
+            "Cross-validation in 5 folds: each of the 10 reviews is tested by a classifier",
+        ),
         ({"split_by": "text"}, "A review's split depends on its own text only. Of 9 test"),
         ({"split_by": "group", "split_column": "a`b"}, "All reviews with the same `a'b` are in one split. Of 9 test"),
         (
@@ -83,4 +87,5 @@ def test_it_says_how_the_reviews_were_split(
 ) -> None:
     sizes: dict[str, object] = {name: {"rows": 10} for name in ("train", "val")}
     test = {"rows": 10, "near_duplicates_checked": 9, "near_duplicates": 2}
-    assert sentence in card_of(completed_template, split={**sizes, "test": test, "rows_left_out": 0, **keys})
+    split = {**sizes, "test": test, "rows_left_out": 0, "folds": 0, **keys}
+    assert sentence in card_of(completed_template, split=split)
