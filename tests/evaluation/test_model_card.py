@@ -67,7 +67,7 @@ def test_the_pipeline_writes_the_card_beside_the_classifier(completed_template: 
     [
         (
             {"split_by": "text", "folds": 5},
-            "Cross-validation in 5 folds: each of the 10 reviews is tested by a classifier",
+            "Cross-validation in 5 folds: each of the 10 reviews is tested",
         ),
         ({"split_by": "text"}, "A review's split depends on its own text only. Of 9 test"),
         ({"split_by": "group", "split_column": "a`b"}, "All reviews with the same `a'b` are in one split. Of 9 test"),
