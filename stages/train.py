@@ -69,7 +69,9 @@ class Params(StageParams):
     @field_validator("l2", mode="before")
     @classmethod
     def _is_auto_or_a_number(cls, value: object) -> object:
-        if value == "auto" or (isinstance(value, float | int) and value is not True and 0 <= value <= MAX_L2):
+        if value == "auto":
+            return value
+        if isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value <= MAX_L2:
             return value
         raise ValueError(f"'auto' or a number from 0 to {MAX_L2}")
 
@@ -246,9 +248,7 @@ def main() -> None:
         of_folds: list[Classifier] = []
         if folds is not None:
             reviews = read_split("test", args.split, args.features)
-            of_folds = list(
-                cross_validate(reviews, folds, lambda train_part, val_part: fit(train_part, val_part, lambda _: None))
-            )
+            of_folds = list(cross_validate(reviews, folds, fit))
     for number, one in enumerate(of_folds):
         one.save(args.output / FOLDS / str(number))
     classifier.save(args.output)

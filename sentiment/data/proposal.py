@@ -46,6 +46,10 @@ MIN_WORDS = 2.0  # of a text, on average
 MAX_SLICES, MAX_SLICE_VALUES = 4, 20
 TIME_FORMATS = (None, "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%m %d, %Y", "%B %d, %Y")  # of split.time_format
 VAL_FROM, TEST_FROM = 0.8, 0.9  # of the reviews are older
+FEW, N_FOLDS = 1_000, 5  # reviews, below which metrics of one split vary widely
+BY_TEXT: dict[str, object] = {
+    **dict.fromkeys(("group_column", "time_column", "val_from", "test_from", "time_format", "column")), "folds": 0
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,12 +148,6 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if folds:
         notes.append(f"{n_texts:,} reviews are few: cross-validation in {folds} folds tests each of them (split.folds)")
     return Proposal(texts, name, slices, params, {**BY_TEXT, "folds": folds, **split}, notes)
-
-
-FEW, N_FOLDS = 1_000, 5  # reviews, below which metrics of one split vary widely
-BY_TEXT: dict[str, object] = {
-    **dict.fromkeys(("group_column", "time_column", "val_from", "test_from", "time_format", "column")), "folds": 0
-}  # fmt: skip
 
 
 def _split_by(column: Column) -> tuple[dict[str, object], str]:

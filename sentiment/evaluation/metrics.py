@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.data.labels import LABELS, predict_labels
-from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample, roc_auc
+from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample, roc_auc, weighted_metrics
 from sentiment.numerics.arrays import exact_mean, log
 
 # Student's t quantile of 0.975 for 1 to 19 degrees of freedom; scipy's differ in the last digit between processors
@@ -264,21 +264,30 @@ PRIMARY_METRICS = (
 
 
 def compute_metrics(
-    labels: Labels, probabilities: Probabilities, threshold: float, bins: int, n_resamples: int, seed: int
+    labels: Labels,
+    probabilities: Probabilities,
+    threshold: float,
+    bins: int,
+    n_resamples: int,
+    seed: int,
+    folds: NDArray[np.int8] | None = None,
 ) -> dict[str, float]:
-    """Return every test metric; those with an interval have 95% bootstrap bounds, too (`_low`, `_high`).
+    """Return every test metric; those with an interval have 95% bounds, too (`_low`, `_high`).
 
     Args:
         labels: 0 or 1, shape (n_samples,), both present.
         probabilities: of label 1, shape (n_samples,).
         bins: of the expected calibration error.
-        n_resamples, seed: of the bootstrap.
+        n_resamples, seed: of the bootstrap, from which the bounds are.
+        folds: of each sample in cross-validation, shape (n_samples,); bounds are then those of `fold_intervals`.
     """
     predicted = predict_labels(probabilities, threshold)
     reviews = ScoredReviews(
         labels, probabilities, confusion_counts(labels, predicted), rank_counts(labels, probabilities), bins
     )
     values = {metric.name: metric.of(reviews) for metric in METRICS}
+    if folds is not None:
+        return {"rows": len(labels), **values, **fold_intervals(labels, probabilities, threshold, folds)}
     for name, values_by_resample in resample(labels, predicted[None], probabilities[None], n_resamples, seed).items():
         values[f"{name}_low"], values[f"{name}_high"] = percentile_interval(values_by_resample[0])
     return {"rows": len(labels), **values}
@@ -299,15 +308,10 @@ def fold_intervals(
         folds: from 0, shape (n_samples,).
     """
     n_folds = int(folds.max()) + 1
-    parts = [np.ones(len(folds), np.bool_), *(folds == fold for fold in range(n_folds))]
-    values: dict[str, list[float]] = {name: [] for name in RESAMPLED}
-    for rows in parts:
-        counts = confusion_counts(labels[rows], predict_labels(probabilities[rows], threshold))
-        values["accuracy"].append(counts.accuracy)
-        values["f1_macro"].append(f1_macro(counts))
-        values["roc_auc"].append(float(roc_auc(labels[rows], probabilities[rows])[0]))
+    parts = np.stack([np.ones(len(folds)), *(folds == fold for fold in range(n_folds))])  # (1 + n_folds, n_samples)
+    values = weighted_metrics(parts, labels, predict_labels(probabilities, threshold), probabilities)
     bounds: dict[str, float] = {}
-    for name, (overall, *by_fold) in values.items():
+    for name, (overall, *by_fold) in ((name, parts.tolist()) for name, parts in values.items()):
         mean = math.fsum(by_fold) / n_folds
         variance = math.fsum((value - mean) * (value - mean) for value in by_fold) / (n_folds - 1)
         half = T_975[n_folds - 2] * math.sqrt((1 / n_folds + 1 / (n_folds - 1)) * variance)

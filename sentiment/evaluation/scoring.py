@@ -17,13 +17,7 @@ from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
 from sentiment.data.labels import LABELS, predict_labels
 from sentiment.data.text import LENGTH, SEEN_TEXTS, format_rating, hash_texts, read_seen_texts
-from sentiment.evaluation.metrics import (
-    accuracy_by_slice,
-    classification_report,
-    compute_metrics,
-    confusion_counts,
-    fold_intervals,
-)
+from sentiment.evaluation.metrics import accuracy_by_slice, classification_report, compute_metrics, confusion_counts
 
 
 def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[int]) -> dict[str, NDArray[Any]]:
@@ -147,13 +141,9 @@ def score(
     actual = table["label"].to_numpy()
     predicted = predict_labels(probabilities, threshold)
     by_slice = accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))
-    metrics = compute_metrics(
-        actual, probabilities, threshold, params.calibration_bins, params.n_resamples, params.seed
-    )
-    if folds is not None:
-        metrics |= fold_intervals(actual, probabilities, threshold, folds)
+    settings = params.calibration_bins, params.n_resamples, params.seed
     return Scores(
-        metrics,
+        compute_metrics(actual, probabilities, threshold, *settings, folds),
         classification_report(confusion_counts(actual, predicted)),
         list(by_slice),
     )

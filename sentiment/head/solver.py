@@ -12,6 +12,7 @@ sum over rows or weights is a `tree_sum`, and nothing is drawn at random.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,12 @@ class Problem:
     x: StandardizedFeatures
     labels: Float64s
     costs: Float64s
+
+    @classmethod
+    def of(cls, split: LabeledFeatures, mean: Float32s, std: Float32s, by_class: Float64s) -> Self:
+        """Return a split, standardized; `by_class` is what an error in each class costs. # (2,)"""
+        x = StandardizedFeatures(split.features, mean, std)
+        return cls(x, split.labels, by_class[split.labels.astype(np.intp)])
 
     def losses_and_accuracies(self, weights: Float64s) -> tuple[Float64s, Float64s]:
         """Return mean loss (nats) without penalty, and accuracy at a probability of 0.5. # (n_penalties,) each"""
@@ -149,10 +156,7 @@ def solve_path(
     """
     mean, std = mean_and_std(train.features)
     by_class = class_costs(train.labels, class_weight)
-    train_rows, val_rows = (
-        Problem(StandardizedFeatures(split.features, mean, std), split.labels, by_class[split.labels.astype(np.intp)])
-        for split in (train, val)
-    )
+    train_rows, val_rows = (Problem.of(split, mean, std, by_class) for split in (train, val))
     for solutions in solve(train_rows, np.array(penalties)):  # noqa: B007, the last ones count
         on_pass()
     measured = zip(
@@ -172,9 +176,10 @@ def solve_path(
 def refit(train: LabeledFeatures, val: LabeledFeatures, path: PenaltyPath, class_weight: ClassWeight) -> PenaltyPath:
     """Solve again on train and val, for the penalty that is kept: a fifth of few reviews is too many to leave out."""
     both = LabeledFeatures(np.concatenate([train.features, val.features]), np.concatenate([train.labels, val.labels]))
-    assert path.kept.l2 is not None
-    again = solve_path(both, val, [path.kept.l2], class_weight)
-    return replace(path, mean=again.mean, std=again.std, layers=again.layers)
+    mean, std = mean_and_std(both.features)
+    rows = Problem.of(both, mean, std, class_costs(both.labels, class_weight))
+    *_, solutions = solve(rows, np.array([path.kept.l2]))
+    return replace(path, mean=mean, std=std, layers=solutions.layers(0))
 
 
 def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERATIONS) -> Iterator[Solutions]:

@@ -89,6 +89,7 @@ def test_a_number_with_a_leading_zero_and_an_anchor_are_read_as_dvc_records_them
         ({"learning_rate": ".5e1"}, "train.learning_rate is '.5e1', expected a valid number"),
         ({"learning_rate": "1.5"}, "train.learning_rate is 1.5, expected less than or equal to 1"),
         ({"l2": "1e300"}, "train.l2 is 1e+300, expected 'auto' or a number from 0 to 1000000"),
+        ({"l2": "false"}, "train.l2 is False, expected 'auto' or a number from 0 to 1000000"),
         ({"learning_rate": "-1"}, "train.learning_rate is -1, expected greater than 0"),
         ({"learning_rate": ".nan"}, "train.learning_rate is nan, expected a finite number"),
         ({"dropout": "1.0"}, "train.dropout is 1.0, expected less than 1"),
