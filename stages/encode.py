@@ -5,6 +5,8 @@
 The encoder is frozen, so this is done once: no later stage runs it again. Texts are read in chunks and sorted by length
 within a chunk; vectors are written in the order of the reviews, so memory does not grow with their number.
 
+What a killed run has computed stays in a hidden folder beside the output, and the next run goes on from there.
+
 RAY_ADDRESS divides the work over machines, which changes no byte: docs/scale.md.
 """
 
@@ -22,18 +24,24 @@ from sentiment.common.params import StageInputs
 from sentiment.common.tables import SPLITS, batches, open_table
 from sentiment.encoder import on_ray
 from sentiment.encoder.config import EncodeParams, FeatureMetadata
-from sentiment.encoder.features import METADATA, feature_writer
+from sentiment.encoder.features import METADATA, Parts, feature_writer
 from sentiment.encoder.frozen import N_COVERED, FrozenEncoder, int8_min_cosine
 
 log = logging.getLogger(__name__)
 
 
-def encode(table: Path, encoder: FrozenEncoder, output: Path, on_batch: Callable[[int], object]) -> None:
+def encode(table: Path, encoder: FrozenEncoder, output: Path, parts: Parts, on_batch: Callable[[int], object]) -> None:
     """Write the vectors of the column `text` of a Parquet table to an .npy file, row for row."""
     rows = open_table(table).metadata.num_rows
     with feature_writer(output, rows, encoder.dim) as writer:
         for chunk in batches(table, ["text"]):
-            writer.write(encoder.encode(chunk["text"].to_pylist(), on_batch))
+            texts = chunk["text"].to_pylist()
+            if (vectors := parts.read(texts)) is not None:
+                on_batch(len(texts))
+            else:
+                vectors = encoder.encode(texts, on_batch)
+                parts.write(texts, vectors)
+            writer.write(vectors)
 
 
 def main() -> None:
@@ -52,13 +60,15 @@ def main() -> None:
     tables = {name: args.split / f"{name}.parquet" for name in SPLITS}
     total = sum(open_table(path).metadata.num_rows for path in tables.values())
     encoder = FrozenEncoder.load(args.encoder, params.encoder_config(), params.device)
+    decides = f"{encoder.fingerprint} {encoder.precision} {encoder.config.model_dump_json()}"
+    parts = Parts(args.output.with_name(f".{args.output.name}"), decides, encoder.dim)
     where = "ray" if on_ray.is_requested() else encoder.device.type
     with tqdm(desc=f"encode on {where}", total=total, unit=" reviews", disable=None) as bar:
         if where == "ray":
-            on_ray.encode_splits(tables, encoder, params.device, args.output, bar.update)
+            on_ray.encode_splits(tables, encoder, params.device, args.output, parts, bar.update)
         else:
             for name, path in tables.items():
-                encode(path, encoder, args.output / f"{name}.npy", bar.update)
+                encode(path, encoder, args.output / f"{name}.npy", parts, bar.update)
     columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
     first = next(batches(tables["train"], ["text"], N_COVERED))["text"].to_pylist()
     coverage = encoder.coverage(first)
@@ -72,8 +82,11 @@ def main() -> None:
     )
     write_text(args.output / METADATA, metadata.model_dump_json(indent=2) + "\n")
     inputs.check_unchanged()
+    parts.remove()
     for line in coverage.warnings(encoder.config.max_length):
         log.warning("encode: %s (first %d reviews of train)", line, coverage.texts)
+    if parts.n_read:
+        log.info("encode: %d reviews were encoded by a run that was interrupted", parts.n_read)
     log.info("encode: %d reviews on %s, %d-dimensional features", total, where, encoder.dim)
 
 

@@ -1,10 +1,13 @@
-"""Store feature vectors: one .npy file per split, written in any order of rows, read as a memory map.
+"""Store feature vectors: one .npy file per split, written in any order of rows, read as a memory map; parts, meanwhile.
 
 .npy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
@@ -52,6 +55,48 @@ def feature_writer(path: Path, rows: int, dim: int) -> Iterator[FeatureWriter]:
         header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
         np.lib.format.write_array_header_1_0(file, header)
         yield FeatureWriter(file, dim)
+
+
+class Parts:
+    """Vectors that a run has computed so far, so that the run after a kill goes on from there: one .npy file per piece.
+
+    A file is named by a hash of its texts and of what decides their vectors. So a part fits, or is not found, whatever
+    has changed between the two runs.
+
+    Attributes:
+        n_read: texts whose vectors an earlier run had computed.
+    """
+
+    def __init__(self, folder: Path, decides: str, dim: int) -> None:
+        """Take a folder, which `remove` removes, and all that decides a vector beside its text."""
+        self.n_read = 0
+        self._folder = folder
+        self._decides = decides
+        self._dim = dim
+
+    def _path(self, texts: Sequence[str]) -> Path:
+        content = json.dumps([self._decides, *texts])
+        return self._folder / f"{blake2b(content.encode(), digest_size=16).hexdigest()}.npy"
+
+    def read(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Return the vectors of the texts, of shape (n_texts, dim); None where they are not there, or not whole."""
+        try:
+            vectors: NDArray[np.float32] = np.load(self._path(texts), allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError):
+            return None
+        if vectors.shape != (len(texts), self._dim) or vectors.dtype != np.dtype("<f4"):
+            return None
+        self.n_read += len(texts)
+        return vectors
+
+    def write(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Keep the vectors of the texts."""
+        with atomic(self._path(texts)) as partial, partial.open("wb") as file:
+            np.save(file, np.asarray(vectors, dtype="<f4"))
+
+    def remove(self) -> None:
+        """Remove every part: what they were kept for is complete."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def read_features(path: Path, rows: int) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sentiment.common.errors import EncoderError, ParamsError
 from sentiment.common.tables import batches, open_table
 from sentiment.encoder.config import Device, EncoderConfig
-from sentiment.encoder.features import feature_writer
+from sentiment.encoder.features import Parts, feature_writer
 from sentiment.encoder.frozen import BITS, FrozenEncoder
 from sentiment.ray_tasks import Work, WorkerError, cluster, run_tasks
 
@@ -61,6 +61,7 @@ def encode_splits(
     encoder: FrozenEncoder,
     device: Device,
     output: Path,
+    parts: Parts,
     on_rows: Callable[[int], object],
 ) -> None:
     """Write `output`/SPLIT.npy for each table, on Ray.
@@ -70,6 +71,7 @@ def encode_splits(
         encoder: as the driver has loaded it.
         device: where the workers compute.
         output: folder of the feature files, which appear when all are complete.
+        parts: of a run before this one, which are not computed again, and of this one.
         on_rows: called with the number of texts done.
 
     Raises:
@@ -89,10 +91,20 @@ def encode_splits(
         for split, table in tables.items():
             rows = open_table(table).metadata.num_rows
             writers[split] = stack.enter_context(feature_writer(output / f"{split}.npy", rows, encoder.dim))
-        results = stack.enter_context(closing(run_tasks(work, _texts(tables), command="encode")))
-        for (split, row, _), vectors in results:
+
+        def missing() -> Iterator[Texts]:
+            for split, row, texts in _texts(tables):
+                if (vectors := parts.read(texts)) is None:
+                    yield split, row, texts
+                else:
+                    writers[split].write(vectors, row)
+                    on_rows(len(texts))
+
+        results = stack.enter_context(closing(run_tasks(work, missing(), command="encode")))
+        for (split, row, texts), vectors in results:
             if isinstance(vectors, WorkerError):
                 raise WorkerError(f"{split}, row {row}: {vectors}")
+            parts.write(texts, vectors)
             writers[split].write(vectors, row)
             on_rows(len(vectors))
 

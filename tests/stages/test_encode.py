@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from sentiment.data.schema import table_schema
 from sentiment.encoder.config import EncoderConfig
 from sentiment.encoder.frozen import FrozenEncoder
 from stages import encode
-from tests.project import BUNDLED
+from tests.project import BUNDLED, ROOT
 
 PARAMS: dict[str, Any] = {
     "max_length": 16, "pooling": "mean", "precision": "auto", "device": "cpu",
@@ -78,6 +81,76 @@ def test_two_runs_give_the_same_bytes(encoded: Callable[..., Any], tmp_path: Pat
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     encoded()
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+KILLED_IN_THE_FIFTH_WINDOW = """
+import os, signal, sys
+from sentiment.common import tables
+from sentiment.encoder.frozen import FrozenEncoder
+from stages import encode
+tables.batches.__defaults__ = (None, 20)
+n_windows, whole = 0, FrozenEncoder.encode
+def count(self, texts, on_batch=None):
+    global n_windows
+    n_windows += 1
+    if n_windows == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, texts, on_batch)
+FrozenEncoder.encode = count
+encode.main()
+"""
+
+
+def test_a_run_after_one_that_was_killed_goes_on_from_there(
+    encoded: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded()
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    parts = tmp_path / ".out"
+    assert not parts.exists(), "kept until all is written"
+    paths = {"params": "params.yaml", "split": "split", "encoder": BUNDLED, "output": "out"}
+    options = [part for name, path in paths.items() for part in (f"--{name}", str(tmp_path / path))]
+
+    command = [sys.executable, "-c", KILLED_IN_THE_FIFTH_WINDOW, *options]
+    killed = subprocess.run(command, cwd=ROOT, timeout=120, check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    kept = shutil.copytree(parts, tmp_path / "kept")
+    first, second, *others = sorted(kept.iterdir())
+    assert len(others) == 2
+
+    def resume() -> tuple[int, str]:
+        """Encode again; return how many texts were encoded, and the log."""
+        n_texts, encode_texts = 0, FrozenEncoder.encode
+
+        def count(self: FrozenEncoder, texts: list[str], *arguments: Any) -> Any:
+            nonlocal n_texts
+            n_texts += len(texts)
+            return encode_texts(self, texts, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FrozenEncoder, "encode", count)
+            done = encoded()
+        assert done.status == 0
+        assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == expected
+        assert not parts.exists()
+        return n_texts - 2 * 50, done.stderr  # 50 texts of train compare int8 with int16
+
+    n_texts, log = resume()
+    assert n_texts == 150 - 70
+    assert "encode: 70 reviews were encoded by a run that was interrupted" in log
+
+    shutil.copytree(kept, parts)
+    encoded(max_length=8)
+    metadata = json.loads((tmp_path / "out/config.json").read_text())
+    encoder = FrozenEncoder.load(BUNDLED, EncoderConfig(**metadata["config"]), "cpu")
+    np.testing.assert_array_equal(np.load(tmp_path / "out/train.npy")[8], encoder.encode([TEXTS["train"][8]])[0])
+
+    n_damaged = sum(len(np.load(path)) for path in (first, second))
+    first.write_bytes(first.read_bytes()[:-1])
+    np.save(second, np.load(second)[:, 1:])
+    shutil.copytree(kept, parts)
+    n_texts, _ = resume()
+    assert n_texts == 150 - 70 + n_damaged, "what is damaged is computed again"
 
 
 def test_a_missing_encoder_is_one_line(encoded: Callable[..., Any], tmp_path: Path) -> None:
