@@ -69,14 +69,15 @@ def main() -> None:
         else:
             for name, path in tables.items():
                 encode(path, encoder, args.output / f"{name}.npy", parts, bar.update)
-    columns = open_table(tables["train"]).schema_arrow.metadata[b"text_columns"].decode().split("\n")
+    about_texts = open_table(tables["train"]).schema_arrow.metadata
     first = next(batches(tables["train"], ["text"], N_COVERED))["text"].to_pylist()
     coverage = encoder.coverage(first)
     metadata = FeatureMetadata(
         config=encoder.config,
         fingerprint=encoder.fingerprint,
         dim=encoder.dim,
-        text_columns=tuple(columns),
+        text_columns=tuple(about_texts[b"text_columns"].decode().split("\n")),
+        decode_html=b"decode_html" in about_texts,
         int8_min_cosine=int8_min_cosine(encoder, first),
         coverage=coverage,
     )

@@ -9,6 +9,7 @@ import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +37,7 @@ from sentiment.data.schema import (
     smallest_rating_type,
     table_schema,
 )
-from sentiment.data.text import LENGTH
+from sentiment.data.text import LENGTH, decode_html
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Params(FileFormat):
 
     source: str = Field(min_length=1)
     text_columns: tuple[str, ...] = Field(min_length=1)
+    decode_html: bool = False
     rating_column: str | None = Field(default=None, min_length=1)
     rating_min: float = 1
     rating_max: float = 5
@@ -118,6 +120,8 @@ def label_batch(
     columns = {name: list(map(as_string, values)) for name, values in batch.passthrough.items()}
     raw = pd.DataFrame(columns, index=numbers, dtype="str")
     texts = pd.Series(batch.texts, index=numbers, dtype="str")
+    if params.decode_html:
+        texts = texts.map(lambda text: decode_html(text).strip())
     texts = texts[texts != ""]
     counts.update(rows=len(raw), empty_text=len(raw) - len(texts), with_text=len(texts))
     written = raw.loc[texts.index, params.source_column]
@@ -177,7 +181,8 @@ def prepare(rows: Iterable[tuple[str, InputBatch]], params: Params, output: Path
     counts = Counter(dict.fromkeys(["rows", "empty_text", "with_text", "no_label", "ignored", "repeated", "kept"], 0))
     unknown: Counter[str] = Counter()
     # ratings wait as float64 until all are known; the output has the smallest type that holds them
-    schema = table_schema(params.slice_columns, params.text_columns, RATING_TYPES[-1])
+    described = partial(table_schema, params.slice_columns, params.text_columns, decode_html=params.decode_html)
+    schema = described(RATING_TYPES[-1])
     rating_types = {RATING_TYPES[0]}
     with scratch_folder(output.parent, "prepare") as folder:
         candidates, keys = folder / "candidates.parquet", folder / "keys.u64"
@@ -194,7 +199,7 @@ def prepare(rows: Iterable[tuple[str, InputBatch]], params: Params, output: Path
             raise InputError(f"{params.source}: has no rows, expected reviews")
         is_first = first_occurrence_mask(keys, writer.rows)
         rating_type = max(rating_types, key=RATING_TYPES.index)
-        with table_writer(output, table_schema(params.slice_columns, params.text_columns, rating_type)) as kept:
+        with table_writer(output, described(rating_type)) as kept:
             positive = _copy_rows(candidates, is_first, kept)
     counts["repeated"] = len(is_first) - kept.rows
     counts["kept"] = kept.rows

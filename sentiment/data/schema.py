@@ -17,12 +17,16 @@ KEYS_PER_BUCKET = 262_144  # 2 MB of keys; the file is read once per bucket, so 
 
 
 def table_schema(
-    slice_columns: Sequence[str], text_columns: Sequence[str], rating_type: pyarrow.DataType = RATING_TYPES[0]
+    slice_columns: Sequence[str],
+    text_columns: Sequence[str],
+    rating_type: pyarrow.DataType = RATING_TYPES[0],
+    decode_html: bool = False,
 ) -> pyarrow.Schema:
-    """Return the Arrow schema of a prepared table; its metadata names the text columns."""
+    """Return the Arrow schema of a prepared table; its metadata says what the texts were made of."""
     fields = [(ID, pyarrow.string()), (TEXT, pyarrow.string()), (LABEL, pyarrow.int8()), (RATING, rating_type)]
     fields += [(name, pyarrow.string()) for name in slice_columns]
-    return pyarrow.schema(fields, metadata={"text_columns": "\n".join(text_columns)})
+    metadata = {"text_columns": "\n".join(text_columns)} | ({"decode_html": ""} if decode_html else {})
+    return pyarrow.schema(fields, metadata=metadata)
 
 
 def smallest_rating_type(ratings: pd.Series) -> pyarrow.DataType:

@@ -1,7 +1,9 @@
-"""Join the text of a review, normalize it and hash it; list the hashes of the texts that an encoder was trained on."""
+"""Join the text of a review, decode and normalize it, and hash it; list the texts that an encoder was trained on."""
 
+import html
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,6 +16,11 @@ LENGTH = "length"  # the slice of the number of words, which is a column of no t
 SEPARATOR = ". "  # between title and body, as if the title were a sentence
 SEEN_TEXTS = "trained_on.npy"  # file in the folder of an encoder that was trained on reviews
 
+# a tag, as it is or encoded itself, or an entity; no part can be long without one end, so the time is linear
+MARKUP = re.compile(
+    r"<(?:!--|/?[a-zA-Z])[^<>]*>|&lt;/?[a-zA-Z][^<>&]*&gt;|(&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);)"
+)
+
 Hashes = NDArray[np.uint64]
 
 
@@ -24,6 +31,25 @@ def join_text(columns: Sequence[str]) -> str:
     """
     stripped = [column.strip() for column in columns]
     return SEPARATOR.join(column for column in stripped if column) if stripped[-1] else ""
+
+
+def decode_html(text: str) -> str:
+    """Return a text with entities decoded and a space in the place of each tag.
+
+    >>> decode_html("Don&#39;t buy.<br />Size &lt; 6 &amp; thin")
+    "Don't buy. Size < 6 & thin"
+    """
+    return "".join(piece for piece, _, _ in decoded_pieces(text))
+
+
+def decoded_pieces(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the pieces of `decode_html`, each with its start and end in the text that is decoded."""
+    end = 0
+    for match in MARKUP.finditer(text):
+        yield text[end : match.start()], end, match.start()
+        yield html.unescape(match[1]) if match[1] else " ", *match.span()
+        end = match.end()
+    yield text[end:], end, len(text)
 
 
 def format_rating(rating: float) -> str:

@@ -68,6 +68,7 @@ class FeatureMetadata(StageParams):
         fingerprint: SHA-256 of the encoder's weights, config and tokenizer.
         dim: of a feature vector.
         text_columns: the columns joined into a text.
+        decode_html: whether entities were decoded in a text, and tags removed.
         int8_min_cosine: the least cosine between the int8 and the int16 vector of a text, among the first 256 texts of
             train; null in another precision.
         coverage: of the first 2,048 texts of train; null in the files of older versions.
@@ -77,6 +78,7 @@ class FeatureMetadata(StageParams):
     fingerprint: str
     dim: int = Field(ge=1)
     text_columns: tuple[str, ...]
+    decode_html: bool = False
     int8_min_cosine: float | None = None
     coverage: Coverage | None = None
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.common.files import scratch_folder
 from sentiment.data.labels import LABELS, predict_labels
-from sentiment.data.text import join_text
+from sentiment.data.text import decode_html
 from sentiment.encoder.config import Device
 from sentiment.experiments.paths import CLASSIFIER
 from sentiment.experiments.revisions import WORKSPACE, Revision
@@ -105,6 +105,17 @@ class SentimentClassifier:
         with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
             return cls.load(Revision(rev).fetch(classifier, to), device)
 
+    def clean(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts as they are encoded: without white space at their ends, and decoded as those of training.
+
+        Raises:
+            TypeError: one string instead of a sequence of them, or an element that is not a string.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("texts must be a sequence of strings")
+        decode = decode_html if self.classifier.config.features.decode_html else str
+        return [decode(text).strip() for text in texts]
+
     def predict_proba(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> NDArray[np.float32]:
@@ -123,7 +134,7 @@ class SentimentClassifier:
             TypeError: one string instead of a sequence of them, or an element that is not a string.
             ClassifierError: the encoder's features are not finite.
         """
-        stripped = strip_texts(texts)
+        stripped = self.clean(texts)
         indices = [index for index, text in enumerate(stripped) if text]
         probabilities = np.full(len(texts), np.nan, dtype=np.float32)
         features = self.encoder.encode([stripped[index] for index in indices], on_batch)
@@ -178,10 +189,3 @@ class SentimentClassifier:
         labels = predict_labels(probabilities, self.threshold if threshold is None else threshold)
         pairs = zip(probabilities.tolist(), labels.tolist(), strict=True)
         return [None if math.isnan(probability) else LABELS[label] for probability, label in pairs]
-
-
-def strip_texts(texts: Sequence[str]) -> list[str]:
-    """Return the texts without white space at their ends; raises TypeError for what is no sequence of strings."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise TypeError("texts must be a sequence of strings")
-    return [join_text([text]) for text in texts]

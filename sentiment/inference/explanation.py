@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.data.text import decoded_pieces
 from sentiment.head.classifier import Classifier
 from sentiment.head.mlp import forward, round_weights
 from sentiment.head.standardization import standardize
-from sentiment.inference.classifier import SentimentClassifier, strip_texts
+from sentiment.inference.classifier import SentimentClassifier
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import TokensWithOffsets
@@ -151,8 +152,8 @@ def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Expla
         TypeError: one string instead of a sequence of them, or an element that is not a string.
         ClassifierError: the encoder's features are not finite.
     """
-    stripped = strip_texts(texts)
-    indices = [index for index, text in enumerate(stripped) if text]
+    cleaned = classifier.clean(texts)
+    indices = [index for index, text in enumerate(cleaned) if text]
     explanations: list[Explanation | None] = [None] * len(texts)
     for start in range(0, len(indices), MAX_TEXTS):
         batch = indices[start : start + MAX_TEXTS]
@@ -164,34 +165,47 @@ def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Expla
 def _explain_batch(classifier: SentimentClassifier, texts: Sequence[str]) -> Iterator[Explanation]:
     """Yield the explanations of texts, none of which is blank."""
     encoder, head = classifier.encoder, classifier.classifier
-    stripped = strip_texts(texts)
-    tokens = encoder.tokenize_with_offsets(stripped)
-    features = encoder.encode(stripped)  # (n_texts, dim)
+    cleaned = classifier.clean(texts)
+    tokens = encoder.tokenize_with_offsets(cleaned)
+    features = encoder.encode(cleaned)  # (n_texts, dim)
     vectors = encoder.token_vectors([one.ids for one in tokens])  # of each text (n_tokens, hidden_size)
     probabilities = classifier.score(features)
     labels = classifier.label(probabilities)
     for row, text in enumerate(texts):
         logit, by_token, method = token_contributions(head, features[row], vectors[row], encoder.config.pooling)
         is_special = np.array(tokens[row].is_special)
-        start = text.index(stripped[row])
         yield Explanation(
             label=str(labels[row]),
             probability=float(probabilities[row]),
             logit=logit,
             bias=logit - float(by_token.sum()),
             special_tokens=float(by_token[is_special].sum()),
-            words=join_words(text, start, tokens[row], by_token),
+            words=join_words(text, ends_in(text, head.config.features.decode_html), tokens[row], by_token),
             method=method,
             is_truncated=tokens[row].is_truncated,
         )
 
 
-def join_words(text: str, start: int, tokens: "TokensWithOffsets", by_token: Float64s) -> tuple[Word, ...]:
+def ends_in(text: str, is_decoded: bool) -> NDArray[np.int64]:
+    """Return where each character of the cleaned text ends in the text as it was given. # (n_characters,)"""
+    pieces = decoded_pieces(text) if is_decoded else [(text, 0, len(text))]
+    ends: list[int] = []
+    cleaned = ""
+    for piece, start, end in pieces:
+        cleaned += piece
+        ends += range(start + 1, end + 1) if len(piece) == end - start else [end] * len(piece)
+    first = len(cleaned) - len(cleaned.lstrip())
+    return np.array(ends[first : len(cleaned.rstrip())])
+
+
+def join_words(
+    text: str, ends_in_text: NDArray[np.int64], tokens: "TokensWithOffsets", by_token: Float64s
+) -> tuple[Word, ...]:
     """Return the words of `text` that have tokens, each with the sum of their contributions.
 
     Args:
         text: as it was given.
-        start: index of its first character that is no white space, which the offsets of the tokens count from.
+        ends_in_text: where each character of the cleaned text, which the offsets of the tokens count in, ends in it.
         tokens: of the text.
         by_token: contribution of each token, shape (n_tokens,).
     """
@@ -201,7 +215,7 @@ def join_words(text: str, start: int, tokens: "TokensWithOffsets", by_token: Flo
     for (_, end), is_special, contribution in zip(tokens.offsets, tokens.is_special, by_token.tolist(), strict=True):
         if not is_special:
             # by its last character: the span of some tokenizers begins with the space before the word
-            word = min(int(np.searchsorted(ends, start + max(end, 1))), len(bounds) - 1)
+            word = min(int(np.searchsorted(ends, ends_in_text[max(end, 1) - 1])), len(bounds) - 1)
             sums[word] = sums.get(word, 0.0) + contribution
     return tuple(
         Word(text[start:end], start, end, sums[number]) for number, (start, end) in enumerate(bounds) if number in sums

@@ -204,9 +204,10 @@ async def score(request: Request, texts: Sequence[str], blank_is_error: bool = T
         ServingError: a limit, a full queue, an unusable text, a failed batch, a client that left.
     """
     check_texts(request, texts, blank_is_error)
-    filled = [text for text in texts if text.strip()]
+    cleaned = service_of(request).classifier.clean(texts)
+    filled = [text for text, clean in zip(texts, cleaned, strict=True) if clean]
     scores = iter((await or_disconnect(request, service_of(request).queue.score(filled))).tolist())
-    return [next(scores) if text.strip() else None for text in texts]
+    return [next(scores) if clean else None for clean in cleaned]
 
 
 def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> None:
@@ -219,7 +220,7 @@ def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = T
             raise ServingError(413, f"text {index} has {len(text):,} characters; the limit is {settings.max_chars:,}")
         if "\0" in text:
             raise ServingError(422, f"text {index} holds a NUL character")
-        if blank_is_error and not text.strip():
+        if blank_is_error and not service_of(request).classifier.clean([text])[0]:
             raise ServingError(422, f"text {index} is empty")
 
 

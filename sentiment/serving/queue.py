@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.inference.classifier import SentimentClassifier, strip_texts
+from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving.schemas import ServingError
 
 MIN_TEXTS = 8  # in smaller batches the fixed costs of a batch weigh more than padding
@@ -249,7 +249,7 @@ def find_too_long(classifier: SentimentClassifier, texts: Sequence[str]) -> tupl
     encoder = classifier.encoder
     untruncated = copy(encoder)
     untruncated.config = encoder.config.model_copy(update={"max_length": sys.maxsize})
-    for index, text in enumerate(strip_texts(texts)):  # one by one: tokens take 100 bytes a character
+    for index, text in enumerate(classifier.clean(texts)):  # one by one: tokens take 100 bytes a character
         if len(encoder.tokenize([text])[0]) < encoder.config.max_length:
             continue
         n_tokens = len(untruncated.tokenize_with_offsets([text])[0].ids)
@@ -271,7 +271,7 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores
     encoder = classifier.encoder
     budget = round(MAX_OVER_BUDGET * TOKEN_BUDGET[encoder.device.type])
     with torch.inference_mode():
-        token_ids = encoder.tokenize(strip_texts(texts))
+        token_ids = encoder.tokenize(classifier.clean(texts))
         lengths = [len(ids) for ids in token_ids]
         scores = np.empty(len(texts), dtype=np.float32)
         order = sorted(range(len(texts)), key=lengths.__getitem__)  # equal lengths need no mask

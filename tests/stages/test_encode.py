@@ -108,7 +108,7 @@ def test_a_run_after_one_that_was_killed_goes_on_from_there(
     expected = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     parts = tmp_path / ".out"
     assert not parts.exists(), "kept until all is written"
-    paths = {"params": "params.yaml", "split": "split", "encoder": BUNDLED, "output": "out"}
+    paths: dict[str, Path | str] = {"params": "params.yaml", "split": "split", "encoder": BUNDLED, "output": "out"}
     options = [part for name, path in paths.items() for part in (f"--{name}", str(tmp_path / path))]
 
     command = [sys.executable, "-c", KILLED_IN_THE_FIFTH_WINDOW, *options]

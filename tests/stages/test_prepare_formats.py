@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tests.stages.conftest import RunPrepare
@@ -103,6 +104,20 @@ def test_a_folder_of_parts_is_read_by_their_names(prepared: Callable[..., tuple[
     Path("parts", "_SUCCESS").touch()
     Path("parts", ".hidden").touch()
     assert prepared("parts", b"") == expected
+
+
+def test_html_is_decoded_on_request_and_said_in_the_table(run_prepare: RunPrepare) -> None:
+    Path("html.csv").write_text(
+        "Title,Review Text,Rating,Department Name\nA &amp; B,Soft<br/>&nbsp;,5,Tops\n,<br />,4,Tops\n,Torn,1,Tops\n"
+    )
+    outcome, rows, counts = run_prepare(None, source="html.csv", decode_html=True)
+    assert not outcome.status, outcome.stderr
+    assert [row["text"] for row in rows] == ["A & B. Soft", "Torn"]
+    assert counts["empty_text"] == 1
+    assert b"decode_html" in pq.read_schema("out/reviews.parquet").metadata
+    _, rows, counts = run_prepare(None, source="html.csv")
+    assert [row["text"] for row in rows] == ["A &amp; B. Soft<br/>&nbsp;", "<br />", "Torn"]
+    assert b"decode_html" not in pq.read_schema("out/reviews.parquet").metadata
 
 
 LABELS: dict[str, object] = {
