@@ -5,6 +5,7 @@
     sentiment compare dusty-kale loamy-fits  two experiments; commits and tags work as well
     sentiment compare tfidf                  a baseline, made by `sentiment baseline`, and the workspace
     sentiment compare main workspace --fail-if-worse
+    sentiment compare --shared               where reviews were added since: those that both have in test
 
 Test predictions are read from the workspace, the DVC cache or the remote, and paired by review. Intervals are 95%, from
 a paired bootstrap; better or worse is decided by McNemar's exact test on accuracy, at the 5% level.
@@ -36,13 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revision = "commit, branch, tag, experiment, baseline, or workspace (default: %(default)s)"
     parser.add_argument("a", metavar="A", nargs="?", default="HEAD", help=revision)
     parser.add_argument("b", metavar="B", nargs="?", default=WORKSPACE, help=revision)
+    parser.add_argument("--shared", action="store_true", help="compare by the test reviews that A and B share")
     parser.add_argument("--json", action="store_true", help="write JSON, in full precision")
     parser.add_argument("--fail-if-worse", action="store_true", help="exit with 1 if B is significantly worse than A")
 
 
 def main(args: argparse.Namespace) -> int:
     """Compare, and write the result to standard output; 1 if B is significantly worse and --fail-if-worse is given."""
-    comparison = compare(resolve(args.a), resolve(args.b))
+    comparison = compare(resolve(args.a), resolve(args.b), args.shared)
     result = {"a": args.a, "b": args.b, **comparison.as_dict(), "sentence": sentence(args.a, args.b, comparison)}
     text = json.dumps(result, indent=2) if args.json else as_text(args.a, args.b, comparison)
     sys.stdout.write(f"{text}\n")

@@ -20,17 +20,28 @@ from sentiment.experiments.revisions import BaselineRevision, Revision
 
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap
 COLUMNS = ("id", "label", "probability", "predicted")
-ADVICE = "compare only experiments with equal data and equal prepare and split params"
+ADVICE = "`sentiment compare --shared` compares them by the reviews that both have in test"
 BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"
 
 
-def compare(a: Revision, b: Revision) -> Comparison:
+def compare(a: Revision, b: Revision, shared: bool = False) -> Comparison:
     """Compare the test predictions of two revisions; see `Comparison`.
 
+    Args:
+        a, b: the revisions.
+        shared: compare the reviews that are in test in both, where reviews were added or removed between them.
+
     Raises:
-        InputError: the predictions are not available, or are of different test reviews.
+        InputError: the predictions are not available, or are of different test reviews, with `shared` of none in both.
     """
     table_a, table_b = read_predictions(a), read_predictions(b)
+    if shared:
+        is_in_b, is_in_a = (
+            pc.is_in(x["id"], y["id"].combine_chunks()) for x, y in ((table_a, table_b), (table_b, table_a))
+        )
+        table_a, table_b = table_a.filter(is_in_b), table_b.filter(is_in_a)
+        if not len(table_a):
+            raise InputError(f"{a.name} and {b.name} have no test review in common")
     is_baseline = isinstance(a, BaselineRevision) or isinstance(b, BaselineRevision)
     labels = paired_labels(a.name, table_a, b.name, table_b, BASELINE_ADVICE if is_baseline else ADVICE)
     return compare_paired(labels, _predictions(table_a), _predictions(table_b), N_RESAMPLES, SEED)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -111,6 +111,11 @@ class Classifier:
         except FileNotFoundError as error:
             raise ClassifierError(f"{error.filename or folder}: no classifier; run `dvc repro` or `dvc pull`") from None
         except (SafetensorError, KeyError, ValueError) as error:
+            if isinstance(error, ValidationError) and any(one["type"] == "extra_forbidden" for one in error.errors()):
+                raise ClassifierError(
+                    f"{folder}: a classifier of another version of this project, whose own code reads it; `dvc repro` "
+                    "trains one that this version reads"
+                ) from None
             advice = "run `dvc checkout --force`, or `dvc repro --force train`"
             raise ClassifierError(f"{folder}: damaged classifier ({one_line(error)}); {advice}") from None
         return classifier

@@ -30,6 +30,21 @@ def test_different_reviews_are_counted() -> None:
     assert "old has 3, 1 of them only there; new has 2, 0 only there" in str(refusal.value)
 
 
+def test_shared_reviews_are_compared_where_reviews_were_added(tmp_path: Path) -> None:
+    revisions = {}
+    for name, one in {"old": table(["a", "b", "c"], [1, 0, 1]), "new": table(["c", "d", "a"], [1, 0, 1])}.items():
+        file = tmp_path / name / PREDICTIONS
+        file.parent.mkdir(parents=True)
+        pq.write_table(one, file)
+        revisions[name] = Revision("workspace", tmp_path / name)
+    with pytest.raises(InputError, match="--shared"):
+        compare(revisions["old"], revisions["new"])
+    assert compare(revisions["old"], revisions["new"], shared=True).rows == 2
+    pq.write_table(table(["x"], [1]), tmp_path / "new" / PREDICTIONS)
+    with pytest.raises(InputError, match="no test review in common"):
+        compare(revisions["old"], revisions["new"], shared=True)
+
+
 def test_different_labels_are_counted() -> None:
     with pytest.raises(InputError, match="label 1 of the 2 test reviews differently"):
         paired_labels("old", table(["a", "b"], [1, 0]), "new", table(["a", "b"], [1, 1]))

@@ -1,5 +1,6 @@
 """The saved classifier is complete, plain and checked on the way in."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def test_arrays_that_do_not_fit_are_named(
 ) -> None:
     replace(classifier, **changed).save(tmp_path)
     with pytest.raises(ClassifierError, match=f"damaged classifier .*{message}"):
+        Classifier.load(tmp_path)
+
+
+def test_a_classifier_of_another_version_is_not_called_damaged(classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    config["features"]["config"]["revision"] = None
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(ClassifierError, match=r"^[^(]*a classifier of another version of this project"):
         Classifier.load(tmp_path)
 
 
