@@ -131,9 +131,11 @@ verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone; git sh
 	    dvc checkout --quiet "$$input" 2> /dev/null || dvc pull --quiet "$$input" || exit 1; done && \
 	  dvc repro --force --no-run-cache && git --no-pager diff --exit-code HEAD && echo "verify: every output has the committed hash"
 
+# with PUBLIC_DATA=folder of public reviews in Parquet, also the table of docs/results.md
 results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of the results tables and writes them; ROWS="a b" some
 	@python -m tools.results --reviews "$(or $(REVIEWS_CSV),data/raw/reviews.csv)" $(if $(ROWS),--rows $(ROWS)) \
 	  $(foreach one,$(ENCODERS),--encoder "$(one)")
+	$(if $(PUBLIC_DATA),python -m tools.cross_validation "$(PUBLIC_DATA)")
 
 bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv for real reviews
 	python -m benchmarks $(if $(REVIEWS_CSV),--reviews "$(REVIEWS_CSV)")
