@@ -2,21 +2,26 @@
 
     sentiment init data/raw/reviews.csv                 look at the file; write the section prepare
     sentiment init exports/ --dry-run                   look only; a folder holds files with the same columns
+    sentiment init exports/2024-*.csv                   several files with the same columns become a folder
     sentiment init reviews.csv --rating stars           which column has the ratings, where two may
     sentiment init reviews.csv --label verdict --positive keep --negative return --ignore unsure
     sentiment init reviews.csv --split-by product       a product in one split; by dates, later ones in test
 
 Reads CSV with any delimiter and encoding, JSON lines and arrays, Parquet, Excel, fastText's labels, plain text in one
-file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw. What cannot be
-decided is an error that names the option which decides it.
+file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw; several files
+are copied to a folder there, unless they are all files of a folder in the project. What cannot be decided is an error
+that names the option which decides it.
 """
 
 import argparse
 import filecmp
+import re
 import shlex
 import shutil
 import sys
 import time
+from itertools import pairwise
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +29,12 @@ from tqdm import tqdm
 
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params, read_yaml
-from sentiment.data.readers import suffix
+from sentiment.data.readers import parts_of, suffix
 
 if TYPE_CHECKING:
     from sentiment.data.profile import Profile
     from sentiment.data.proposal import Proposal
-    from sentiment.data.readers import FileFormat
+    from sentiment.data.readers import FileFormat, Source
 
 RAW = Path("data/raw")
 SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
@@ -41,9 +46,9 @@ NOT_ENGLISH = "; the default encoder knows English only (docs/experiments.md, An
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the file, what a person knows of it, and --dry-run."""
+    """Add the files, what a person knows of it, and --dry-run."""
     parser.add_argument(
-        "source", metavar="FILE", type=Path, help="of reviews; or a folder of files with the same columns"
+        "sources", metavar="FILE", type=Path, nargs="+", help="of reviews, a folder, or several with the same columns"
     )
     parser.add_argument("--text", metavar="COLUMN", action="append", default=[], help="text; title first, body last")
     which = parser.add_mutually_exclusive_group()
@@ -66,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
     """Print what is in the file and what follows from it; write the params.
 
     Raises:
-        ParamsError: there is no params.yaml here, or another file of this name in data/raw.
+        ParamsError: there is no params.yaml here, another file of this name in data/raw, or a name is given twice.
         InputError: the file cannot be read, or what is text or label cannot be decided.
     """
     from sentiment.data.profile import profile  # pandas, a second
@@ -78,23 +83,28 @@ def main(args: argparse.Namespace) -> None:
         tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore),
         args.split_by,
     )  # fmt: skip
-    layout, notes = sniff(args.source, args.encoding, args.delimiter)
+    source = args.sources[0] if len(args.sources) == 1 else args.sources
+    target, copies = place(source)
+    layout, notes = sniff(source, args.encoding, args.delimiter)
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
-        found = profile(args.source, layout, bar.update)
+        found = profile(source, layout, bar.update)
     proposal = propose(found, choices)
-    sys.stdout.write(f"{describe(args.source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
+    sys.stdout.write(f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
     sys.stdout.writelines(
         f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params)]
     )
+    if source == args.sources:
+        copied = "a copy of each file" if copies else "these files alone"
+        sys.stdout.write(f"- prepare.source: the folder {target}, which has {copied}\n")
     if args.dry_run:
         return
-    source = place(args.source)
-    prepare = {"source": source.as_posix(), **layout.model_dump(), **proposal.params}
+    copy_parts(target, copies)
+    prepare = {"source": target.as_posix(), **layout.model_dump(), **proposal.params}
     write_params(args.params, {"prepare": prepare, "split": proposal.split}, proposal.slices)
     sys.stdout.write(
         f"\nWritten to {args.params}: prepare, split and evaluate.slices. Next:\n\n"
         f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
-        f"    dvc add {shlex.quote(str(source))}     tracks the data, so that dvc push shares it; then commit\n"
+        f"    dvc add {shlex.quote(str(target))}     tracks the data, so that dvc push shares it; then commit\n"
     )
 
 
@@ -108,16 +118,17 @@ def check_sections(params: Path) -> None:
             raise ParamsError(f"{params}: section '{name}' is missing; to go back: git checkout {params}")
 
 
-def describe(source: Path, layout: "FileFormat") -> str:
+def describe(source: "Source", layout: "FileFormat") -> str:
     """Return the name of a source and its format, as in "reviews.csv: csv with ';', no header"."""
-    form = layout.format or suffix(source.name).removeprefix(".") or "the format of each file"
+    name, ending = (source, suffix(source.name)) if isinstance(source, Path) else (f"{len(source)} files", "")
+    form = layout.format or ending.removeprefix(".") or "the format of each file"
     details = [
         f" with {layout.delimiter!r}" if layout.delimiter else "",
         "" if layout.quote == '"' else f", quotes: {layout.quote or 'none'}",
         f", escape: {layout.escape}" if layout.escape else "",
         "" if layout.header else ", no header: the columns are numbered",
     ]
-    return f"{source}: {form}{''.join(details)}"
+    return f"{name}: {form}{''.join(details)}"
 
 
 def table_of(found: "Profile", proposal: "Proposal") -> str:
@@ -171,23 +182,42 @@ def reviews_per_second(params: Path, texts: list[str]) -> float | None:
     return len(texts) / (time.perf_counter() - start)
 
 
-def place(source: Path) -> Path:
-    """Return the path of a source relative to the project; one from elsewhere is copied to data/raw.
+def place(source: "Source") -> tuple[Path, dict[Path, Path]]:
+    """Return the path of a source relative to the project, and the copies that this takes, each with its original.
+
+    What is elsewhere is copied to data/raw. Several files are copied to a folder there, unless they are all files of a
+    folder in the project: DVC tracks a file or a folder, and no list of files.
 
     Raises:
-        ParamsError: data/raw has another file of this name.
+        ParamsError: two files have the same name.
     """
-    root = Path.cwd().resolve()
+    root, parts = Path.cwd().resolve(), parts_of(source)
+    if not isinstance(source, Path):
+        for one, other in pairwise(parts):
+            if one.name == other.name:
+                raise ParamsError(f"{one} and {other} have the same name; rename one")
+        folder = parts[0].resolve().parent
+        if root not in folder.parents or parts_of(folder) != sorted(part.resolve() for part in parts):
+            common = commonprefix([part.name.partition(".")[0] for part in parts])  # noqa: RUF071 - of names
+            target = RAW / (re.sub(r"[\W\d_]+$", "", common) or "reviews")
+            return target, {target / part.name: part for part in parts}
+        source = folder
     if source.resolve().is_relative_to(root):
-        return source.resolve().relative_to(root)
+        return source.resolve().relative_to(root), {}
     target = RAW / source.name
-    if target.is_file() and source.is_file() and filecmp.cmp(source, target, shallow=False):
-        return target
-    if target.exists():
-        raise ParamsError(f"{target}: is another file already; rename {source}, or remove that one")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-    return target
+    return target, {target / part.relative_to(source): part for part in parts}
+
+
+def copy_parts(target: Path, copies: dict[Path, Path]) -> None:
+    """Copy the files of a source; raise ParamsError where `target` is there already and differs."""
+    if copies and target.exists():
+        if sorted(copies) != parts_of(target) or not all(filecmp.cmp(*pair, shallow=False) for pair in copies.items()):
+            kind = "folder" if target.is_dir() else "file"
+            raise ParamsError(f"{target}: is another {kind} already; rename it, or remove it")
+        return
+    for copy, part in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, copy)
 
 
 def write_params(path: Path, changes: dict[str, dict[str, object]], slices: list[str]) -> None:

@@ -109,7 +109,8 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     """
     for name in filter(None, (*choices.text, choices.label, choices.rating, choices.split_by)):
         if name not in profile.columns:
-            raise InputError(f"column '{name}' is missing; found {', '.join(map(repr, profile.columns))}")
+            file = f"{profile.missing[name]}: " if name in profile.missing else ""
+            raise InputError(f"{file}column '{name}' is missing; found {_columns_of(profile)}")
     if profile.problems:
         raise InputError(f"{profile.problems[0]}; the stages stop at such a row: repair or remove it")
     label = _choose_label(profile, choices)
@@ -124,6 +125,8 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if others:
         notes.append(f"or, by --rating or --label, another column: {', '.join(map(repr, others))}")
     taken = {name, *others, *texts, *RESERVED_COLUMNS, LENGTH, FILE, ""}
+    if profile.missing:
+        notes.append(f"not in every file, and not used: {', '.join(map(repr, profile.missing))}")
     split_by = choices.split_by
     if split_by in {name, *texts, *RESERVED_COLUMNS, LENGTH}:
         raise InputError(
@@ -148,6 +151,12 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if folds:
         notes.append(f"{n_texts:,} reviews are few: cross-validation in {folds} folds tests each of them (split.folds)")
     return Proposal(texts, name, slices, params, {**BY_TEXT, "folds": folds, **split}, notes)
+
+
+def _columns_of(profile: Profile) -> str:
+    """Return the names of the columns for a message; and of those that are not in every file."""
+    missing = f" (not in every file: {', '.join(map(repr, profile.missing))})" if profile.missing else ""
+    return f"{', '.join(map(repr, profile.columns))}{missing}"
 
 
 def _split_by(column: Column) -> tuple[dict[str, object], str]:
@@ -223,9 +232,7 @@ def _text_columns(profile: Profile, label: str) -> list[str]:
         if column.name != label and column.words >= MIN_WORDS and column.number_share < 0.5 and not column.is_date
     ]  # fmt: skip
     if not columns:
-        raise InputError(
-            f"no column of texts found among {', '.join(map(repr, profile.columns))}; say it with --text COLUMN"
-        )
+        raise InputError(f"no column of texts found among {_columns_of(profile)}; say it with --text COLUMN")
     body = max(columns, key=score)
     titles = [
         column for column in profile.columns.values()
@@ -290,7 +297,7 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
     labels = _labels(profile, choices)
     if not labels or labels[0].score <= 0:
         raise InputError(
-            f"no column of labels or ratings found among {', '.join(map(repr, profile.columns))}; "
+            f"no column of labels or ratings found among {_columns_of(profile)}; "
             "say it with --label COLUMN or --rating COLUMN"
         )
     return labels[0]

@@ -118,6 +118,53 @@ def test_files_that_cannot_be_taken_are_one_line(project: Project, tmp_path: Pat
     assert "rows" in init(project, str(other), "--dry-run")
 
 
+def write_parts(folder: Path, *names: str) -> list[str]:
+    """Write a table in several files with the same columns; return their paths."""
+    header, *rows = table("5", "1").splitlines()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        (folder / name).write_text("\n".join([header, *rows[number :: len(names)], ""]), encoding="utf-8")
+    return [str(folder / name) for name in names]
+
+
+def test_several_files_become_a_folder(project: Project, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path / "exports", "day-3.csv", "day-10.csv", "day-2.csv")
+    shown = init(project, *parts, "--dry-run")
+    assert "3 files: the format of each file, 120 rows" in shown
+    assert "- prepare.source: the folder data/raw/day, which has a copy of each file" in shown
+    assert not (project.root / "data/raw/day").exists()
+    for _ in range(2):  # again, where the copies are: the same folder
+        init(project, *parts)
+        assert params_of(project)["prepare"]["source"] == "data/raw/day"
+    assert {path.name: path.read_bytes() for path in (project.root / "data/raw/day").iterdir()} == {
+        Path(part).name: Path(part).read_bytes() for part in parts
+    }
+    project.run("dvc", "repro", "prepare")
+    assert json.loads((project.root / "metrics/prepare.json").read_text())["kept"] == 120
+    Path(parts[0]).write_text(table("4", "1"), encoding="utf-8")
+    assert "data/raw/day: is another folder already" in init(project, *parts, check=False)
+    # all files of a folder in the project are that folder
+    own = write_parts(project.root / "data/raw/mine", "jan.csv", "feb.csv")
+    assert "- prepare.source: the folder data/raw/mine, which has these files alone" in init(project, *own)
+    assert params_of(project)["prepare"]["source"] == "data/raw/mine"
+    init(project, *parts[1:], *own)
+    assert params_of(project)["prepare"]["source"] == "data/raw/reviews"
+
+
+def test_files_that_do_not_go_together_are_one_line(project: Project, tmp_path: Path) -> None:
+    [one], [other] = (write_parts(tmp_path / folder, "day.csv") for folder in "ab")
+    assert f"{one} and {other} have the same name; rename one" in init(project, one, other, check=False)
+    [semicolons] = write_parts(tmp_path, "semicolons.csv")
+    Path(semicolons).write_text(table("5", "1").replace('",', '";').replace("t,v", "t;v"), encoding="utf-8")
+    assert "semicolons.csv: has no column of" in init(project, one, semicolons, check=False)
+    Path(other).with_name("other.csv").write_text('comment,stars\n"Soft",5\n"Torn",1\n', encoding="utf-8")
+    unlike = str(Path(other).with_name("other.csv"))
+    assert "other.csv: column 'verdict' is missing" in init(project, one, unlike, "--label", "verdict", check=False)
+    message = init(project, one, unlike, check=False)
+    assert "no column of labels or ratings found among 'comment', 'file'" in message
+    assert "not in every file: 'verdict', 'stars'" in message
+
+
 def test_params_without_a_section_are_one_line(project: Project) -> None:
     (project.root / "params.yaml").write_text("prepare: {}\nsplit: {}\nfinetune:\n")
     assert "params.yaml: section 'finetune' is missing" in init(project, "data/raw/sample.csv", check=False)
