@@ -9,8 +9,8 @@
 
 Reads CSV with any delimiter and encoding, JSON lines and arrays, Parquet, Excel, fastText's labels, plain text in one
 file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw; several files
-are copied to a folder there, unless they are all files of a folder in the project. What cannot be decided is an error
-that names the option which decides it.
+are copied to a folder there, unless they are all files of a folder in the project. What cannot be decided is asked on
+a terminal; elsewhere it is an error that names the option which decides it.
 """
 
 import argparse
@@ -20,23 +20,26 @@ import shlex
 import shutil
 import sys
 import time
+from dataclasses import asdict, replace
 from itertools import pairwise
 from os.path import commonprefix
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params, read_yaml
 from sentiment.data.readers import parts_of, suffix
 
 if TYPE_CHECKING:
     from sentiment.data.profile import Profile
-    from sentiment.data.proposal import Proposal
+    from sentiment.data.proposal import Choices, Proposal
     from sentiment.data.readers import FileFormat, Source
 
 RAW = Path("data/raw")
+PARAMS = Path("params.yaml")
 SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
@@ -63,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoding", help="of the text, such as windows-1252 (default: detected)")
     parser.add_argument("--delimiter", help="between fields (default: detected)")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="to write (default: %(default)s)")
+    parser.add_argument("--params", type=Path, default=PARAMS, help="to write (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
 
 
@@ -75,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
         InputError: the file cannot be read, or what is text or label cannot be decided.
     """
     from sentiment.data.profile import profile  # pandas, a second
-    from sentiment.data.proposal import Choices, propose
+    from sentiment.data.proposal import Choices
     from sentiment.data.sniffing import sniff
 
     check_sections(args.params)
@@ -88,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
     layout, notes = sniff(source, args.encoding, args.delimiter)
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
         found = profile(source, layout, bar.update)
-    proposal = propose(found, choices)
+    proposal, decided = decide(found, choices)
     sys.stdout.write(f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
     sys.stdout.writelines(
         f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params)]
@@ -96,6 +99,8 @@ def main(args: argparse.Namespace) -> None:
     if source == args.sources:
         copied = "a copy of each file" if copies else "these files alone"
         sys.stdout.write(f"- prepare.source: the folder {target}, which has {copied}\n")
+    if decided != choices:
+        sys.stdout.write(f"- the same without questions: {command(args, decided)}\n")
     if args.dry_run:
         return
     copy_parts(target, copies)
@@ -106,6 +111,73 @@ def main(args: argparse.Namespace) -> None:
         f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
         f"    dvc add {shlex.quote(str(target))}     tracks the data, so that dvc push shares it; then commit\n"
     )
+
+
+def decide(found: "Profile", choices: "Choices") -> tuple["Proposal", "Choices"]:
+    """Return the proposal, and the choices with what a person at a terminal was asked.
+
+    Raises:
+        UndecidedError: there is no terminal, no answer, or nothing to choose from.
+    """
+    from sentiment.data.proposal import UndecidedError, propose
+
+    while True:
+        try:
+            return propose(found, choices), choices
+        except UndecidedError as undecided:
+            if len(undecided.values) < 2 or not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise
+            sys.stderr.write(f"{printable(str(undecided))}\n")
+            try:
+                choices = replace(choices, **answer(undecided.choice, undecided.values))
+            except EOFError:
+                raise undecided from None
+
+
+def answer(choice: str, values: dict[str, str]) -> dict[str, Any]:
+    """Ask for a choice; return the fields of `Choices` that follow."""
+    if choice == "text":
+        return {"text": ask("Which column is the text? Of several, the title first", values, len(values))}
+    if choice == "label":
+        return {"label": ask("Which column is the label or rating?", values, 1)[0]}
+    positive = ask("Which is positive?", values, len(values) - 1)
+    others = {value: shown for value, shown in values.items() if value not in positive}
+    negative = ask("Which is negative? What is neither is left out", others, len(others)) if len(others) > 1 else others
+    return {
+        "positive": tuple(positive), "negative": tuple(negative),
+        "ignore": tuple(value for value in others if value not in negative),
+    }  # fmt: skip
+
+
+def ask(question: str, values: dict[str, str], most: int) -> tuple[str, ...]:
+    """Return 1 to `most` of the values, which a person names by numbers; raises EOFError at the end of input."""
+    names = list(values)
+    for number, (name, shown) in enumerate(values.items(), 1):
+        sys.stderr.write(printable(f"{number:>4}  {name!r}  {shown}") + "\n")
+    while True:
+        sys.stderr.write(f"{question} Number{'s' if most > 1 else ''}: ")
+        sys.stderr.flush()
+        if not (line := sys.stdin.readline()):
+            sys.stderr.write("\n")
+            raise EOFError
+        words = line.replace(",", " ").split()
+        chosen = [names[int(word) - 1] for word in words if word.isdecimal() and 1 <= int(word) <= len(names)]
+        if len(chosen) == len(words) == len(set(chosen)) and 1 <= len(chosen) <= most:
+            return tuple(chosen)
+        expected = "a number" if most == 1 else f"up to {most} different numbers"
+        sys.stderr.write(f"expected {expected} from 1 to {len(names)}\n")
+
+
+def command(args: argparse.Namespace, choices: "Choices") -> str:
+    """Return the command line that makes these choices."""
+    options = {**asdict(choices), **{name: getattr(args, name) for name in ("encoding", "delimiter", "params")}}
+    words = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, values in options.items()
+        for value in (values if isinstance(values, tuple) else [values])
+        if value not in (None, PARAMS)
+    ]
+    return shlex.join(["sentiment", "init", *map(str, args.sources), *words, *(["--dry-run"] * args.dry_run)])
 
 
 def check_sections(params: Path) -> None:

@@ -9,8 +9,10 @@ By the values first, by the names second: names are in any language, and values 
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from sentiment.common.errors import InputError
 from sentiment.common.tables import SPLITS
@@ -43,6 +45,7 @@ OTHER_NUMBER_NAME = re.compile(
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 MAX_LABELS = 20
 MIN_WORDS = 2.0  # of a text, on average
+TIE = 0.97  # of the score of the likeliest text
 MAX_SLICES, MAX_SLICE_VALUES = 4, 20
 TIME_FORMATS = (None, "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%m %d, %Y", "%B %d, %Y")  # of split.time_format
 VAL_FROM, TEST_FROM = 0.8, 0.9  # of the reviews are older
@@ -63,6 +66,19 @@ class Choices:
     negative: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     split_by: str | None = None
+
+
+class UndecidedError(InputError):
+    """What only a person can decide.
+
+    Attributes:
+        choice: the field of `Choices` that decides it.
+        values: which it can be, each with examples or counts.
+    """
+
+    def __init__(self, message: str, choice: Literal["text", "label", "positive"], values: dict[str, str]) -> None:
+        super().__init__(message)
+        self.choice, self.values = choice, values
 
 
 @dataclass
@@ -105,7 +121,8 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     """Return the params that fit the columns and the choices.
 
     Raises:
-        InputError: there is no text or no label among the columns, or a choice does not fit; it says what to do.
+        UndecidedError: it is not clear which column is the text or the label, or which label is positive.
+        InputError: a row is broken, or a choice does not fit; it says what to do.
     """
     for name in filter(None, (*choices.text, choices.label, choices.rating, choices.split_by)):
         if name not in profile.columns:
@@ -151,6 +168,14 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if folds:
         notes.append(f"{n_texts:,} reviews are few: cross-validation in {folds} folds tests each of them (split.folds)")
     return Proposal(texts, name, slices, params, {**BY_TEXT, "folds": folds, **split}, notes)
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(repr(column.name) for column in columns)
+
+
+def _examples(columns: Sequence[Column]) -> dict[str, str]:
+    return {column.name: column.examples for column in columns}
 
 
 def _columns_of(profile: Profile) -> str:
@@ -239,6 +264,10 @@ def _text_columns(profile: Profile, label: str) -> list[str]:
         if column is not body and column.name != label and TITLE_NAME.search(column.name)
         and not OTHER_TEXT_NAME.search(column.name) and column.words < body.words and len(column.values) > 20
     ]  # fmt: skip
+    tied = [column for column in columns if score(column) >= TIE * score(body) and column not in titles]
+    if len(tied) > 1:
+        message = f"columns {_names(tied)} are equally likely to be the text; say it with --text COLUMN"
+        raise UndecidedError(message, "text", _examples(tied))
     return [*(column.name for column in titles[:1]), body.name]
 
 
@@ -291,15 +320,20 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
             if not (scale := _scale(column, is_named=True)):
                 raise InputError(f"column '{name}' has no numbers to rate by; found {column.examples}")
             return _Label(column, 0.0, scale=scale)
-        label = _as_label(column, choices)
-        sides = label.sides if label else polarities(frozenset(column.values))
-        return _Label(column, 0.0, sides=sides) if not (label and label.scale) or choices.positive else label
+        sides = polarities(frozenset(column.values))
+        is_clear = {"positive", "negative"} == set(sides.values()) - {"neutral"}
+        if not (is_clear or choices.positive) and column.number_share >= 0.98 and (scale := _scale(column, True)):
+            return _Label(column, 0.0, scale=scale)
+        return _Label(column, 0.0, sides=sides)
     labels = _labels(profile, choices)
-    if not labels or labels[0].score <= 0:
-        raise InputError(
-            f"no column of labels or ratings found among {_columns_of(profile)}; "
-            "say it with --label COLUMN or --rating COLUMN"
-        )
+    tied = [label.column for label in labels if label.score == labels[0].score > 0]
+    if len(tied) != 1:
+        reason = (
+            f"columns {_names(tied)} are equally likely to be the label"
+            if tied else f"no column of labels or ratings found among {_columns_of(profile)}"
+        )  # fmt: skip
+        others = tied or [column for column in profile.columns.values() if column.name not in choices.text]
+        raise UndecidedError(f"{reason}; say it with --label COLUMN or --rating COLUMN", "label", _examples(others))
     return labels[0]
 
 
@@ -348,10 +382,13 @@ def _label_params(label: _Label, choices: Choices) -> tuple[dict[str, object], l
     }
     if found[None] or not (found["positive"] and found["negative"]):
         shown = ", ".join(f"{written[key]!r} ({count:,})" for key, count in counts.most_common(MAX_LABELS))
-        raise InputError(
+        message = (
             f"column '{column.name}' has {shown}: which is positive? say it with --positive VALUE --negative VALUE, "
             "and --ignore VALUE for what is neither"
         )
+        if len(counts) > MAX_LABELS:
+            raise InputError(message)
+        raise UndecidedError(message, "positive", {written[key]: f"{n:,} rows" for key, n in counts.most_common()})
     params = {
         **UNUSED, "label_column": column.name,
         "positive": found["positive"], "negative": found["negative"], "ignore": found["neutral"],

@@ -3,7 +3,14 @@
 import io
 import json
 import os
+import pty
+import re
+import select
+import shlex
 import shutil
+import subprocess
+import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -97,16 +104,81 @@ def test_the_sample_gets_the_committed_params(project: Project) -> None:
         (table("5", "1"), ["--text", "words"], "column 'words' is missing; found 'comment', 'verdict'"),
         (table("fine", "ill"), ["--rating", "verdict"], "column 'verdict' has no numbers to rate by"),
         ("comment\n" + "\n".join(GOOD_TEXTS), [], "no column of labels or ratings found"),
+        ("comment,food stars,shop stars\n" + "".join(f"Soft {n},{n % 5},{n % 4}\n" for n in range(20)), [],
+         "columns 'food stars', 'shop stars' are equally likely to be the label; say it with --label"),
+        ("pros,cons,stars\n" + "".join(f"Soft and {n},Thin and {n},{1 + n % 5}\n" for n in range(20)), [],
+         "columns 'pros', 'cons' are equally likely to be the text; say it with --text COLUMN"),
         ("stars,price\n" + "5,10\n1,9\n4,8\n" * 20, [], "no column of texts found"),
         ("", [], "is empty, expected reviews"),
         ('comment,stars\n"Soft, warm",5\nTorn,1\n"Never closed,1\n' + "Thin,2\n" * 20, [], "row 3 has a quoted field"),
         ('{"reviews": [\n{"text": "Soft", "stars": 5}]}', [], "one JSON object over several lines"),
     ],
-)
+)  # fmt: skip
 def test_what_it_cannot_decide_is_one_line(project: Project, content: str, arguments: list[str], message: str) -> None:
     (project.root / "mine.csv").write_text(content, encoding="utf-8")
     before = (project.root / "params.yaml").read_bytes()
     assert message in init(project, "mine.csv", *arguments, check=False)
+    assert (project.root / "params.yaml").read_bytes() == before
+
+
+def on_terminal(project: Project, *arguments: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run the command on a terminal, type each text where another is shown; return exit status and what is shown."""
+    terminal, its_end = pty.openpty()
+    process = subprocess.Popen(
+        ["python", "-m", "sentiment", "init", *arguments],
+        cwd=project.root, env=project.environment(TERM="dumb"), preexec_fn=partial(os.login_tty, its_end),
+    )  # fmt: skip
+    os.close(its_end)
+    shown, start, waiting, limit = "", 0, list(typed), time.monotonic() + 120
+    try:
+        while select.select([terminal], [], [], max(0.0, limit - time.monotonic()))[0]:
+            try:
+                shown += os.read(terminal, 4_096).decode()
+            except OSError:  # Linux, when the last process has closed its end
+                break
+            if waiting and waiting[0][0] in shown[start:]:
+                start = len(shown)
+                os.write(terminal, waiting.pop(0)[1].encode())
+        status = process.wait(timeout=10)
+    finally:
+        process.kill()
+        os.close(terminal)
+    assert not waiting, shown
+    return status, shown.replace("\r\n", "\n")
+
+
+def test_on_a_terminal_it_asks_what_it_cannot_decide_and_says_the_command_without_questions(project: Project) -> None:
+    verdicts = ["keep", "back", "unsure"]
+    rows = [f'"{text}",{verdicts[n % 3]},{verdicts[n % 3]}' for n, text in enumerate(GOOD_TEXTS)]
+    (project.root / "my file.csv").write_text("\n".join(["comment,mine,yours", *rows]), encoding="utf-8")
+    questions = [
+        ("Which column is the label or rating? Number: ", "2 3\n"),
+        ("expected a number from 1 to 3", "2\n"),
+        ("Which is positive? Numbers: ", "1\n"),
+        ("Which is negative? What is neither is left out Numbers: ", "1\n"),
+    ]
+    status, shown = on_terminal(project, "my file.csv", typed=questions)
+    assert status == 0
+    assert "no column of labels or ratings found among 'comment', 'mine', 'yours'; say it" in shown
+    assert "   2  'back'  20 rows" in shown
+    [command] = re.findall("- the same without questions: sentiment (init .*)", shown)
+    assert command == "init 'my file.csv' --label=mine --positive=keep --negative=back --ignore=unsure"
+    asked = params_of(project)
+    assert asked["prepare"]["ignore"] == ["unsure"]
+    init(project, *shlex.split(command)[1:])
+    assert params_of(project) == asked
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "message"),
+    [("\x03", 130, "stopped by Ctrl-C"), ("\x04", 1, "error: column 'verdict' has 'a' (60), 'b' (60): which is")],
+)
+def test_without_an_answer_it_ends_in_one_line(project: Project, typed: str, status: int, message: str) -> None:
+    (project.root / "mine.csv").write_text(table("a", "b"), encoding="utf-8")
+    before = (project.root / "params.yaml").read_bytes()
+    ended, shown = on_terminal(project, "mine.csv", typed=[("Which is positive? Number: ", typed)])
+    assert ended == status
+    assert message in shown.splitlines()[-1]
     assert (project.root / "params.yaml").read_bytes() == before
 
 
