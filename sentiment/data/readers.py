@@ -148,7 +148,6 @@ class InputColumns:
         Raises:
             InputError: a column is missing or occurs twice, or has a reserved name.
         """
-        column_indices(name, list(header), list(self.text_columns))
         if self.kept is None and (clash := set(header) & set(self.reserved)):
             raise InputError(f"{name}: has a column '{min(clash)}' already; rename it, or omit --keep-columns")
         if self.kept is not None:
