@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--label", metavar="COLUMN", help="the column of labels: words, 0 and 1, true and false")
     for side, meaning in (("positive", "positive"), ("negative", "negative"), ("ignore", "neither, to be left out")):
         parser.add_argument(
-            f"--{side}", metavar="VALUE", action="append", default=[], help=f"a label that is {meaning}"
+            f"--{side}", metavar="VALUE", action="append", default=[], help=f"a label or rating that is {meaning}"
         )
     parser.add_argument(
         "--split-by", metavar="COLUMN", help="products, customers, dates, or train, val and test (default: the text)"

@@ -125,15 +125,15 @@ class Profile:
 
     Attributes:
         columns: by name, in the order of the file.
-        missing: the first file that lacks a column, by the name of the column, which another file has.
         n_rows: of all rows.
         problems: the first broken rows, as "reviews.csv: row 3 has ...".
+        missing: the first file that lacks a column, by the name of the column, which another file has.
     """
 
     columns: dict[str, Column]
-    missing: dict[str, str] = field(default_factory=dict)
     n_rows: int = 0
     problems: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def profile(source: Source, layout: FileFormat, on_rows: Callable[[int], object] = lambda n_rows: None) -> Profile:

@@ -19,7 +19,7 @@ from sentiment.common.tables import SPLITS
 from sentiment.data.dates import read_time
 from sentiment.data.polarity import Polarity, polarities
 from sentiment.data.profile import Column, Profile
-from sentiment.data.ratings import label_key
+from sentiment.data.ratings import label_key, read_rating
 from sentiment.data.readers import FILE
 from sentiment.data.schema import RESERVED_COLUMNS
 from sentiment.data.splitting import SPLIT_NAMES
@@ -131,9 +131,11 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if profile.problems:
         raise InputError(f"{profile.problems[0]}; the stages stop at such a row: repair or remove it")
     label = _choose_label(profile, choices)
+    if label.scale and (choices.positive or choices.negative or _is_one_sided(label)):
+        label = _Label(label.column, label.score)
     name = label.column.name
     texts = list(choices.text) or _text_columns(profile, name)
-    params, notes = _rating_params(label) if label.scale else _label_params(label, choices)
+    params, notes = _rating_params(label, choices) if label.scale else _label_params(label, choices)
     n_missing = label.column.n_rows - label.column.n_filled
     if n_missing:
         notes.append(f"{n_missing:,} of {label.column.n_rows:,} rows have no label, and are left out")
@@ -312,6 +314,13 @@ def _scale(column: Column, is_named: bool) -> tuple[float, float] | None:
     return (lowest, highest) if is_named and len(numbers) <= MAX_LABELS else None
 
 
+def _is_one_sided(label: _Label) -> bool:
+    """Return whether all ratings are on one side of the middle of their scale."""
+    assert label.scale
+    above = {number > sum(label.scale) / 2 for number in label.column.numbers.values()}
+    return len(above) == 1
+
+
 def _choose_label(profile: Profile, choices: Choices) -> _Label:
     """Return the column that was chosen, or the likeliest."""
     if name := choices.label or choices.rating:
@@ -322,7 +331,7 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
             return _Label(column, 0.0, scale=scale)
         sides = polarities(frozenset(column.values))
         is_clear = {"positive", "negative"} == set(sides.values()) - {"neutral"}
-        if not (is_clear or choices.positive) and column.number_share >= 0.98 and (scale := _scale(column, True)):
+        if not is_clear and column.number_share >= 0.98 and (scale := _scale(column, True)):
             return _Label(column, 0.0, scale=scale)
         return _Label(column, 0.0, sides=sides)
     labels = _labels(profile, choices)
@@ -344,17 +353,39 @@ UNUSED: dict[str, object] = {
 }  # fmt: skip
 
 
-def _rating_params(label: _Label) -> tuple[dict[str, object], list[str]]:
-    """Return the params of a column of ratings, and what to say of it."""
+def _rating_params(label: _Label, choices: Choices) -> tuple[dict[str, object], list[str]]:
+    """Return the params of a column of ratings, and what to say of it.
+
+    Raises:
+        InputError: what is to be ignored is no rating.
+    """
     assert label.scale
+    numbers, name = label.column.numbers, label.column.name
     low, high = label.scale
     middle = (low + high) / 2
-    params = {**UNUSED, "rating_column": label.column.name} | {
-        key: int(value) if value.is_integer() else value
-        for key, value in (("rating_min", low), ("rating_max", high), ("positive_above", middle))
-    }
+    ignored = [read_rating(value) for value in choices.ignore]
+    if wrong := [value for value, number in zip(choices.ignore, ignored, strict=True) if math.isnan(number)]:
+        raise InputError(f"--ignore {wrong[0]}: expected a rating of '{name}'")
+    params: dict[str, object] = {
+        **UNUSED, "rating_column": name, "rating_min": _as_written(low), "rating_max": _as_written(high),
+        "positive_above": _as_written(middle), "drop_ratings": list(map(_as_written, ignored)),
+    }  # fmt: skip
     ends = f"from {format_rating(low)} to {format_rating(high)}"
-    return params, [f"'{label.column.name}' has ratings {ends}: above {format_rating(middle)} is positive"]
+    notes = [f"'{name}' has ratings {ends}: above {format_rating(middle)} is positive"]
+    between = ignored or [middle]
+    if n_rows := sum(label.column.values[value] for value, number in numbers.items() if number in between):
+        shown = ", ".join(map(format_rating, between))
+        what = "left out" if ignored else "negative"
+        advice = "" if ignored else f", --ignore {shown} leaves it out"
+        notes.append(
+            f"{len(set(numbers.values()))} ratings become two classes: {shown} is {what} ({n_rows:,} rows){advice}"
+        )
+    return params, notes
+
+
+def _as_written(number: float) -> int | float:
+    """Return a number as params.yaml has it."""
+    return int(number) if number.is_integer() else number
 
 
 def _label_params(label: _Label, choices: Choices) -> tuple[dict[str, object], list[str]]:

@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from sentiment.data.polarity import polarities
+from sentiment.data.profile import Column, Profile
+from sentiment.data.proposal import Choices, propose
 from sentiment.data.sniffing import guess_encoding
 from tests.project import DEFAULTS, ROOT, Project
 
@@ -106,6 +108,8 @@ def test_the_sample_gets_the_committed_params(project: Project) -> None:
         ("comment\n" + "\n".join(GOOD_TEXTS), [], "no column of labels or ratings found"),
         ("comment,food stars,shop stars\n" + "".join(f"Soft {n},{n % 5},{n % 4}\n" for n in range(20)), [],
          "columns 'food stars', 'shop stars' are equally likely to be the label; say it with --label"),
+        (table("5", "4").replace("verdict", "stars"), [], "column 'stars' has '5' (60), '4' (60): which"),
+        (table("5", "1"), ["--rating", "verdict", "--ignore", "meh"], "--ignore meh: expected a rating of 'verdict'"),
         ("pros,cons,stars\n" + "".join(f"Soft and {n},Thin and {n},{1 + n % 5}\n" for n in range(20)), [],
          "columns 'pros', 'cons' are equally likely to be the text; say it with --text COLUMN"),
         ("stars,price\n" + "5,10\n1,9\n4,8\n" * 20, [], "no column of texts found"),
@@ -275,6 +279,35 @@ def test_labels_of_which_one_has_no_side() -> None:
     assert polarities(frozenset({"Extremely Positive", "Negative", "Neutral", "brown"})) == {
         "Extremely Positive": "positive", "Negative": "negative", "Neutral": "neutral", "brown": None,
     }  # fmt: skip
+
+
+def rated(*ratings: str) -> Profile:
+    """Return the columns of a table with as many rows of each rating."""
+    column, text = Column("stars"), Column("comment")
+    column.add([*ratings] * 10)
+    text.add([f"Soft and warm, number {number}" for number in range(column.n_rows)])
+    return Profile({"comment": text, "stars": column}, column.n_rows)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "choices", "params", "note"),
+    [
+        ("12345", Choices(), {"positive_above": 3, "drop_ratings": []},
+         "5 ratings become two classes: 3 is negative (10 rows), --ignore 3 leaves it out"),
+        ("12345", Choices(ignore=("3",)), {"positive_above": 3, "drop_ratings": [3]},
+         "5 ratings become two classes: 3 is left out (10 rows)"),
+        ("1245", Choices(), {"positive_above": 3, "drop_ratings": []}, "above 3 is positive"),
+        ("123", Choices(), {"label_column": "stars", "positive": ["3"], "negative": ["1"], "ignore": ["2"]},
+         "3 classes become two: '2' (10 rows) is left out"),
+        ("45", Choices(rating="stars", positive=("5",)), {"positive": ["5"], "negative": ["4"]}, "'5' positive"),
+    ],
+)  # fmt: skip
+def test_it_says_how_ratings_become_two_classes(
+    ratings: str, choices: Choices, params: dict[str, object], note: str
+) -> None:
+    proposal = propose(rated(*ratings), choices)
+    assert params.items() <= proposal.params.items()
+    assert any(note in line for line in proposal.notes), proposal.notes
 
 
 def test_rows_of_an_excel_sheet(project: Project) -> None:
