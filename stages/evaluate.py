@@ -32,7 +32,14 @@ from sentiment.evaluation.metrics import (
     thinned_points,
 )
 from sentiment.evaluation.model_card import render_model_card
-from sentiment.evaluation.scoring import ScoringParams, count_seen, refuse_leakage, score, write_predictions
+from sentiment.evaluation.scoring import (
+    ScoringParams,
+    check_slices_of,
+    count_seen,
+    refuse_leakage,
+    score,
+    write_predictions,
+)
 from sentiment.head.classifier import FOLDS, Classifier
 
 SEEN = "test_reviews_seen_by_encoder"
@@ -110,6 +117,7 @@ def main() -> None:
     inputs.watch(args.table, args.features, args.encoder, args.classifier, args.split_metrics)
     classifier = Classifier.load(args.classifier)
     table = open_table(args.table).read()
+    check_slices_of(table, params.slices)
     n_seen = count_seen(table["text"].to_pylist(), args.encoder)
     refuse_leakage(n_seen, len(table), args.encoder, params.allow_leakage)
     probabilities, folds = predict(args.classifier, classifier, table, read_features(args.features, len(table)))

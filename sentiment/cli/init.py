@@ -2,36 +2,44 @@
 
     sentiment init data/raw/reviews.csv                 look at the file; write the section prepare
     sentiment init exports/ --dry-run                   look only; a folder holds files with the same columns
+    sentiment init exports/2024-*.csv                   several files with the same columns become a folder
     sentiment init reviews.csv --rating stars           which column has the ratings, where two may
     sentiment init reviews.csv --label verdict --positive keep --negative return --ignore unsure
     sentiment init reviews.csv --split-by product       a product in one split; by dates, later ones in test
 
 Reads CSV with any delimiter and encoding, JSON lines and arrays, Parquet, Excel, fastText's labels, plain text in one
-file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw. What cannot be
-decided is an error that names the option which decides it.
+file per class, and each of them in .gz, or alone in .zip. A file from elsewhere is copied to data/raw; several files
+are copied to a folder there, unless they are all files of a folder in the project. What cannot be decided is asked on
+a terminal; elsewhere it is an error that names the option which decides it.
 """
 
 import argparse
 import filecmp
+import re
 import shlex
 import shutil
 import sys
 import time
+from dataclasses import asdict, replace
+from itertools import pairwise
+from os.path import commonprefix
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params, read_yaml
-from sentiment.data.readers import suffix
+from sentiment.data.readers import parts_of, suffix
 
 if TYPE_CHECKING:
     from sentiment.data.profile import Profile
-    from sentiment.data.proposal import Proposal
-    from sentiment.data.readers import FileFormat
+    from sentiment.data.proposal import Choices, Proposal
+    from sentiment.data.readers import FileFormat, Source
 
 RAW = Path("data/raw")
+PARAMS = Path("params.yaml")
 SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
@@ -41,9 +49,9 @@ NOT_ENGLISH = "; the default encoder knows English only (docs/experiments.md, An
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the file, what a person knows of it, and --dry-run."""
+    """Add the files, what a person knows of it, and --dry-run."""
     parser.add_argument(
-        "source", metavar="FILE", type=Path, help="of reviews; or a folder of files with the same columns"
+        "sources", metavar="FILE", type=Path, nargs="+", help="of reviews, a folder, or several with the same columns"
     )
     parser.add_argument("--text", metavar="COLUMN", action="append", default=[], help="text; title first, body last")
     which = parser.add_mutually_exclusive_group()
@@ -51,14 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--label", metavar="COLUMN", help="the column of labels: words, 0 and 1, true and false")
     for side, meaning in (("positive", "positive"), ("negative", "negative"), ("ignore", "neither, to be left out")):
         parser.add_argument(
-            f"--{side}", metavar="VALUE", action="append", default=[], help=f"a label that is {meaning}"
+            f"--{side}", metavar="VALUE", action="append", default=[], help=f"a label or rating that is {meaning}"
         )
     parser.add_argument(
         "--split-by", metavar="COLUMN", help="products, customers, dates, or train, val and test (default: the text)"
     )
     parser.add_argument("--encoding", help="of the text, such as windows-1252 (default: detected)")
     parser.add_argument("--delimiter", help="between fields (default: detected)")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="to write (default: %(default)s)")
+    parser.add_argument("--params", type=Path, default=PARAMS, help="to write (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
 
 
@@ -66,11 +74,11 @@ def main(args: argparse.Namespace) -> None:
     """Print what is in the file and what follows from it; write the params.
 
     Raises:
-        ParamsError: there is no params.yaml here, or another file of this name in data/raw.
+        ParamsError: there is no params.yaml here, another file of this name in data/raw, or a name is given twice.
         InputError: the file cannot be read, or what is text or label cannot be decided.
     """
     from sentiment.data.profile import profile  # pandas, a second
-    from sentiment.data.proposal import Choices, propose
+    from sentiment.data.proposal import Choices
     from sentiment.data.sniffing import sniff
 
     check_sections(args.params)
@@ -78,24 +86,98 @@ def main(args: argparse.Namespace) -> None:
         tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore),
         args.split_by,
     )  # fmt: skip
-    layout, notes = sniff(args.source, args.encoding, args.delimiter)
+    source = args.sources[0] if len(args.sources) == 1 else args.sources
+    target, copies = place(source)
+    layout, notes = sniff(source, args.encoding, args.delimiter)
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
-        found = profile(args.source, layout, bar.update)
-    proposal = propose(found, choices)
-    sys.stdout.write(f"{describe(args.source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
+        found = profile(source, layout, bar.update)
+    proposal, decided = decide(found, choices)
+    sys.stdout.write(f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
     sys.stdout.writelines(
         f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params)]
     )
+    if source == args.sources:
+        copied = "a copy of each file" if copies else "these files alone"
+        sys.stdout.write(f"- prepare.source: the folder {target}, which has {copied}\n")
+    if decided != choices:
+        sys.stdout.write(f"- the same without questions: {command(args, decided)}\n")
     if args.dry_run:
         return
-    source = place(args.source)
-    prepare = {"source": source.as_posix(), **layout.model_dump(), **proposal.params}
+    copy_parts(target, copies)
+    prepare = {"source": target.as_posix(), **layout.model_dump(), **proposal.params}
     write_params(args.params, {"prepare": prepare, "split": proposal.split}, proposal.slices)
     sys.stdout.write(
         f"\nWritten to {args.params}: prepare, split and evaluate.slices. Next:\n\n"
         f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
-        f"    dvc add {shlex.quote(str(source))}     tracks the data, so that dvc push shares it; then commit\n"
+        f"    dvc add {shlex.quote(str(target))}     tracks the data, so that dvc push shares it; then commit\n"
     )
+
+
+def decide(found: "Profile", choices: "Choices") -> tuple["Proposal", "Choices"]:
+    """Return the proposal, and the choices with what a person at a terminal was asked.
+
+    Raises:
+        UndecidedError: there is no terminal, no answer, or nothing to choose from.
+    """
+    from sentiment.data.proposal import UndecidedError, propose
+
+    while True:
+        try:
+            return propose(found, choices), choices
+        except UndecidedError as undecided:
+            if len(undecided.values) < 2 or not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise
+            sys.stderr.write(f"{printable(str(undecided))}\n")
+            try:
+                choices = replace(choices, **answer(undecided.choice, undecided.values))
+            except EOFError:
+                raise undecided from None
+
+
+def answer(choice: str, values: dict[str, str]) -> dict[str, Any]:
+    """Ask for a choice; return the fields of `Choices` that follow."""
+    if choice == "text":
+        return {"text": ask("Which column is the text? Of several, the title first", values, len(values))}
+    if choice == "label":
+        return {"label": ask("Which column is the label or rating?", values, 1)[0]}
+    positive = ask("Which is positive?", values, len(values) - 1)
+    others = {value: shown for value, shown in values.items() if value not in positive}
+    negative = ask("Which is negative? What is neither is left out", others, len(others)) if len(others) > 1 else others
+    return {
+        "positive": tuple(positive), "negative": tuple(negative),
+        "ignore": tuple(value for value in others if value not in negative),
+    }  # fmt: skip
+
+
+def ask(question: str, values: dict[str, str], most: int) -> tuple[str, ...]:
+    """Return 1 to `most` of the values, which a person names by numbers; raises EOFError at the end of input."""
+    names = list(values)
+    for number, (name, shown) in enumerate(values.items(), 1):
+        sys.stderr.write(printable(f"{number:>4}  {name!r}  {shown}") + "\n")
+    while True:
+        sys.stderr.write(f"{question} Number{'s' if most > 1 else ''}: ")
+        sys.stderr.flush()
+        if not (line := sys.stdin.readline()):
+            sys.stderr.write("\n")
+            raise EOFError
+        words = line.replace(",", " ").split()
+        chosen = [names[int(word) - 1] for word in words if word.isdecimal() and 1 <= int(word) <= len(names)]
+        if len(chosen) == len(words) == len(set(chosen)) and 1 <= len(chosen) <= most:
+            return tuple(chosen)
+        expected = "a number" if most == 1 else f"up to {most} different numbers"
+        sys.stderr.write(f"expected {expected} from 1 to {len(names)}\n")
+
+
+def command(args: argparse.Namespace, choices: "Choices") -> str:
+    """Return the command line that makes these choices."""
+    options = {**asdict(choices), **{name: getattr(args, name) for name in ("encoding", "delimiter", "params")}}
+    words = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, values in options.items()
+        for value in (values if isinstance(values, tuple) else [values])
+        if value not in (None, PARAMS)
+    ]
+    return shlex.join(["sentiment", "init", *map(str, args.sources), *words, *(["--dry-run"] * args.dry_run)])
 
 
 def check_sections(params: Path) -> None:
@@ -108,16 +190,17 @@ def check_sections(params: Path) -> None:
             raise ParamsError(f"{params}: section '{name}' is missing; to go back: git checkout {params}")
 
 
-def describe(source: Path, layout: "FileFormat") -> str:
+def describe(source: "Source", layout: "FileFormat") -> str:
     """Return the name of a source and its format, as in "reviews.csv: csv with ';', no header"."""
-    form = layout.format or suffix(source.name).removeprefix(".") or "the format of each file"
+    name, ending = (source, suffix(source.name)) if isinstance(source, Path) else (f"{len(source)} files", "")
+    form = layout.format or ending.removeprefix(".") or "the format of each file"
     details = [
         f" with {layout.delimiter!r}" if layout.delimiter else "",
         "" if layout.quote == '"' else f", quotes: {layout.quote or 'none'}",
         f", escape: {layout.escape}" if layout.escape else "",
         "" if layout.header else ", no header: the columns are numbered",
     ]
-    return f"{source}: {form}{''.join(details)}"
+    return f"{name}: {form}{''.join(details)}"
 
 
 def table_of(found: "Profile", proposal: "Proposal") -> str:
@@ -171,23 +254,42 @@ def reviews_per_second(params: Path, texts: list[str]) -> float | None:
     return len(texts) / (time.perf_counter() - start)
 
 
-def place(source: Path) -> Path:
-    """Return the path of a source relative to the project; one from elsewhere is copied to data/raw.
+def place(source: "Source") -> tuple[Path, dict[Path, Path]]:
+    """Return the path of a source relative to the project, and the copies that this takes, each with its original.
+
+    What is elsewhere is copied to data/raw. Several files are copied to a folder there, unless they are all files of a
+    folder in the project: DVC tracks a file or a folder, and no list of files.
 
     Raises:
-        ParamsError: data/raw has another file of this name.
+        ParamsError: two files have the same name.
     """
-    root = Path.cwd().resolve()
+    root, parts = Path.cwd().resolve(), parts_of(source)
+    if not isinstance(source, Path):
+        for one, other in pairwise(parts):
+            if one.name == other.name:
+                raise ParamsError(f"{one} and {other} have the same name; rename one")
+        folder = parts[0].resolve().parent
+        if root not in folder.parents or parts_of(folder) != sorted(part.resolve() for part in parts):
+            common = commonprefix([part.name.partition(".")[0] for part in parts])  # noqa: RUF071 - of names
+            target = RAW / (re.sub(r"[\W\d_]+$", "", common) or "reviews")
+            return target, {target / part.name: part for part in parts}
+        source = folder
     if source.resolve().is_relative_to(root):
-        return source.resolve().relative_to(root)
+        return source.resolve().relative_to(root), {}
     target = RAW / source.name
-    if target.is_file() and source.is_file() and filecmp.cmp(source, target, shallow=False):
-        return target
-    if target.exists():
-        raise ParamsError(f"{target}: is another file already; rename {source}, or remove that one")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-    return target
+    return target, {target / part.relative_to(source): part for part in parts}
+
+
+def copy_parts(target: Path, copies: dict[Path, Path]) -> None:
+    """Copy the files of a source; raise ParamsError where `target` is there already and differs."""
+    if copies and target.exists():
+        if sorted(copies) != parts_of(target) or not all(filecmp.cmp(*pair, shallow=False) for pair in copies.items()):
+            kind = "folder" if target.is_dir() else "file"
+            raise ParamsError(f"{target}: is another {kind} already; rename it, or remove it")
+        return
+    for copy, part in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, copy)
 
 
 def write_params(path: Path, changes: dict[str, dict[str, object]], slices: list[str]) -> None:

@@ -16,6 +16,7 @@ from sentiment.common.errors import InputError, ParamsError, one_line
 
 ROOT = Path(__file__).parents[2]  # of the checkout
 CODE = ("stages", "sentiment")  # its folders with the modules that a stage imports
+OTHER_SLICES = ("rating", "length")  # that `evaluate.slices` can name beside prepare.slice_columns
 
 
 class StageParams(BaseModel):
@@ -71,6 +72,24 @@ def load_params(params: Path, name: str, model: type[StageParamsT]) -> StagePara
         raise ParamsError(f"{params}: section '{name}' has a key or value that is neither text nor number") from None
 
 
+def check_slices(sections: Any) -> None:
+    """Raise ParamsError where `evaluate.slices` names columns that `prepare` does not keep.
+
+    The last stage reads them, and every stage checks them: a wrong name must not be found after hours of training.
+    """
+    try:
+        kept, named = sections["prepare"].get("slice_columns", []), sections["evaluate"]["slices"]
+    except (KeyError, TypeError, AttributeError):
+        return  # the stage whose section it is says what is wrong with it
+    if not isinstance(kept, list) or not isinstance(named, list):
+        return
+    if missing := [repr(name) for name in named if name not in (*kept, *OTHER_SLICES)]:
+        expected = ", ".join([*OTHER_SLICES, *map(repr, kept)])
+        raise ParamsError(
+            f"evaluate.slices: no column {', '.join(missing)}; expected {expected}, or another of prepare.slice_columns"
+        )
+
+
 class StageInputs(Generic[StageParamsT]):
     """What a stage reads; at its end, `check_unchanged` stops where that is no longer what is there.
 
@@ -82,8 +101,9 @@ class StageInputs(Generic[StageParamsT]):
     """
 
     def __init__(self, file: Path, name: str, model: type[StageParamsT]) -> None:
-        """Read section `name` of the YAML file; raises ParamsError as `load_params` does."""
+        """Read section `name` of the YAML file; raises ParamsError as `load_params` and `check_slices` do."""
         self.params = load_params(file, name, model)
+        check_slices(read_yaml(file.read_bytes(), str(file)))
         self._file, self._name = file, name
         self._paths: list[Path] = []
         self._code = {path for folder in CODE for path in (ROOT / folder).rglob("*.py")}

@@ -132,11 +132,12 @@ def read_records(
 
 
 def column_indices(source: str, header: list[str], columns: list[str]) -> list[int]:
-    """Return the index of each column in the header; raises InputError for a missing or repeated column."""
+    """Return the index of each column in the header; raises InputError for missing columns, or a repeated one."""
     counts = Counter(header)
+    if missing := [column for column in columns if column not in counts]:
+        which = f"column '{missing[0]}' is" if len(missing) == 1 else f"columns {', '.join(map(repr, missing))} are"
+        raise InputError(f"{source}: {which} missing; found {_shown_names(header)}")
     for column in columns:
-        if column not in counts:
-            raise InputError(f"{source}: column '{column}' is missing; found {_shown_names(header)}")
         if counts[column] > 1:
             raise InputError(f"{source}: column '{column}' occurs {counts[column]} times in the header, expected 1")
     index_of = {name: index for index, name in enumerate(header)}

@@ -39,6 +39,7 @@ SETS_OF_NUMBERS: tuple[dict[str, Polarity], ...] = (
     {"-1": "negative", "0": "neutral", "1": "positive"},
     {"0": "negative", "2": "neutral", "4": "positive"},
     {"0": "negative", "1": "neutral", "2": "positive"},
+    {"1": "negative", "2": "neutral", "3": "positive"},
 )
 PREFIX = re.compile(r"^(?:__label__|label[_ ]?|class[_ ]?)(?=.)")
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
+from sentiment.common.errors import InputError
 from sentiment.data.dates import read_time
 from sentiment.data.ratings import read_rating, scale_end
-from sentiment.data.readers import FileFormat, InputColumns, as_string, read_source
+from sentiment.data.readers import FILE, FileFormat, InputColumns, Source, as_string, read_source
 
 MAX_DISTINCT = 1_000  # values that are counted one by one
 ALL_ROWS = 100_000  # of which every value is looked at; of the rows after them, those of each tenth batch
@@ -121,41 +121,51 @@ class Column:
 
 @dataclass
 class Profile:
-    """Columns of a file or folder.
+    """Columns of a file, or of several files.
 
     Attributes:
         columns: by name, in the order of the file.
         n_rows: of all rows.
         problems: the first broken rows, as "reviews.csv: row 3 has ...".
+        missing: the first file that lacks a column, by the name of the column, which another file has.
     """
 
     columns: dict[str, Column]
     n_rows: int = 0
     problems: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
-def profile(source: Path, layout: FileFormat, on_rows: Callable[[int], object] = lambda n_rows: None) -> Profile:
-    """Read all rows of a file or folder, and look at the values of the first `ALL_ROWS` and of a tenth of the others.
+def profile(source: Source, layout: FileFormat, on_rows: Callable[[int], object] = lambda n_rows: None) -> Profile:
+    """Read all rows, and look at the values of the first `ALL_ROWS` and of a tenth of the others.
 
     Args:
-        source: the file or folder.
+        source: the file, folder or files.
         layout: how it is written.
         on_rows: called with the number of rows of each batch.
 
     Raises:
-        InputError: it cannot be read by `layout`.
+        InputError: it cannot be read by `layout`, or a file has no column of the first one.
     """
     found = Profile({})
+    names_of: dict[str, set[str]] = {}  # the columns of each file
     columns = InputColumns((), kept=None, with_ids=False)
     for number, (name, batch) in enumerate(read_source(source, columns, layout)):
         found.n_rows += len(batch.texts)
         on_rows(len(batch.texts))
+        names_of.setdefault(name, set()).update(batch.passthrough)
         found.problems += batch.problems(name)
         del found.problems[5:]
         if found.n_rows > ALL_ROWS and number % EACH:
             continue
         for column, cells in batch.passthrough.items():
             found.columns.setdefault(column, Column(column)).add([as_string(cell) for cell in cells])
+    first = next(iter(names_of), "")
+    for name, names in names_of.items():
+        if name != first and not names & names_of[first] - {FILE}:
+            raise InputError(f"{name}: has no column of {first}; files that are read together have the same columns")
+        found.missing = {**dict.fromkeys(found.columns.keys() - names, name), **found.missing}
+    found.columns = {name: column for name, column in found.columns.items() if name not in found.missing}
     return found
 
 

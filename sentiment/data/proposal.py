@@ -9,15 +9,17 @@ By the values first, by the names second: names are in any language, and values 
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from sentiment.common.errors import InputError
 from sentiment.common.tables import SPLITS
 from sentiment.data.dates import read_time
 from sentiment.data.polarity import Polarity, polarities
 from sentiment.data.profile import Column, Profile
-from sentiment.data.ratings import label_key
+from sentiment.data.ratings import label_key, read_rating
 from sentiment.data.readers import FILE
 from sentiment.data.schema import RESERVED_COLUMNS
 from sentiment.data.splitting import SPLIT_NAMES
@@ -43,6 +45,7 @@ OTHER_NUMBER_NAME = re.compile(
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 MAX_LABELS = 20
 MIN_WORDS = 2.0  # of a text, on average
+TIE = 0.97  # of the score of the likeliest text
 MAX_SLICES, MAX_SLICE_VALUES = 4, 20
 TIME_FORMATS = (None, "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%m %d, %Y", "%B %d, %Y")  # of split.time_format
 VAL_FROM, TEST_FROM = 0.8, 0.9  # of the reviews are older
@@ -63,6 +66,19 @@ class Choices:
     negative: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     split_by: str | None = None
+
+
+class UndecidedError(InputError):
+    """What only a person can decide.
+
+    Attributes:
+        choice: the field of `Choices` that decides it.
+        values: which it can be, each with examples or counts.
+    """
+
+    def __init__(self, message: str, choice: Literal["text", "label", "positive"], values: dict[str, str]) -> None:
+        super().__init__(message)
+        self.choice, self.values = choice, values
 
 
 @dataclass
@@ -105,17 +121,21 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     """Return the params that fit the columns and the choices.
 
     Raises:
-        InputError: there is no text or no label among the columns, or a choice does not fit; it says what to do.
+        UndecidedError: it is not clear which column is the text or the label, or which label is positive.
+        InputError: a row is broken, or a choice does not fit; it says what to do.
     """
     for name in filter(None, (*choices.text, choices.label, choices.rating, choices.split_by)):
         if name not in profile.columns:
-            raise InputError(f"column '{name}' is missing; found {', '.join(map(repr, profile.columns))}")
+            file = f"{profile.missing[name]}: " if name in profile.missing else ""
+            raise InputError(f"{file}column '{name}' is missing; found {_columns_of(profile)}")
     if profile.problems:
         raise InputError(f"{profile.problems[0]}; the stages stop at such a row: repair or remove it")
     label = _choose_label(profile, choices)
+    if label.scale and (choices.positive or choices.negative or _is_one_sided(label)):
+        label = _Label(label.column, label.score)
     name = label.column.name
     texts = list(choices.text) or _text_columns(profile, name)
-    params, notes = _rating_params(label) if label.scale else _label_params(label, choices)
+    params, notes = _rating_params(label, choices) if label.scale else _label_params(label, choices)
     n_missing = label.column.n_rows - label.column.n_filled
     if n_missing:
         notes.append(f"{n_missing:,} of {label.column.n_rows:,} rows have no label, and are left out")
@@ -124,6 +144,8 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if others:
         notes.append(f"or, by --rating or --label, another column: {', '.join(map(repr, others))}")
     taken = {name, *others, *texts, *RESERVED_COLUMNS, LENGTH, FILE, ""}
+    if profile.missing:
+        notes.append(f"not in every file, and not used: {', '.join(map(repr, profile.missing))}")
     split_by = choices.split_by
     if split_by in {name, *texts, *RESERVED_COLUMNS, LENGTH}:
         raise InputError(
@@ -148,6 +170,20 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if folds:
         notes.append(f"{n_texts:,} reviews are few: cross-validation in {folds} folds tests each of them (split.folds)")
     return Proposal(texts, name, slices, params, {**BY_TEXT, "folds": folds, **split}, notes)
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(repr(column.name) for column in columns)
+
+
+def _examples(columns: Sequence[Column]) -> dict[str, str]:
+    return {column.name: column.examples for column in columns}
+
+
+def _columns_of(profile: Profile) -> str:
+    """Return the names of the columns for a message; and of those that are not in every file."""
+    missing = f" (not in every file: {', '.join(map(repr, profile.missing))})" if profile.missing else ""
+    return f"{', '.join(map(repr, profile.columns))}{missing}"
 
 
 def _split_by(column: Column) -> tuple[dict[str, object], str]:
@@ -223,15 +259,17 @@ def _text_columns(profile: Profile, label: str) -> list[str]:
         if column.name != label and column.words >= MIN_WORDS and column.number_share < 0.5 and not column.is_date
     ]  # fmt: skip
     if not columns:
-        raise InputError(
-            f"no column of texts found among {', '.join(map(repr, profile.columns))}; say it with --text COLUMN"
-        )
+        raise InputError(f"no column of texts found among {_columns_of(profile)}; say it with --text COLUMN")
     body = max(columns, key=score)
     titles = [
         column for column in profile.columns.values()
         if column is not body and column.name != label and TITLE_NAME.search(column.name)
         and not OTHER_TEXT_NAME.search(column.name) and column.words < body.words and len(column.values) > 20
     ]  # fmt: skip
+    tied = [column for column in columns if score(column) >= TIE * score(body) and column not in titles]
+    if len(tied) > 1:
+        message = f"columns {_names(tied)} are equally likely to be the text; say it with --text COLUMN"
+        raise UndecidedError(message, "text", _examples(tied))
     return [*(column.name for column in titles[:1]), body.name]
 
 
@@ -276,6 +314,13 @@ def _scale(column: Column, is_named: bool) -> tuple[float, float] | None:
     return (lowest, highest) if is_named and len(numbers) <= MAX_LABELS else None
 
 
+def _is_one_sided(label: _Label) -> bool:
+    """Return whether all ratings are on one side of the middle of their scale."""
+    assert label.scale
+    above = {number > sum(label.scale) / 2 for number in label.column.numbers.values()}
+    return len(above) == 1
+
+
 def _choose_label(profile: Profile, choices: Choices) -> _Label:
     """Return the column that was chosen, or the likeliest."""
     if name := choices.label or choices.rating:
@@ -284,15 +329,20 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
             if not (scale := _scale(column, is_named=True)):
                 raise InputError(f"column '{name}' has no numbers to rate by; found {column.examples}")
             return _Label(column, 0.0, scale=scale)
-        label = _as_label(column, choices)
-        sides = label.sides if label else polarities(frozenset(column.values))
-        return _Label(column, 0.0, sides=sides) if not (label and label.scale) or choices.positive else label
+        sides = polarities(frozenset(column.values))
+        is_clear = {"positive", "negative"} == set(sides.values()) - {"neutral"}
+        if not is_clear and column.number_share >= 0.98 and (scale := _scale(column, True)):
+            return _Label(column, 0.0, scale=scale)
+        return _Label(column, 0.0, sides=sides)
     labels = _labels(profile, choices)
-    if not labels or labels[0].score <= 0:
-        raise InputError(
-            f"no column of labels or ratings found among {', '.join(map(repr, profile.columns))}; "
-            "say it with --label COLUMN or --rating COLUMN"
-        )
+    tied = [label.column for label in labels if label.score == labels[0].score > 0]
+    if len(tied) != 1:
+        reason = (
+            f"columns {_names(tied)} are equally likely to be the label"
+            if tied else f"no column of labels or ratings found among {_columns_of(profile)}"
+        )  # fmt: skip
+        others = tied or [column for column in profile.columns.values() if column.name not in choices.text]
+        raise UndecidedError(f"{reason}; say it with --label COLUMN or --rating COLUMN", "label", _examples(others))
     return labels[0]
 
 
@@ -303,17 +353,39 @@ UNUSED: dict[str, object] = {
 }  # fmt: skip
 
 
-def _rating_params(label: _Label) -> tuple[dict[str, object], list[str]]:
-    """Return the params of a column of ratings, and what to say of it."""
+def _rating_params(label: _Label, choices: Choices) -> tuple[dict[str, object], list[str]]:
+    """Return the params of a column of ratings, and what to say of it.
+
+    Raises:
+        InputError: what is to be ignored is no rating.
+    """
     assert label.scale
+    numbers, name = label.column.numbers, label.column.name
     low, high = label.scale
     middle = (low + high) / 2
-    params = {**UNUSED, "rating_column": label.column.name} | {
-        key: int(value) if value.is_integer() else value
-        for key, value in (("rating_min", low), ("rating_max", high), ("positive_above", middle))
-    }
+    ignored = [read_rating(value) for value in choices.ignore]
+    if wrong := [value for value, number in zip(choices.ignore, ignored, strict=True) if math.isnan(number)]:
+        raise InputError(f"--ignore {wrong[0]}: expected a rating of '{name}'")
+    params: dict[str, object] = {
+        **UNUSED, "rating_column": name, "rating_min": _as_written(low), "rating_max": _as_written(high),
+        "positive_above": _as_written(middle), "drop_ratings": list(map(_as_written, ignored)),
+    }  # fmt: skip
     ends = f"from {format_rating(low)} to {format_rating(high)}"
-    return params, [f"'{label.column.name}' has ratings {ends}: above {format_rating(middle)} is positive"]
+    notes = [f"'{name}' has ratings {ends}: above {format_rating(middle)} is positive"]
+    between = ignored or [middle]
+    if n_rows := sum(label.column.values[value] for value, number in numbers.items() if number in between):
+        shown = ", ".join(map(format_rating, between))
+        what = "left out" if ignored else "negative"
+        advice = "" if ignored else f", --ignore {shown} leaves it out"
+        notes.append(
+            f"{len(set(numbers.values()))} ratings become two classes: {shown} is {what} ({n_rows:,} rows){advice}"
+        )
+    return params, notes
+
+
+def _as_written(number: float) -> int | float:
+    """Return a number as params.yaml has it."""
+    return int(number) if number.is_integer() else number
 
 
 def _label_params(label: _Label, choices: Choices) -> tuple[dict[str, object], list[str]]:
@@ -341,10 +413,13 @@ def _label_params(label: _Label, choices: Choices) -> tuple[dict[str, object], l
     }
     if found[None] or not (found["positive"] and found["negative"]):
         shown = ", ".join(f"{written[key]!r} ({count:,})" for key, count in counts.most_common(MAX_LABELS))
-        raise InputError(
+        message = (
             f"column '{column.name}' has {shown}: which is positive? say it with --positive VALUE --negative VALUE, "
             "and --ignore VALUE for what is neither"
         )
+        if len(counts) > MAX_LABELS:
+            raise InputError(message)
+        raise UndecidedError(message, "positive", {written[key]: f"{n:,} rows" for key, n in counts.most_common()})
     params = {
         **UNUSED, "label_column": column.name,
         "positive": found["positive"], "negative": found["negative"], "ignore": found["neutral"],

@@ -37,6 +37,7 @@ GZIP = ".gz"
 FILE = "file"  # a column that the parts in a folder have besides: the name of the part without its ending
 FASTTEXT = re.compile(r"__label__(\S+)\s+(.*)", re.DOTALL)
 
+Source = Path | Sequence[Path]  # a file, a folder, or several of them
 Record = Mapping[str, Any] | RowError
 FormatName = Literal["csv", "jsonl", "json", "parquet", "xlsx", "lines", "fasttext"]
 
@@ -147,7 +148,6 @@ class InputColumns:
         Raises:
             InputError: a column is missing or occurs twice, or has a reserved name.
         """
-        column_indices(name, list(header), list(self.text_columns))
         if self.kept is None and (clash := set(header) & set(self.reserved)):
             raise InputError(f"{name}: has a column '{min(clash)}' already; rename it, or omit --keep-columns")
         if self.kept is not None:
@@ -501,12 +501,16 @@ def decompressed(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
         raise InputError(f"{name}: damaged gzip file ({one_line(error)})") from None
 
 
-def parts_of(source: Path) -> list[Path]:
-    """Return a file, or the files in a folder by their names, without those that begin with a dot or an underscore.
+def parts_of(source: Source) -> list[Path]:
+    """Return a file; or the files in a folder by their paths, without those that begin with a dot or an underscore.
+
+    Several sources are one folder with the files of each: they are in the order of their names.
 
     Raises:
         InputError: there is no such file, or none in the folder.
     """
+    if not isinstance(source, Path):
+        return sorted((part for one in source for part in parts_of(one)), key=lambda part: part.name)
     if not source.exists():
         raise InputError(f"{source}: no such file; expected reviews (see prepare.source)")
     if source.is_file():
@@ -517,7 +521,7 @@ def parts_of(source: Path) -> list[Path]:
     return parts
 
 
-def read_source(source: Path, columns: InputColumns, layout: FileFormat) -> Iterator[tuple[str, InputBatch]]:
+def read_source(source: Source, columns: InputColumns, layout: FileFormat) -> Iterator[tuple[str, InputBatch]]:
     """Yield the rows of a file, or of all files in a folder by their names, each with the name of its file.
 
     The files in a folder have the column `file` besides. A zip file stands for the one table in it.
@@ -525,10 +529,11 @@ def read_source(source: Path, columns: InputColumns, layout: FileFormat) -> Iter
     Raises:
         InputError: as `parts_of` and the readers.
     """
-    in_folder = source.is_dir()
+    parts = parts_of(source)
+    in_folder = parts != [source]
     if in_folder and columns.kept is not None:
         columns = replace(columns, kept=tuple(column for column in columns.kept if column != FILE))
-    for part in parts_of(source):
+    for part in parts:
         with open_content(part) as (name, content):
             for batch in reader_of(name, layout)(name, content, columns, layout).batches:
                 if in_folder:

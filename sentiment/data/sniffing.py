@@ -21,7 +21,7 @@ from typing import IO
 from sentiment.common.errors import InputError
 from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records
 from sentiment.data.ratings import read_rating
-from sentiment.data.readers import ENDINGS, FASTTEXT, FileFormat, FormatName, open_content, parts_of, suffix
+from sentiment.data.readers import ENDINGS, FASTTEXT, FileFormat, FormatName, Source, open_content, parts_of, suffix
 
 CHUNK = 2**20  # bytes
 HEAD = 2**21  # bytes in which delimiter, quotes and header are looked for
@@ -58,11 +58,11 @@ class Encoding:
     is_certain: bool
 
 
-def sniff(source: Path, encoding: str | None = None, delimiter: str | None = None) -> tuple[FileFormat, list[str]]:
+def sniff(source: Source, encoding: str | None = None, delimiter: str | None = None) -> tuple[FileFormat, list[str]]:
     """Return how the files of `source` are written, and what a person should know of it.
 
     Args:
-        source: a file or a folder, whose first file stands for all.
+        source: a file, a folder or several files, of which the first stands for all.
         encoding: where it is known.
         delimiter: where it is known.
 

@@ -31,17 +31,24 @@ def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[
     Raises:
         ParamsError: the table has no such column.
     """
+    check_slices_of(table, slices)
     values = {}
     for name in slices:
         if name == LENGTH:
             words = np.array([len(text.split()) for text in table["text"].to_pylist()])
             values[name] = _length_bins(words, length_edges)
-        elif name in table.column_names:
-            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
         else:
-            available = [column for column in table.column_names if column not in ("id", "text", "label")]
-            raise ParamsError(f"evaluate.slices: no column '{name}'; expected {LENGTH}, {', '.join(available)}")
+            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
     return values
+
+
+def check_slices_of(table: pa.Table, slices: Sequence[str]) -> None:
+    """Raise ParamsError where a table has no column for some slices."""
+    if missing := [repr(name) for name in slices if name not in (*table.column_names, LENGTH)]:
+        available = [column for column in table.column_names if column not in ("id", "text", "label")]
+        raise ParamsError(
+            f"evaluate.slices: no column {', '.join(missing)}; expected {', '.join([LENGTH, *available])}"
+        )
 
 
 def _slice_name(value: object) -> str:

@@ -3,7 +3,14 @@
 import io
 import json
 import os
+import pty
+import re
+import select
+import shlex
 import shutil
+import subprocess
+import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +18,8 @@ import pytest
 import yaml
 
 from sentiment.data.polarity import polarities
+from sentiment.data.profile import Column, Profile
+from sentiment.data.proposal import Choices, propose
 from sentiment.data.sniffing import guess_encoding
 from tests.project import DEFAULTS, ROOT, Project
 
@@ -97,16 +106,83 @@ def test_the_sample_gets_the_committed_params(project: Project) -> None:
         (table("5", "1"), ["--text", "words"], "column 'words' is missing; found 'comment', 'verdict'"),
         (table("fine", "ill"), ["--rating", "verdict"], "column 'verdict' has no numbers to rate by"),
         ("comment\n" + "\n".join(GOOD_TEXTS), [], "no column of labels or ratings found"),
+        ("comment,food stars,shop stars\n" + "".join(f"Soft {n},{n % 5},{n % 4}\n" for n in range(20)), [],
+         "columns 'food stars', 'shop stars' are equally likely to be the label; say it with --label"),
+        (table("5", "4").replace("verdict", "stars"), [], "column 'stars' has '5' (60), '4' (60): which"),
+        (table("5", "1"), ["--rating", "verdict", "--ignore", "meh"], "--ignore meh: expected a rating of 'verdict'"),
+        ("pros,cons,stars\n" + "".join(f"Soft and {n},Thin and {n},{1 + n % 5}\n" for n in range(20)), [],
+         "columns 'pros', 'cons' are equally likely to be the text; say it with --text COLUMN"),
         ("stars,price\n" + "5,10\n1,9\n4,8\n" * 20, [], "no column of texts found"),
         ("", [], "is empty, expected reviews"),
         ('comment,stars\n"Soft, warm",5\nTorn,1\n"Never closed,1\n' + "Thin,2\n" * 20, [], "row 3 has a quoted field"),
         ('{"reviews": [\n{"text": "Soft", "stars": 5}]}', [], "one JSON object over several lines"),
     ],
-)
+)  # fmt: skip
 def test_what_it_cannot_decide_is_one_line(project: Project, content: str, arguments: list[str], message: str) -> None:
     (project.root / "mine.csv").write_text(content, encoding="utf-8")
     before = (project.root / "params.yaml").read_bytes()
     assert message in init(project, "mine.csv", *arguments, check=False)
+    assert (project.root / "params.yaml").read_bytes() == before
+
+
+def on_terminal(project: Project, *arguments: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run the command on a terminal, type each text where another is shown; return exit status and what is shown."""
+    terminal, its_end = pty.openpty()
+    process = subprocess.Popen(
+        ["python", "-m", "sentiment", "init", *arguments],
+        cwd=project.root, env=project.environment(TERM="dumb"), preexec_fn=partial(os.login_tty, its_end),
+    )  # fmt: skip
+    os.close(its_end)
+    shown, start, waiting, limit = "", 0, list(typed), time.monotonic() + 120
+    try:
+        while select.select([terminal], [], [], max(0.0, limit - time.monotonic()))[0]:
+            try:
+                shown += os.read(terminal, 4_096).decode()
+            except OSError:  # Linux, when the last process has closed its end
+                break
+            if waiting and waiting[0][0] in shown[start:]:
+                start = len(shown)
+                os.write(terminal, waiting.pop(0)[1].encode())
+        status = process.wait(timeout=10)
+    finally:
+        process.kill()
+        os.close(terminal)
+    assert not waiting, shown
+    return status, shown.replace("\r\n", "\n")
+
+
+def test_on_a_terminal_it_asks_what_it_cannot_decide_and_says_the_command_without_questions(project: Project) -> None:
+    verdicts = ["keep", "back", "unsure"]
+    rows = [f'"{text}",{verdicts[n % 3]},{verdicts[n % 3]}' for n, text in enumerate(GOOD_TEXTS)]
+    (project.root / "my file.csv").write_text("\n".join(["comment,mine,yours", *rows]), encoding="utf-8")
+    questions = [
+        ("Which column is the label or rating? Number: ", "2 3\n"),
+        ("expected a number from 1 to 3", "2\n"),
+        ("Which is positive? Numbers: ", "1\n"),
+        ("Which is negative? What is neither is left out Numbers: ", "1\n"),
+    ]
+    status, shown = on_terminal(project, "my file.csv", typed=questions)
+    assert status == 0
+    assert "no column of labels or ratings found among 'comment', 'mine', 'yours'; say it" in shown
+    assert "   2  'back'  20 rows" in shown
+    [command] = re.findall("- the same without questions: sentiment (init .*)", shown)
+    assert command == "init 'my file.csv' --label=mine --positive=keep --negative=back --ignore=unsure"
+    asked = params_of(project)
+    assert asked["prepare"]["ignore"] == ["unsure"]
+    init(project, *shlex.split(command)[1:])
+    assert params_of(project) == asked
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "message"),
+    [("\x03", 130, "stopped by Ctrl-C"), ("\x04", 1, "error: column 'verdict' has 'a' (60), 'b' (60): which is")],
+)
+def test_without_an_answer_it_ends_in_one_line(project: Project, typed: str, status: int, message: str) -> None:
+    (project.root / "mine.csv").write_text(table("a", "b"), encoding="utf-8")
+    before = (project.root / "params.yaml").read_bytes()
+    ended, shown = on_terminal(project, "mine.csv", typed=[("Which is positive? Number: ", typed)])
+    assert ended == status
+    assert message in shown.splitlines()[-1]
     assert (project.root / "params.yaml").read_bytes() == before
 
 
@@ -116,6 +192,53 @@ def test_files_that_cannot_be_taken_are_one_line(project: Project, tmp_path: Pat
     other.write_text(table("5", "1"), encoding="utf-8")
     assert "data/raw/sample.csv: is another file" in init(project, str(other), check=False)
     assert "rows" in init(project, str(other), "--dry-run")
+
+
+def write_parts(folder: Path, *names: str) -> list[str]:
+    """Write a table in several files with the same columns; return their paths."""
+    header, *rows = table("5", "1").splitlines()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        (folder / name).write_text("\n".join([header, *rows[number :: len(names)], ""]), encoding="utf-8")
+    return [str(folder / name) for name in names]
+
+
+def test_several_files_become_a_folder(project: Project, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path / "exports", "day-3.csv", "day-10.csv", "day-2.csv")
+    shown = init(project, *parts, "--dry-run")
+    assert "3 files: the format of each file, 120 rows" in shown
+    assert "- prepare.source: the folder data/raw/day, which has a copy of each file" in shown
+    assert not (project.root / "data/raw/day").exists()
+    for _ in range(2):  # again, where the copies are: the same folder
+        init(project, *parts)
+        assert params_of(project)["prepare"]["source"] == "data/raw/day"
+    assert {path.name: path.read_bytes() for path in (project.root / "data/raw/day").iterdir()} == {
+        Path(part).name: Path(part).read_bytes() for part in parts
+    }
+    project.run("dvc", "repro", "prepare")
+    assert json.loads((project.root / "metrics/prepare.json").read_text())["kept"] == 120
+    Path(parts[0]).write_text(table("4", "1"), encoding="utf-8")
+    assert "data/raw/day: is another folder already" in init(project, *parts, check=False)
+    # all files of a folder in the project are that folder
+    own = write_parts(project.root / "data/raw/mine", "jan.csv", "feb.csv")
+    assert "- prepare.source: the folder data/raw/mine, which has these files alone" in init(project, *own)
+    assert params_of(project)["prepare"]["source"] == "data/raw/mine"
+    init(project, *parts[1:], *own)
+    assert params_of(project)["prepare"]["source"] == "data/raw/reviews"
+
+
+def test_files_that_do_not_go_together_are_one_line(project: Project, tmp_path: Path) -> None:
+    [one], [other] = (write_parts(tmp_path / folder, "day.csv") for folder in "ab")
+    assert f"{one} and {other} have the same name; rename one" in init(project, one, other, check=False)
+    [semicolons] = write_parts(tmp_path, "semicolons.csv")
+    Path(semicolons).write_text(table("5", "1").replace('",', '";').replace("t,v", "t;v"), encoding="utf-8")
+    assert "semicolons.csv: has no column of" in init(project, one, semicolons, check=False)
+    Path(other).with_name("other.csv").write_text('comment,stars\n"Soft",5\n"Torn",1\n', encoding="utf-8")
+    unlike = str(Path(other).with_name("other.csv"))
+    assert "other.csv: column 'verdict' is missing" in init(project, one, unlike, "--label", "verdict", check=False)
+    message = init(project, one, unlike, check=False)
+    assert "no column of labels or ratings found among 'comment', 'file'" in message
+    assert "not in every file: 'verdict', 'stars'" in message
 
 
 def test_params_without_a_section_are_one_line(project: Project) -> None:
@@ -156,6 +279,35 @@ def test_labels_of_which_one_has_no_side() -> None:
     assert polarities(frozenset({"Extremely Positive", "Negative", "Neutral", "brown"})) == {
         "Extremely Positive": "positive", "Negative": "negative", "Neutral": "neutral", "brown": None,
     }  # fmt: skip
+
+
+def rated(*ratings: str) -> Profile:
+    """Return the columns of a table with as many rows of each rating."""
+    column, text = Column("stars"), Column("comment")
+    column.add([*ratings] * 10)
+    text.add([f"Soft and warm, number {number}" for number in range(column.n_rows)])
+    return Profile({"comment": text, "stars": column}, column.n_rows)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "choices", "params", "note"),
+    [
+        ("12345", Choices(), {"positive_above": 3, "drop_ratings": []},
+         "5 ratings become two classes: 3 is negative (10 rows), --ignore 3 leaves it out"),
+        ("12345", Choices(ignore=("3",)), {"positive_above": 3, "drop_ratings": [3]},
+         "5 ratings become two classes: 3 is left out (10 rows)"),
+        ("1245", Choices(), {"positive_above": 3, "drop_ratings": []}, "above 3 is positive"),
+        ("123", Choices(), {"label_column": "stars", "positive": ["3"], "negative": ["1"], "ignore": ["2"]},
+         "3 classes become two: '2' (10 rows) is left out"),
+        ("45", Choices(rating="stars", positive=("5",)), {"positive": ["5"], "negative": ["4"]}, "'5' positive"),
+    ],
+)  # fmt: skip
+def test_it_says_how_ratings_become_two_classes(
+    ratings: str, choices: Choices, params: dict[str, object], note: str
+) -> None:
+    proposal = propose(rated(*ratings), choices)
+    assert params.items() <= proposal.params.items()
+    assert any(note in line for line in proposal.notes), proposal.notes
 
 
 def test_rows_of_an_excel_sheet(project: Project) -> None:

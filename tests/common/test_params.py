@@ -145,6 +145,17 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml", "train", TrainParams)
 
 
+def test_slices_that_prepare_does_not_keep_stop_every_stage(tmp_path: Path) -> None:
+    path = write_params(tmp_path)
+    train = path.read_text() + "\n"
+    slices = "evaluate: {slices: [Size, rating, Shop, length, Color]}\n"
+    path.write_text(train + "prepare: {slice_columns: [Shop]}\n" + slices)
+    with pytest.raises(ParamsError, match="no column 'Size', 'Color'; expected rating, length, 'Shop', or another"):
+        StageInputs(path, "train", TrainParams)
+    path.write_text(train + "prepare: 3\n" + slices)  # `prepare` itself says what is wrong
+    StageInputs(path, "train", TrainParams)
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> StageInputs[TrainParams]:
     """The inputs of a stage that has begun: a section, a file and a folder."""

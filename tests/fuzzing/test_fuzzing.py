@@ -124,6 +124,7 @@ def test_prepare_reads_any_bytes_of_other_formats(
 ) -> None:
     params = yaml.safe_load((DEFAULTS / "params.yaml").read_text())
     params["prepare"] |= {"source": f"reviews{suffix}", "slice_columns": []}
+    params["evaluate"]["slices"] = []
     with tempfile.TemporaryDirectory() as name:
         Path(name, "params.yaml").write_text(yaml.safe_dump(params))
         Path(name, f"reviews{suffix}").write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]))))

@@ -93,7 +93,7 @@ def test_an_empty_standard_input_is_no_error(predict: Predict) -> None:
     [
         (None, "no such file"),
         (b"", "is empty, expected a header row"),
-        (b"headline,body\na,b\n", "column 'Title' is missing; found 'headline', 'body'"),
+        (b"headline,body\na,b\n", "columns 'Title', 'Review Text' are missing; found 'headline', 'body'"),
         (b"Title,Title,Review Text\na,b,c\n", "column 'Title' occurs 2 times"),
         (b'Title,"Review Text\n', "the header has a quoted field that is never closed"),
     ],
@@ -119,7 +119,7 @@ def test_parquet_that_cannot_be_used(predict: Predict, tmp_path: Path) -> None:
 def test_json_lines_without_the_text_columns(predict: Predict) -> None:
     outcome = predict("-", stdin=b'{"body": "a"}\n')
     assert outcome.status == 1
-    assert "column 'Title' is missing; found 'body'" in outcome.stderr
+    assert "columns 'Title', 'Review Text' are missing; found 'body'" in outcome.stderr
 
 
 def test_an_unsupported_ending_on_s3_is_refused(predict: Predict) -> None:

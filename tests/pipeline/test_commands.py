@@ -85,7 +85,16 @@ def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Proj
             marks=pytest.mark.slow,
         ),
         ("finetune", "encoder", "models/none", "finetune", "No such file or directory: "),
-        ("evaluate", "slices", ["Size"], "evaluate", "evaluate.slices: no column 'Size'; expected length, rating"),
+        ("evaluate", "slices", ["Size"], "evaluate", "evaluate.slices: no column 'Size'; expected rating, length, "),
+        ("prepare", "slice_columns", [], "prepare", "evaluate.slices: no column 'Department Name'; expected rating, "),
+        pytest.param(
+            "prepare",
+            "slice_columns",
+            ["Color", "Department Name", "Size"],
+            "prepare",
+            "sample.csv: columns 'Color', 'Size' are missing; found ",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_failed_stage_keeps_the_last_good_outputs(

@@ -101,6 +101,17 @@ def test_test_reviews_that_the_encoder_saw_are_counted_and_stop_the_run(complete
     assert "of which the encoder was trained on 3: the metrics are too good." in card
 
 
+def test_slices_that_the_table_lacks_stop_it_before_it_reads_features(completed_project: Project) -> None:
+    project = completed_project
+    evaluate = shlex.split(yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]["evaluate"]["cmd"])
+    columns = ["Department Name", "Size", "Color"]  # prepare has not run with these
+    project.set_params(prepare={"slice_columns": columns}, evaluate={"slices": [*columns, "length"]})
+    (project.root / "data/encode/test.npy").unlink()
+    done = project.run(*evaluate, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "evaluate.slices: no column 'Size', 'Color'; expected length, " in done.stderr
+
+
 def test_a_damaged_list_of_texts_is_one_line(completed_project: Project) -> None:
     evaluate = shlex.split(
         yaml.safe_load((completed_project.root / "dvc.yaml").read_text())["stages"]["evaluate"]["cmd"]

@@ -75,6 +75,7 @@ def test_prepare_and_split_stay_within_1_gb(tmp_path: Path) -> None:
     source, prepared = tmp_path / "reviews.csv", tmp_path / "reviews.parquet"
     write_reviews(N_ROWS, source)
     params["prepare"] |= {"source": str(source), "slice_columns": ["Product", "Date"]}
+    params["evaluate"]["slices"] = []
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run_stage(tmp_path, "prepare", "--output", str(prepared), "--metrics", str(tmp_path / "prepare.json"))
     kept = json.loads((tmp_path / "prepare.json").read_text())["kept"]

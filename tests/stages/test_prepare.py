@@ -75,6 +75,7 @@ def test_columns_and_rating_range_come_from_params(run_prepare: RunPrepare) -> N
         ("", "reviews.csv: is empty, expected a header row"),
         (HEADER, "reviews.csv: has no rows, expected reviews"),
         ("Title,Rating,Department Name\nx,5,Tops\n", "column 'Review Text' is missing; found 'Title', 'Rating'"),
+        ("Title,Rating\nx,5\n", "columns 'Review Text', 'Department Name' are missing; found 'Title', 'Rating'"),
         (HEADER.replace("Title", "Rating") + "1,b,5,Tops\n", "column 'Title' is missing"),
         ("Rating," + HEADER + "4,a,b,5,Tops\n", "column 'Rating' occurs 2 times"),
         (GOOD + "a,b,good,Tops\n", "row 3, column 'Rating': found 'good', expected a number from 1 to 5"),
