@@ -7,6 +7,7 @@ REVIEWS_CSV names them, real reviews; and the first stages alone on tables of ev
 
 import csv
 import hashlib
+import html
 import io
 import os
 import shlex
@@ -18,7 +19,7 @@ import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
 from tests.pipeline_run import assert_same_outputs, remove_outputs, stages_of
-from tests.project import DEFAULTS, ROOT, Project, copy_reviews, make_project
+from tests.project import DEFAULTS, ROOT, SAMPLE, Project, copy_reviews, make_project
 from tests.stages.conftest import PARAMS as FORMAT_PARAMS
 from tests.stages.test_large_tables import HEADER, reviews
 from tests.stages.test_prepare_formats import FILES
@@ -78,9 +79,9 @@ def test_the_committed_lock_is_that_of_the_oldest_processor(tmp_path: Path) -> N
     assert (project.root / LOCK).read_bytes() == expected
 
 
-def project_of(source: Path, root: Path) -> Project:
+def project_of(source: Path, root: Path, n_folds: int = 0) -> Project:
     """Return a project with the first reviews of a file, run by the default pipeline as this machine runs it."""
-    project = make_project(root, {"prepare": {"source": "data/raw/some.csv"}})
+    project = make_project(root, {"prepare": {"source": "data/raw/some.csv"}, "split": {"folds": n_folds}})
     copy_reviews(source, root / "data/raw/some.csv", N_REVIEWS)
     project.run("dvc", "repro", "-q")
     return project
@@ -88,12 +89,13 @@ def project_of(source: Path, root: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def native_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Projects of the sample and, where there are some, of real reviews, run as this machine runs them."""
-    sources = {"sample": ROOT / "data/raw/sample.csv"}
+    """Projects of the sample, cross-validated too, and, where there are some, of real reviews, run as here."""
+    sources = {"sample": ROOT / SAMPLE}
     if path := os.environ.get("REVIEWS_CSV"):
         sources["real"] = Path(path)
     folder = tmp_path_factory.mktemp("native")
-    return {name: project_of(source, folder / name) for name, source in sources.items()}
+    projects = {name: project_of(source, folder / name) for name, source in sources.items()}
+    return {**projects, "folds": project_of(ROOT / SAMPLE, folder / "folds", n_folds=3)}
 
 
 def write_tables(root: Path) -> list[Path]:
@@ -126,6 +128,8 @@ def write_tables(root: Path) -> list[Path]:
         add(f"split_by_{mode}", "reviews.csv", rows.getvalue().encode(), params)
     for file, (content, options) in FILES.items():
         add(f"format_{file}", file, content, {"prepare": {**FORMAT_PARAMS, "source": file, **options}})
+    escaped = html.escape(FILES["reviews.csv"][0].decode(), quote=False).encode()
+    add("html", "reviews.csv", escaped, {"prepare": {**FORMAT_PARAMS, "source": "reviews.csv", "decode_html": True}})
     return folders
 
 
