@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,36 +90,6 @@ def test_the_spelling_of_files_that_git_does_not_track_is_not_checked(project: P
     (project.root / "tools" / "README.md").write_text(f"{misspelled} dress\n")
     project.run("git", "add", "tools/README.md")
     assert f"{misspelled} ==> " in project.run("bash", "-c", command, check=False).stdout
-
-
-@pytest.mark.slow
-@pytest.mark.s3
-def test_repro_experiment_server_push_and_pull_in_a_path_with_a_blank(
-    completed_template: Project, tmp_path: Path
-) -> None:
-    from tests.s3_server import free_port
-
-    project = completed_template.copy(tmp_path / FOLDER)
-    project.set_params(train={"threshold": 0.6})
-    assert stages_run(make(project, "repro")) == ["train", "evaluate"]
-    project.commit("Run with another threshold")
-    make(project, "s3", f"PORT={free_port()}", "SOURCE=data/raw/sample.csv")
-    try:
-        assert "FAIL" not in make(project, "doctor")
-        make(project, "push")
-        make(project, "reviews")
-        clone = project.clone(tmp_path / "clone")
-        clone.run("cp", str(project.root / ".dvc/config.local"), ".dvc/")
-        make(clone, "pull")
-        assert (clone.root / "models/classifier/config.json").is_file()
-    finally:
-        make(project, "s3-stop")
-    project.run("git", "reset", "-q", "--hard")  # the import of the reviews was staged
-    project.run("dvc", "exp", "run", "-n", "strict", "-S", "evaluate.seed=1")
-    assert "strict" in make(project, "experiments")
-    make(project, "report")
-    labeled = project.run(sys.executable, "-m", "sentiment", "predict", "I love this dress, it fits perfectly")
-    assert labeled.stdout.splitlines()[1].startswith("1,0.")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""README and docs, command by command and in order, in a fresh clone: what a newcomer sees.
+"""README and docs, command by command and in order, in a fresh clone in a path with a blank: what a newcomer sees.
 
 On the sample; with REVIEWS_CSV, README on the real reviews, which a local S3 server gives out in the stead of the
 public bucket. Of both, the first reviews: every command works alike on them. Each page must leave a clean `git status`.
@@ -28,6 +28,7 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST),
     ROOT / "CONTRIBUTING.md",
 ]
+FOLDER = "frozen albert sentiment"  # with blanks, as below "My Documents"
 N_SAMPLE = 800  # enough for the labels that the pages show
 N_REAL = 1_000
 BLOCK_SECONDS = 600
@@ -66,7 +67,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A fresh clone with its virtual environment, as `make setup` would leave it."""
-    cloned = origin.clone(tmp_path_factory.mktemp("walk") / "frozen-albert-sentiment")
+    cloned = origin.clone(tmp_path_factory.mktemp("walk") / FOLDER)
     _install(cloned.root)
     yield cloned
     shell(cloned, "make s3-stop")
@@ -75,7 +76,7 @@ def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def clone_with_sample(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Another one, which stays with the sample; its pipeline has run, and the cache is that of the origin."""
-    cloned = origin.clone(tmp_path_factory.mktemp("walk_sample") / "frozen-albert-sentiment")
+    cloned = origin.clone(tmp_path_factory.mktemp("walk_sample") / FOLDER)
     _install(cloned.root)
     shutil.copytree(origin.root / ".dvc" / "cache", cloned.root / ".dvc" / "cache")
     cloned.run("dvc", "checkout")
