@@ -6,7 +6,8 @@ DVC (3.67) empties dvc.lock and rewrites it after each stage, which takes a tent
 locked files. Killed meanwhile, it leaves an empty or cut file, and refuses it from then on. `dvc exp run`
 detaches HEAD while it runs, commits the experiment there, and goes back to the branch; killed meanwhile, it leaves HEAD
 detached, at worst at the experiment. It also leaves git's index cut off, into which it stages what it has
-written. Nothing is lost: what ran since the last commit is in DVC's run cache.
+written, or a lock of git, such as .git/index.lock, with which every git command fails. Nothing is lost: what ran since
+the last commit is in DVC's run cache.
 """
 
 import argparse
@@ -14,7 +15,10 @@ import hashlib
 import json
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from sentiment.common.command import run_main
 from tools.process import run
@@ -28,8 +32,8 @@ log = logging.getLogger(__name__)
 
 
 def repair() -> bool:
-    """Mend git's index, the branch, dvc.lock and DVC's list of locked files, each where DVC left it broken."""
-    is_repaired = _build_index() | _go_back_to_branch()
+    """Mend git's locks, index and branch, dvc.lock and DVC's list of locked files, each where DVC left it broken."""
+    is_repaired = _remove_locks() | _build_index() | _go_back_to_branch()
     if LOCK.exists() and not _is_lock(LOCK.read_bytes()):
         if run(Path(), "git", "ls-files", str(LOCK)):
             run(Path(), "git", "restore", "--source=HEAD", "--staged", "--worktree", str(LOCK))
@@ -42,6 +46,29 @@ def repair() -> bool:
         log.info("%s was cut off when an earlier run was killed: removed", RWLOCK)
         is_repaired = True
     return is_repaired
+
+
+def _remove_locks() -> bool:
+    """Remove the locks of git whose process was killed, which is so where no git and no DVC runs in this checkout."""
+    folder = Path(_git("rev-parse", "--git-dir"))
+    locks = [*folder.glob("*.lock"), *folder.glob("refs/**/*.lock")]
+    if not locks or _runs_here():
+        return False
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+        log.info("%s was left by a git command that was killed: removed", lock)
+    return True
+
+
+def _runs_here() -> bool:
+    """Return whether a git or DVC command runs in the checkout."""
+    root = Path(_git("rev-parse", "--show-toplevel"))
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended, or is another user's
+            words = {Path(word).name for word in process.cmdline()[:2]}
+            if words & {"git", "dvc"} and Path(process.cwd()).is_relative_to(root):
+                return True
+    return False
 
 
 def _build_index() -> bool:

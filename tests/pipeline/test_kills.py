@@ -25,7 +25,7 @@ START_SECONDS = 120  # in which the last stage begins, on a machine that does ot
 END_SECONDS = 30  # in which every process of an interrupted command has ended
 
 # what DVC says of a file that it was writing when it was killed; docs/troubleshooting.md has the way out
-CUT_OFF = ("dvc.lock' validation failed", "unable to read: 'dvc.lock'", "Unable to read RWLock-file")
+CUT_OFF = ("dvc.lock' validation failed", "unable to read: 'dvc.lock'", "Unable to read RWLock-file", "index.lock")
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +155,24 @@ def test_a_cut_index_of_git_is_built_again_and_no_file_changes(
         assert repair()
         assert not repair()
         assert completed_project.run("git", "status", "--porcelain").stdout == " M params.yaml\n"
+
+
+def test_the_lock_of_a_killed_git_command_is_removed_and_that_of_a_running_one_stays(
+    completed_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every git command fails where it lies, `make back` among them."""
+    monkeypatch.chdir(completed_project.root)
+    locks = [completed_project.root / ".git" / name for name in ("index.lock", "HEAD.lock", "refs/heads/main.lock")]
+    for lock in locks:
+        lock.touch()
+    with subprocess.Popen(("git", "cat-file", "--batch"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
+        assert not repair()
+        assert all(lock.exists() for lock in locks)
+        running.kill()
+    assert repair()
+    assert not any(lock.exists() for lock in locks)
+    assert not repair()
+    assert completed_project.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_head_at_a_killed_experiment_goes_back_to_its_branch(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
