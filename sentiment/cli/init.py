@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoding", help="of the text, such as windows-1252 (default: detected)")
     parser.add_argument("--delimiter", help="between fields (default: detected)")
+    parser.add_argument("--sheet", help="of an Excel file (default: the first)")
     parser.add_argument("--params", type=Path, default=PARAMS, help="to write (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
 
@@ -88,7 +89,7 @@ def main(args: argparse.Namespace) -> None:
     )  # fmt: skip
     source = args.sources[0] if len(args.sources) == 1 else args.sources
     target, copies = place(source)
-    layout, notes = sniff(source, args.encoding, args.delimiter)
+    layout, notes = sniff(source, args.encoding, args.delimiter, args.sheet)
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
         found = profile(source, layout, bar.update)
     proposal, decided = decide(found, choices)
@@ -170,7 +171,8 @@ def ask(question: str, values: dict[str, str], most: int) -> tuple[str, ...]:
 
 def command(args: argparse.Namespace, choices: "Choices") -> str:
     """Return the command line that makes these choices."""
-    options = {**asdict(choices), **{name: getattr(args, name) for name in ("encoding", "delimiter", "params")}}
+    others = ("encoding", "delimiter", "sheet", "params")
+    options = {**asdict(choices), **{name: getattr(args, name) for name in others}}
     words = [
         f"--{name.replace('_', '-')}={value}"
         for name, values in options.items()

@@ -103,7 +103,12 @@ def find_invalid_text(text: str, encoding: str = UTF8) -> RowError | None:
 
 
 def read_records(
-    source: str, file: IO[bytes], dialect: Dialect = Dialect(), encoding: str = UTF8, has_header: bool = True
+    source: str,
+    file: IO[bytes],
+    dialect: Dialect = Dialect(),
+    encoding: str = UTF8,
+    has_header: bool = True,
+    skip: int = 0,
 ) -> tuple[list[str], Iterator[list[str] | RowError]]:
     """Return the names of the columns, and an iterator over the records without blank lines.
 
@@ -115,11 +120,15 @@ def read_records(
         dialect: how its records are divided.
         encoding: of the file.
         has_header: whether the first record names the columns; else their names are their numbers from 1.
+        skip: lines above the first record.
 
     Raises:
         InputError: there is no record, or the first one is broken.
     """
-    records = parse_records(ReplayableLines(as_text(file, "", encoding)), dialect, encoding)
+    lines = as_text(file, "", encoding)
+    for _ in range(skip):
+        read_line(lines, source)
+    records = parse_records(ReplayableLines(lines), dialect, encoding)
     first = next(records, None)
     if first is None:
         raise InputError(f"{source}: is empty, expected {'a header row and ' if has_header else ''}reviews")

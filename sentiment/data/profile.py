@@ -116,7 +116,8 @@ class Column:
         """The values for a table: the most frequent ones where there are few, else the first."""
         few = not self.has_many and len(self.values) <= max(20, 0.1 * self.n_filled)
         shown = [f"{value} ({count:,})" for value, count in self.values.most_common(4)] if few else self.texts[:2]
-        return " · ".join(one if len(one) <= MAX_EXAMPLE else f"{one[: MAX_EXAMPLE - 1]}…" for one in shown)
+        lines = [" ".join(one.split()) for one in shown]
+        return " · ".join(one if len(one) <= MAX_EXAMPLE else f"{one[: MAX_EXAMPLE - 1]}…" for one in lines)
 
 
 @dataclass

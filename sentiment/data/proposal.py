@@ -43,6 +43,7 @@ OTHER_NUMBER_NAME = re.compile(
     r"help|count|num|vote|feedback|age\b|year|month|price|confid|time|date|\bid|id$|length|index", re.IGNORECASE
 )
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
+SCALES_OF_SHARES = ((0, 1), (-1, 1))
 MAX_LABELS = 20
 MIN_WORDS = 2.0  # of a text, on average
 TIE = 0.97  # of the score of the likeliest text
@@ -281,7 +282,7 @@ def _labels(profile: Profile, choices: Choices) -> list[_Label]:
 
 def _as_label(column: Column, choices: Choices) -> _Label | None:
     """Return a column as a label, None where it is none."""
-    if not column.n_filled or column.is_date:
+    if not column.n_filled or column.is_date or not column.name:
         return None
     hint = 2.0 * bool(LABEL_NAME.search(column.name)) - 2.0 * bool(OTHER_NUMBER_NAME.search(column.name))
     hint -= 3.0 * (1 - column.filled)
@@ -307,7 +308,8 @@ def _scale(column: Column, is_named: bool) -> tuple[float, float] | None:
     lowest, highest = min(numbers), max(numbers)
     if column.out_of:
         return (1.0 if lowest >= 1 else 0.0, column.out_of) if highest <= column.out_of else None
-    for low, high in SCALES:
+    is_share = any(not number.is_integer() for number in numbers)
+    for low, high in (*(SCALES_OF_SHARES if is_share else ()), *SCALES):
         is_small = high <= 10
         if low <= lowest and highest <= high and (is_named or (is_small and len(numbers) >= 3)):
             return float(low), float(high)

@@ -10,11 +10,13 @@ from sentiment.data.text import format_rating
 
 MISSING_ADVICE = "prepare.on_missing_label=drop leaves such rows out"
 
-# "4", "4.5", "4,5", "4.0 out of 5 stars", "4/5", "5 stars"
+# "4", "4.5", "4,5", "4.0 out of 5 stars", "4/5", "5 stars", "80%"
 WRITTEN_RATING = re.compile(
-    r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:(?:/|out of|of|von|sur|de)\s*(\d+(?:[.,]\d+)?))?\s*(?:stars?|points?|★+)?\s*",
+    r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:(?:/|out of|of|von|sur|de)\s*(\d+(?:[.,]\d+)?))?\s*"
+    r"(?:stars?|sternen?|étoiles?|estrellas?|estrelas?|stelle|points?|punkten?|★+|(%))?\s*",
     re.IGNORECASE,
 )
+DRAWN_RATING = re.compile(r"\s*((?:[★⭐]\ufe0f?)+)(☆*)\s*")  # "★★★★☆", "⭐⭐⭐"
 
 
 def read_rating(written: str) -> float:
@@ -22,9 +24,13 @@ def read_rating(written: str) -> float:
 
     >>> read_rating("4.0 out of 5 stars"), read_rating("4/5"), read_rating("4,5"), read_rating("good")
     (4.0, 4.0, 4.5, nan)
+    >>> read_rating("★★★★☆"), read_rating("80%")
+    (4.0, 80.0)
     """
-    match = WRITTEN_RATING.fullmatch(written)
-    return _number(match[1]) if match else math.nan
+    if match := WRITTEN_RATING.fullmatch(written):
+        return _number(match[1])
+    drawn = DRAWN_RATING.fullmatch(written)
+    return float(len(drawn[1].replace("\ufe0f", ""))) if drawn else math.nan
 
 
 def scale_end(written: str) -> float | None:
@@ -32,9 +38,13 @@ def scale_end(written: str) -> float | None:
 
     >>> scale_end("4.0 out of 5 stars"), scale_end("4/10"), scale_end("4,5")
     (5.0, 10.0, None)
+    >>> scale_end("★★★★☆"), scale_end("80%")
+    (5.0, 100.0)
     """
-    match = WRITTEN_RATING.fullmatch(written)
-    return _number(match[2]) if match and match[2] else None
+    if match := WRITTEN_RATING.fullmatch(written):
+        return _number(match[2]) if match[2] else 100.0 if match[3] else None
+    drawn = DRAWN_RATING.fullmatch(written)
+    return read_rating(drawn[1]) + len(drawn[2]) if drawn and drawn[2] else None
 
 
 def _number(digits: str) -> float:

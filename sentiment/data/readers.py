@@ -52,6 +52,7 @@ class FileFormat(StageParams):
         escape: before a character of CSV that means itself, such as a backslash; None for no such character.
         encoding: of text, by a name that Python knows, such as utf-16 or windows-1252.
         header: whether the first row of CSV names the columns; else their names are their numbers, "1", "2", ...
+        skip: lines of CSV, or rows of a sheet, above the table, such as a title.
         sheet: of an Excel file; None is the first.
     """
 
@@ -61,6 +62,7 @@ class FileFormat(StageParams):
     escape: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str = UTF8
     header: bool = True
+    skip: int = Field(default=0, ge=0)
     sheet: str | None = None
 
     @field_validator("encoding")
@@ -183,7 +185,7 @@ def from_texts(lines: Iterable[str], encoding: str = UTF8) -> InputTable:
 def from_csv(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:
     """Read CSV, or TSV: with any delimiter."""
     dialect = Dialect(layout.delimiter or ("\t" if suffix(name) == ".tsv" else ","), layout.quote, layout.escape)
-    header, rows = read_records(name, file, dialect, layout.encoding, layout.header)
+    header, rows = read_records(name, file, dialect, layout.encoding, layout.header, layout.skip)
     needed, passthrough = columns.select(name, header)
     indices = dict(zip(needed, column_indices(name, header, needed), strict=True))
     records = (
@@ -317,7 +319,24 @@ def from_excel(name: str, file: IO[bytes], columns: InputColumns, layout: FileFo
     """Read a sheet of an Excel file (.xlsx), whose first row names the columns.
 
     Raises:
-        InputError: it is none, has no such sheet or an empty one, or lacks a column; openpyxl is not installed.
+        InputError: as `excel_rows`, or the sheet is empty or lacks a column.
+    """
+    rows = islice(excel_rows(name, file, layout), layout.skip, None)
+    header = next(rows, None)
+    if header is None:
+        raise InputError(f"{name}: is empty, expected a header row and reviews")
+    needed, passthrough = columns.select(name, header)
+    indices = dict(zip(needed, column_indices(name, header, needed), strict=True))
+    records = ({column: row[index] for column, index in indices.items()} for row in rows if any(row))
+    types = {ID: "string" if ID in needed else "int64", **dict.fromkeys(passthrough, "string")}
+    return InputTable(types, _record_batches(records, needed, columns.text_columns, passthrough))
+
+
+def excel_rows(name: str, file: IO[bytes], layout: FileFormat) -> Iterator[list[str]]:
+    """Return the rows of a sheet as text.
+
+    Raises:
+        InputError: the file is no Excel file, or has no such sheet; openpyxl is not installed.
     """
     try:
         import openpyxl
@@ -330,15 +349,7 @@ def from_excel(name: str, file: IO[bytes], columns: InputColumns, layout: FileFo
     if layout.sheet is not None and layout.sheet not in book.sheetnames:
         raise InputError(f"{name}: no sheet '{layout.sheet}'; found {', '.join(book.sheetnames)}")
     sheet = book[layout.sheet] if layout.sheet else book.worksheets[0]
-    rows = (list(map(as_string, row)) for row in sheet.iter_rows(values_only=True))
-    header = next(rows, None)
-    if header is None:
-        raise InputError(f"{name}: is empty, expected a header row and reviews")
-    needed, passthrough = columns.select(name, header)
-    indices = dict(zip(needed, column_indices(name, header, needed), strict=True))
-    records = ({column: row[index] for column, index in indices.items()} for row in rows if any(row))
-    types = {ID: "string" if ID in needed else "int64", **dict.fromkeys(passthrough, "string")}
-    return InputTable(types, _record_batches(records, needed, columns.text_columns, passthrough))
+    return (list(map(as_string, row)) for row in sheet.iter_rows(values_only=True))
 
 
 def as_string(value: Any) -> str:
@@ -569,6 +580,7 @@ def open_content(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         try:
             archive = zipfile.ZipFile(raw)
             tables = [one for one in archive.namelist() if suffix(one) in ENDINGS and not one.startswith("__MACOSX/")]
+            tables = [one for one in tables if suffix(one) != ".txt"] or tables  # beside a table, a text explains it
             if len(tables) != 1:
                 found = ", ".join(tables[:5]) or "none"
                 raise InputError(f"{path}: expected one table in the archive, found {found}")

@@ -14,21 +14,33 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO
 
 from sentiment.common.errors import InputError
 from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records
 from sentiment.data.ratings import read_rating
-from sentiment.data.readers import ENDINGS, FASTTEXT, FileFormat, FormatName, Source, open_content, parts_of, suffix
+from sentiment.data.readers import (
+    ENDINGS,
+    FASTTEXT,
+    FileFormat,
+    FormatName,
+    Source,
+    excel_rows,
+    open_content,
+    parts_of,
+    suffix,
+)
 
 CHUNK = 2**20  # bytes
 HEAD = 2**21  # bytes in which delimiter, quotes and header are looked for
 N_RECORDS = 2_000
 MIN_CONSISTENT = 0.9  # of the records, with the same number of fields
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|", "~", "^", "\x01")
 QUOTES: tuple[tuple[str | None, str | None], ...] = (('"', None), ('"', "\\"), (None, None), ("'", None), (None, "\\"))
+MAX_ABOVE = 10  # lines above a table
+N_BELOW = 3  # rows of it, at least, beside its header
 MAX_NAME = 60  # characters of a column's name
 MAX_NAME_WORDS = 6
 
@@ -58,13 +70,16 @@ class Encoding:
     is_certain: bool
 
 
-def sniff(source: Source, encoding: str | None = None, delimiter: str | None = None) -> tuple[FileFormat, list[str]]:
+def sniff(
+    source: Source, encoding: str | None = None, delimiter: str | None = None, sheet: str | None = None
+) -> tuple[FileFormat, list[str]]:
     """Return how the files of `source` are written, and what a person should know of it.
 
     Args:
         source: a file, a folder or several files, of which the first stands for all.
         encoding: where it is known.
         delimiter: where it is known.
+        sheet: of an Excel file; None for the first.
 
     Raises:
         InputError: there is no file, it is empty or damaged, or it holds no table that can be read.
@@ -77,14 +92,24 @@ def sniff(source: Source, encoding: str | None = None, delimiter: str | None = N
     if start.startswith(b"PAR1"):
         return _named("parquet", name), []
     if start.startswith(b"PK\3\4"):
-        return _named("xlsx", name), []
+        with open_content(parts[0]) as (name, content):
+            layout = _named("xlsx", name, sheet=sheet)
+            skip = _rows_above(list(islice(excel_rows(name, content, layout), MAX_ABOVE + N_BELOW + 1)))
+        return layout.model_copy(update={"skip": skip}), _above("rows", skip)
     if start.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(f"{name}: an Excel file of before 2007; save it as .xlsx or .csv")
+    if sheet:
+        raise InputError(f"{name}: is no Excel file, and has no sheet '{sheet}'")
     found = Encoding(encoding, "as you say", True) if encoding else detect_encoding(parts)
     notes = [f"encoding {found.name}: {found.reason}"]
     with open_content(parts[0]) as (name, content):
         text = _decode(content, found.name)
-    return _layout_of_text(name, text, found.name, delimiter), notes
+    layout = _layout_of_text(name, text, found.name, delimiter)
+    return layout, [*notes, *_above("lines", layout.skip)]
+
+
+def _above(what: str, skip: int) -> list[str]:
+    return [f"{what} above the table that are skipped: {skip} (prepare.skip)"] if skip else []
 
 
 def _named(name: FormatName, file: str, **others: object) -> FileFormat:
@@ -98,21 +123,45 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
         return _named("json", name)
     if begin.startswith("{"):
         lines = [line for line in begin.split("\n") if line.strip()]
-        if not lines[0].rstrip().endswith("}"):
-            raise InputError(f"{name}: one JSON object over several lines; expected an object per line, or an array")
+        if len(lines) == 1 or not lines[0].rstrip().endswith("}"):
+            raise InputError(f"{name}: one JSON object; expected an object per line, or an array of objects")
         return _named("jsonl", name, encoding=encoding)
     if FASTTEXT.match(begin):
         return _named("fasttext", name, encoding=encoding)
-    dialect, records = find_dialect(text, (delimiter,) if delimiter else DELIMITERS)
+    is_table = suffix(name) in {".csv", ".tsv"}
+    skip, dialect, records = _find_table(text, (delimiter,) if delimiter else DELIMITERS, is_table)
     if not records:
         raise InputError(f"{name}: no row can be read; expected reviews")
-    if len(records[0]) == 1 and suffix(name) not in {".csv", ".tsv"}:
+    if len(records[0]) == 1 and not is_table:
         return _named("lines", name, encoding=encoding)
     default = "\t" if suffix(name) == ".tsv" else ","
     return _named(
         "csv", name, encoding=encoding, delimiter=None if dialect.delimiter == default else dialect.delimiter,
-        quote=dialect.quote, escape=dialect.escape, header=has_header(records),
+        quote=dialect.quote, escape=dialect.escape, header=has_header(records), skip=skip,
     )  # fmt: skip
+
+
+def _find_table(text: str, delimiters: Sequence[str], is_table: bool) -> tuple[int, Dialect, list[list[str]]]:
+    """Return how many lines stand above a table, such as a title, and what `find_dialect` finds below them."""
+    without = find_dialect(text, delimiters)
+    _, records = without
+    is_found = bool(records) and len(records[0]) > 1 and not text.startswith("sep=")  # Excel's line
+    if is_found or not is_table:
+        return 0, *without
+    rest = text
+    for skip in range(1, MAX_ABOVE + 1):
+        rest = rest[len(io.StringIO(rest, newline="").readline()) :]
+        dialect, records = find_dialect(rest, delimiters)
+        if len(records) > N_BELOW and len(records[0]) > 1 and has_header(records):
+            return skip, dialect, records
+    return 0, *without
+
+
+def _rows_above(rows: Sequence[list[str]]) -> int:
+    """Return how many rows stand above a table, each empty or with a title in its first cell."""
+    above = list(takewhile(lambda row: not any(row[1:]), rows))
+    below = rows[len(above) :]
+    return len(above) if len(below) > N_BELOW and has_header(below) else 0
 
 
 def _decode(content: IO[bytes], encoding: str) -> str:

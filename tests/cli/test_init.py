@@ -115,7 +115,9 @@ def test_the_sample_gets_the_committed_params(project: Project) -> None:
         ("stars,price\n" + "5,10\n1,9\n4,8\n" * 20, [], "no column of texts found"),
         ("", [], "is empty, expected reviews"),
         ('comment,stars\n"Soft, warm",5\nTorn,1\n"Never closed,1\n' + "Thin,2\n" * 20, [], "row 3 has a quoted field"),
-        ('{"reviews": [\n{"text": "Soft", "stars": 5}]}', [], "one JSON object over several lines"),
+        ('{"reviews": [\n{"text": "Soft", "stars": 5}]}', [], "one JSON object; expected an object per line"),
+        ('{"reviews": [{"text": "Soft", "stars": 5}]}', [], "one JSON object; expected an object per line"),
+        (table("5", "1"), ["--sheet", "Export"], "mine.csv: is no Excel file, and has no sheet 'Export'"),
     ],
 )  # fmt: skip
 def test_what_it_cannot_decide_is_one_line(project: Project, content: str, arguments: list[str], message: str) -> None:
@@ -312,10 +314,18 @@ def test_it_says_how_ratings_become_two_classes(
 
 def test_rows_of_an_excel_sheet(project: Project) -> None:
     buffer = io.BytesIO()
-    pd.read_csv(io.StringIO(table("5", "2"))).to_excel(buffer, index=False, sheet_name="Export")
+    rows = pd.read_csv(io.StringIO(table("5", "2").replace("number 0.", "\n0")))
+    with pd.ExcelWriter(buffer) as writer:
+        pd.DataFrame({"About": ["These are reviews"]}).to_excel(writer, index=False, sheet_name="First")
+        rows.to_excel(writer, index=False, sheet_name="Export", startrow=2)
+        writer.sheets["Export"]["A1"] = "Export of today"
     (project.root / "export.xlsx").write_bytes(buffer.getvalue())
-    assert "export.xlsx: xlsx, 120 rows" in init(project, "export.xlsx", "--rating", "verdict")
-    assert params_of(project)["prepare"]["rating_column"] == "verdict"
+    shown = init(project, "export.xlsx", "--rating", "verdict", "--sheet", "Export")
+    assert "export.xlsx: xlsx, 120 rows" in shown
+    assert "- rows above the table that are skipped: 2 (prepare.skip)" in shown
+    assert "Works well and feels solid, 0 · It broke" in shown  # on one line
+    prepare = params_of(project)["prepare"]
+    assert (prepare["rating_column"], prepare["sheet"], prepare["skip"]) == ("verdict", "Export", 2)
 
 
 @pytest.mark.slow

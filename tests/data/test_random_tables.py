@@ -55,7 +55,10 @@ LABELS = [
     ("happy", "unhappy"), ("👍", "👎"), ("thumbs up", "thumbs down"), ("fresh", "rotten"),
 ]  # fmt: skip
 ASCII_LABELS = [labels for labels in LABELS if "".join(labels).isascii()]
-RATINGS = ["{}", "{}.0", "{},0", "{} stars", "{}.0 out of 5 stars", "{}/5", "{} / 5"]
+DELIMITERS = [(",", "csv"), (";", "csv"), ("\t", "tsv"), ("|", "txt"), ("\t", "csv"), ("~", "csv"), ("^", "txt")]
+RATINGS = ["{}", "{}.0", "{},0", "{} stars", "{}.0 out of 5 stars", "{}/5", "{} / 5", "{}0%", "{} Sterne"]
+DRAWN = {str(stars): "★" * stars + "☆" * (5 - stars) for stars in range(1, 6)}
+ABOVE = ["", "", "", "Export of our shop\n\n", "sep={}\n"]
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,11 @@ def random_table(seed: int) -> Table:
     words = WORDS["windows-1252" if encoding == "windows-1252" else "utf-8"]
     layout = rng.choice(["csv", "csv", "csv", "jsonl", "json", "parquet", "xlsx"])
     is_csv = layout == "csv"
-    delimiter, suffix = rng.choice([(",", "csv"), (";", "csv"), ("\t", "tsv"), ("|", "txt"), ("\t", "csv")])
+    delimiter, suffix = rng.choice(DELIMITERS)
     marks = ["\n", '"', ", ", "; ", "...", " | "] if is_csv else ["\n", '"', ", "]
     is_rating = rng.random() < 0.4
     labels = rng.choice(LABELS if encoding != "windows-1252" else ASCII_LABELS)
-    written = rng.choice(RATINGS)
+    written, is_drawn = rng.choice(RATINGS), encoding != "windows-1252" and rng.random() < 0.1
     has_gaps = rng.random() < 0.5
     rows, expected = [], []
     for number in range(rng.randint(60, 200)):
@@ -89,7 +92,9 @@ def random_table(seed: int) -> Table:
             parts.insert(rng.randint(1, len(parts) - 1), rng.choice(marks))
         text = " ".join(parts) + f" {number}x"
         is_positive = rng.random() < 0.5
-        label = written.format(rng.choice([4, 5] if is_positive else [1, 2])) if is_rating else labels[not is_positive]
+        stars = str(rng.choice([4, 5] if is_positive else [1, 2]))
+        rating = DRAWN[stars] if is_drawn else written.format(str(2 * int(stars)) if "%" in written else stars)
+        label = rating if is_rating else labels[not is_positive]
         if has_gaps and rng.random() < 0.1:
             label = ""
         elif has_gaps and rng.random() < 0.1:
@@ -115,8 +120,9 @@ def random_table(seed: int) -> Table:
         lineterminator=line_end,
     )
     writer.writerows([columns, *cells] if has_header else cells)
+    above = rng.choice(ABOVE).format(delimiter) if has_header and suffix != "txt" else ""
     names = header if has_header else [str(1 + order.index(index)) for index in range(4)]
-    return Table(f"reviews.{suffix}", buffer.getvalue().encode(encoding), names[1], names[3], expected)
+    return Table(f"reviews.{suffix}", (above + buffer.getvalue()).encode(encoding), names[1], names[3], expected)
 
 
 def write(layout: str, columns: list[str], cells: list[list[str]]) -> bytes:

@@ -35,10 +35,11 @@ def frame_bytes(write: Callable[[io.BytesIO], object]) -> bytes:
     return buffer.getvalue()
 
 
-def zipped(name: str, content: bytes) -> bytes:
+def zipped(name: str, content: bytes, *others: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("__MACOSX/._" + name, b"")
+        for other in ("__MACOSX/._" + name, *others):
+            archive.writestr(other, b"")
         archive.writestr(name, content)
     return buffer.getvalue()
 
@@ -55,6 +56,9 @@ FILES: dict[str, tuple[bytes, dict[str, object]]] = {
     "backslashes.csv": (csv_bytes(doublequote=False, escapechar="\\"), {"escape": "\\"}),
     "no_header.csv": (csv_bytes(header=False),
                       {"header": False, "text_columns": ["1", "2"], "rating_column": "3", "slice_columns": ["4"]}),
+    "title.csv": (b"Our reviews\n\n" + csv_bytes(), {"skip": 2}),
+    "title.xlsx": (frame_bytes(lambda file: NUMBERS.to_excel(file, index=False, startrow=2)), {"skip": 2}),
+    "explained.zip": (zipped("reviews.csv", csv_bytes(), "README.txt"), {}),
     "reviews.csv.gz": (gzip.compress(csv_bytes()), {}),
     "reviews.zip": (zipped("reviews.csv", csv_bytes()), {}),
     "reviews.jsonl": ("\n".join(json.dumps(record) for record in RECORDS).encode(), {}),
