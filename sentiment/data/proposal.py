@@ -23,7 +23,7 @@ from sentiment.data.ratings import label_key, read_rating
 from sentiment.data.readers import FILE
 from sentiment.data.schema import RESERVED_COLUMNS
 from sentiment.data.splitting import SPLIT_NAMES
-from sentiment.data.text import LENGTH, format_rating
+from sentiment.data.text import LENGTH, decode_html, format_rating
 
 TEXT_NAME = re.compile(
     r"review|text|comment|content|body|message|tweet|post|sentence|phrase|feedback|opinion|kommentar|bewertungstext"
@@ -45,6 +45,7 @@ OTHER_NUMBER_NAME = re.compile(
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 SCALES_OF_SHARES = ((0, 1), (-1, 1))
 MAX_LABELS = 20
+MAX_HTML = 0.01  # share of texts with HTML, above which it is decoded
 MIN_WORDS = 2.0  # of a text, on average
 TIE = 0.97  # of the score of the likeliest text
 MAX_SLICES, MAX_SLICE_VALUES = 4, 20
@@ -157,8 +158,13 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     ][:MAX_SLICES]
     params |= {
         "text_columns": texts, "slice_columns": [*slices, *([split_by] if split_by else [])],
-        "on_missing_label": "drop" if n_missing else "error",
+        "on_missing_label": "drop" if n_missing else "error", "decode_html": False,
     }  # fmt: skip
+    kept = [text for other in texts for text in profile.columns[other].texts]
+    escaped = [text for text in kept if decode_html(text) != text]
+    if len(escaped) > MAX_HTML * len(kept):
+        params["decode_html"] = True
+        notes.append(f"{len(escaped):,} of {len(kept):,} texts have HTML, such as '&amp;' or '<br />': it is decoded")
     if split_by:
         split, note = _split_by(profile.columns[split_by])
         notes.append(note)

@@ -312,6 +312,19 @@ def test_it_says_how_ratings_become_two_classes(
     assert any(note in line for line in proposal.notes), proposal.notes
 
 
+@pytest.mark.parametrize(("n_escaped", "is_decoded"), [(0, False), (1, False), (4, True)])
+def test_html_is_decoded_where_it_is_usual(n_escaped: int, is_decoded: bool) -> None:
+    texts = [text.replace(" ", "&nbsp;", 1) if number < n_escaped else text for number, text in enumerate(GOOD_TEXTS)]
+    columns = {"comment": Column("comment"), "stars": Column("stars")}
+    for _ in range(2):  # one text of 120 is not usual
+        columns["comment"].add(texts)
+        texts = BAD_TEXTS
+        columns["stars"].add(["1", "3", "5"] * (N_ROWS // 3))
+    proposal = propose(Profile(columns, 2 * N_ROWS), Choices())
+    assert proposal.params["decode_html"] is is_decoded
+    assert any("4 of 120 texts have HTML" in note for note in proposal.notes) is is_decoded
+
+
 def test_rows_of_an_excel_sheet(project: Project) -> None:
     buffer = io.BytesIO()
     rows = pd.read_csv(io.StringIO(table("5", "2").replace("number 0.", "\n0")))
