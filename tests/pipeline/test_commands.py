@@ -1,6 +1,7 @@
 """The commands that people use, in a repository of their own."""
 
 import json
+import shutil
 import sys
 import venv
 from pathlib import Path
@@ -24,6 +25,16 @@ def accuracy(project: Project) -> float:
 def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:
     assert "Data and pipelines are up to date." in completed_project.run("dvc", "repro").stdout
     assert "Data and pipelines are up to date." in completed_project.run("dvc", "status").stdout
+
+
+@pytest.mark.slow
+def test_a_run_is_restored_where_the_cache_lacks_what_the_last_commit_names(completed_project: Project) -> None:
+    """As in a clone without `dvc pull`: DVC asked the remote for the folder of a file that a stage depends on."""
+    shutil.rmtree(completed_project.root / ".dvc/cache")
+    run = ("dvc", "exp", "run", "-S", "split.salt=another")
+    assert stages_run(completed_project.run(*run).stdout) == STAGES
+    completed_project.run("git", "reset", "-q", "--hard")
+    assert stages_run(completed_project.run(*run).stdout) == []
 
 
 def test_dvc_of_an_environment_that_is_not_activated_says_so(project: Project, tmp_path: Path) -> None:
