@@ -26,7 +26,7 @@ from sentiment.common.command import run_main
 from sentiment.data.splitting import SplitParams, assign_folds
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.evaluation.significance import mcnemar_exact
+from sentiment.evaluation.significance import holm, mcnemar_exact
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.training import LabeledFeatures
 from stages.train import Params, cross_validate, solve, train
@@ -90,19 +90,6 @@ def correct_by_method(
         model.fit(features[~rows], labels[~rows])
         correct["LogisticRegressionCV"][rows] = model.predict(features[rows]) == labels[rows]
     return pd.DataFrame(correct)
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Return the adjusted p values, in the given order (Holm, Scandinavian Journal of Statistics 6, 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Compare two classifiers on the same reviews: differences, intervals and McNemar's exact test."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Literal
@@ -116,6 +117,22 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
         tail += term
         term = term * (n - k) // (k + 1)
     return min(1.0, 2 * tail / (1 << n))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values that hold for all of the tests together, in the given order.
+
+    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979; as
+    statsmodels' `multipletests(method="holm")`.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def min_detectable_difference(rows: int, discordant: int) -> float:

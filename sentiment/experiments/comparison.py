@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, one_line
-from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired
+from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired, holm
 from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BaselineRevision, Revision
 
@@ -106,13 +106,9 @@ def sentence(a: str, b: str, comparison: Comparison) -> str:
 
 
 def correct_for_many(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
-    """Return the comparisons with p values that hold for all of them together.
-
-    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
-    """
-    corrected, largest = dict(comparisons), 0.0
-    ordered = sorted(comparisons.items(), key=lambda item: item[1].p_value)
-    for rank, (name, comparison) in enumerate(ordered):
-        largest = max(largest, min(1.0, (len(ordered) - rank) * comparison.p_value))
-        corrected[name] = replace(comparison, p_value=largest)
-    return corrected
+    """Return the comparisons with p values that hold for all of them together (Holm)."""
+    corrected = holm([comparison.p_value for comparison in comparisons.values()])
+    return {
+        name: replace(comparison, p_value=p)
+        for (name, comparison), p in zip(comparisons.items(), corrected, strict=True)
+    }

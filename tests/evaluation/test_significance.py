@@ -8,11 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
 from sentiment.evaluation.significance import (
     POWER,
     Predictions,
     compare_paired,
+    holm,
     mcnemar_exact,
     min_detectable_difference,
 )
@@ -56,6 +58,12 @@ def test_a_case_worked_out_by_hand() -> None:
     assert comparison.metrics["f1_macro"].b == pytest.approx((10 / 11 + 8 / 9) / 2)
     # A: 4 positives above all negatives, 2 tied with them: (4 + 2 / 2) / 6
     assert comparison.metrics["roc_auc"].a == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 9])
+def test_holm_is_that_of_statsmodels(n: int) -> None:
+    p_values = np.random.default_rng(n).beta(0.3, 1, n).round(2).tolist()
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1] if n else [])
 
 
 def test_p_values_of_mcnemars_test_by_hand() -> None:

@@ -1,9 +1,8 @@
 """The table of public reviews: three methods on the same folds."""
 
 import numpy as np
-import pytest
 
-from tools.cross_validation import correct_by_method, holm
+from tools.cross_validation import correct_by_method
 
 
 def test_each_method_labels_what_a_line_separates_and_guesses_what_none_does() -> None:
@@ -14,8 +13,3 @@ def test_each_method_labels_what_a_line_separates_and_guesses_what_none_does() -
     assert (separable[["solved", "LogisticRegressionCV"]].mean() > 0.97).all()
     random = correct_by_method(features, rng.integers(0, 2, 600).astype(float), folds)
     assert ((random.mean() > 0.4) & (random.mean() < 0.6)).all()
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]

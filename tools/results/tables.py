@@ -14,7 +14,7 @@ import yaml
 
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_text
-from sentiment.evaluation.significance import ALPHA
+from sentiment.evaluation.significance import ALPHA, holm
 from sentiment.experiments.revisions import TFIDF, WORKSPACE
 
 README, CARD = Path("README.md"), Path("models/encoders/bundled/README.md")
@@ -67,17 +67,19 @@ def render(page: Path, results: Results) -> str:
     """Return the table of a page: one line for each of its rows, and what its times were measured on."""
     has_val = page == CARD
     header = ["", "tokens", "accuracy", "ROC AUC", *(["val accuracy", "val ROC AUC"] if has_val else [])]
-    header += ["p against TF-IDF", "time", "command"]
+    header += ["p against TF-IDF (Holm)", "time", "command"]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     rows = [(row, results.get(row.name, {NOT_RUN: "not yet"})) for row in read_rows() if str(page) in row.pages]
-    lines += ["| " + " | ".join(_cells(row, result, has_val)) + " |" for row, result in rows]
+    p_values = {row.name: result["p_value"] for row, result in rows if result.get("p_value") is not None}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    lines += ["| " + " | ".join(_cells(row, result, corrected.get(row.name), has_val)) + " |" for row, result in rows]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
     machines = "; ".join(dict.fromkeys(result["machine"] for _, result in rows if "machine" in result))
     lines += ["", f"{n_test} test reviews. Times are of the whole command, measured on {machines}."]
     return "\n".join(lines)
 
 
-def _cells(row: Row, result: Mapping[str, Any], has_val: bool) -> list[str]:
+def _cells(row: Row, result: Mapping[str, Any], p: float | None, has_val: bool) -> list[str]:
     cells = [row.title, row.tokens]
     if NOT_RUN in result:
         return [*cells, f"not run: {result[NOT_RUN]}", *["-"] * (5 if has_val else 3), f"`{row.command}`"]
@@ -87,7 +89,7 @@ def _cells(row: Row, result: Mapping[str, Any], has_val: bool) -> list[str]:
         shown = f"**{value}**" if row.name == DEFAULT else value
         cells.append(f"{shown} ({low}-{high})" if low != high else shown)
     cells += [f"{val[name]:.3f}" for name in ("accuracy", "roc_auc")] if has_val else []
-    p, seconds = result["p_value"], result["seconds"]
+    seconds = result["seconds"]
     if p is None:  # TF-IDF itself
         significance = "-"
     else:
