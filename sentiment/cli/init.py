@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split-by", metavar="COLUMN", help="products, customers, dates, or train, val and test (default: the text)"
     )
+    parser.add_argument("--time-format", help="of its dates, such as %%d/%%m/%%Y, where they may be two days")
     parser.add_argument("--encoding", help="of the text, such as windows-1252 (default: detected)")
     parser.add_argument("--delimiter", help="between fields (default: detected)")
     parser.add_argument("--sheet", help="of an Excel file (default: the first)")
@@ -85,7 +86,7 @@ def main(args: argparse.Namespace) -> None:
     check_sections(args.params)
     choices = Choices(
         tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore),
-        args.split_by,
+        args.split_by, args.time_format,
     )  # fmt: skip
     source = args.sources[0] if len(args.sources) == 1 else args.sources
     target, copies = place(source)
@@ -139,6 +140,8 @@ def answer(choice: str, values: dict[str, str]) -> dict[str, Any]:
     """Ask for a choice; return the fields of `Choices` that follow."""
     if choice == "text":
         return {"text": ask("Which column is the text? Of several, the title first", values, len(values))}
+    if choice == "time_format":
+        return {"time_format": ask("Which format do the dates have?", values, 1)[0]}
     if choice == "label":
         return {"label": ask("Which column is the label or rating?", values, 1)[0]}
     positive = ask("Which is positive?", values, len(values) - 1)

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -68,6 +69,7 @@ class Choices:
     negative: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     split_by: str | None = None
+    time_format: str | None = None
 
 
 class UndecidedError(InputError):
@@ -78,7 +80,9 @@ class UndecidedError(InputError):
         values: which it can be, each with examples or counts.
     """
 
-    def __init__(self, message: str, choice: Literal["text", "label", "positive"], values: dict[str, str]) -> None:
+    def __init__(
+        self, message: str, choice: Literal["text", "label", "positive", "time_format"], values: dict[str, str]
+    ) -> None:
         super().__init__(message)
         self.choice, self.values = choice, values
 
@@ -166,7 +170,7 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
         params["decode_html"] = True
         notes.append(f"{len(escaped):,} of {len(kept):,} texts have HTML, such as '&amp;' or '<br />': it is decoded")
     if split_by:
-        split, note = _split_by(profile.columns[split_by])
+        split, note = _split_by(profile.columns[split_by], choices.time_format)
         notes.append(note)
     else:
         split = {}
@@ -193,10 +197,10 @@ def _columns_of(profile: Profile) -> str:
     return f"{', '.join(map(repr, profile.columns))}{missing}"
 
 
-def _split_by(column: Column) -> tuple[dict[str, object], str]:
+def _split_by(column: Column, time_format: str | None) -> tuple[dict[str, object], str]:
     """Return the params that split by a column, as its values say, and what to say of it."""
     gaps = f"; {n:,} rows have no value, and stop the stage" if (n := column.n_rows - column.n_filled) else ""
-    if time := _time_params(column):
+    if time := _time_params(column, time_format):
         shown = f"by time: train before {time['val_from']}, test from {time['test_from']} on"
         return time, f"'{column.name}' has dates, to split {shown}{gaps}"
     if _says_split(column):
@@ -210,7 +214,11 @@ def _split_notes(columns: list[Column]) -> list[str]:
     full = [column for column in columns if column.n_filled == column.n_rows]
     notes = []
     for column in full:
-        if time := _time_params(column):
+        try:
+            time = _time_params(column, None)
+        except UndecidedError as undecided:
+            time = {"time_format": " or ".join(undecided.values)}
+        if time:
             shown = ", ".join(f"split.{key} {value}" for key, value in time.items())
             notes.append(f"to split by time and not by text, --split-by '{column.name}': {shown}")
             break
@@ -230,21 +238,44 @@ def _says_split(column: Column) -> bool:
     return None not in named and len(set(named)) == len(SPLITS)
 
 
-def _time_params(column: Column) -> dict[str, object]:
-    """Return the params that split by the time in a column; none where not all of its values are dates."""
-    for layout in TIME_FORMATS if column.dates else ():
-        try:
-            times = sorted(read_time(value, layout).astimezone(UTC) for value in column.dates)
-        except (ValueError, OverflowError):
-            continue
-        limits = [times[int(share * len(times))] for share in (VAL_FROM, TEST_FROM)]
-        days = [limit.date().isoformat() for limit in limits]
-        val_from, test_from = days if days[0] < days[1] else map(datetime.isoformat, limits)
-        if limits[0] == limits[1] or times[0] >= limits[0]:
-            return {}
-        found: dict[str, object] = {"time_column": column.name, "val_from": val_from, "test_from": test_from}
-        return {**found, "time_format": layout} if layout else found
-    return {}
+def _time_params(column: Column, layout: str | None) -> dict[str, object]:
+    """Return the params that split by the time in a column; none where not all of its values are dates.
+
+    Raises:
+        UndecidedError: its dates are other days in another format, and no format is given.
+    """
+    by_layout = _times(column, (layout,) if layout else TIME_FORMATS)
+    if not by_layout:
+        return {}
+    (layout, times), *others = by_layout.items()
+    if other := next((name for name, found in others if found != times), None):
+        row = next(row for row, time in enumerate(times) if time != by_layout[other][row])
+        shown = {str(name): f"{column.dates[row]} is {by_layout[name][row]:%d %B %Y}" for name in (layout, other)}
+        raise UndecidedError(
+            f"column '{column.name}' has dates such as '{column.dates[row]}': "
+            f"is their --time-format {' or '.join(map(repr, shown))}?",
+            "time_format",
+            shown,
+        )
+    times = sorted(times)
+    limits = [times[int(share * len(times))] for share in (VAL_FROM, TEST_FROM)]
+    days = [limit.date().isoformat() for limit in limits]
+    val_from, test_from = days if days[0] < days[1] else map(datetime.isoformat, limits)
+    if limits[0] == limits[1] or times[0] >= limits[0]:
+        return {}
+    found: dict[str, object] = {"time_column": column.name, "val_from": val_from, "test_from": test_from}
+    return {**found, "time_format": layout} if layout else found
+
+
+def _times(column: Column, layouts: Sequence[str | None]) -> dict[str | None, list[datetime]]:
+    """Return the instants of a column's dates by each format that fits all of them; by None alone where that does."""
+    found: dict[str | None, list[datetime]] = {}
+    for layout in layouts if column.dates else ():
+        with suppress(ValueError, OverflowError):
+            found[layout] = [read_time(value, layout).astimezone(UTC) for value in column.dates]
+        if None in found:
+            break
+    return found
 
 
 def _is_slice(column: Column) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from sentiment.common.errors import InputError
 from sentiment.data import profile as profile_module
 from sentiment.data.profile import profile
-from sentiment.data.proposal import BY_TEXT, Choices, Proposal, propose
+from sentiment.data.proposal import BY_TEXT, Choices, Proposal, UndecidedError, propose
 from sentiment.data.readers import FileFormat
 from sentiment.data.splitting import ColumnSplitter, SplitParams
 
@@ -27,12 +27,14 @@ Propose = Callable[..., Proposal]
 def proposal_of(tmp_path: Path) -> Propose:
     """Write a table with a column of values that comes beside texts and ratings; propose params for it."""
 
-    def call(name: str, values: list[str], split_by: str | None = None) -> Proposal:
+    def call(name: str, values: list[str], split_by: str | None = None, time_format: str | None = None) -> Proposal:
         with (tmp_path / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["text", "stars", name])
             writer.writerows([f"Fits well, number {row}", 1 + row % 5, value] for row, value in enumerate(values))
-        return propose(profile(tmp_path / "reviews.csv", FileFormat()), Choices(split_by=split_by))
+        return propose(
+            profile(tmp_path / "reviews.csv", FileFormat()), Choices(split_by=split_by, time_format=time_format)
+        )
 
     return call
 
@@ -57,6 +59,17 @@ def test_dates_of_many_forms_give_the_days_at_80_and_90_percent(
     params = SplitParams.model_validate_json(json.dumps({"salt": "s", "val": 0.1, "test": 0.1, **chosen.split}))
     splits = ColumnSplitter(params, "reviews.csv").assign(written)
     assert [splits.tolist().count(split) for split in range(3)] == [80, 10, 10]
+
+
+def test_dates_that_may_be_other_days_are_a_question(proposal_of: Propose) -> None:
+    written = [f"{1 + row // 10:02}/{1 + row % 12:02}/2024" for row in range(N_ROWS)]
+    assert any("split.time_format %m/%d/%Y or %d/%m/%Y" in note for note in proposal_of("Date", written).notes)
+    with pytest.raises(UndecidedError, match=r"such as '01/02/2024': is their --time-format ") as raised:
+        proposal_of("Date", written, split_by="Date")
+    assert list(raised.value.values) == ["%m/%d/%Y", "%d/%m/%Y"]
+    for layout, first in (("%m/%d/%Y", "2024-09-01"), ("%d/%m/%Y", "2024-10-06")):
+        chosen = proposal_of("Date", written, split_by="Date", time_format=layout)
+        assert (chosen.split["val_from"], chosen.split["time_format"]) == (first, layout)
 
 
 def test_a_column_that_says_train_val_and_test(proposal_of: Propose) -> None:
