@@ -98,5 +98,5 @@ def test_an_untracked_source_fails_by_name_and_runs_when_copied(completed_projec
     completed_project.run(*command, "-C", "data/raw/mine.csv")
     lock = yaml.safe_load((completed_project.root / "dvc.lock").read_text())["stages"]
     expected = {out["path"]: out["md5"] for out in lock["evaluate"]["outs"]}
-    predictions = "data/evaluate/predictions.parquet"
+    predictions = "data/evaluate/val.parquet"
     assert run_hashes(completed_project, "mine")[predictions] == expected[predictions]
