@@ -120,6 +120,8 @@ def test_with_folds_val_and_test_are_the_cross_validated_reviews(completed_proje
     scored = pq.read_table(project.root / "data/evaluate/val.parquet")["id"].to_pylist()
     assert every_id <= set(scored)
     assert f"evaluate: {len(scored)} cross-validated reviews, accuracy 0." in outcome.stderr
+    project.run("python", "-m", "sentiment", "report", "--split", "val")
+    assert "not in this workspace" not in (project.root / "report.html").read_text()
 
 
 def test_reviews_that_the_encoder_saw_are_counted_and_stop_the_run(completed_project: Project) -> None:
