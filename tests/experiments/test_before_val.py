@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from sentiment.cli.serve import classifier_info
 from sentiment.experiments.paths import PLOTS, SLICES
 from tests.project import Project
 
@@ -69,3 +70,13 @@ def test_the_table_of_experiments_has_their_validation_loss_alone(updated: Proje
     assert rows["main"][1:] == ["-", "-"]
     assert rows["main"][0] == rows["workspace"][0]
     assert all(0 < float(number) < 1 for number in rows["workspace"])
+
+
+def test_a_server_says_the_test_accuracy_of_their_classifiers_too(
+    updated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(updated.root)
+    metrics = json.loads((updated.root / "metrics/test.json").read_text())
+    for revision in ("HEAD", "workspace"):
+        info = classifier_info(revision)
+        assert {key: info[key] for key in ("rows", "accuracy")} == {key: metrics[key] for key in ("rows", "accuracy")}
