@@ -54,10 +54,10 @@ back: $(INSTALLED)  ## go back to the committed results: params.yaml, dvc.lock, 
 	@git restore --source=HEAD --staged --worktree -- params.yaml dvc.lock metrics
 	@dvc checkout --force --quiet
 
-experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy and AUC
+experiments: $(INSTALLED)  ## list experiments: the params that differ, accuracy and AUC on val
 	@sentiment experiments
 
-report: $(INSTALLED)  ## write report.html about the workspace; make report A=main B=lr-3 shows two side by side
+report: $(INSTALLED)  ## write report.html about the workspace, on test; make report A=main B=lr-3 compares two on val
 	sentiment report $(A) $(B)
 
 serve: $(INSTALLED)  ## answer over HTTP, with a page, on http://127.0.0.1:8080 (PORT=9000 for another port)

@@ -1,13 +1,18 @@
-"""Evaluate the trained classifier on test: metrics, plots and every prediction.
+"""Evaluate the trained classifier on val and on test: metrics, plots and every prediction.
 
-python -m stages.evaluate --table data/split/test.parquet --features data/encode/test.npy
---encoder models/encoder --classifier models/classifier --predictions data/evaluate/predictions.parquet
---all-metrics data/evaluate/metrics.json --metrics metrics --split-metrics metrics/split.json --card models/README.md
+    python -m stages.evaluate --split data/split --features data/encode --encoder models/encoder
+    --classifier models/classifier --output data/evaluate --metrics metrics --split-metrics metrics/split.json
+    --card models/README.md
+
+What DVC's commands show is of val, which one may choose by. The model card is of test, and so are test.json and the
+folder test of the metrics. With `split.folds` every review is tested out of fold, and what is written of val is the
+same as of test.
 """
 
 import argparse
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +22,7 @@ from numpy.typing import NDArray
 from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageInputs
-from sentiment.common.tables import FOLD, open_table
+from sentiment.common.tables import FOLD, SCORED, TEST, VAL, open_table
 from sentiment.data.labels import predict_labels
 from sentiment.encoder.features import read_features
 from sentiment.evaluation.metrics import (
@@ -33,6 +38,7 @@ from sentiment.evaluation.metrics import (
 )
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.evaluation.scoring import (
+    Scores,
     ScoringParams,
     check_slices_of,
     count_seen,
@@ -42,7 +48,7 @@ from sentiment.evaluation.scoring import (
 )
 from sentiment.head.classifier import FOLDS, Classifier
 
-SEEN = "test_reviews_seen_by_encoder"
+SEEN = "reviews_seen_by_encoder"
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +57,25 @@ class Params(ScoringParams):
     """Section `evaluate` of params.yaml.
 
     Attributes:
-        allow_leakage: whether to evaluate an encoder that was trained on test reviews; else the stage stops.
+        allow_leakage: whether to evaluate an encoder that was trained on val or test reviews; else the stage stops.
     """
 
     allow_leakage: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one split gives.
+
+    Attributes:
+        probabilities: of "positive", shape (n_samples,).
+        metrics: those of `scores`, how many of the reviews the encoder saw, and how it reads texts.
+    """
+
+    table: pa.Table
+    probabilities: NDArray[np.float32]
+    scores: Scores
+    metrics: dict[str, float]
 
 
 def predict(
@@ -66,7 +87,7 @@ def predict(
 
     Args:
         folder: of the classifier.
-        table: test reviews, with the column `FOLD` where there are folds.
+        table: reviews of a split, with the column `FOLD` where there are folds.
         features: of the reviews, shape (n_samples, dim).
 
     Raises:
@@ -82,31 +103,40 @@ def predict(
     return probabilities, folds
 
 
-def write_plots(folder: Path, actual: NDArray[np.int8], probabilities: NDArray[np.float32], params: Params) -> None:
-    """Write the points of the calibration, ROC and precision-recall curves.
+def write_split(
+    predictions: Path, primary: Path, folder: Path, one: Evaluation, threshold: float, params: Params
+) -> None:
+    """Write the files of one split.
 
     Args:
-        actual: labels 0 or 1, shape (n_samples,).
-        probabilities: of "positive", shape (n_samples,).
+        predictions: the Parquet file of its predictions.
+        primary: the JSON file of its primary metrics.
+        folder: of its slices and of the folder of its plots.
     """
-    write_csv(folder / "calibration.csv", list(calibration_curve(actual, probabilities, params.calibration_bins)))
+    write_predictions(predictions, one.table, one.probabilities, threshold)
+    others = [name for name in one.metrics if name not in one.scores.metrics]
+    write_json(primary, {name: one.metrics[name] for name in (*PRIMARY_METRICS, *others)})
+    write_csv(folder / "slices.csv", one.scores.slices, columns=SLICE_COLUMNS)
+    actual, probabilities, plots = one.table["label"].to_numpy(), one.probabilities, folder / "plots"
+    confusion = confusion_counts(actual, predict_labels(probabilities, threshold))
+    write_csv(plots / "confusion.csv", confusion_points(confusion))
+    write_csv(plots / "calibration.csv", list(calibration_curve(actual, probabilities, params.calibration_bins)))
     ranking = rank_counts(actual, probabilities)
     false_rate, true_rate = roc_points(ranking)
-    write_csv(folder / "roc.csv", thinned_points(false_positive_rate=false_rate, true_positive_rate=true_rate))
+    write_csv(plots / "roc.csv", thinned_points(false_positive_rate=false_rate, true_positive_rate=true_rate))
     precision, recall = precision_recall_points(ranking)
-    write_csv(folder / "precision_recall.csv", thinned_points(recall=recall, precision=precision))
+    write_csv(plots / "precision_recall.csv", thinned_points(recall=recall, precision=precision))
 
 
 def main() -> None:
     """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="settings (default: %(default)s)")
-    parser.add_argument("--table", type=Path, required=True, help="the test table (Parquet)")
-    parser.add_argument("--features", type=Path, required=True, help="its features (.npy)")
+    parser.add_argument("--split", type=Path, required=True, help="the folder of val and test tables (Parquet)")
+    parser.add_argument("--features", type=Path, required=True, help="the folder of their features (.npy)")
     parser.add_argument("--encoder", type=Path, required=True, help="the encoder, with the list of texts that it saw")
     parser.add_argument("--classifier", type=Path, required=True, help="the folder of the trained classifier")
-    parser.add_argument("--predictions", type=Path, required=True, help="the Parquet file of predictions to write")
-    parser.add_argument("--all-metrics", type=Path, required=True, help="every metric, also by label (JSON) to write")
+    parser.add_argument("--output", type=Path, required=True, help="the folder of predictions and all metrics to write")
     parser.add_argument("--metrics", type=Path, required=True, help="the folder of primary metrics and plots to write")
     parser.add_argument("--split-metrics", type=Path, required=True, help="the sizes of the splits (JSON)")
     parser.add_argument("--card", type=Path, required=True, help="the model card to write")
@@ -114,34 +144,39 @@ def main() -> None:
 
     inputs = StageInputs(args.params, "evaluate", Params)
     params = inputs.params
-    inputs.watch(args.table, args.features, args.encoder, args.classifier, args.split_metrics)
+    tables = {name: args.split / f"{name}.parquet" for name in SCORED}
+    features = {name: args.features / f"{name}.npy" for name in SCORED}
+    inputs.watch(*tables.values(), *features.values(), args.encoder, args.classifier, args.split_metrics)
     classifier = Classifier.load(args.classifier)
-    table = open_table(args.table).read()
-    check_slices_of(table, params.slices)
-    n_seen = count_seen(table["text"].to_pylist(), args.encoder)
-    refuse_leakage(n_seen, len(table), args.encoder, params.allow_leakage)
-    probabilities, folds = predict(args.classifier, classifier, table, read_features(args.features, len(table)))
-    threshold = classifier.config.threshold
-    scores = score(table, probabilities, threshold, params, folds)
-    coverage = classifier.config.features.coverage
-    read = coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
-    metrics = {**scores.metrics, SEEN: n_seen, **read}
+    threshold, coverage = classifier.config.threshold, classifier.config.features.coverage
+    has_folds = FOLD in open_table(tables[TEST]).schema_arrow.names
+    read = {name: open_table(tables[name]).read() for name in ((TEST,) if has_folds else SCORED)}
+    for table in read.values():
+        check_slices_of(table, params.slices)
+    n_seen = {name: count_seen(table["text"].to_pylist(), args.encoder) for name, table in read.items()}
+    refuse_leakage(n_seen, {name: len(table) for name, table in read.items()}, args.encoder, params.allow_leakage)
+    by_split = {}
+    for name, table in read.items():
+        probabilities, folds = predict(args.classifier, classifier, table, read_features(features[name], len(table)))
+        scores = score(table, probabilities, threshold, params, folds)
+        metrics = {**scores.metrics, SEEN: n_seen[name]}
+        metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
+        by_split[name] = Evaluation(table, probabilities, scores, metrics)
+    val, test = by_split.get(VAL, by_split[TEST]), by_split[TEST]
 
-    actual = table["label"].to_numpy()
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
-    write_text(args.card, render_model_card(classifier.config, split, metrics, scores.slices))
-    write_json(args.metrics / "evaluate.json", {name: metrics[name] for name in (*PRIMARY_METRICS, SEEN, *read)})
-    write_json(args.all_metrics, {**metrics, "by_label": scores.by_label})
-    write_csv(args.metrics / "slices.csv", scores.slices, columns=SLICE_COLUMNS)
-    confusion = confusion_counts(actual, predict_labels(probabilities, threshold))
-    write_csv(args.metrics / "plots" / "confusion.csv", confusion_points(confusion))
-    write_plots(args.metrics / "plots", actual, probabilities, params)
-    write_predictions(args.predictions, table, probabilities, threshold)
+    write_text(args.card, render_model_card(classifier.config, split, test.metrics, test.scores.slices))
+    for name, folder, one in ((VAL, args.metrics, val), (TEST, args.metrics / TEST, test)):
+        write_split(args.output / f"{name}.parquet", args.metrics / f"{name}.json", folder, one, threshold, params)
+    write_json(
+        args.output / "metrics.json",
+        {name: {**one.metrics, "by_label": one.scores.by_label} for name, one in ((VAL, val), (TEST, test))},
+    )
     inputs.check_unchanged()
     log.info(
-        "evaluate: %(rows)d test reviews, accuracy %(accuracy).4f (%(accuracy_low).4f to %(accuracy_high).4f), "
+        "evaluate: %(rows)d %(what)s, accuracy %(accuracy).4f (%(accuracy_low).4f to %(accuracy_high).4f), "
         "ROC AUC %(roc_auc).4f (%(roc_auc_low).4f to %(roc_auc_high).4f)",
-        metrics,
+        {"what": "cross-validated reviews" if has_folds else "val reviews", **val.metrics},
     )
 
 

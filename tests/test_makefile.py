@@ -55,7 +55,7 @@ def test_back_restores_params_that_have_the_size_and_the_second_of_the_committed
 ) -> None:
     """Git takes such a file for unchanged, and `git checkout` leaves it as it is."""
     root = completed_project.root
-    committed = {name: (root / name).read_bytes() for name in ("params.yaml", "dvc.lock", "metrics/evaluate.json")}
+    committed = {name: (root / name).read_bytes() for name in ("params.yaml", "dvc.lock", "metrics/val.json")}
     classifier = (root / "models/classifier/config.json").read_bytes()
     completed_project.run("dvc", "exp", "run", "-q", "-S", "train.threshold=0.6")
     assert (root / "models/classifier/config.json").read_bytes() != classifier

@@ -2,12 +2,13 @@
 
     sentiment baseline                    writes data/baseline/tfidf and data/baseline/majority
     sentiment compare tfidf workspace     is the pipeline's classifier better than TF-IDF?
-    sentiment report tfidf workspace      the same as an HTML page
+    sentiment compare tfidf --split test  the same on test: once, for the chosen classifier
+    sentiment report tfidf workspace      the comparison on val as an HTML page
     sentiment baseline --grid 1 10        other values of C, the inverse strength of the L2 penalty
     sentiment baseline --features data/encode     also data/baseline/tfidf-features: both side by side
 
-The value of C with the lowest log loss on val is kept; the table shows the others. Test reviews are only scored. Run it
-again after a change of the split.
+The value of C with the lowest log loss on val is kept; the table shows the others. What is printed is of val. Test
+reviews are only scored. Run it again after a change of the split.
 """
 
 import argparse
@@ -27,7 +28,7 @@ RECORDED = ("prepare", "split", "evaluate")  # sections of params.yaml that a ba
 
 
 def as_text(name: str, description: str, scored: "Scored", metrics: Mapping[str, Any]) -> str:
-    """Return the grid of a baseline on val as a table, and one line with its test metrics."""
+    """Return the grid of a baseline on val as a table, and one line with its val metrics."""
     lines = []
     if scored.grid:
         lines.append(f"{name}: {scored.settings['dim']:,} dimensions; val:")
@@ -39,7 +40,7 @@ def as_text(name: str, description: str, scored: "Scored", metrics: Mapping[str,
         f"{metrics[key]:.4f} ({metrics[f'{key}_low']:.4f} to {metrics[f'{key}_high']:.4f})"
         for key in ("accuracy", "roc_auc")
     )
-    lines.append(f"{name} ({description}): {metrics['rows']:,} test reviews, accuracy {accuracy}, ROC AUC {auc}")
+    lines.append(f"{name} ({description}): {metrics['rows']:,} val reviews, accuracy {accuracy}, ROC AUC {auc}")
     return "\n".join(lines)
 
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read the split and params.yaml, train, write the folders, and print the grids and the test metrics."""
+    """Read the split and params.yaml, train, write the folders, and print the grids and the val metrics."""
     if wrong := [c for c in args.grid if not 0 < c < float("inf")]:
         raise ParamsError(f"--grid {wrong[0]:g}: expected a number above 0")
 
@@ -71,9 +72,7 @@ def main(args: argparse.Namespace) -> None:
     if args.features:
         features = {name: read_features(args.features / f"{name}.npy", len(table)) for name, table in tables.items()}
     trained = train_baselines(tables, features, args.grid)
-    n_reviews = {name: len(table) for name, table in tables.items()}
     for name, scored in trained.items():
         params_of_baseline = {**recorded, name: scored.settings}
-        folder = BASELINES_FOLDER / name
-        metrics = write_baseline(folder, tables["test"], scored, params, params_of_baseline, n_reviews)
+        metrics = write_baseline(BASELINES_FOLDER / name, tables, scored, params, params_of_baseline)
         sys.stdout.write(as_text(name, BASELINES[name], scored, metrics) + "\n")

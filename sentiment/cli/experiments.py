@@ -3,9 +3,10 @@
     sentiment experiments            what `make experiments` does
     sentiment experiments | less -S  each row on one line, however many params differ
 
-The order is by the validation loss of the epoch that is kept: choose by val, and look at test once. Experiments that
-started from other commits are in the table, too. `dvc exp show` has every param and every metric. Where queued and
---temp experiments would fail for want of `prepare.source`, a line on standard error says so.
+Accuracy and AUC are of val, and the order is by the validation loss of the epoch that is kept: choose by val, and look
+at test once, in `sentiment report` of the chosen one. Experiments that started from other commits are in the table,
+too. `dvc exp show` has every param and every metric. Where queued and --temp experiments would fail for want of
+`prepare.source`, a line on standard error says so.
 """
 
 import argparse

@@ -1,9 +1,11 @@
 """Write report.html, one self-contained page about one revision, or about several that are compared with the first.
 
-    sentiment report                    the workspace
-    sentiment report main               a branch and the workspace
-    sentiment report main lr-3 lr-4     revisions: commits, branches, tags or experiments
+    sentiment report                    the workspace on test: the one look at test, for the chosen result
+    sentiment report main               the same of a commit, branch, tag or experiment
+    sentiment report main workspace     a branch and the workspace, compared on val
+    sentiment report main lr-3 lr-4     several revisions
     sentiment report tfidf workspace    a baseline, made by `sentiment baseline`
+    sentiment report tfidf main --split test
 
 It opens without a network. It contains review text where the workspace has it: share it as you would share the data.
 """
@@ -13,15 +15,18 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sentiment.common.tables import SCORED, TEST, VAL
+
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment report`."""
     parser.add_argument(
-        "revisions", metavar="REVISION", nargs="*", help="commit, branch, tag, experiment, baseline or workspace; one "
-        "is compared with the workspace",
+        "revisions", metavar="REVISION", nargs="*", help="commit, branch, tag, experiment, baseline or workspace; "
+        "several are compared with the first (default: workspace)",
     )  # fmt: skip
+    parser.add_argument("--split", choices=SCORED, help="whose reviews (default: test for one revision, else val)")
     parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
 
 
@@ -32,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.report.data import collect
     from sentiment.report.page import render
 
-    names = args.revisions if len(args.revisions) > 1 else [*args.revisions, WORKSPACE]
-    data = collect(list(dict.fromkeys(names)))
+    names = list(dict.fromkeys(args.revisions)) or [WORKSPACE]
+    data = collect(names, args.split or (TEST if len(names) == 1 else VAL))
     write_text(args.output, render(data, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
     log.info("report: %s", args.output)

@@ -22,6 +22,7 @@ from typing import Any
 from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.params import read_yaml
+from sentiment.common.tables import TEST
 from sentiment.experiments.paths import CLASSIFIER, METRICS, PARAMS
 from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.inference.classifier import SentimentClassifier
@@ -97,11 +98,11 @@ def checked_key(no_auth: bool, is_loopback: bool, host: str) -> str | None:
 
 
 def classifier_info(rev: str) -> dict[str, Any]:
-    """Return what is known of the classifier: accuracy with its interval, source of the data, commit."""
+    """Return what is known of the classifier: test accuracy with its interval, source of the data, commit."""
     info: dict[str, Any] = {"revision": rev, "accuracy": None, "source": None, "commit": None}
     revision = Revision(rev)
     with suppress(InputError, ValueError):
-        metrics = json.loads(revision.read(METRICS))
+        metrics = json.loads(revision.read_scored(METRICS, TEST))
         info |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
     with suppress(PipelineError, KeyError, TypeError, ImportError):
         info["source"] = read_yaml(revision.read(PARAMS), PARAMS)["prepare"]["source"]

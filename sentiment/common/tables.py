@@ -11,6 +11,7 @@ from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import atomic
 
 SPLITS = ("train", "val", "test")
+SCORED = VAL, TEST = ("val", "test")  # one chooses by val, and looks at test once, for one chosen result
 FOLD = "fold"  # column of test, where every review is in it
 ROWS_PER_GROUP = 16_384  # some 5 MB of reviews in memory; smaller groups compress worse
 

@@ -198,7 +198,7 @@ class ScoredReviews:
 
 @dataclass(frozen=True)
 class Metric:
-    """One test metric; the report, the model card and the files of metrics take theirs from `METRICS`.
+    """One metric; the report, the model card and the files of metrics take theirs from `METRICS`.
 
     Attributes:
         name: its key in files of metrics.
@@ -259,7 +259,7 @@ METRICS = (
 )
 # few, so that the tables of `dvc metrics diff` and `dvc exp show` are short
 PRIMARY_METRICS = (
-    "rows", "majority_accuracy", *(name + suffix for name in RESAMPLED for suffix in ("", "_low", "_high"))
+    "rows", "majority_accuracy", *(name + suffix for name in RESAMPLED for suffix in ("", "_low", "_high")), "log_loss"
 )  # fmt: skip
 
 
@@ -272,7 +272,7 @@ def compute_metrics(
     seed: int,
     folds: NDArray[np.int8] | None = None,
 ) -> dict[str, float]:
-    """Return every test metric; those with an interval have 95% bounds, too (`_low`, `_high`).
+    """Return every metric; those with an interval have 95% bounds, too (`_low`, `_high`).
 
     Args:
         labels: 0 or 1, shape (n_samples,), both present.

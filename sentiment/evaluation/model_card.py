@@ -26,7 +26,7 @@ def render_model_card(
         config: of the classifier.
         split: of metrics/split.json; rows of train, val and test, and how the reviews were split.
         metrics: of the test reviews; accuracy, f1_macro and roc_auc with `_low` and `_high`, their 95% interval.
-        slices: rows of metrics/slices.csv: slice, value, rows, accuracy, accuracy_low, accuracy_high.
+        slices: rows of the test reviews: slice, value, rows, accuracy, accuracy_low, accuracy_high.
     """
     large = [row for row in slices if row["rows"] >= MIN_SLICE_ROWS]
     weakest = sorted(large, key=lambda row: (row["accuracy"], row["slice"], row["value"]))[:N_WEAKEST_SLICES]

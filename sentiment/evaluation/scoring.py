@@ -1,6 +1,6 @@
-"""Score the predictions of a test table: metrics, metrics by slice, and the file of every prediction."""
+"""Score the predictions of a table of reviews: metrics, metrics by slice, and the file of every prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -67,7 +67,7 @@ def _length_bins(words: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.s
 
 
 def write_predictions(path: Path, table: pa.Table, probabilities: NDArray[np.float32], threshold: float) -> None:
-    """Write id, label, probability and predicted label of every test review; the metadata names the labels.
+    """Write id, label, probability and predicted label of every review; the metadata names the labels.
 
     Args:
         table: with columns id and label, one row per review.
@@ -90,11 +90,16 @@ def count_seen(texts: Sequence[str], encoder: Path) -> int:
     return int(np.isin(hash_texts(texts), seen).sum()) if len(seen) else 0
 
 
-def refuse_leakage(n_seen: int, n_test: int, encoder: Path, allowed: bool) -> None:
-    """Raise InputError where the encoder saw test reviews and that is not allowed."""
-    if n_seen and not allowed:
+def refuse_leakage(n_seen: Mapping[str, int], n_reviews: Mapping[str, int], encoder: Path, allowed: bool) -> None:
+    """Raise InputError where the encoder saw reviews that are scored and that is not allowed.
+
+    Args:
+        n_seen, n_reviews: by split.
+    """
+    if any(n_seen.values()) and not allowed:
+        seen = " and ".join(f"{n:,} of the {n_reviews[split]:,} {split} reviews" for split, n in n_seen.items() if n)
         raise InputError(
-            f"{encoder / SEEN_TEXTS}: the encoder was trained on {n_seen:,} of the {n_test:,} test reviews; "
+            f"{encoder / SEEN_TEXTS}: the encoder was trained on {seen}; "
             "use the split that it was trained on, or another encoder, or set evaluate.allow_leakage to true"
         )
 
@@ -103,7 +108,7 @@ class ScoringParams(StageParams):
     """What decides the scores, of section `evaluate` of params.yaml.
 
     Attributes:
-        slices: columns of the test table, or "length".
+        slices: columns of the table, or "length".
         length_edges: upper bounds of the bins of "length", in words.
         n_resamples, seed: of the bootstrap.
     """
@@ -117,7 +122,7 @@ class ScoringParams(StageParams):
 
 @dataclass(frozen=True)
 class Scores:
-    """What the predictions of a test table are worth.
+    """What the predictions of a table are worth.
 
     Attributes:
         metrics: by name, as `compute_metrics` returns them.
@@ -137,7 +142,7 @@ def score(
     params: ScoringParams,
     folds: NDArray[np.int8] | None = None,
 ) -> Scores:
-    """Score the probabilities of a test table.
+    """Score the probabilities of a table.
 
     Args:
         table: with columns label, text and the slices, one row per review.

@@ -19,7 +19,7 @@ MIN_DISCORDANT = 6  # discordant reviews, all in one direction, needed to reach 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One classifier's predictions on the test reviews, in the same order for both classifiers.
+    """One classifier's predictions on the reviews, in the same order for both classifiers.
 
     Attributes:
         predicted: 0 or 1, shape (rows,).
@@ -48,7 +48,7 @@ class Comparison:
     Attributes:
         only_a_correct, only_b_correct: number of reviews that one classifier predicts correctly and the other does not.
         p_value: of McNemar's exact test.
-        min_detectable_difference: the smallest difference in accuracy that this test set would show.
+        min_detectable_difference: the smallest difference in accuracy that these reviews would show.
     """
 
     rows: int

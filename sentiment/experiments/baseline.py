@@ -21,15 +21,15 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import write_csv, write_json, write_text
-from sentiment.common.tables import FOLD
+from sentiment.common.tables import FOLD, SCORED, VAL
 from sentiment.data.labels import predict_labels
 from sentiment.evaluation.bootstrap import roc_auc
 from sentiment.evaluation.metrics import SLICE_COLUMNS, confusion_counts, log_loss
 from sentiment.evaluation.scoring import ScoringParams, score, write_predictions
-from sentiment.experiments.revisions import MAJORITY, TFIDF, TFIDF_FEATURES
+from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
+from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, TFIDF, TFIDF_FEATURES
 
 THRESHOLD = 0.5  # a probability of at least this is positive
-VAL_METRICS = "val.json"  # accuracy and roc_auc on val
 VECTORIZER: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}
 FEATURE_SCALE = 0.01  # of standardized features beside TF-IDF; of 0.01, 0.03 and 0.1 the lowest log loss on real val
 MAX_ITER = 1000
@@ -42,14 +42,12 @@ class Scored:
     """A trained baseline.
 
     Attributes:
-        probabilities: of "positive" for each test review, shape (n_samples,).
-        val_metrics: accuracy and roc_auc on val.
+        probabilities: of "positive" for each review of val and of test, by split, shape (n_samples,).
         settings: what the report shows as the baseline's params.
         grid: C and metrics on val of every model that was tried.
     """
 
-    probabilities: NDArray[np.float32]
-    val_metrics: Mapping[str, float]
+    probabilities: Mapping[str, NDArray[np.float32]]
     settings: Mapping[str, Any]
     grid: Sequence[Mapping[str, float]]
 
@@ -87,15 +85,13 @@ def train_baselines(
         models, grid = zip(*train_grid(by_split, tables, c_grid), strict=True)
         kept = min(range(len(grid)), key=lambda index: grid[index]["log_loss"])  # of equals the first, as in `train`
         scored[name] = Scored(
-            predict_proba(models[kept], by_split["test"]),
-            grid[kept],
+            {split: predict_proba(models[kept], by_split[split]) for split in SCORED},
             {"C": grid[kept]["C"], **settings, "dim": by_split["train"].shape[1]},
             grid,
         )
-    train_share, val_share = (float(np.mean(tables[name]["label"].to_numpy())) for name in ("train", "val"))
-    val_accuracy = val_share if train_share >= 0.5 else 1 - val_share
-    constant = np.full(len(tables["test"]), train_share, dtype=np.float32)
-    scored[MAJORITY] = Scored(constant, {"accuracy": val_accuracy, "roc_auc": 0.5}, {"probability": train_share}, [])
+    train_share = float(np.mean(tables["train"]["label"].to_numpy()))
+    constant = {split: np.full(len(tables[split]), train_share, dtype=np.float32) for split in SCORED}
+    scored[MAJORITY] = Scored(constant, {"probability": train_share}, [])
     return scored
 
 
@@ -154,25 +150,23 @@ def train_grid(
 
 def write_baseline(
     folder: Path,
-    test: pa.Table,
+    tables: Mapping[str, pa.Table],
     scored: Scored,
     params: EvaluationParams,
     recorded_params: Mapping[str, Any],
-    n_reviews: Mapping[str, int],
 ) -> dict[str, float]:
-    """Score a baseline on the test table and write the files of its folder; return the metrics.
+    """Score a baseline on val and test and write the files of its folder; return the metrics of val.
 
     Args:
-        test: with columns id, label, text and the slices, one row per review.
+        tables: train, val and test, with columns id, label, text and the slices, one row per review.
         recorded_params: sections that the report shows as the baseline's params.
-        n_reviews: by split.
     """
-    scores = score(test, scored.probabilities, THRESHOLD, params)
-    metrics = scores.metrics
-    write_json(folder / "metrics.json", {**metrics, "by_label": scores.by_label})
-    write_csv(folder / "slices.csv", scores.slices, columns=SLICE_COLUMNS)
-    write_json(folder / VAL_METRICS, {name: scored.val_metrics[name] for name in ("accuracy", "roc_auc")})
-    write_json(folder / "split.json", {name: {"rows": rows} for name, rows in n_reviews.items()})
-    write_text(folder / "params.yaml", yaml.safe_dump(dict(recorded_params), sort_keys=False))
-    write_predictions(folder / "predictions.parquet", test, scored.probabilities, THRESHOLD)
-    return metrics
+    files = {path: folder / name for path, name in BASELINE_FILES.items()}
+    scores = {split: score(tables[split], scored.probabilities[split], THRESHOLD, params) for split in SCORED}
+    for split, one in scores.items():
+        write_csv(files[SLICES[split]], one.slices, columns=SLICE_COLUMNS)
+        write_predictions(files[PREDICTIONS[split]], tables[split], scored.probabilities[split], THRESHOLD)
+    write_json(files[ALL_METRICS], {split: {**one.metrics, "by_label": one.by_label} for split, one in scores.items()})
+    write_json(files[SPLIT_METRICS], {name: {"rows": len(table)} for name, table in tables.items()})
+    write_text(files[PARAMS], yaml.safe_dump(dict(recorded_params), sort_keys=False))
+    return scores[VAL].metrics

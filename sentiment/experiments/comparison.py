@@ -1,6 +1,6 @@
-"""Compare the test predictions of two revisions, paired by review, and say the result in words.
+"""Compare the predictions of two revisions on val or test, paired by review, and say the result in words.
 
-compare(Revision("HEAD"), Revision("workspace"))
+compare(Revision("HEAD"), Revision("workspace"), "val")
 """
 
 import io
@@ -20,47 +20,51 @@ from sentiment.experiments.revisions import BaselineRevision, Revision
 
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap
 COLUMNS = ("id", "label", "probability", "predicted")
-ADVICE = "`sentiment compare --shared` compares them by the reviews that both have in test"
+ADVICE = "`sentiment compare --shared` compares them by the reviews that both have"
 BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"
 
 
-def compare(a: Revision, b: Revision, shared: bool = False) -> Comparison:
-    """Compare the test predictions of two revisions; see `Comparison`.
+def compare(a: Revision, b: Revision, split: str, shared: bool = False) -> Comparison:
+    """Compare the predictions of two revisions; see `Comparison`.
 
     Args:
         a, b: the revisions.
-        shared: compare the reviews that are in test in both, where reviews were added or removed between them.
+        split: "val" to choose by, or "test".
+        shared: compare the reviews that are in the split in both, where reviews were added or removed between them.
 
     Raises:
-        InputError: the predictions are not available, or are of different test reviews, with `shared` of none in both.
+        InputError: the predictions are not available, or are of different reviews, with `shared` of none in both.
     """
-    table_a, table_b = read_predictions(a), read_predictions(b)
+    table_a, table_b = read_predictions(a, split), read_predictions(b, split)
     if shared:
         is_in_b, is_in_a = (
             pc.is_in(x["id"], y["id"].combine_chunks()) for x, y in ((table_a, table_b), (table_b, table_a))
         )
         table_a, table_b = table_a.filter(is_in_b), table_b.filter(is_in_a)
         if not len(table_a):
-            raise InputError(f"{a.name} and {b.name} have no test review in common")
+            raise InputError(f"{a.name} and {b.name} have no {split} review in common")
     is_baseline = isinstance(a, BaselineRevision) or isinstance(b, BaselineRevision)
-    labels = paired_labels(a.name, table_a, b.name, table_b, BASELINE_ADVICE if is_baseline else ADVICE)
+    labels = paired_labels(a.name, table_a, b.name, table_b, split, BASELINE_ADVICE if is_baseline else ADVICE)
     return compare_paired(labels, _predictions(table_a), _predictions(table_b), N_RESAMPLES, SEED)
 
 
-def read_predictions(revision: Revision) -> pa.Table:
-    """Return a revision's test predictions, sorted by review id."""
+def read_predictions(revision: Revision, split: str) -> pa.Table:
+    """Return a revision's predictions of val or test, sorted by review id."""
+    path = PREDICTIONS[split]
     try:
-        table = pq.read_table(io.BytesIO(revision.read(PREDICTIONS)))
+        table = pq.read_table(io.BytesIO(revision.read_scored(PREDICTIONS, split)))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{PREDICTIONS} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
+        raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:
         raise InputError(
-            f"{PREDICTIONS} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"
+            f"{path} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"
         )
     return table.select(COLUMNS).sort_by("id")
 
 
-def paired_labels(a: str, table_a: pa.Table, b: str, table_b: pa.Table, advice: str = ADVICE) -> NDArray[np.int8]:
+def paired_labels(
+    a: str, table_a: pa.Table, b: str, table_b: pa.Table, split: str, advice: str = ADVICE
+) -> NDArray[np.int8]:
     """Return the labels that both tables share, shape (n_samples,).
 
     Raises:
@@ -72,10 +76,10 @@ def paired_labels(a: str, table_a: pa.Table, b: str, table_b: pa.Table, advice: 
     )
     if only_a or only_b or len(table_a) != len(table_b):
         sizes = f"{a} has {len(table_a)}, {only_a} of them only there; {b} has {len(table_b)}, {only_b} only there"
-        raise InputError(f"{a} and {b} were tested on different reviews ({sizes}); {advice}")
+        raise InputError(f"{a} and {b} have different {split} reviews ({sizes}); {advice}")
     labels_a, labels_b = table_a["label"].to_numpy(), table_b["label"].to_numpy()
     if changed := int((labels_a != labels_b).sum()):
-        raise InputError(f"{a} and {b} label {changed} of the {len(table_a)} test reviews differently; {advice}")
+        raise InputError(f"{a} and {b} label {changed} of the {len(table_a)} {split} reviews differently; {advice}")
     return np.asarray(labels_a, dtype=np.int8)
 
 
@@ -85,12 +89,13 @@ def _predictions(table: pa.Table) -> Predictions:
     )
 
 
-def sentence(a: str, b: str, comparison: Comparison) -> str:
+def sentence(a: str, b: str, comparison: Comparison, split: str) -> str:
     """Return the result of the comparison in words, the numbers of the test behind them.
 
     Args:
         a, b: what the two revisions are called.
         comparison: of B with A.
+        split: whose reviews are compared.
     """
     difference = comparison.metrics["accuracy"].difference
     p = "McNemar's exact p " + ("< 0.001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
@@ -100,7 +105,7 @@ def sentence(a: str, b: str, comparison: Comparison) -> str:
         return f"{b} is {comparison.verdict} than {a}: it labels {count} correctly; unlikely to be chance ({numbers})."
     labels = f"{count} correctly than {a}, which may be chance" if difference else f"as many reviews correctly as {a}"
     return (
-        f"{b} labels {labels} ({numbers}). With {comparison.rows:,} test reviews, a difference of "
+        f"{b} labels {labels} ({numbers}). With {comparison.rows:,} {split} reviews, a difference of "
         f"{comparison.min_detectable_difference * 100:.2f} points would be found with a probability of {POWER:.0%}."
     )
 

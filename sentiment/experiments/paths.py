@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+from sentiment.common.tables import TEST, VAL
+
 PARAMS = "params.yaml"
 SPLIT = Path("data/split")
 FEATURES = Path("data/encode")
 CLASSIFIER = Path("models/classifier")
-PREDICTIONS = "data/evaluate/predictions.parquet"
-ALL_METRICS = "data/evaluate/metrics.json"
-METRICS = "metrics/evaluate.json"
-SLICES = "metrics/slices.csv"
+PREDICTIONS = {VAL: "data/evaluate/val.parquet", TEST: "data/evaluate/test.parquet"}
+ALL_METRICS = "data/evaluate/metrics.json"  # of both splits
+METRICS = {VAL: "metrics/val.json", TEST: "metrics/test.json"}
+SLICES = {VAL: "metrics/slices.csv", TEST: "metrics/test/slices.csv"}
+PLOTS = [
+    {VAL: f"metrics/plots/{name}.csv", TEST: f"metrics/test/plots/{name}.csv"}
+    for name in ("confusion", "roc", "precision_recall", "calibration")
+]
 SPLIT_METRICS = "metrics/split.json"
 HEAD_METRICS = "metrics/train/metrics.json"
 ENCODER_METRICS = "metrics/finetune/metrics.json"

@@ -1,19 +1,22 @@
 """Read files of the project as they are in a commit, branch, tag, experiment or baseline, or in the workspace.
 
-resolve("main").read("metrics/evaluate.json")
-resolve("tfidf").read("data/evaluate/predictions.parquet")
+resolve("main").read("metrics/val.json")
+resolve("tfidf").read("data/evaluate/test.parquet")
 """
 
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.params import read_yaml
-from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
+from sentiment.common.tables import TEST, VAL
+from sentiment.experiments.paths import ALL_METRICS, METRICS, PARAMS, PLOTS, PREDICTIONS, SLICES, SPLIT_METRICS
 
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows
 WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are now
@@ -27,11 +30,18 @@ BASELINES = {  # name: what it is
     MAJORITY: "the majority class",
 }
 BASELINE_FILES = {  # what the pipeline calls a file: its name in the folder of a baseline
-    PREDICTIONS: "predictions.parquet",
+    PREDICTIONS[VAL]: "val.parquet",
+    PREDICTIONS[TEST]: "test.parquet",
     ALL_METRICS: "metrics.json",
-    SLICES: "slices.csv",
+    SLICES[VAL]: "val_slices.csv",
+    SLICES[TEST]: "test_slices.csv",
     SPLIT_METRICS: "split.json",
     PARAMS: "params.yaml",
+}
+BEFORE_VAL = {  # what is of test now: what it was called in commits whose `evaluate` scored test alone
+    PREDICTIONS[TEST]: "data/evaluate/predictions.parquet",
+    METRICS[TEST]: "metrics/evaluate.json",
+    **{paths[TEST]: paths[VAL] for paths in (SLICES, *PLOTS)},
 }
 
 
@@ -55,6 +65,33 @@ class Revision:
         content = self._call("read_bytes", path)
         assert isinstance(content, bytes)
         return content
+
+    def read_scored(self, paths: Mapping[str, str], split: str) -> bytes:
+        """Return the content of a file that `evaluate` writes of val and of test.
+
+        Args:
+            paths: of the file, by split.
+            split: "val" or "test".
+
+        Raises:
+            InputError: as `read` does, or the commit has no such file of val.
+        """
+        if not self._has_test_alone:
+            return self.read(paths[split])
+        if split != TEST:
+            raise InputError(f"{self.name} has no val predictions, only those of test; use --split test")
+        return self.read(BEFORE_VAL[paths[TEST]])
+
+    @cached_property
+    def _has_test_alone(self) -> bool:
+        """Whether it is a commit whose `evaluate` scored test alone; in the workspace, the next run scores both."""
+        return self.name != WORKSPACE and not self._has(METRICS[VAL]) and self._has(BEFORE_VAL[METRICS[TEST]])
+
+    def _has(self, path: str) -> bool:
+        with suppress(InputError):
+            self.read(path)
+            return True
+        return False
 
     def fetch(self, path: Path, to: Path) -> Path:
         """Copy a file or folder below `to`; return the copy's path. Raises InputError as `read` does."""

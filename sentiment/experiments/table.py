@@ -1,6 +1,7 @@
 """List the experiments of the project, whatever commit they started from, the best on val first.
 
-The test reviews are for one look at the end, so the order is by the validation loss of the epoch that is kept.
+The test reviews are for one look at the end, so the metrics are of val, and the order is by the validation loss of the
+epoch that is kept.
 """
 
 import math
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.common.command import printable
+from sentiment.common.tables import VAL
 from sentiment.experiments import paths
 from sentiment.experiments.revisions import WORKSPACE, dvc_json, experiment_refs
 from sentiment.head.epoch_log import kept_epoch
@@ -23,7 +25,7 @@ class Experiment:
         name: of the experiment or branch, "workspace", or else the commit's first seven digits.
         started_from: of an experiment, the first seven digits of its commit; empty for what is no experiment.
         params: every value by its full name (`train.epochs`).
-        metrics: of the test reviews; empty where the pipeline has not run.
+        metrics: of the val reviews; empty where the pipeline has not run, or where its `evaluate` scored test alone.
         val_loss: of the epoch that is kept; NaN where nothing was trained.
     """
 
@@ -53,7 +55,7 @@ def _rows(state: Mapping[str, Any], started_from: str) -> Iterator[Experiment]:
         params={
             name: value for file in data["params"].values() for name, value in flat_params(file.get("data")).items()
         },
-        metrics=metrics.get(paths.METRICS, {}),
+        metrics=metrics.get(paths.METRICS[VAL], {}),
         val_loss=epoch.val_loss if epoch else math.nan,
     )
     for group in state["experiments"] or ():
@@ -85,7 +87,7 @@ def experiments_table(rows: Sequence[Experiment], width: int) -> str:
     names = [_shorten(row, has_many_commits) for row in rows]
     name_width = max(map(len, ["experiment", *names]))
     start = f"{{:<{name_width}}}  {{:>8}}  {{:>8}}  {{:>8}}  "
-    lines = [start.format("experiment", "val loss", "accuracy", "AUC") + "params that differ"]
+    lines = [start.format("experiment", "val loss", "val acc", "val AUC") + "params that differ"]
     for name, row in zip(names, rows, strict=True):
         numbers = [row.val_loss, *(row.metrics.get(metric, math.nan) for metric in METRICS)]
         prefix = start.format(name, *("-" if math.isnan(number) else f"{number:.4f}" for number in numbers))

@@ -1,12 +1,15 @@
 """Make the charts of the report: the plots of dvc.yaml, by DVC's templates."""
 
+import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sentiment.common.errors import InputError
-from sentiment.experiments.paths import SLICES
-from sentiment.experiments.revisions import WORKSPACE, dvc_json
+from sentiment.common.tables import TEST, VAL
+from sentiment.experiments.paths import PLOTS, SLICES
+from sentiment.experiments.revisions import WORKSPACE, Revision, dvc_json
 
 
 @dataclass(frozen=True)
@@ -23,24 +26,38 @@ class Plot:
     by_slice: bool = False
 
 
-def plots(titles: Mapping[str, str]) -> list[Plot]:
+def plots(revisions: Mapping[str, Revision], split: str) -> list[Plot]:
     """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for several revisions.
 
     Args:
-        titles: of the revisions, by name; none where only baselines are shown, whose curves DVC does not have.
+        revisions: by title; none where only baselines are shown, whose curves DVC does not have.
+        split: of the curves; those of dvc.yaml are of val, and of test they hold other points.
 
     Raises:
         InputError: DVC fails, or a plot lacks the data of a revision.
     """
-    if not titles:
+    if not revisions:
         return []
+    titles = {revision.name: title for title, revision in revisions.items()}
     output = dvc_json("plots", "show") if list(titles) == [WORKSPACE] else dvc_json("plots", "diff", *titles)
     for error in output.get("errors", ()):
         raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
-    return [
-        _plot(views[0]["content"], titles, by_slice=path == SLICES)
-        for path, views in output["data"].items()
-        if views  # none where the file has no rows: nothing was fine-tuned
+    specs = {path: views[0]["content"] for path, views in output["data"].items() if views}  # none: nothing fine-tuned
+    if split == TEST:
+        for paths in (SLICES, *PLOTS):
+            if paths[VAL] in specs:
+                _show_test(specs[paths[VAL]], paths, revisions)
+    return [_plot(spec, titles, by_slice=path == SLICES[VAL]) for path, spec in specs.items()]
+
+
+def _show_test(spec: dict[str, Any], paths: Mapping[str, str], revisions: Mapping[str, Revision]) -> None:
+    """Put the points of test in the place of those of val."""
+    spec["title"]["text"] = spec["title"]["text"].replace("val reviews", "test reviews")
+    of_dvc = {key: value for key, value in spec["data"]["values"][0].items() if key in ("filename", "field")}
+    spec["data"]["values"] = [
+        {**row, **of_dvc, "rev": revision.name}
+        for revision in revisions.values()
+        for row in csv.DictReader(io.StringIO(revision.read_scored(paths, TEST).decode()))
     ]
 
 

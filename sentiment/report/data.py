@@ -9,7 +9,7 @@ from typing import Any
 
 from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
-from sentiment.common.tables import SPLITS
+from sentiment.common.tables import SCORED, SPLITS
 from sentiment.evaluation.metrics import METRICS, Metric
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments import paths
@@ -38,7 +38,7 @@ class RevisionResults:
     Attributes:
         name: as git and DVC know it.
         title: as the page calls it: its name, and for the workspace its branch.
-        metrics: of the test reviews, with their intervals; those that this revision's code computed.
+        metrics: of the reviews of the split, with their intervals; those that this revision's code computed.
         slices: rows, accuracy and interval by (slice, value).
         n_reviews: by split.
         head_epoch: of the head, the epoch that is kept; None for a baseline, which has no epochs.
@@ -63,6 +63,7 @@ class ReportData:
     """What the page shows.
 
     Attributes:
+        split: whose reviews all metrics, slices and curves are of.
         comparisons: of the other revisions with the first one, by title, where they can be compared.
         verdicts: a sentence on each of the other revisions; for one revision, on that one.
         misclassified: tables of reviews.
@@ -71,6 +72,7 @@ class ReportData:
             classifier of that revision is available.
     """
 
+    split: str
     revisions: Sequence[RevisionResults]
     comparisons: Mapping[str, Comparison]
     verdicts: Sequence[str]
@@ -90,8 +92,12 @@ class ReportData:
         return [metric for metric in METRICS if any(metric.name in results.metrics for results in self.revisions)]
 
 
-def collect(names: Sequence[str]) -> ReportData:
+def collect(names: Sequence[str], split: str) -> ReportData:
     """Read what the report shows of revisions, whose names differ; the others are compared with the first.
+
+    Args:
+        names: of the revisions.
+        split: "val" to choose by, or "test".
 
     Raises:
         InputError: a revision, or one of its files, is not available.
@@ -99,17 +105,20 @@ def collect(names: Sequence[str]) -> ReportData:
     branch = workspace_title()
     title_of_workspace = f"{branch} (this folder)" if branch in names else branch
     revisions = {title_of_workspace if name == WORKSPACE else name: resolve(name) for name in names}
-    results = [_results(title, revision) for title, revision in revisions.items()]
-    predictions = {title: read_predictions(revision) for title, revision in revisions.items()}
-    comparisons, verdicts = _compare_with_first(revisions)
+    predictions = {title: read_predictions(revision, split) for title, revision in revisions.items()}
+    results = [_results(title, revision, split) for title, revision in revisions.items()]
+    comparisons, verdicts = _compare_with_first(revisions, split)
     tables = misclassified_tables(predictions, list(comparisons))
-    reviews = local_reviews(paths.SPLIT / "test.parquet", {row.id for table in tables for row in table.rows})
+    ids = {row.id for table in tables for row in table.rows}
+    # in cross-validation, reviews that are scored as val are in the table of test
+    reviews = {key: one for name in SCORED for key, one in local_reviews(paths.SPLIT / f"{name}.parquet", ids).items()}
     return ReportData(
+        split=split,
         revisions=results,
         comparisons=comparisons,
-        verdicts=verdicts or [_verdict(results[0])],
+        verdicts=verdicts or [_verdict(results[0], split)],
         # DVC has no plots of baselines
-        plots=plots({one.name: one.title for one in results if one.head_epoch}),
+        plots=plots({one.title: revisions[one.title] for one in results if one.head_epoch}, split),
         misclassified=tables,
         reviews=reviews,
         explained={
@@ -128,15 +137,16 @@ def collect(names: Sequence[str]) -> ReportData:
     )
 
 
-def _results(title: str, revision: Revision) -> RevisionResults:
-    split = json.loads(revision.read(paths.SPLIT_METRICS))
+def _results(title: str, revision: Revision, split: str) -> RevisionResults:
+    sizes = json.loads(revision.read(paths.SPLIT_METRICS))
     metrics = json.loads(revision.read(paths.ALL_METRICS))
+    metrics = metrics.get(split, metrics)  # an older commit has those of test alone
     return RevisionResults(
         name=revision.name,
         title=title,
         metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
-        slices=_slices(revision.read(paths.SLICES).decode()),
-        n_reviews={name: int(split[name]["rows"]) for name in SPLITS},
+        slices=_slices(revision.read_scored(paths.SLICES, split).decode()),
+        n_reviews={name: int(sizes[name]["rows"]) for name in SPLITS},
         head_epoch=_kept_epoch(revision, paths.HEAD_METRICS),
         encoder_epoch=_kept_epoch(revision, paths.ENCODER_METRICS),
         params=flat_params(read_yaml(revision.read(paths.PARAMS), f"{paths.PARAMS} of {revision.name}")),
@@ -160,29 +170,30 @@ def _slices(table: str) -> Slices:
     }
 
 
-def _compare_with_first(revisions: Mapping[str, Revision]) -> tuple[dict[str, Comparison], list[str]]:
+def _compare_with_first(revisions: Mapping[str, Revision], split: str) -> tuple[dict[str, Comparison], list[str]]:
     """Return the comparisons by title, their p values corrected for their number, and a sentence on each revision."""
     (first, a), *others = revisions.items()
     comparisons, reasons = {}, {}
     for title, b in others:
         try:
-            comparisons[title] = compare(a, b)
+            comparisons[title] = compare(a, b, split)
         except InputError as error:
             reasons[title] = f"Not compared: {error}."
     comparisons = correct_for_many(comparisons)
     verdicts = [
-        sentence(first, title, comparisons[title]) if title in comparisons else reasons[title] for title, _ in others
+        sentence(first, title, comparisons[title], split) if title in comparisons else reasons[title]
+        for title, _ in others
     ]
     return comparisons, verdicts
 
 
-def _verdict(results: RevisionResults) -> str:
+def _verdict(results: RevisionResults, split: str) -> str:
     """Return what one revision is worth, in words."""
     metrics, rows = results.metrics, results.metrics["rows"]
     bounds = [metrics.get(f"accuracy_{end}") for end in ("low", "high")]
     interval = "" if None in bounds else f" (95% interval {bounds[0]:.1%} to {bounds[1]:.1%})"
     verdict = (
-        f"{results.title} labels {metrics['accuracy']:.1%} of {rows:,.0f} test review{'s' if rows != 1 else ''} "
+        f"{results.title} labels {metrics['accuracy']:.1%} of {rows:,.0f} {split} review{'s' if rows != 1 else ''} "
         f"correctly{interval}."
     )
     if "majority_accuracy" in metrics:

@@ -16,7 +16,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.project import Project
 
-FILES = ["metrics.json", "params.yaml", "predictions.parquet", "slices.csv", "split.json", "val.json"]
+FILES = [
+    "metrics.json", "params.yaml", "split.json", "test.parquet", "test_slices.csv", "val.parquet", "val_slices.csv"
+]  # fmt: skip
 
 
 def sentiment(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -31,8 +33,8 @@ def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those
     completed_project: Project,
 ) -> None:
     shown = sentiment(completed_project, "baseline", "--grid", "0.1", "1", "10").stdout
-    splits = {name: pd.read_parquet(completed_project.root / f"data/split/{name}.parquet") for name in ("train", "val")}
-    test = pd.read_parquet(completed_project.root / "data/split/test.parquet")
+    names = ("train", "val", "test")
+    splits = {name: pd.read_parquet(completed_project.root / f"data/split/{name}.parquet") for name in names}
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     # not fit_transform, which adds a row's squares in another order: the solver turns that 1e-16 into 1e-6
     x = vectorizer.fit(splits["train"]["text"]).transform(splits["train"]["text"])
@@ -48,13 +50,19 @@ def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those
     assert {c: float(row[3]) for c, row in rows.items()} == {c: round(loss, 4) for c, loss in losses.items()}
     kept = min(losses, key=lambda c: losses[c])
     assert [c for c, row in rows.items() if row[4]] == [kept]
-    expected = models[kept].predict_proba(vectorizer.transform(test["text"]))[:, 1]
-    predictions = pd.read_parquet(completed_project.root / "data/baseline/tfidf/predictions.parquet")
-    assert predictions["id"].tolist() == test["id"].tolist()
-    assert predictions["probability"].to_numpy() == pytest.approx(expected, abs=1e-7)  # float32
-    metrics = json.loads((completed_project.root / "data/baseline/tfidf/metrics.json").read_text())
-    assert metrics["roc_auc"] == pytest.approx(roc_auc_score(test["label"], expected))
-    assert metrics["roc_auc_low"] < metrics["roc_auc"] < metrics["roc_auc_high"]
+    by_split = json.loads((completed_project.root / "data/baseline/tfidf/metrics.json").read_text())
+    for name, metrics in by_split.items():
+        table = splits[name]
+        expected = models[kept].predict_proba(vectorizer.transform(table["text"]))[:, 1]
+        predictions = pd.read_parquet(completed_project.root / f"data/baseline/tfidf/{name}.parquet")
+        assert predictions["id"].tolist() == table["id"].tolist()
+        assert predictions["probability"].to_numpy() == pytest.approx(expected, abs=1e-7)  # float32
+        assert metrics["roc_auc"] == pytest.approx(roc_auc_score(table["label"], expected))
+        assert metrics["roc_auc_low"] < metrics["roc_auc"] < metrics["roc_auc_high"]
+    assert list(by_split) == ["val", "test"]
+    accuracy = f"{by_split['val']['accuracy']:.4f}"
+    assert f"\ntfidf (TF-IDF, logistic regression): 204 val reviews, accuracy {accuracy} (" in shown
+    assert "test reviews" not in shown
 
 
 @pytest.mark.slow
@@ -71,22 +79,26 @@ def test_both_folders_are_complete_the_same_each_time_and_ignored_by_git(complet
     assert bytes_of(completed_project) == first
     assert completed_project.run("git", "status", "--porcelain").stdout == ""
     majority = json.loads((completed_project.root / "data/baseline/majority/metrics.json").read_text())
-    pipeline = json.loads((completed_project.root / "metrics/evaluate.json").read_text())
-    assert majority["accuracy"] == pipeline["majority_accuracy"]
-    assert majority["roc_auc"] == 0.5
+    for split, metrics in majority.items():
+        pipeline = json.loads((completed_project.root / f"metrics/{split}.json").read_text())
+        assert metrics["accuracy"] == pipeline["majority_accuracy"]
+        assert metrics["roc_auc"] == 0.5
 
 
 @pytest.mark.slow
 def test_compare_reads_a_baseline_like_a_revision(completed_project: Project) -> None:
     refusal = sentiment(completed_project, "compare", "tfidf", check=False)
     assert refusal.stderr == (
-        "error: data/evaluate/predictions.parquet: not available for baseline tfidf; run `sentiment baseline`\n"
+        "error: data/evaluate/val.parquet: not available for baseline tfidf; run `sentiment baseline`\n"
     )
     sentiment(completed_project, "baseline")
-    comparison = json.loads(sentiment(completed_project, "compare", "tfidf", "workspace", "--json").stdout)
-    for side, path in (("a", "data/baseline/tfidf/metrics.json"), ("b", "data/evaluate/metrics.json")):
-        metrics = json.loads((completed_project.root / path).read_text())
-        assert comparison["metrics"]["accuracy"][side] == pytest.approx(metrics["accuracy"])
+    for split, options in {"val": [], "test": ["--split", "test"]}.items():
+        shown = sentiment(completed_project, "compare", "tfidf", "workspace", "--json", *options).stdout
+        comparison = json.loads(shown)
+        assert comparison["split"] == split
+        for side, path in (("a", "data/baseline/tfidf/metrics.json"), ("b", "data/evaluate/metrics.json")):
+            metrics = json.loads((completed_project.root / path).read_text())[split]
+            assert comparison["metrics"]["accuracy"][side] == pytest.approx(metrics["accuracy"])
     better = sentiment(completed_project, "compare", "majority", "tfidf").stdout
     assert better.splitlines()[-1].startswith("tfidf is better than majority: it labels ")
 
@@ -98,7 +110,7 @@ def test_a_baseline_of_another_split_is_refused(completed_project: Project) -> N
     completed_project.run("dvc", "repro", "-q")
     refusal = sentiment(completed_project, "compare", "tfidf", check=False)
     assert refusal.returncode == 1
-    assert refusal.stderr.startswith("error: tfidf and workspace were tested on different reviews (tfidf has 196, ")
+    assert refusal.stderr.startswith("error: tfidf and workspace have different val reviews (tfidf has 204, ")
     assert refusal.stderr.endswith("; the baseline was made from another split: run `sentiment baseline` again\n")
 
 
@@ -117,7 +129,7 @@ def test_wrong_arguments_are_one_line(completed_project: Project, arguments: lis
 @pytest.mark.slow
 def test_the_report_shows_a_baseline_beside_the_workspace(completed_project: Project) -> None:
     sentiment(completed_project, "baseline")
-    sentiment(completed_project, "report", "tfidf")
+    sentiment(completed_project, "report", "tfidf", "workspace")
     page = html.unescape((completed_project.root / "report.html").read_text())
     comparison = json.loads(sentiment(completed_project, "compare", "tfidf", "--json").stdout)
     assert comparison["sentence"].replace("workspace", "main") in page

@@ -17,28 +17,29 @@ def compare(project: Project, *arguments: str, check: bool = True) -> subprocess
 
 
 def test_an_experiment_against_the_commit_below_it(project_with_experiment: Project) -> None:
-    comparison = json.loads(compare(project_with_experiment, "HEAD", "strict", "--json").stdout)
-    baseline = json.loads((project_with_experiment.root / "metrics" / "evaluate.json").read_text())
-    strict = json.loads(
-        project_with_experiment.run(
-            "git", "show", f"{project_with_experiment.experiment('strict')}:metrics/evaluate.json"
-        ).stdout
-    )
-    for name in ("accuracy", "f1_macro", "roc_auc"):
-        assert abs(comparison["metrics"][name]["a"] - baseline[name]) < 1e-9
-        assert abs(comparison["metrics"][name]["b"] - strict[name]) < 1e-9
-    assert comparison["verdict"] == "worse"
-    assert comparison["rows"] == baseline["rows"]
+    for split, options in {"val": [], "test": ["--split", "test"]}.items():
+        comparison = json.loads(compare(project_with_experiment, "HEAD", "strict", "--json", *options).stdout)
+        file = f"metrics/{split}.json"
+        baseline = json.loads((project_with_experiment.root / file).read_text())
+        ref = project_with_experiment.experiment("strict")
+        strict = json.loads(project_with_experiment.run("git", "show", f"{ref}:{file}").stdout)
+        for name in ("accuracy", "f1_macro", "roc_auc"):
+            assert abs(comparison["metrics"][name]["a"] - baseline[name]) < 1e-9
+            assert abs(comparison["metrics"][name]["b"] - strict[name]) < 1e-9
+        assert comparison["verdict"] == "worse"
+        assert (comparison["rows"], comparison["split"]) == (baseline["rows"], split)
 
 
 def test_the_default_is_head_against_the_workspace(project_with_experiment: Project) -> None:
     done = compare(project_with_experiment)
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("A = HEAD, B = workspace: ")
+    assert lines[0] == "A = HEAD, B = workspace: 204 val reviews"
     assert [line.split()[0] for line in lines[3:6]] == ["accuracy", "f1_macro", "roc_auc"]
     assert lines[-1].startswith("workspace labels as many reviews correctly as HEAD (accuracy +0.00 points, ")
-    # 6 of 196 reviews
-    assert lines[-1].endswith("a difference of 3.06 points would be found with a probability of 80%.")
+    # 6 of 204 reviews
+    assert lines[-1].endswith(
+        "With 204 val reviews, a difference of 2.94 points would be found with a probability of 80%."
+    )
 
 
 @pytest.mark.slow
@@ -79,7 +80,7 @@ def test_unavailable_outputs_are_one_line_with_advice_that_helps(
     shutil.rmtree(completed_project.root / ".dvc" / "cache")
     done = compare(completed_project, revision, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: data/evaluate/predictions.parquet: not available for {revision} (")
+    assert done.stderr.startswith(f"error: data/evaluate/val.parquet: not available for {revision} (")
     assert done.stderr.endswith(f"); {advice}\n")
     assert done.stderr.count("\n") == 1
 
@@ -105,7 +106,7 @@ def test_a_clone_reads_from_the_remote(completed_project: Project, tmp_path: Pat
     for project in (completed_project, colleague):
         project.run("dvc", "remote", "modify", "--local", "storage", "url", str(tmp_path / "remote"))
         project.run("dvc", "config", "--local", "remote.storage.verify", "false")
-    completed_project.run("dvc", "push", "-q", "data/evaluate/predictions.parquet")
+    completed_project.run("dvc", "push", "-q", "data/evaluate/val.parquet")
     assert not (colleague.root / ".dvc" / "cache").exists()
     done = compare(colleague, "v1", "main")
     assert "main labels as many reviews correctly as v1" in done.stdout

@@ -354,4 +354,4 @@ def test_files_of_many_shapes_become_reviews_of_both_classes_and_one_of_them_a_c
         if source.name == "one_file_per_class":
             project.set_params(train={"solver": "lbfgs", "l2": "auto"})
             project.run("dvc", "exp", "run")
-            assert json.loads((project.root / "metrics/evaluate.json").read_text())["accuracy"] > 0.65
+            assert json.loads((project.root / "metrics/val.json").read_text())["accuracy"] > 0.65

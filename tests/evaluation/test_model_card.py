@@ -17,7 +17,7 @@ def card_of(project: Project, **changes: Any) -> str:
     root = project.root
     config = ClassifierConfig.model_validate_json((root / "models/classifier/config.json").read_bytes())
     split = json.loads((root / "metrics/split.json").read_text())
-    with (root / "metrics/slices.csv").open() as file:
+    with (root / "metrics/test/slices.csv").open() as file:
         rows = list(csv.DictReader(file))
     slices = [
         row | {name: float(row[name]) for name in row if name.startswith("accuracy")} | {"rows": int(row["rows"])}
@@ -26,7 +26,7 @@ def card_of(project: Project, **changes: Any) -> str:
     arguments = {
         "config": config,
         "split": split,
-        "metrics": json.loads((root / "data/evaluate/metrics.json").read_text()),
+        "metrics": json.loads((root / "data/evaluate/metrics.json").read_text())["test"],
         "slices": slices,
     }
     return render_model_card(**arguments | changes)
@@ -40,7 +40,7 @@ def test_the_card_has_the_fields_of_hugging_face_and_metrics_with_intervals(comp
     assert fields["pipeline_tag"] == "text-classification"
     results = fields["model-index"][0]["results"][0]
     assert {"task", "dataset", "metrics"} == set(results)
-    metrics = json.loads((completed_template.root / "metrics/evaluate.json").read_text())
+    metrics = json.loads((completed_template.root / "metrics/test.json").read_text())
     assert {one["name"]: one["value"] for one in results["metrics"]} == {
         name: round(metrics[name], 4) for name in ("accuracy", "f1_macro", "roc_auc")
     }

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sentiment.common.errors import InputError
+from sentiment.common.tables import SCORED
 from sentiment.experiments import paths
 from sentiment.experiments.revisions import Revision, commit_subject, workspace_title
 from sentiment.report.data import _results
@@ -39,7 +40,7 @@ def test_what_names_a_file_or_a_folder_and_no_commit_is_refused(name: str, proje
 def test_params_are_read_as_dvc_reads_them(completed_project: Project, tmp_path: Path) -> None:
     params = completed_project.root / "params.yaml"
     params.write_text(params.read_text().replace("learning_rate: 0.001", "learning_rate: 1e-3"))
-    results = _results("this folder", Revision("workspace", completed_project.root))
+    results = _results("this folder", Revision("workspace", completed_project.root), "val")
     assert results.params["train.learning_rate"] == 0.001
 
 
@@ -52,5 +53,8 @@ def test_the_paths_of_commands_are_those_of_dvc_yaml() -> None:
         for entry in stage.get(kind, ())
         for path in (entry if isinstance(entry, dict) else [entry])
     }
-    named = {str(value) for name, value in vars(paths).items() if name.isupper()}
-    assert [path for path in named - {"params.yaml"} if not {path, str(Path(path).parent)} & outputs] == []
+    named = [value for name, value in vars(paths).items() if name.isupper()]
+    files = {str(value) for value in named if isinstance(value, str | Path)} - set(SCORED)
+    files |= {path for value in (*named, *paths.PLOTS) if isinstance(value, dict) for path in value.values()}
+    assert len(files) > 20
+    assert [path for path in files - {"params.yaml"} if not {path, str(Path(path).parent)} & outputs] == []

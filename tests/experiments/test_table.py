@@ -1,5 +1,6 @@
 """`sentiment experiments`: the best on val first, experiments of every commit, in lines that fit."""
 
+import json
 import math
 from pathlib import Path
 
@@ -21,10 +22,12 @@ def test_an_experiment_is_listed_by_its_changed_param_also_after_the_next_commit
     project.commit("Keep an experiment")
     done = project.run("python", "-m", "sentiment", "experiments")
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["experiment", "val", "loss", "accuracy", "AUC", "params", "that", "differ"]
+    assert lines[0].split() == ["experiment", "val", "loss", "val", "acc", "val", "AUC", "params", "that", "differ"]
     row = next(line for line in lines if line.startswith("strict"))
     assert row.endswith("train.threshold = 0.97")
     assert all(0 < float(value) < 1 for value in row.split()[1:4])
+    of_val = json.loads(project.run("git", "show", f"{project.experiment('strict')}:metrics/val.json").stdout)
+    assert row.split()[2:4] == [f"{of_val[name]:.4f}" for name in ("accuracy", "roc_auc")]
     losses = [float(line.split()[1]) for line in lines[1:]]
     assert losses == sorted(losses)
     assert "epochs" not in done.stdout

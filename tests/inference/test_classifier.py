@@ -74,7 +74,7 @@ def test_probabilities_equal_those_that_evaluate_wrote(
     completed_template: Project, sentiment: SentimentClassifier
 ) -> None:
     """For every test review: alone, in batches of mixed lengths, and backwards."""
-    written = pq.read_table(completed_template.root / "data/evaluate/predictions.parquet")
+    written = pq.read_table(completed_template.root / "data/evaluate/test.parquet")
     table = pq.read_table(completed_template.root / "data/split/test.parquet")
     assert table["id"].equals(written["id"])
     texts, expected = table["text"].to_pylist(), written["probability"].to_numpy()
@@ -91,7 +91,7 @@ def test_the_command_gives_the_probabilities_of_evaluate_for_the_raw_csv(
     root = completed_template.root
     outcome = predict(root / "data/raw/sample.csv", "--format", "jsonl")
     labeled = {round(json.loads(line)["probability"] or 0, 4) for line in outcome.out.splitlines()}
-    written = pq.read_table(root / "data/evaluate/predictions.parquet")["probability"].to_pylist()
+    written = pq.read_table(root / "data/evaluate/test.parquet")["probability"].to_pylist()
     near = labeled | {round(value + step, 4) for value in labeled for step in (-1e-4, 1e-4)}
     assert all(round(value, 4) in near for value in written)
     test = predict(root / "data/split/test.parquet", "--text-column", "text", "--format", "jsonl")

@@ -76,7 +76,7 @@ def test_summary_shows_the_metrics_of_both_commits_and_their_comparison(complete
     completed_project.set_params(train={"threshold": 0.9})
     completed_project.commit("A threshold that few reviews reach")
     summary = completed_project.run(".ci/summary", "HEAD~1", "HEAD").stdout
-    assert re.search(r"\| metrics/evaluate.json \| accuracy +\|", summary)
+    assert re.search(r"\| metrics/val.json \| accuracy +\|", summary)
     assert "A = ci-base, B = ci-proposed" in summary
     assert completed_project.run("git", "status", "--porcelain").stdout == ""
 

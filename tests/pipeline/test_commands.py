@@ -19,7 +19,7 @@ def stages_run(output: str) -> list[str]:
 
 
 def accuracy(project: Project) -> float:
-    return float(json.loads((project.root / "metrics" / "evaluate.json").read_text())["accuracy"])
+    return float(json.loads((project.root / "metrics" / "val.json").read_text())["accuracy"])
 
 
 def test_a_second_repro_is_up_to_date(completed_project: Project) -> None:
@@ -56,7 +56,7 @@ def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Proj
     assert stages_run(ran) == ["train", "evaluate"]
     after = accuracy(completed_project)
     files = json.loads(completed_project.run("dvc", "metrics", "diff", "--json", "HEAD").stdout)
-    accuracies = files["metrics/evaluate.json"]["accuracy"]
+    accuracies = files["metrics/val.json"]["accuracy"]
     assert accuracies == {"old": before, "new": after, "diff": pytest.approx(after - before)}
     assert before != after, "else the diff would show nothing"
     diff = completed_project.run("dvc", "metrics", "diff").stdout.splitlines()

@@ -45,27 +45,32 @@ def test_another_salt_with_an_encoder_that_was_trained_on_reviews_stops_the_run(
     write_seen_texts(ours, hash_texts(texts))
     completed_project.set_params(finetune={"encoder": "models/encoders/ours"})
     completed_project.run("dvc", "repro")
-    metrics = json.loads((root / "metrics/evaluate.json").read_text())
-    assert metrics["test_reviews_seen_by_encoder"] == 0
+    for split in ("val", "test"):
+        assert json.loads((root / f"metrics/{split}.json").read_text())["reviews_seen_by_encoder"] == 0
 
     completed_project.set_params(split={"salt": "reviews-v2"})
     done = completed_project.run("dvc", "repro", check=False)
     assert "failed to reproduce 'evaluate'" in done.stderr
-    new_test = hash_texts(pq.read_table(root / "data/split/test.parquet")["text"].to_pylist())
-    n_seen = int(np.isin(new_test, hash_texts(texts)).sum())
-    assert n_seen > 100
-    assert f"the encoder was trained on {n_seen} of the {len(new_test)} test reviews" in done.stderr
+    seen = []
+    for split in ("val", "test"):
+        hashes = hash_texts(pq.read_table(root / f"data/split/{split}.parquet")["text"].to_pylist())
+        n_seen = int(np.isin(hashes, hash_texts(texts)).sum())
+        assert n_seen > 100
+        seen.append(f"{n_seen} of the {len(hashes)} {split} reviews")
+    assert f"the encoder was trained on {' and '.join(seen)}; use" in done.stderr
 
 
 @pytest.mark.slow
-def test_the_bundled_encoder_saw_no_test_review_of_the_default_split_and_many_of_another(
+def test_the_bundled_encoder_saw_no_val_or_test_review_of_the_default_split_and_many_of_another(
     real_split: Callable[[str], Path],
 ) -> None:
     bundled = ROOT / "models/encoders/bundled"
     for salt, most_are_seen in (("reviews-v1", False), ("reviews-v2", True)):
-        texts = pq.read_table(real_split(salt) / "test.parquet")["text"].to_pylist()
-        n_seen = count_seen(texts, bundled)
-        assert n_seen > len(texts) / 2 if most_are_seen else n_seen == 0
+        folder = real_split(salt)
+        for split in ("val", "test"):
+            texts = pq.read_table(folder / f"{split}.parquet")["text"].to_pylist()
+            n_seen = count_seen(texts, bundled)
+            assert n_seen > len(texts) / 2 if most_are_seen else n_seen == 0
 
 
 @pytest.fixture

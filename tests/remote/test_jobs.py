@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
 def metrics_of(project: Project, name: str) -> dict[str, object]:
     """Return the metrics of an experiment as its commit has them."""
-    shown = project.run("git", "show", f"{project.experiment(name)}:metrics/evaluate.json").stdout
+    shown = project.run("git", "show", f"{project.experiment(name)}:metrics/val.json").stdout
     return dict(json.loads(shown))
 
 

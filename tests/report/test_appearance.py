@@ -46,7 +46,7 @@ def test_the_order_is_that_of_a_reader(pages: Path, browser: Browser) -> None:
 def test_one_revision_has_a_verdict_and_commits_are_named_in_words(
     project_with_experiment: Project, pages: Path, browser: Browser
 ) -> None:
-    metrics = json.loads((project_with_experiment.root / "data/evaluate/metrics.json").read_text())
+    metrics = json.loads((project_with_experiment.root / "data/evaluate/metrics.json").read_text())["test"]
     page = open_page(browser, pages / "one.html").page
     expect(page.locator("#verdict")).to_contain_text(
         f"main labels {metrics['accuracy']:.1%} of {metrics['rows']} test reviews"

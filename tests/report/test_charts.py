@@ -4,7 +4,8 @@ import csv
 import io
 from pathlib import Path
 
-from playwright.sync_api import Browser
+import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.project import Project
 from tests.report.conftest import file_at, open_page
@@ -18,21 +19,34 @@ CURVES = {
 }
 
 
-def test_plots_hold_the_points_of_the_files(project_with_experiment: Project, pages: Path, browser: Browser) -> None:
-    page = open_page(browser, pages / "two.html").page
-    drawn = dict(
-        page.evaluate(
-            """[...document.querySelectorAll("script.spec")].map((one) => [one.dataset.title,
-            JSON.parse(one.textContent).data.values])"""
-        )
-    )
+def points_of(page: Page) -> dict[str, list[dict[str, object]]]:
+    """Return the points of each chart by its title."""
+    script = """[...document.querySelectorAll("script.spec")].map((one) => [one.dataset.title,
+        JSON.parse(one.textContent).data.values])"""
+    return dict(page.evaluate(script))
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "revisions"),
+    [("one.html", "test", {"workspace": "main"}), ("two.html", "val", {"HEAD": "HEAD", "strict": "strict"})],
+)
+def test_curves_hold_the_points_of_the_files_of_the_split(
+    project_with_experiment: Project, pages: Path, browser: Browser, name: str, split: str, revisions: dict[str, str]
+) -> None:
+    drawn = points_of(open_page(browser, pages / name).page)
     for title, path in CURVES.items():
-        values = next(points for name, points in drawn.items() if name.startswith(title))
-        for revision in ("HEAD", "strict"):
-            expected = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, revision, path))))
-            points = [point for point in values if point["rev"] == revision]
+        shown, values = next((shown, points) for shown, points in drawn.items() if shown.startswith(title))
+        assert f"{split} reviews" in shown
+        file = path.replace("metrics/", "metrics/test/") if split == "test" else path
+        for revision, of in revisions.items():
+            expected = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, revision, file))))
+            points = [point for point in values if point["rev"] == of]
             assert [{key: str(point[key]) for key in expected[0]} for point in points] == expected
-    losses = [float(point["loss"]) for point in drawn["Loss by L2 penalty or epoch"] if point["rev"] == "HEAD"]
+
+
+def test_losses_are_those_of_the_file(project_with_experiment: Project, pages: Path, browser: Browser) -> None:
+    drawn = points_of(open_page(browser, pages / "two.html").page)
+    losses = [float(str(point["loss"])) for point in drawn["Loss by L2 penalty or epoch"] if point["rev"] == "HEAD"]
     rows = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, "HEAD", "metrics/train/loss.csv"))))
     assert losses == [float(row["loss"]) for row in rows]
 

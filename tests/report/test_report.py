@@ -12,7 +12,7 @@ from tests.report.conftest import figures, file_at, open_page
 SPLITS = ("train", "val", "test")
 
 
-NOT_SHOWN = ("rows", "by_label", "test_reviews_seen_by_encoder", "unknown_tokens", "truncated_texts")
+NOT_SHOWN = ("rows", "by_label", "reviews_seen_by_encoder", "unknown_tokens", "truncated_texts")
 
 
 def test_one_revision_opens_offline_and_shows_its_metrics(
@@ -21,8 +21,9 @@ def test_one_revision_opens_offline_and_shows_its_metrics(
     opened = open_page(browser, pages / "one.html")
     assert opened.errors == []
     assert [url for url in opened.requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    metrics = json.loads(file_at(project_with_experiment, "workspace", "data/evaluate/metrics.json"))
+    metrics = json.loads(file_at(project_with_experiment, "workspace", "data/evaluate/metrics.json"))["test"]
     shown = figures(opened.page, "metrics")
+    assert opened.page.get_by_role("heading", name="All test metrics").count() == 1
     assert set(shown) == {name for name in metrics if name not in NOT_SHOWN and not name.endswith(("_low", "_high"))}
     for name, cells in shown.items():
         expected = [metrics[key] for key in (name, f"{name}_low", f"{name}_high") if key in metrics]
@@ -38,7 +39,10 @@ def test_two_revisions_stand_side_by_side(project_with_experiment: Project, page
     ).stdout
     comparison = json.loads(output)
     assert opened.page.text_content("#verdict") == comparison["sentence"]  # the names are those of git
-    of = [json.loads(file_at(project_with_experiment, name, "metrics/evaluate.json")) for name in ("HEAD", "strict")]
+    assert comparison["split"] == "val"
+    assert f"Compared on {comparison['rows']} val reviews; " in (opened.page.text_content("header") or "")
+    assert opened.page.get_by_role("heading", name="All val metrics").count() == 1
+    of = [json.loads(file_at(project_with_experiment, name, "metrics/val.json")) for name in ("HEAD", "strict")]
     difference = comparison["metrics"]["accuracy"]
     bounds = [metrics[key] for metrics in of for key in ("accuracy", "accuracy_low", "accuracy_high")]
     values = [float(value) for value, _ in figures(opened.page, "metrics")["accuracy"]]

@@ -18,13 +18,13 @@ def test_slices_and_misclassified_reviews_are_those_of_the_files(
     project_with_experiment: Project, pages: Path, browser: Browser
 ) -> None:
     page = open_page(browser, pages / "one.html").page
-    rows = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, "workspace", "metrics/slices.csv"))))
+    rows = list(csv.DictReader(io.StringIO(file_at(project_with_experiment, "workspace", "metrics/test/slices.csv"))))
     shown = figures(page, "slices")
     assert list(shown) == [f"{row['slice']}/{row['value']}" for row in rows]
     for row in rows:
         expected = [float(row[key]) for key in ("rows", "accuracy", "accuracy_low", "accuracy_high")]
         assert [float(value) for value, _ in shown[f"{row['slice']}/{row['value']}"]] == expected
-    predictions = pd.read_parquet(project_with_experiment.root / "data/evaluate/predictions.parquet").set_index("id")
+    predictions = pd.read_parquet(project_with_experiment.root / "data/evaluate/test.parquet").set_index("id")
     texts = pd.read_parquet(project_with_experiment.root / "data/split/test.parquet").set_index("id")["text"]
     misclassified = figures(page, "misclassified")
     assert len(misclassified) == 10
@@ -41,7 +41,9 @@ def test_two_revisions_show_the_reviews_that_changed_sides(
 ) -> None:
     page = open_page(browser, pages / "two.html").page
     a, b = (
-        pd.read_parquet(io.BytesIO(Revision(name, project_with_experiment.root).read(PREDICTIONS))).set_index("id")
+        pd.read_parquet(io.BytesIO(Revision(name, project_with_experiment.root).read(PREDICTIONS["val"]))).set_index(
+            "id"
+        )
         for name in ("HEAD", "strict")
     )
     is_correct_a, is_correct_b = a["label"] == a["predicted"], b["label"] == b["predicted"]

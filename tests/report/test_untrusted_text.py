@@ -28,6 +28,7 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
         "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "value", "type": "nominal"}},
     }
     data = ReportData(
+        split="test",
         revisions=[
             RevisionResults(
                 name=EVIL,

@@ -20,7 +20,7 @@ from tests.project import Project
 def data(project_with_experiment: Project) -> Iterator[ReportData]:
     before = os.getcwd()  # noqa: PTH109
     os.chdir(project_with_experiment.root)
-    yield collect(["HEAD", "strict", "workspace"])
+    yield collect(["HEAD", "strict", "workspace"], "val")
     os.chdir(before)
 
 
@@ -67,7 +67,7 @@ def test_one_review_is_written_in_the_singular(data: ReportData) -> None:
     comparisons = {"strict": comparison}
     page = text_of(render(replace(data, comparisons=comparisons, revisions=[one, data.revisions[1]]), "today"))
     assert "Only HEAD is correct on 1 review, only strict on 2." in page
-    assert "1 test review; intervals" in page
+    assert "Compared on 1 val review; intervals" in page
 
 
 def test_p_values_are_corrected_for_their_number() -> None:

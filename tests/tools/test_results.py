@@ -30,7 +30,8 @@ COMMAND = ["python", "-m", "tools.results", "--reviews", "data/raw/sample.csv"]
 INTERVAL = r"\d\.\d{3} \(\d\.\d{3}-\d\.\d{3}\)"
 METRIC = rf"({INTERVAL}|\*\*\d\.\d{{3}}\*\* \(\d\.\d{{3}}-\d\.\d{{3}}\)|0\.500|1\.000)"
 P_VALUE = r"(-|< 0\.001|[01]\.\d{3})(, better|, worse)?"
-LINE = rf"\| [^|]+ \| [^|]+ \| {METRIC} \| {METRIC} \| {P_VALUE} \| \d+ (s|min) \| `[^|]+` \|"
+OF_VAL = r"[01]\.\d{3} \| [01]\.\d{3}"
+LINE = rf"\| [^|]+ \| [^|]+ \| {METRIC} \| {METRIC} \| {OF_VAL} \| {P_VALUE} \| \d+ (s|min) \| `[^|]+` \|"
 
 
 def table_of(page: Path) -> str:
@@ -71,15 +72,19 @@ def test_rows_have_the_figures_of_their_commands_and_a_folder_fills_the_row_that
     lines = table_of(project.root / README).splitlines()[2:]
     assert len([line for line in lines if re.fullmatch(LINE, line)]) == 6, lines
     assert re.fullmatch(LINE, next(line for line in lines if line.startswith("| albert-base-v1, linear head |")))
-    assert any("| 128 | not run: needs the Hugging Face Hub | - | - | - | `dvc exp run" in line for line in lines)
+    assert any(
+        "| 128 | not run: needs the Hugging Face Hub | - | - | - | - | - | `dvc exp run" in line for line in lines
+    )
     changed = project.run("git", "status", "--porcelain", "--untracked-files=all").stdout.split("\n")
     assert sorted(line[3:] for line in changed if line) == ["README.md", RESULTS, CARD.as_posix()]
 
     for name, options in (("default", []), ("cls-20", ["-S", "encode.max_length=20", "-S", "encode.pooling=cls"])):
         if options:  # the row's command, by hand; the project has run with the defaults
             project.run("dvc", "exp", "run", *options)
-        metrics = json.loads((project.root / "metrics/evaluate.json").read_text(encoding="utf-8"))
+        metrics = json.loads((project.root / "metrics/test.json").read_text(encoding="utf-8"))
         assert {key: metrics[key] for key in METRICS} == results[name]["metrics"]
+        val = json.loads((project.root / "metrics/val.json").read_text(encoding="utf-8"))
+        assert {key: val[key] for key in ("accuracy", "roc_auc")} == results[name]["val"]
     assert results["cls-20"]["metrics"] != results["default"]["metrics"]
 
 

@@ -10,18 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.common.errors import EncoderError
-from sentiment.common.tables import open_table
-from sentiment.data.labels import predict_labels
-from sentiment.encoder.features import read_features
+from sentiment.common.tables import TEST, VAL
 from sentiment.encoder.files import check_weights, copy_files
-from sentiment.evaluation.bootstrap import roc_auc
-from sentiment.evaluation.metrics import confusion_counts
-from sentiment.experiments import paths
-from sentiment.experiments.baseline import VAL_METRICS
 from sentiment.experiments.comparison import compare
-from sentiment.experiments.revisions import BASELINES_FOLDER, TFIDF, WORKSPACE, resolve
+from sentiment.experiments.paths import ALL_METRICS
+from sentiment.experiments.revisions import TFIDF, WORKSPACE, resolve
 from sentiment.finetuning.source import POINTER, check_hash, read_pointer
-from sentiment.head.classifier import Classifier
 from tools.process import run
 from tools.results.tables import DEFAULT, SOURCE, Row
 
@@ -74,34 +68,21 @@ class ResultsClone:
         """Return what the last run of the workspace, or a baseline, gave; the command of TF-IDF has been run.
 
         The metrics of METRICS are of the test reviews; `val` has accuracy and roc_auc on val; `p_value` and `verdict`
-        ("better", "worse" or "no difference") are of McNemar's exact test against TF-IDF, None for TF-IDF itself;
-        `seconds` are those of the command.
+        ("better", "worse" or "no difference") are of McNemar's exact test against TF-IDF on test, None for TF-IDF
+        itself; `seconds` are those of the command.
         """
-        baseline = self.root / BASELINES_FOLDER / row.predictions
-        is_baseline = row.predictions != WORKSPACE
-        metrics_file = baseline / "metrics.json" if is_baseline else self.root / paths.ALL_METRICS
-        all_metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
-        val = json.loads((baseline / VAL_METRICS).read_text(encoding="utf-8")) if is_baseline else self._val_metrics()
-        result = {
-            "metrics": {name: all_metrics[name] for name in METRICS},
-            "val": val,
+        revision = resolve(row.predictions, self.root)
+        metrics = json.loads(revision.read(ALL_METRICS))
+        result: dict[str, Any] = {
+            "metrics": {name: metrics[TEST][name] for name in METRICS},
+            "val": {name: metrics[VAL][name] for name in ("accuracy", "roc_auc")},
             "p_value": None,
             "verdict": None,
         }
         if row.predictions != TFIDF:
-            b = resolve(row.predictions, self.root)
-            comparison = compare(resolve(TFIDF, self.root), b)
+            comparison = compare(resolve(TFIDF, self.root), revision, TEST)
             result |= {"p_value": comparison.p_value, "verdict": comparison.verdict}
         return {**result, "seconds": self._seconds[row.command]}
-
-    def _val_metrics(self) -> dict[str, float]:
-        """Score the trained classifier on the features of val."""
-        classifier = Classifier.load(self.root / paths.CLASSIFIER)
-        labels = open_table(self.root / paths.SPLIT / "val.parquet").read(["label"])["label"].to_numpy()
-        probabilities = classifier.predict_proba(read_features(self.root / paths.FEATURES / "val.npy", len(labels)))
-        predicted = predict_labels(probabilities, classifier.config.threshold)
-        accuracy = confusion_counts(labels, predicted).accuracy
-        return {"accuracy": accuracy, "roc_auc": float(roc_auc(labels, probabilities)[0])}
 
     def _place_encoder(self, folder: Path, source: str) -> None:
         """Replace a pointer to the Hub by the same encoder from a folder or an installed package."""

@@ -65,30 +65,29 @@ def select(names: Iterable[str]) -> list[Row]:
 
 def render(page: Path, results: Results) -> str:
     """Return the table of a page: one line for each of its rows, and what its times were measured on."""
-    has_val = page == CARD
-    header = ["", "tokens", "accuracy", "ROC AUC", *(["val accuracy", "val ROC AUC"] if has_val else [])]
+    header = ["", "tokens", "accuracy", "ROC AUC", "val accuracy", "val ROC AUC"]
     header += ["p against TF-IDF (Holm)", "time", "command"]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     rows = [(row, results.get(row.name, {NOT_RUN: "not yet"})) for row in read_rows() if str(page) in row.pages]
     p_values = {row.name: result["p_value"] for row, result in rows if result.get("p_value") is not None}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    lines += ["| " + " | ".join(_cells(row, result, corrected.get(row.name), has_val)) + " |" for row, result in rows]
+    lines += ["| " + " | ".join(_cells(row, result, corrected.get(row.name))) + " |" for row, result in rows]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
     machines = "; ".join(dict.fromkeys(result["machine"] for _, result in rows if "machine" in result))
     lines += ["", f"{n_test} test reviews. Times are of the whole command, measured on {machines}."]
     return "\n".join(lines)
 
 
-def _cells(row: Row, result: Mapping[str, Any], p: float | None, has_val: bool) -> list[str]:
+def _cells(row: Row, result: Mapping[str, Any], p: float | None) -> list[str]:
     cells = [row.title, row.tokens]
     if NOT_RUN in result:
-        return [*cells, f"not run: {result[NOT_RUN]}", *["-"] * (5 if has_val else 3), f"`{row.command}`"]
+        return [*cells, f"not run: {result[NOT_RUN]}", *["-"] * 5, f"`{row.command}`"]
     metrics, val = result["metrics"], result["val"]
     for name in ("accuracy", "roc_auc"):
         value, low, high = (f"{metrics[name + suffix]:.3f}" for suffix in ("", "_low", "_high"))
         shown = f"**{value}**" if row.name == DEFAULT else value
         cells.append(f"{shown} ({low}-{high})" if low != high else shown)
-    cells += [f"{val[name]:.3f}" for name in ("accuracy", "roc_auc")] if has_val else []
+    cells += [f"{val[name]:.3f}" for name in ("accuracy", "roc_auc")]
     seconds = result["seconds"]
     if p is None:  # TF-IDF itself
         significance = "-"
