@@ -12,6 +12,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO, AnyStr
@@ -72,11 +73,39 @@ def read_line(file: IO[AnyStr], name: str) -> AnyStr:
     return line
 
 
+# how files begin that are no text, and what to do with them
+SIGNATURES = {
+    b"\x1f\x8b": "is compressed by gzip; rename it to end in .gz",
+    b"PK\3\4": "is a zip or an Excel file; rename it to end in .zip or .xlsx",
+    b"\xff\xfe": "is UTF-16; set prepare.encoding to utf-16 (`sentiment init` does), or convert it by iconv -f utf-16",
+    b"\xfe\xff": "is UTF-16; set prepare.encoding to utf-16 (`sentiment init` does), or convert it by iconv -f utf-16",
+    b"PAR1\x15": "is a Parquet file; rename it to end in .parquet",
+    b"\xd0\xcf\x11\xe0": "is an Excel file of before 2007; save it as .xlsx or .csv",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd; decompress it by zstd -d",
+    b"\xfd7zXZ": "is compressed by xz; decompress it by xz -d",
+    b"BZh91AY": "is compressed by bzip2; decompress it by bzip2 -d",
+}
+
+
+def what_it_is(start: bytes) -> str | None:
+    """Return what a file is that begins so, and what to do with it; None for text."""
+    return next((advice for signature, advice in SIGNATURES.items() if start.startswith(signature)), None)
+
+
 class BoundedLines(io.TextIOWrapper):
-    """A text whose lines are read by `read_line`."""
+    """A text whose lines are read by `read_line`; raises InputError where it begins as what is no text."""
+
+    _is_first = True
 
     def __next__(self) -> str:  # type: ignore[override]  # bytes in the base class that all files share
-        if line := read_line(self, str(getattr(self.buffer, "name", "the input"))):
+        name = str(getattr(self.buffer, "name", "the input"))
+        line = read_line(self, name)
+        if self._is_first and self.errors == "surrogateescape":
+            self._is_first = False
+            with suppress(UnicodeEncodeError):
+                if found := what_it_is(line[:8].encode(self.encoding.removesuffix("-sig"), "surrogateescape")):
+                    raise InputError(f"{name}: {found}")
+        if line:
             return line
         raise StopIteration
 

@@ -345,7 +345,8 @@ def excel_rows(name: str, file: IO[bytes], layout: FileFormat) -> Iterator[list[
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        raise InputError(f"{name}: not an Excel file ({one_line(error)[:200]})") from None
+        advice = "; rename a zip file to end in .zip" if isinstance(error, KeyError) else ""
+        raise InputError(f"{name}: not an Excel file ({one_line(error)[:200]}){advice}") from None
     if layout.sheet is not None and layout.sheet not in book.sheetnames:
         raise InputError(f"{name}: no sheet '{layout.sheet}'; found {', '.join(book.sheetnames)}")
     sheet = book[layout.sheet] if layout.sheet else book.worksheets[0]
@@ -353,9 +354,11 @@ def excel_rows(name: str, file: IO[bytes], layout: FileFormat) -> Iterator[list[
 
 
 def as_string(value: Any) -> str:
-    """Return a value of JSON, Parquet or Excel as a CSV file has it: nothing as "", 5.0 as "5"."""
+    """Return a value of JSON, Parquet or Excel as a CSV file has it: nothing as "", 5.0 as "5", bytes as UTF-8."""
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from sentiment.common.errors import InputError
-from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records
+from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records, what_it_is
 from sentiment.data.ratings import read_rating
 from sentiment.data.readers import (
     ENDINGS,
@@ -96,8 +96,8 @@ def sniff(
             layout = _named("xlsx", name, sheet=sheet)
             skip = _rows_above(list(islice(excel_rows(name, content, layout), MAX_ABOVE + N_BELOW + 1)))
         return layout.model_copy(update={"skip": skip}), _above("rows", skip)
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InputError(f"{name}: an Excel file of before 2007; save it as .xlsx or .csv")
+    if not start.startswith((b"\xff\xfe", b"\xfe\xff")) and (problem := what_it_is(start)):
+        raise InputError(f"{name}: {problem}")
     if sheet:
         raise InputError(f"{name}: is no Excel file, and has no sheet '{sheet}'")
     found = Encoding(encoding, "as you say", True) if encoding else detect_encoding(parts)
@@ -123,7 +123,7 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
         return _named("json", name)
     if begin.startswith("{"):
         lines = [line for line in begin.split("\n") if line.strip()]
-        if len(lines) == 1 or not lines[0].rstrip().endswith("}"):
+        if not any(line.startswith("{") for line in lines[1:]):
             raise InputError(f"{name}: one JSON object; expected an object per line, or an array of objects")
         return _named("jsonl", name, encoding=encoding)
     if FASTTEXT.match(begin):

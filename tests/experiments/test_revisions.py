@@ -57,4 +57,4 @@ def test_the_paths_of_commands_are_those_of_dvc_yaml() -> None:
     files = {str(value) for value in named if isinstance(value, str | Path)} - set(SCORED)
     files |= {path for value in (*named, *paths.PLOTS) if isinstance(value, dict) for path in value.values()}
     assert len(files) > 20
-    assert [path for path in files - {"params.yaml"} if not {path, str(Path(path).parent)} & outputs] == []
+    assert [path for path in files - {"params.yaml"} if not {path, *map(str, Path(path).parents)} & outputs] == []

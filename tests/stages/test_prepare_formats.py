@@ -1,18 +1,24 @@
 """The stage `prepare` reads a table in any format, and labels as people have them."""
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.common.errors import InputError
+from sentiment.data.sniffing import sniff
 from tests.stages.conftest import RunPrepare
 
 N_ROWS = 40
@@ -98,6 +104,40 @@ def test_an_equal_table_in_another_format_gives_equal_rows(
         assert [list(row.values()) for row in found[1]] == [list(row.values()) for row in expected[1]]
     else:
         assert found == expected
+
+
+NO_TEXT = {
+    "gzip": (gzip.compress(csv_bytes()), "is compressed by gzip; rename it to end in .gz"),
+    "bzip2": (bz2.compress(csv_bytes()), "is compressed by bzip2"),
+    "xz": (lzma.compress(csv_bytes()), "is compressed by xz"),
+    "zstd": (pa.compress(csv_bytes(), codec="zstd", asbytes=True), "is compressed by zstd"),
+    "zip": (zipped("reviews.csv", csv_bytes()), "rename it to end in .zip"),
+    "Excel": (FILES["reviews.xlsx"][0], "rename it to end in .zip or .xlsx"),
+    "Parquet": (FILES["reviews.parquet"][0], "is a Parquet file; rename it to end in .parquet"),
+    "UTF-16": (csv_bytes("utf-16"), "is UTF-16; set prepare.encoding to utf-16"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TEXT)
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
+def test_a_file_that_is_no_text_is_named_for_what_it_is(run_prepare: RunPrepare, kind: str, ending: str) -> None:
+    """It was said to hold a NUL byte, or byte 0x8b."""
+    content, message = NO_TEXT[kind]
+    Path(f"reviews{ending}").write_bytes(content)
+    outcome, _, _ = run_prepare(None, source=f"reviews{ending}")
+    assert (outcome.status, outcome.stderr.count("\n")) == (1, 0)
+    assert message in outcome.stderr
+    if kind not in ("Excel", "Parquet", "UTF-16"):  # which `sentiment init` reads
+        with pytest.raises(InputError, match="zip file" if kind == "zip" else re.escape(message)):
+            sniff(Path(f"reviews{ending}"))
+
+
+def test_labels_that_are_bytes_in_parquet_are_text(run_prepare: RunPrepare) -> None:
+    table = pa.table({"text": ["Soft", "Torn"], "label": [b"good", b"bad"]})
+    pq.write_table(table, "bytes.parquet")
+    outcome, rows, _ = run_prepare(None, source="bytes.parquet", **LABELS)
+    assert not outcome.status, outcome.stderr
+    assert [row["label"] for row in rows] == [1, 0]
 
 
 def test_a_folder_of_parts_is_read_by_their_names(prepared: Callable[..., tuple[str, list[dict[str, Any]]]]) -> None:
