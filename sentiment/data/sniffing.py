@@ -123,7 +123,7 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
         return _named("json", name)
     if begin.startswith("{"):
         lines = [line for line in begin.split("\n") if line.strip()]
-        if not any(line.startswith("{") for line in lines[1:]):
+        if len(lines) == 1 or lines[0].rstrip().endswith(("{", "[", ",", ":")):
             raise InputError(f"{name}: one JSON object; expected an object per line, or an array of objects")
         return _named("jsonl", name, encoding=encoding)
     if FASTTEXT.match(begin):

@@ -8,6 +8,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from functools import partial
@@ -127,12 +128,18 @@ def test_what_it_cannot_decide_is_one_line(project: Project, content: str, argum
     assert (project.root / "params.yaml").read_bytes() == before
 
 
+def log_in(terminal: int) -> None:
+    """Make it the terminal of this process, which Ctrl-C interrupts also where a parent ignores it."""
+    os.login_tty(terminal)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def on_terminal(project: Project, *arguments: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
     """Run the command on a terminal, type each text where another is shown; return exit status and what is shown."""
     terminal, its_end = pty.openpty()
     process = subprocess.Popen(
         ["python", "-m", "sentiment", "init", *arguments],
-        cwd=project.root, env=project.environment(TERM="dumb"), preexec_fn=partial(os.login_tty, its_end),
+        cwd=project.root, env=project.environment(TERM="dumb"), preexec_fn=partial(log_in, its_end),
     )  # fmt: skip
     os.close(its_end)
     shown, start, waiting, limit = "", 0, list(typed), time.monotonic() + 120

@@ -39,6 +39,9 @@ class SteppedClassifier:
     def allow(self, n_batches: int) -> None:
         self._permits.release(n_batches)
 
+    def clean(self, texts: Sequence[str]) -> list[str]:
+        return list(texts)
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if "cannot be tokenized" in texts:
             raise ValueError

@@ -27,7 +27,7 @@ SETTINGS = {
 }  # fmt: skip
 INFO = {
     "config": {"max_length": 20, "pooling": "mean", "precision": "auto"},
-    "fingerprint": "f", "dim": 4, "text_columns": ["body"], "int8_min_cosine": None,
+    "fingerprint": "f", "dim": 4, "text_columns": ["body"], "decode_html": False, "int8_min_cosine": None,
 }  # fmt: skip
 
 
