@@ -1,6 +1,7 @@
 """Commits whose `evaluate` scored test alone: what commands show of them, and what they say of val."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -22,10 +23,10 @@ def updated(completed_project: Project) -> Project:
     stage["outs"] = ["data/evaluate/predictions.parquet", "data/evaluate/metrics.json", "models/README.md"]
     stage["metrics"] = [{"metrics/evaluate.json": {"cache": False}}]
     (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False).replace("val reviews", "test reviews"))
-    completed_project.run("git", "mv", "metrics/test.json", "metrics/evaluate.json")
+    shutil.move(root / "metrics/test.json", root / "metrics/evaluate.json")
     completed_project.run("git", "rm", "-q", "-f", "metrics/val.json")
     for paths in (SLICES, *PLOTS):
-        completed_project.run("git", "mv", "-f", paths["test"], paths["val"])
+        shutil.move(root / paths["test"], root / paths["val"])
     (root / "data/evaluate/test.parquet").rename(root / "data/evaluate/predictions.parquet")
     of_both = root / "data/evaluate/metrics.json"
     of_test = json.loads(of_both.read_text())["test"]
