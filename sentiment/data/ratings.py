@@ -13,7 +13,7 @@ MISSING_ADVICE = "prepare.on_missing_label=drop leaves such rows out"
 # "4", "4.5", "4,5", "4.0 out of 5 stars", "4/5", "5 stars", "80%"
 WRITTEN_RATING = re.compile(
     r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:(?:/|out of|of|von|sur|de)\s*(\d+(?:[.,]\d+)?))?\s*"
-    r"(?:stars?|sternen?|étoiles?|estrellas?|estrelas?|stelle|points?|punkten?|★+|(%))?\s*",
+    r"(?:stars?|stern(?:en?)?|étoiles?|estrellas?|estrelas?|stell[ae]|points?|punkt(?:en?)?|★+|(%))?\s*",
     re.IGNORECASE,
 )
 DRAWN_RATING = re.compile(r"\s*((?:[★⭐]\ufe0f?)+)(☆*)\s*")  # "★★★★☆", "⭐⭐⭐"
@@ -24,8 +24,8 @@ def read_rating(written: str) -> float:
 
     >>> read_rating("4.0 out of 5 stars"), read_rating("4/5"), read_rating("4,5"), read_rating("good")
     (4.0, 4.0, 4.5, nan)
-    >>> read_rating("★★★★☆"), read_rating("80%")
-    (4.0, 80.0)
+    >>> read_rating("★★★★☆"), read_rating("80%"), read_rating("1 Stern")
+    (4.0, 80.0, 1.0)
     """
     if match := WRITTEN_RATING.fullmatch(written):
         return _number(match[1])
