@@ -95,26 +95,28 @@ def what_it_is(start: bytes) -> str | None:
 class BoundedLines(io.TextIOWrapper):
     """A text whose lines are read by `read_line`; raises InputError where it begins as what is no text."""
 
+    source = "the input"  # its name for messages
     _is_first = True
 
     def __next__(self) -> str:  # type: ignore[override]  # bytes in the base class that all files share
-        name = str(getattr(self.buffer, "name", "the input"))
-        line = read_line(self, name)
+        line = read_line(self, self.source)
         if self._is_first and self.errors == "surrogateescape":
             self._is_first = False
             with suppress(UnicodeEncodeError):
                 if found := what_it_is(line[:8].encode(self.encoding.removesuffix("-sig"), "surrogateescape")):
-                    raise InputError(f"{name}: {found}")
+                    raise InputError(f"{self.source}: {found}")
         if line:
             return line
         raise StopIteration
 
 
-def as_text(file: IO[bytes], newline: str, encoding: str = UTF8) -> IO[str]:
+def as_text(file: IO[bytes], newline: str, encoding: str = UTF8, source: str = "the input") -> IO[str]:
     """Decode text, with or without a byte order mark; `find_invalid_text` finds bytes that are not of the encoding."""
     name = codecs.lookup(encoding).name
     errors = "replace" if name.startswith(("utf-16", "utf-32")) else "surrogateescape"
-    return BoundedLines(file, encoding="utf-8-sig" if name == UTF8 else name, errors=errors, newline=newline)
+    lines = BoundedLines(file, encoding="utf-8-sig" if name == UTF8 else name, errors=errors, newline=newline)
+    lines.source = source
+    return lines
 
 
 def find_invalid_text(text: str, encoding: str = UTF8) -> RowError | None:
@@ -154,7 +156,7 @@ def read_records(
     Raises:
         InputError: there is no record, or the first one is broken.
     """
-    lines = as_text(file, "", encoding)
+    lines = as_text(file, "", encoding, source)
     for _ in range(skip):
         read_line(lines, source)
     records = parse_records(ReplayableLines(lines), dialect, encoding)

@@ -205,7 +205,7 @@ def from_fasttext(name: str, file: IO[bytes], columns: InputColumns, layout: Fil
         match = FASTTEXT.match(line.strip())
         return {"label": match[1], "text": match[2]} if match else RowError("does not start with __label__")
 
-    records = (parse(line) for line in as_text(file, "\n", layout.encoding) if line.strip())
+    records = (parse(line) for line in as_text(file, "\n", layout.encoding, name) if line.strip())
     types = {ID: "int64", **dict.fromkeys(passthrough, "string")}
     return InputTable(types, _record_batches(records, needed, columns.text_columns, passthrough))
 
@@ -213,7 +213,7 @@ def from_fasttext(name: str, file: IO[bytes], columns: InputColumns, layout: Fil
 def from_lines(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:
     """Read one text per line, as the column "text"."""
     needed, passthrough = columns.select(name, ["text"])
-    lines = (line for line in as_text(file, "\n", layout.encoding) if line.strip())
+    lines = (line for line in as_text(file, "\n", layout.encoding, name) if line.strip())
     records = (find_invalid_text(line, layout.encoding) or {"text": line.strip()} for line in lines)
     types = {ID: "int64", **dict.fromkeys(passthrough, "string")}
     return InputTable(types, _record_batches(records, needed, columns.text_columns, passthrough))
@@ -225,7 +225,7 @@ def from_lines_or_json(name: str, file: IO[bytes], columns: InputColumns, layout
     Raises:
         InputError: the input starts like an array of objects.
     """
-    lines = iter(as_text(file, newline="\n"))
+    lines = iter(as_text(file, "\n", source=name))
     head: list[str] = []
     for line in islice(lines, MAX_HEAD):
         head.append(line)
@@ -241,7 +241,7 @@ def from_lines_or_json(name: str, file: IO[bytes], columns: InputColumns, layout
 
 def from_json(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:
     """Read JSON lines; errors as `_from_objects`."""
-    return _from_json_lines(name, as_text(file, "\n", layout.encoding), columns, layout.encoding)
+    return _from_json_lines(name, as_text(file, "\n", layout.encoding, name), columns, layout.encoding)
 
 
 def _from_json_lines(name: str, lines: Iterable[str], columns: InputColumns, encoding: str = UTF8) -> InputTable:

@@ -162,12 +162,14 @@ def test_what_a_killed_stage_was_writing_is_gone_where_the_run_cache_restores_th
     completed_project: Project,
 ) -> None:
     committed = outputs(completed_project)
-    for name in ("prepare", "split", "encode", "evaluate"):
-        shutil.rmtree(completed_project.root / "data" / name)
-        (completed_project.root / "data" / name).mkdir()
-        (completed_project.root / "data" / name / ".reviews.parquet.65f66c11.partial").write_bytes(b"PAR1")
-    assert "Running stage" not in completed_project.run("dvc", "repro").stdout
-    assert outputs(completed_project) == committed
+    for is_whole in (False, True):
+        for name in ("prepare", "split", "encode", "evaluate"):
+            if not is_whole:
+                shutil.rmtree(completed_project.root / "data" / name)
+                (completed_project.root / "data" / name).mkdir()
+            (completed_project.root / "data" / name / ".reviews.parquet.65f66c11.partial").write_bytes(b"PAR1")
+        assert "Running stage" not in completed_project.run("dvc", "repro").stdout
+        assert outputs(completed_project) == committed
 
 
 def test_the_lock_of_a_killed_git_command_is_removed_and_that_of_a_running_one_stays(
