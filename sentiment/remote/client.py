@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 import sentiment.remote.runner as runner
 from sentiment.common.errors import InputError, ParamsError, StorageError, one_line
@@ -166,8 +166,9 @@ def follow(folder: JobFolder, backend: Backend, is_shown: bool = True, limit_s: 
             status = folder.status(job["heartbeat_s"])  # before the log: a final status is written after the log's end
             if is_shown:
                 shown = write_log(folder, shown)
-        except BotoCoreError:
-            if time.monotonic() - answered > OUTAGE_LIMIT_S:
+        except (BotoCoreError, ClientError) as error:  # no answer, or one of a server that starts again
+            is_refused = isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
+            if is_refused or time.monotonic() - answered > OUTAGE_LIMIT_S:
                 raise
             time.sleep(POLL_S)
             continue

@@ -2,9 +2,15 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from sentiment.remote.client import follow
+from sentiment.remote.job import Status
+from sentiment.remote.runner import FINAL
 from tests.project import Project
 from tests.remote.conftest import EVALUATE_AGAIN, RemoteProject
 from tests.remote.test_faults import Started
@@ -30,3 +36,22 @@ def test_a_job_survives_a_storage_outage_of_20_seconds(
         assert "brought there" in printed
         assert printed.count("Running stage 'evaluate'") == 1
         assert completed_project.experiment("there")
+
+
+@pytest.mark.parametrize(("code", "is_waited_for"), [(500, True), (503, True), (403, False)])
+def test_a_server_that_starts_again_answers_with_an_error_and_is_waited_for(code: int, is_waited_for: bool) -> None:
+    """As SeaweedFS does until its volumes are there; the client ended with the first such answer."""
+    failures = [ClientError({"ResponseMetadata": {"HTTPStatusCode": code}}, "GetObject")]
+
+    def status(heartbeat_s: float) -> Status:
+        if failures:
+            raise failures.pop()
+        return Status(next(iter(FINAL)), "ended", heartbeat_s)
+
+    folder: Any = SimpleNamespace(job=lambda: {"heartbeat_s": 1.0, "start_limit_s": 5.0}, status=status)
+    backend: Any = None
+    if is_waited_for:
+        assert follow(folder, backend, is_shown=False, limit_s=30).line == "ended"
+    else:
+        with pytest.raises(ClientError):
+            follow(folder, backend, is_shown=False, limit_s=30)
