@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sentiment.experiments.revisions import Revision
 from tests.project import Project
 
 
@@ -21,8 +22,7 @@ def test_an_experiment_against_the_commit_below_it(project_with_experiment: Proj
         comparison = json.loads(compare(project_with_experiment, "HEAD", "strict", "--json", *options).stdout)
         file = f"metrics/{split}.json"
         baseline = json.loads((project_with_experiment.root / file).read_text())
-        ref = project_with_experiment.experiment("strict")
-        strict = json.loads(project_with_experiment.run("git", "show", f"{ref}:{file}").stdout)
+        strict = json.loads(Revision("strict", project_with_experiment.root).read(file))
         for name in ("accuracy", "f1_macro", "roc_auc"):
             assert abs(comparison["metrics"][name]["a"] - baseline[name]) < 1e-9
             assert abs(comparison["metrics"][name]["b"] - strict[name]) < 1e-9
