@@ -203,15 +203,19 @@ async def score(request: Request, texts: Sequence[str], blank_is_error: bool = T
     Raises:
         ServingError: a limit, a full queue, an unusable text, a failed batch, a client that left.
     """
-    check_texts(request, texts, blank_is_error)
-    cleaned = service_of(request).classifier.clean(texts)
+    cleaned = check_texts(request, texts, blank_is_error)
     filled = [text for text, clean in zip(texts, cleaned, strict=True) if clean]
     scores = iter((await or_disconnect(request, service_of(request).queue.score(filled))).tolist())
     return [next(scores) if clean else None for clean in cleaned]
 
 
-def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> None:
-    """Refuse a text that cannot be labeled, or too many; note their number for the access log."""
+def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = True) -> list[str]:
+    """Refuse a text that cannot be labeled, or too many; note their number for the access log.
+
+    Returns:
+        The texts as they are encoded, "" for one that is blank.
+    """
+    cleaned: list[str] = []
     settings = service_of(request).settings
     settings.check_count(len(texts))
     request.scope["n_texts"] = len(texts)
@@ -220,8 +224,10 @@ def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = T
             raise ServingError(413, f"text {index} has {len(text):,} characters; the limit is {settings.max_chars:,}")
         if "\0" in text:
             raise ServingError(422, f"text {index} holds a NUL character")
-        if blank_is_error and not service_of(request).classifier.clean([text])[0]:
+        cleaned += service_of(request).classifier.clean([text])  # after its length is checked
+        if blank_is_error and not cleaned[-1]:
             raise ServingError(422, f"text {index} is empty")
+    return cleaned
 
 
 def both_labels(classifier: SentimentClassifier, probability: float, as_log_odds: bool = False) -> list[dict[str, Any]]:
