@@ -1,8 +1,8 @@
 """Evaluate the trained classifier on val and on test: metrics, plots and every prediction.
 
     python -m stages.evaluate --split data/split --features data/encode --encoder models/encoder
-    --classifier models/classifier --output data/evaluate --metrics metrics --split-metrics metrics/split.json
-    --card models/README.md
+    --classifier models/classifier --behavior data/check/behavior.json --output data/evaluate --metrics metrics
+    --split-metrics metrics/split.json --card models/README.md
 
 What DVC's commands show is of val, which one may choose by. The model card is of test, and so are test.json and the
 folder test of the metrics. With `split.folds` every review is tested out of fold, and what is written of val is the
@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True, help="the folder of their features (.npy)")
     parser.add_argument("--encoder", type=Path, required=True, help="the encoder, with the list of texts that it saw")
     parser.add_argument("--classifier", type=Path, required=True, help="the folder of the trained classifier")
+    parser.add_argument("--behavior", type=Path, required=True, help="the results of the stage check (JSON)")
     parser.add_argument("--output", type=Path, required=True, help="the folder of predictions and all metrics to write")
     parser.add_argument("--metrics", type=Path, required=True, help="the folder of primary metrics and plots to write")
     parser.add_argument("--split-metrics", type=Path, required=True, help="the sizes of the splits (JSON)")
@@ -146,7 +147,7 @@ def main() -> None:
     params = inputs.params
     tables = {name: args.split / f"{name}.parquet" for name in SCORED}
     features = {name: args.features / f"{name}.npy" for name in SCORED}
-    inputs.watch(*tables.values(), *features.values(), args.encoder, args.classifier, args.split_metrics)
+    inputs.watch(*tables.values(), *features.values(), args.encoder, args.classifier, args.behavior, args.split_metrics)
     classifier = Classifier.load(args.classifier)
     threshold, coverage = classifier.config.threshold, classifier.config.features.coverage
     has_folds = FOLD in open_table(tables[TEST]).schema_arrow.names
@@ -165,7 +166,8 @@ def main() -> None:
     val, test = by_split.get(VAL, by_split[TEST]), by_split[TEST]
 
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
-    write_text(args.card, render_model_card(classifier.config, split, test.metrics, test.scores.slices))
+    behavior = json.loads(args.behavior.read_text(encoding="utf-8"))
+    write_text(args.card, render_model_card(classifier.config, split, test.metrics, test.scores.slices, behavior))
     for name, folder, one in ((VAL, args.metrics, val), (TEST, args.metrics / TEST, test)):
         write_split(args.output / f"{name}.parquet", args.metrics / f"{name}.json", folder, one, threshold, params)
     write_json(

@@ -34,6 +34,7 @@ if IS_WORKER:
 SHRUNK: dict[str, dict[str, object]] = {
     "encode": {"max_length": 24},
     "train": {"solver": "adam", "l2": 0.0, "epochs": 4, "learning_rate": 0.001, "batch_size": 64},
+    "check": {"cases": 20},
     "evaluate": {"n_resamples": 200},
 }
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "batch": ("label many files, on many processes or machines", "s3"),
     "serve": ("serve a classifier over HTTP, with a page", "serve"),
     "init": ("find out how to read reviews of your own, and write it to params.yaml", "pipeline"),
+    "check": ("test how a classifier behaves: negations, typos, other names, ...", "pipeline"),
     "experiments": ("list experiments, the best first, with the params that differ", "pipeline"),
     "compare": ("test whether one experiment is better than another", "pipeline"),
     "report": ("write an HTML report about one or more revisions", "report"),
@@ -53,6 +54,8 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import serve as module
     elif name == "init":
         from sentiment.cli import init as module
+    elif name == "check":
+        from sentiment.cli import check as module
     elif name == "experiments":
         from sentiment.cli import experiments as module
     elif name == "compare":

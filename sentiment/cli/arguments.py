@@ -12,6 +12,11 @@ def add_classifier_arguments(
 ) -> None:
     """Add --classifier, --device and, unless `has_revision` is False, --rev; `classifier` is the default folder."""
     parser.add_argument("--classifier", type=Path, default=classifier, help="its folder (default: %(default)s)")
+    add_device_arguments(parser, has_revision)
+
+
+def add_device_arguments(parser: argparse.ArgumentParser, has_revision: bool = True) -> None:
+    """Add --device and, unless `has_revision` is False, --rev."""
     if has_revision:
         revision = "take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)"
         parser.add_argument("--rev", default=WORKSPACE, help=revision)

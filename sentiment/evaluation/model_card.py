@@ -11,6 +11,7 @@ from sentiment.head.classifier import ClassifierConfig
 
 TEMPLATE = "model_card.md.j2"
 N_WEAKEST_SLICES = 3  # listed under limitations
+MIN_SHOWN_RATE = 0.1  # of failures; where a kind of behavior fails more often, examples are shown
 MIN_SLICE_ROWS = 20  # a slice with fewer reviews has an interval too wide to name it as weak
 
 
@@ -19,6 +20,7 @@ def render_model_card(
     split: Mapping[str, Any],
     metrics: Mapping[str, float],
     slices: Sequence[Mapping[str, Any]],
+    behavior: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Return the model card; equal arguments give equal bytes.
 
@@ -27,9 +29,17 @@ def render_model_card(
         split: of metrics/split.json; rows of train, val and test, and how the reviews were split.
         metrics: of the test reviews; accuracy, f1_macro and roc_auc with `_low` and `_high`, their 95% interval.
         slices: rows of the test reviews: slice, value, rows, accuracy, accuracy_low, accuracy_high.
+        behavior: of data/check/behavior.json; the results of each kind of behavioral test.
     """
     large = [row for row in slices if row["rows"] >= MIN_SLICE_ROWS]
     weakest = sorted(large, key=lambda row: (row["accuracy"], row["slice"], row["value"]))[:N_WEAKEST_SLICES]
     return render_markdown(
-        "sentiment.evaluation", TEMPLATE, config=config, split=split, metrics=metrics, weakest=weakest
+        "sentiment.evaluation",
+        TEMPLATE,
+        config=config,
+        split=split,
+        metrics=metrics,
+        weakest=weakest,
+        behavior=list(behavior.values()),
+        often=MIN_SHOWN_RATE,
     )

@@ -16,6 +16,7 @@ PLOTS = [
     {VAL: f"metrics/plots/{name}.csv", TEST: f"metrics/test/plots/{name}.csv"}
     for name in ("confusion", "roc", "precision_recall", "calibration")
 ]
+BEHAVIOR = "data/check/behavior.json"
 SPLIT_METRICS = "metrics/split.json"
 HEAD_METRICS = "metrics/train/metrics.json"
 ENCODER_METRICS = "metrics/finetune/metrics.json"

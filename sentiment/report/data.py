@@ -44,6 +44,8 @@ class RevisionResults:
         head_epoch: of the head, the epoch that is kept; None for a baseline, which has no epochs.
         encoder_epoch: of fine-tuning the encoder; None where it is frozen.
         params: every value by its full name (`train.epochs`).
+        behavior: results by kind of behavioral test; empty where they are not available, as for a baseline or a
+            commit without the stage `check`.
         subject: of the commit; empty for what is no commit.
     """
 
@@ -55,6 +57,7 @@ class RevisionResults:
     head_epoch: KeptEpoch | None
     encoder_epoch: KeptEpoch | None
     params: Params
+    behavior: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     subject: str = ""
 
 
@@ -85,6 +88,11 @@ class ReportData:
     def different_params(self) -> list[str]:
         """Names of the params that are not the same in all shown revisions."""
         return changed_params([results.params for results in self.revisions])
+
+    @property
+    def behavior(self) -> dict[str, Mapping[str, Any]]:
+        """A result for each kind of behavioral test that at least one shown revision has."""
+        return {kind: result for results in reversed(self.revisions) for kind, result in results.behavior.items()}
 
     @property
     def metrics(self) -> list[Metric]:
@@ -150,6 +158,7 @@ def _results(title: str, revision: Revision, split: str) -> RevisionResults:
         head_epoch=_kept_epoch(revision, paths.HEAD_METRICS),
         encoder_epoch=_kept_epoch(revision, paths.ENCODER_METRICS),
         params=flat_params(read_yaml(revision.read(paths.PARAMS), f"{paths.PARAMS} of {revision.name}")),
+        behavior=_behavior(revision),
         subject=commit_subject(revision.name),
     )
 
@@ -160,6 +169,14 @@ def _kept_epoch(revision: Revision, file: str) -> KeptEpoch | None:
         return kept_epoch(json.loads(revision.read(file)))
     except InputError:
         return None
+
+
+def _behavior(revision: Revision) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        results: Mapping[str, Mapping[str, Any]] = json.loads(revision.read(paths.BEHAVIOR))
+    except InputError:
+        return {}
+    return results
 
 
 def _slices(table: str) -> Slices:

@@ -28,6 +28,7 @@ def card_of(project: Project, **changes: Any) -> str:
         "split": split,
         "metrics": json.loads((root / "data/evaluate/metrics.json").read_text())["test"],
         "slices": slices,
+        "behavior": json.loads((root / "data/check/behavior.json").read_text()),
     }
     return render_model_card(**arguments | changes)
 
@@ -45,7 +46,7 @@ def test_the_card_has_the_fields_of_hugging_face_and_metrics_with_intervals(comp
         name: round(metrics[name], 4) for name in ("accuracy", "f1_macro", "roc_auc")
     }
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert headings == ["Model", "Training data", "Evaluation", "Limitations"]
+    assert headings == ["Model", "Training data", "Evaluation", "Behavior", "Limitations"]
     for title in ("accuracy", "F1, macro", "ROC AUC"):
         assert re.search(rf"^\| {title} \| 0\.\d{{4}} \| 0\.\d{{4}} to [01]\.\d{{4}} \|$", text, re.MULTILINE), title
     assert len(re.findall(r"^- ", text.split("## Limitations")[1], re.MULTILINE)) >= 5

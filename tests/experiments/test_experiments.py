@@ -63,6 +63,7 @@ def test_queued_and_temporary_runs_give_the_hashes_of_a_run_in_the_workspace(com
     status = completed_project.run("dvc", "exp", "run", "-n", "in-workspace", "-S", OVERRIDE).stdout
     assert [line for line in status.splitlines() if line.startswith("Running stage")] == [
         "Running stage 'train':",
+        "Running stage 'check':",
         "Running stage 'evaluate':",
     ]
     expected = run_hashes(completed_project, "in-workspace")

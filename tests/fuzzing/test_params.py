@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import StageParams, load_params
 from sentiment.data.splitting import SplitParams
+from stages.check import Params as CheckParams
 from stages.evaluate import Params as EvaluateParams
 from stages.prepare import Params as PrepareParams
 from stages.train import Params as TrainParams
@@ -33,6 +34,7 @@ MODELS: Mapping[str, type[StageParams]] = {
     "prepare": PrepareParams,  # texts, numbers, lists of both
     "split": SplitParams,  # a text
     "train": TrainParams,  # whole numbers, numbers
+    "check": CheckParams,  # words
     "evaluate": EvaluateParams,  # true or false
 }
 GOOD: Mapping[str, dict[str, Any]] = read_param_file(localfs, str(DEFAULTS / "params.yaml"), list(MODELS), flatten=True)

@@ -11,7 +11,7 @@ import yaml
 
 from tests.project import Project
 
-STAGES = ["prepare", "split", "finetune", "encode", "train", "evaluate"]
+STAGES = ["prepare", "split", "finetune", "encode", "train", "check", "evaluate"]
 
 
 def stages_run(output: str) -> list[str]:
@@ -53,7 +53,7 @@ def test_dvc_of_an_environment_that_is_not_activated_says_so(project: Project, t
 def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Project) -> None:
     before = accuracy(completed_project)
     ran = completed_project.run("dvc", "exp", "run", "-n", "faster", "-S", "train.learning_rate=5e-2").stdout
-    assert stages_run(ran) == ["train", "evaluate"]
+    assert stages_run(ran) == ["train", "check", "evaluate"]
     after = accuracy(completed_project)
     files = json.loads(completed_project.run("dvc", "metrics", "diff", "--json", "HEAD").stdout)
     accuracies = files["metrics/val.json"]["accuracy"]

@@ -33,7 +33,7 @@ def test_a_key_of_train_runs_neither(completed_project: Project) -> None:
     ran = completed_project.run("dvc", "repro", "train").stdout
     assert stages_run(ran) == []
     completed_project.set_params(train={"threshold": 0.7})
-    assert stages_run(completed_project.run("dvc", "repro").stdout) == ["train", "evaluate"]
+    assert stages_run(completed_project.run("dvc", "repro").stdout) == ["train", "check", "evaluate"]
 
 
 @pytest.mark.slow

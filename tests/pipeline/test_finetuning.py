@@ -13,7 +13,7 @@ def test_a_fine_tuned_encoder_goes_through_the_pipeline(completed_project: Proje
     project = completed_project
     changes = ("-S", "finetune.epochs=2", "-S", "finetune.device=cpu")
     ran = project.run("dvc", "exp", "run", "-n", "tuned", *changes, OMP_NUM_THREADS="1").stdout
-    assert stages_run(ran) == ["finetune", "encode", "train", "evaluate"]
+    assert stages_run(ran) == ["finetune", "encode", "train", "check", "evaluate"]
 
     drawn = json.loads(project.run("dvc", "plots", "show", "--json").stdout)["data"]
     for name in ("loss", "accuracy"):
@@ -31,6 +31,6 @@ def test_a_fine_tuned_encoder_goes_through_the_pipeline(completed_project: Proje
 
     # a changed key of the head runs neither finetune nor encode
     project.set_params(train={"learning_rate": 0.01})
-    assert stages_run(project.run("dvc", "repro").stdout) == ["train", "evaluate"]
+    assert stages_run(project.run("dvc", "repro").stdout) == ["train", "check", "evaluate"]
     labels = project.run("sentiment", "predict", "--format", "text", "I love it, so soft", "Poor quality").stdout
     assert [line.split()[0] for line in labels.splitlines()] == ["positive", "negative"]

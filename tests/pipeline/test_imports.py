@@ -17,6 +17,7 @@ USED = {
     "finetune": set(),
     "encode": {"torch"},
     "train": {"dvclive", "dvc"},  # the first imports the second
+    "check": {"torch"},
     "evaluate": set(),
 }
 

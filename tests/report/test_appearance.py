@@ -38,7 +38,7 @@ def test_it_fits_and_has_no_violation_of_accessibility(
 def test_the_order_is_that_of_a_reader(pages: Path, browser: Browser) -> None:
     page = open_page(browser, pages / "two.html").page
     order = page.eval_on_selector_all("#verdict, .cards, h2[id]", "(all) => all.map((one) => one.id || one.className)")
-    assert order == ["verdict", "cards", "params", "misclassified", "slices", "plots", "metrics"]
+    assert order == ["verdict", "cards", "params", "misclassified", "slices", "behavior", "plots", "metrics"]
     links = page.eval_on_selector_all("nav a", "(all) => all.map((one) => one.hash.slice(1))")
     assert links == order[2:]
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 N_REVIEWS = 14  # the first reviews of the sample with both labels in each split; the emulator encodes one in seconds
 STAGES = [*stages_of(ROOT)]
-COMPUTING = ["encode", "train", "evaluate"]  # the others copy, count and hash
+COMPUTING = ["encode", "train", "check", "evaluate"]  # the others copy, count and hash
 RUNS = {  # processor, stages, SENTIMENT_INT8
     # neither dot products nor SVE: Raspberry Pi 4, Graviton 1
     "neon": ("cortex-a72", STAGES, "auto"),

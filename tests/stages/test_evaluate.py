@@ -96,7 +96,7 @@ def test_the_metrics_and_plots_that_dvc_shows_are_of_val(completed_template: Pro
     """Whoever compares experiments by them chooses by val; test is for one look."""
     shown = json.loads(completed_template.run("dvc", "metrics", "show", "--json").stdout)
     assert set(shown[""]["data"]) == {
-        f"metrics/{name}.json" for name in ("finetune/metrics", "prepare", "split", "train/metrics", "val")
+        f"metrics/{name}.json" for name in ("check", "finetune/metrics", "prepare", "split", "train/metrics", "val")
     }
     plots = json.loads(completed_template.run("dvc", "plots", "show", "--json").stdout)["data"]
     assert [path for path in plots if "test" in path] == []
