@@ -45,7 +45,7 @@ def native_project(project_template: Project, tmp_path_factory: pytest.TempPathF
     project = Project(tmp_path_factory.mktemp("native") / "project")
     shutil.copytree(project_template.root, project.root)
     shutil.copy2(ROOT / "params.yaml", project.root / "params.yaml")
-    project.set_params(split={"val": 0.3, "test": 0.3})  # both labels in each
+    project.set_params(split={"val": 0.3, "test": 0.3}, check={"cases": 4})  # both labels in each
     source = project.root / yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]["source"]
     copy_reviews(source, source, N_REVIEWS)
     for name, stage in stages_of(project.root).items():
