@@ -81,7 +81,9 @@ def test_the_committed_lock_is_that_of_the_oldest_processor(tmp_path: Path) -> N
 
 def project_of(source: Path, root: Path, n_folds: int = 0) -> Project:
     """Return a project with the first reviews of a file, run by the default pipeline as this machine runs it."""
-    project = make_project(root, {"prepare": {"source": "data/raw/some.csv"}, "split": {"folds": n_folds}, "check": {"cases": 20}})
+    project = make_project(
+        root, {"prepare": {"source": "data/raw/some.csv"}, "split": {"folds": n_folds}, "check": {"cases": 20}}
+    )
     copy_reviews(source, root / "data/raw/some.csv", N_REVIEWS)
     project.run("dvc", "repro", "-q")
     return project
