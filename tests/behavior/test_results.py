@@ -25,7 +25,7 @@ def test_minimum_functionality_fails_where_the_label_is_another_one() -> None:
 
 
 def test_invariance_fails_where_the_label_changes_and_not_where_both_are_wrong() -> None:
-    case = Case("I lvoe it.", original="I love it.")
+    case = Case("I loove it.", original="I love it.")
     assert fails(case, 0.4, original=0.6)
     assert not fails(case, 0.1, original=0.2)
     assert not fails(case, 0.6, original=0.9)
