@@ -1,5 +1,6 @@
 """Run the application: in one process until SIGTERM, or as replicas of Ray Serve."""
 
+import contextlib
 import gc
 import ipaddress
 import logging
@@ -12,8 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sentiment.common.errors import ParamsError
 from sentiment.inference.classifier import SentimentClassifier
@@ -27,6 +30,16 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 20  # for what was accepted; SageMaker kills 30 s after SIGTERM
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy's, which then is the one that closes
+
+
+class Protocol(H11Protocol):
+    """Answers 400 without a body where a malformed request was a HEAD; uvicorn fails there, with a traceback."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer, and close the connection."""
+        with contextlib.suppress(h11.LocalProtocolError):  # of the body, after the head is sent
+            super().send_400_response(msg)
+        self.transport.close()
 
 
 class DrainingServer(uvicorn.Server):
@@ -71,7 +84,7 @@ def run(classifier: SentimentClassifier, settings: Settings, listener: socket.so
     app = create_app(classifier, settings)
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -123,6 +123,15 @@ def test_http_1_0_without_keep_alive_is_answered(patient_server: Server) -> None
         assert read_answer(connection)[0] == 200
 
 
+def test_the_malformed_body_of_a_head_leaves_no_traceback(patient_server: Server) -> None:
+    message = b"HEAD /docs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx[["
+    with socket.create_connection(("127.0.0.1", patient_server.port), timeout=10) as connection:
+        connection.sendall(message)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
+        assert connection.recv(65_536) == b""  # closed
+    assert "Traceback" not in patient_server.log()
+
+
 def test_a_chunked_body_is_refused_at_the_limit(patient_server: Server) -> None:
     with socket.create_connection(("127.0.0.1", patient_server.port), timeout=30) as connection:
         head = (
