@@ -29,7 +29,6 @@ from sentiment.evaluation.metrics import (
     PRIMARY_METRICS,
     SLICE_COLUMNS,
     calibration_curve,
-    confusion_counts,
     confusion_points,
     precision_recall_points,
     rank_counts,
@@ -118,8 +117,7 @@ def write_split(
     write_json(primary, {name: one.metrics[name] for name in (*PRIMARY_METRICS, *others)})
     write_csv(folder / "slices.csv", one.scores.slices, columns=SLICE_COLUMNS)
     actual, probabilities, plots = one.table["label"].to_numpy(), one.probabilities, folder / "plots"
-    confusion = confusion_counts(actual, predict_labels(probabilities, threshold))
-    write_csv(plots / "confusion.csv", confusion_points(confusion))
+    write_csv(plots / "confusion.csv", confusion_points(actual, predict_labels(probabilities, threshold)))
     write_csv(plots / "calibration.csv", list(calibration_curve(actual, probabilities, params.calibration_bins)))
     ranking = rank_counts(actual, probabilities)
     false_rate, true_rate = roc_points(ranking)
@@ -172,7 +170,7 @@ def main() -> None:
         write_split(args.output / f"{name}.parquet", args.metrics / f"{name}.json", folder, one, threshold, params)
     write_json(
         args.output / "metrics.json",
-        {name: {**one.metrics, "by_label": one.scores.by_label} for name, one in ((VAL, val), (TEST, test))},
+        {name: {**one.metrics, "slices": one.scores.slices} for name, one in ((VAL, val), (TEST, test))},
     )
     inputs.check_unchanged()
     log.info(

@@ -17,6 +17,7 @@ import json
 import sys
 
 from sentiment.common.tables import SCORED, VAL
+from sentiment.evaluation.metrics import PRIMARY
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments.comparison import compare, sentence
 from sentiment.experiments.revisions import WORKSPACE, resolve
@@ -26,7 +27,8 @@ def as_text(a: str, b: str, comparison: Comparison, split: str) -> str:
     """Return the comparison as a table and one sentence."""
     lines = [f"A = {a}, B = {b}: {comparison.rows:,} {split} {'review' if comparison.rows == 1 else 'reviews'}", ""]
     lines.append(f"{'':<10}{'A':>8}{'B':>9}{'B - A':>10}   95% interval of B - A")
-    for name, metric in comparison.metrics.items():
+    for name in PRIMARY:
+        metric = comparison.metrics[name]
         bounds = f"{metric.low:+.4f} to {metric.high:+.4f}"
         lines.append(f"{name:<10}{metric.a:>8.4f}{metric.b:>9.4f}{metric.difference:>+10.4f}   {bounds}")
     discordant = f"reviews that only A gets right: {comparison.only_a_correct:,}; only B: {comparison.only_b_correct:,}"

@@ -111,9 +111,13 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
-    r"""Write rows as CSV with a header and `\n` line ends; the columns are by default the keys of the first row."""
+    r"""Write rows as CSV with a header and `\n` line ends; the columns are by default the keys of the first row.
+
+    A row may have more keys than `columns`; one that it lacks is empty.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0] if columns is None else columns), lineterminator="\n")
+    names = list(rows[0] if columns is None else columns)
+    writer = csv.DictWriter(text, names, extrasaction="raise" if columns is None else "ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

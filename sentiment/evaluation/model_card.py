@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sentiment.cards import render_markdown
+from sentiment.evaluation.metrics import METRICS, MIN_SLICE_ROWS
 from sentiment.head.classifier import ClassifierConfig
 
 TEMPLATE = "model_card.md.j2"
 N_WEAKEST_SLICES = 3  # listed under limitations
 MIN_SHOWN_RATE = 0.1  # of failures; where a kind of behavior fails more often, examples are shown
-MIN_SLICE_ROWS = 20  # a slice with fewer reviews has an interval too wide to name it as weak
 
 
 def render_model_card(
@@ -27,7 +27,7 @@ def render_model_card(
     Args:
         config: of the classifier.
         split: of metrics/split.json; rows of train, val and test, and how the reviews were split.
-        metrics: of the test reviews; accuracy, f1_macro and roc_auc with `_low` and `_high`, their 95% interval.
+        metrics: of the test reviews, each with `_low` and `_high`, its 95% interval.
         slices: rows of the test reviews: slice, value, rows, accuracy, accuracy_low, accuracy_high.
         behavior: of data/check/behavior.json; the results of each kind of behavioral test.
     """
@@ -39,6 +39,7 @@ def render_model_card(
         config=config,
         split=split,
         metrics=metrics,
+        all_metrics=METRICS,
         weakest=weakest,
         behavior=list(behavior.values()),
         often=MIN_SHOWN_RATE,

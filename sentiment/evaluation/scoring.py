@@ -17,7 +17,7 @@ from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
 from sentiment.data.labels import LABELS, predict_labels
 from sentiment.data.text import LENGTH, SEEN_TEXTS, format_rating, hash_texts, read_seen_texts
-from sentiment.evaluation.metrics import accuracy_by_slice, classification_report, compute_metrics, confusion_counts
+from sentiment.evaluation.metrics import compute_metrics, metrics_by_slice
 
 
 def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[int]) -> dict[str, NDArray[Any]]:
@@ -126,12 +126,10 @@ class Scores:
 
     Attributes:
         metrics: by name, as `compute_metrics` returns them.
-        by_label: of `classification_report`.
-        slices: rows with the columns `SLICE_COLUMNS`.
+        slices: a row per value of a slice, as `metrics_by_slice` yields them.
     """
 
     metrics: dict[str, float]
-    by_label: dict[str, float | dict[str, float]]
     slices: list[dict[str, object]]
 
 
@@ -151,11 +149,9 @@ def score(
         folds: of each review in cross-validation, shape (n_samples,); they decide the intervals.
     """
     actual = table["label"].to_numpy()
-    predicted = predict_labels(probabilities, threshold)
-    by_slice = accuracy_by_slice(actual == predicted, slice_values(table, params.slices, params.length_edges))
     settings = params.calibration_bins, params.n_resamples, params.seed
+    slices = slice_values(table, params.slices, params.length_edges)
     return Scores(
         compute_metrics(actual, probabilities, threshold, *settings, folds),
-        classification_report(confusion_counts(actual, predicted)),
-        list(by_slice),
+        list(metrics_by_slice(actual, probabilities, threshold, *settings, slices)),
     )

@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.evaluation.bootstrap import RESAMPLED, percentile_interval, resample, weighted_metrics
-from sentiment.evaluation.metrics import Z_95
+from sentiment.evaluation.bootstrap import WeightedMetrics, percentile_interval, resample
+from sentiment.evaluation.metrics import Z_95, point_metrics
 
 ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
 POWER = 0.8  # of the test, for the minimum detectable difference
 Z_POWER = 0.8416212335729142  # the normal quantile of POWER; the quantile of 1 - ALPHA / 2 is Z_95
+CALIBRATION_BINS = 10  # of the expected calibration error
 MIN_DISCORDANT = 6  # discordant reviews, all in one direction, needed to reach ALPHA: 2 / 2**6 < 0.05
 
 
@@ -46,6 +47,7 @@ class Comparison:
     """Comparison of classifier B with classifier A on the same reviews.
 
     Attributes:
+        metrics: every metric that is defined for both.
         only_a_correct, only_b_correct: number of reviews that one classifier predicts correctly and the other does not.
         p_value: of McNemar's exact test.
         min_detectable_difference: the smallest difference in accuracy that these reviews would show.
@@ -82,27 +84,25 @@ def compare_paired(labels: NDArray[np.int8], a: Predictions, b: Predictions, n_r
         a, b: the predictions of each classifier.
         n_resamples, seed: of the paired bootstrap; every resample takes the same reviews for A and B.
     """
-    predicted = np.stack([a.predicted, b.predicted])
-    probabilities = np.stack([a.probabilities, b.probabilities])
-    unweighted = np.ones((1, len(labels)))
-    exact = [weighted_metrics(unweighted, labels, side.predicted, side.probabilities) for side in (a, b)]
-    resampled = resample(labels, predicted, probabilities, n_resamples, seed)
-    correct = predicted == labels
-    only_a, only_b = int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())
+    sides = [WeightedMetrics(labels, side.predicted, side.probabilities, CALIBRATION_BINS) for side in (a, b)]
+    value_a, value_b = (point_metrics(side, len(labels)) for side in sides)
+    resampled = resample(sides, len(labels), n_resamples, seed)
+    is_correct_a, is_correct_b = a.predicted == labels, b.predicted == labels
+    only_a, only_b = int((is_correct_a & ~is_correct_b).sum()), int((is_correct_b & ~is_correct_a).sum())
     return Comparison(
         rows=len(labels),
         metrics={
-            name: _difference(float(exact[0][name][0]), float(exact[1][name][0]), resampled[name]) for name in RESAMPLED
+            name: Difference(
+                value_a[name], value_b[name], value_b[name] - value_a[name], *percentile_interval(draws[1] - draws[0])
+            )
+            for name, draws in resampled.items()
+            if name in value_a and name in value_b
         },
         only_a_correct=only_a,
         only_b_correct=only_b,
         p_value=mcnemar_exact(only_a, only_b),
         min_detectable_difference=min_detectable_difference(len(labels), only_a + only_b),
     )
-
-
-def _difference(a: float, b: float, resampled: NDArray[np.float64]) -> Difference:
-    return Difference(a, b, b - a, *percentile_interval(resampled[1] - resampled[0]))
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:

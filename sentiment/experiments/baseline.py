@@ -23,8 +23,8 @@ from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.tables import FOLD, SCORED, VAL
 from sentiment.data.labels import predict_labels
-from sentiment.evaluation.bootstrap import roc_auc
-from sentiment.evaluation.metrics import SLICE_COLUMNS, confusion_counts, log_loss
+from sentiment.evaluation.bootstrap import WeightedMetrics
+from sentiment.evaluation.metrics import SLICE_COLUMNS, point_metrics
 from sentiment.evaluation.scoring import ScoringParams, score, write_predictions
 from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
 from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, TFIDF, TFIDF_FEATURES
@@ -136,16 +136,9 @@ def train_grid(
     for c in c_grid:
         model = LogisticRegression(C=c, solver="liblinear", max_iter=MAX_ITER).fit(vectors["train"], labels["train"])
         probabilities = predict_proba(model, vectors["val"])
-        predicted = predict_labels(probabilities, THRESHOLD)
-        yield (
-            model,
-            {
-                "C": c,
-                "accuracy": confusion_counts(labels["val"], predicted).accuracy,
-                "roc_auc": float(roc_auc(labels["val"], probabilities)[0]),
-                "log_loss": log_loss(labels["val"], probabilities),
-            },
-        )
+        metrics = WeightedMetrics(labels["val"], predict_labels(probabilities, THRESHOLD), probabilities, bins=10)
+        values = point_metrics(metrics, len(probabilities))
+        yield model, {"C": c, **{name: values[name] for name in ("accuracy", "roc_auc", "log_loss")}}
 
 
 def write_baseline(
@@ -166,7 +159,7 @@ def write_baseline(
     for split, one in scores.items():
         write_csv(files[SLICES[split]], one.slices, columns=SLICE_COLUMNS)
         write_predictions(files[PREDICTIONS[split]], tables[split], scored.probabilities[split], THRESHOLD)
-    write_json(files[ALL_METRICS], {split: {**one.metrics, "by_label": one.by_label} for split, one in scores.items()})
+    write_json(files[ALL_METRICS], {split: {**one.metrics, "slices": one.slices} for split, one in scores.items()})
     write_json(files[SPLIT_METRICS], {name: {"rows": len(table)} for name, table in tables.items()})
     write_text(files[PARAMS], yaml.safe_dump(dict(recorded_params), sort_keys=False))
     return scores[VAL].metrics

@@ -39,7 +39,7 @@ class RevisionResults:
         name: as git and DVC know it.
         title: as the page calls it: its name, and for the workspace its branch.
         metrics: of the reviews of the split, with their intervals; those that this revision's code computed.
-        slices: rows, accuracy and interval by (slice, value).
+        slices: rows, and primary metrics with their intervals, by (slice, value).
         n_reviews: by split.
         head_epoch: of the head, the epoch that is kept; None for a baseline, which has no epochs.
         encoder_epoch: of fine-tuning the encoder; None where it is frozen.
@@ -180,9 +180,10 @@ def _behavior(revision: Revision) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _slices(table: str) -> Slices:
-    columns = ("rows", "accuracy", "accuracy_low", "accuracy_high")
     return {
-        (row["slice"], row["value"]): {name: float(row[name]) for name in columns}
+        (row.pop("slice"), row.pop("value")): {
+            name: float(text) for name, text in row.items() if name != "note" and text
+        }
         for row in csv.DictReader(io.StringIO(table))
     }
 

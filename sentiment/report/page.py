@@ -10,6 +10,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sentiment.evaluation.metrics import MIN_SLICE_ROWS
 from sentiment.report.data import ReportData
 
 STYLES = (("sentiment.theme", "static/theme.css"), ("sentiment.report", "templates/page.css"))
@@ -31,6 +32,7 @@ def render(data: ReportData, created: str) -> str:
     return environment.get_template("page.html.j2").render(
         data=data,
         created=created,
+        min_slice_rows=MIN_SLICE_ROWS,
         style=Markup("\n".join(_file(*name) for name in STYLES)),  # noqa: S704 - our own files
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
         hashes=[_content_hash(script) for script in scripts],

@@ -11,11 +11,9 @@ import numpy as np
 
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.evaluation.metrics import (
-    accuracy_by_slice,
     calibration_curve,
-    classification_report,
     compute_metrics,
-    confusion_counts,
+    metrics_by_slice,
     precision_recall_points,
     rank_counts,
     roc_points,
@@ -65,10 +63,11 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
         "epochs": repr(epochs),
         "probabilities": probabilities.tobytes().hex(),
         "metrics": json.dumps(compute_metrics(labels, probabilities, 0.5, 10, 500, 0)),
-        "report": json.dumps(classification_report(confusion_counts(labels, predicted))),
         "curves": repr((roc_points(ranking), precision_recall_points(ranking))),
         "calibration": json.dumps(list(calibration_curve(labels, probabilities, 10))),
-        "slices": json.dumps(list(accuracy_by_slice(labels == predicted, {"s": (labels + predicted).astype(object)}))),
+        "slices": json.dumps(
+            list(metrics_by_slice(labels, probabilities, 0.5, 10, 500, 0, {"s": (labels + predicted).astype(object)}))
+        ),
         "comparison": repr(compare_paired(labels, Predictions(predicted, probabilities), others, 200, 0)),
     }
 

@@ -12,7 +12,7 @@ from tests.report.conftest import figures, file_at, open_page
 SPLITS = ("train", "val", "test")
 
 
-NOT_SHOWN = ("rows", "by_label", "reviews_seen_by_encoder", "unknown_tokens", "truncated_texts")
+NOT_SHOWN = ("rows", "slices", "reviews_seen_by_encoder", "unknown_tokens", "truncated_texts")
 
 
 def test_one_revision_opens_offline_and_shows_its_metrics(

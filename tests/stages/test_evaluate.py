@@ -46,15 +46,6 @@ def test_metrics_follow_from_the_predictions(written: Written) -> None:
     assert set(wanted.split()) | {"expected_calibration_error", "accuracy_low", "roc_auc_high"} <= set(values)
 
 
-def test_the_report_is_that_of_sklearn(written: Written) -> None:
-    project, split, labels, probabilities = written
-    report = json.loads((project.root / "data/evaluate/metrics.json").read_text())[split]["by_label"]
-    names = ["negative", "positive"]
-    assert report == metrics.classification_report(
-        labels, probabilities >= 0.5, target_names=names, output_dict=True, zero_division=0
-    )
-
-
 def test_whole_ratings_among_fractional_ones_are_slices_without_a_decimal() -> None:
     table = pa.table({"text": ["a", "b", "c"], "rating": [5.0, 4.25, 4.5]})
     assert slice_values(table, ["rating"], [])["rating"].tolist() == ["5", "4.25", "4.5"]
