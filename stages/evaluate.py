@@ -12,6 +12,7 @@ same as of test.
 import argparse
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +24,16 @@ from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import FOLD, SCORED, TEST, VAL, open_table
-from sentiment.data.labels import predict_labels
+from sentiment.data.labels import is_unsure, predict_labels
 from sentiment.encoder.features import read_features
 from sentiment.evaluation.metrics import (
+    OPTIONAL_METRICS,
     PRIMARY_METRICS,
     SLICE_COLUMNS,
     calibration_curve,
+    calibration_error,
     confusion_points,
+    coverage_points,
     precision_recall_points,
     rank_counts,
     roc_points,
@@ -37,6 +41,7 @@ from sentiment.evaluation.metrics import (
 )
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.evaluation.scoring import (
+    Predictions,
     Scores,
     ScoringParams,
     check_slices_of,
@@ -67,44 +72,55 @@ class Evaluation:
     """What one split gives.
 
     Attributes:
-        probabilities: of "positive", shape (n_samples,).
         metrics: those of `scores`, how many of the reviews the encoder saw, and how it reads texts.
     """
 
     table: pa.Table
-    probabilities: NDArray[np.float32]
+    predictions: Predictions
     scores: Scores
     metrics: dict[str, float]
 
 
-def predict(
-    folder: Path, classifier: Classifier, table: pa.Table, features: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.int8] | None]:
-    """Return the probability of "positive" of each review, and its fold; None where the reviews are split once.
+def predict(classifier: Classifier, features: NDArray[np.float32]) -> Predictions:
+    """Return what a classifier says of features of shape (n_samples, dim)."""
+    probabilities, config = classifier.predict_proba(features), classifier.config
+    is_sure = ~is_unsure(probabilities, config.unsure) if config.unsure else None
+    return Predictions(probabilities, predict_labels(probabilities, config.threshold), is_sure)
 
-    With folds, the classifier of a review's fold predicts it, which was trained on the others.
+
+def predict_folds(of_fold: Sequence[Classifier], folds: NDArray[np.int8], features: NDArray[np.float32]) -> Predictions:
+    """Return what is said of each review by the classifier of its fold, which was trained on the others.
 
     Args:
-        folder: of the classifier.
-        table: reviews of a split, with the column `FOLD` where there are folds.
+        of_fold: the classifiers.
+        folds: of each review, shape (n_samples,).
         features: of the reviews, shape (n_samples, dim).
+    """
+    parts = [(folds == number, classifier) for number, classifier in enumerate(of_fold)]
+    predictions = [(rows, predict(classifier, features[rows])) for rows, classifier in parts]
+    probabilities, labels = np.empty(len(folds), np.float32), np.empty(len(folds), np.int8)
+    is_sure = np.ones(len(folds), bool)
+    for rows, one in predictions:
+        probabilities[rows], labels[rows] = one.probabilities, one.labels
+        is_sure[rows] = True if one.is_sure is None else one.is_sure
+    return Predictions(probabilities, labels, is_sure if of_fold[0].config.unsure else None)
+
+
+def load_folds(folder: Path, n_folds: int) -> list[Classifier]:
+    """Return the classifiers of the folds in the folder of a classifier.
 
     Raises:
         ClassifierError: the classifier of a fold is missing or damaged.
     """
-    if FOLD not in table.column_names:
-        return classifier.predict_proba(features), None
-    folds = table[FOLD].to_numpy()
-    probabilities = np.empty(len(folds), np.float32)
-    for number in range(int(folds.max()) + 1):
-        rows = folds == number
-        probabilities[rows] = Classifier.load(folder / FOLDS / str(number)).predict_proba(features[rows])
-    return probabilities, folds
+    return [Classifier.load(folder / FOLDS / str(number)) for number in range(n_folds)]
 
 
-def write_split(
-    predictions: Path, primary: Path, folder: Path, one: Evaluation, threshold: float, params: Params
-) -> None:
+def uncalibrated(classifier: Classifier) -> Classifier:
+    """Return a classifier as it was before its logits were divided by the temperature."""
+    return classifier.divided(1 / classifier.config.temperature)
+
+
+def write_split(predictions: Path, primary: Path, folder: Path, one: Evaluation, params: Params) -> None:
     """Write the files of one split.
 
     Args:
@@ -112,12 +128,20 @@ def write_split(
         primary: the JSON file of its primary metrics.
         folder: of its slices and of the folder of its plots.
     """
-    write_predictions(predictions, one.table, one.probabilities, threshold)
-    others = [name for name in one.metrics if name not in one.scores.metrics]
-    write_json(primary, {name: one.metrics[name] for name in (*PRIMARY_METRICS, *others)})
+    write_predictions(predictions, one.table, one.predictions)
+    optional = [metric.name for metric in OPTIONAL_METRICS if metric.name in one.metrics]
+    others = [name for name in one.metrics if name not in one.scores.metrics and name not in optional]
+    write_json(primary, {name: one.metrics[name] for name in (*PRIMARY_METRICS, *optional, *others)})
     write_csv(folder / "slices.csv", one.scores.slices, columns=SLICE_COLUMNS)
-    actual, probabilities, plots = one.table["label"].to_numpy(), one.probabilities, folder / "plots"
-    write_csv(plots / "confusion.csv", confusion_points(actual, predict_labels(probabilities, threshold)))
+    actual, predicted, probabilities = (
+        one.table["label"].to_numpy(),
+        one.predictions.labels,
+        one.predictions.probabilities,
+    )
+    plots = folder / "plots"
+    write_csv(plots / "confusion.csv", confusion_points(actual, predicted))
+    coverage, risk = coverage_points(actual, predicted, probabilities)
+    write_csv(plots / "coverage.csv", thinned_points(coverage=coverage, risk=risk))
     write_csv(plots / "calibration.csv", list(calibration_curve(actual, probabilities, params.calibration_bins)))
     ranking = rank_counts(actual, probabilities)
     false_rate, true_rate = roc_points(ranking)
@@ -147,7 +171,7 @@ def main() -> None:
     features = {name: args.features / f"{name}.npy" for name in SCORED}
     inputs.watch(*tables.values(), *features.values(), args.encoder, args.classifier, args.behavior, args.split_metrics)
     classifier = Classifier.load(args.classifier)
-    threshold, coverage = classifier.config.threshold, classifier.config.features.coverage
+    coverage, calibrates = classifier.config.features.coverage, classifier.config.temperature != 1
     has_folds = FOLD in open_table(tables[TEST]).schema_arrow.names
     read = {name: open_table(tables[name]).read() for name in ((TEST,) if has_folds else SCORED)}
     for table in read.values():
@@ -156,18 +180,29 @@ def main() -> None:
     refuse_leakage(n_seen, {name: len(table) for name, table in read.items()}, args.encoder, params.allow_leakage)
     by_split = {}
     for name, table in read.items():
-        probabilities, folds = predict(args.classifier, classifier, table, read_features(features[name], len(table)))
-        scores = score(table, probabilities, threshold, params, folds)
+        vectors, folds = read_features(features[name], len(table)), None
+        if has_folds:
+            folds = table[FOLD].to_numpy()
+            of_fold = load_folds(args.classifier, int(folds.max()) + 1)
+            predictions = predict_folds(of_fold, folds, vectors)
+            before = predict_folds([*map(uncalibrated, of_fold)], folds, vectors) if calibrates else None
+        else:
+            predictions = predict(classifier, vectors)
+            before = predict(uncalibrated(classifier), vectors) if calibrates else None
+        scores = score(table, predictions, params, folds)
         metrics = {**scores.metrics, SEEN: n_seen[name]}
+        if before:
+            actual = table["label"].to_numpy()
+            metrics["uncalibrated_error"] = calibration_error(actual, before.probabilities, params.calibration_bins)
         metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
-        by_split[name] = Evaluation(table, probabilities, scores, metrics)
+        by_split[name] = Evaluation(table, predictions, scores, metrics)
     val, test = by_split.get(VAL, by_split[TEST]), by_split[TEST]
 
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))
     behavior = json.loads(args.behavior.read_text(encoding="utf-8"))
     write_text(args.card, render_model_card(classifier.config, split, test.metrics, test.scores.slices, behavior))
     for name, folder, one in ((VAL, args.metrics, val), (TEST, args.metrics / TEST, test)):
-        write_split(args.output / f"{name}.parquet", args.metrics / f"{name}.json", folder, one, threshold, params)
+        write_split(args.output / f"{name}.parquet", args.metrics / f"{name}.json", folder, one, params)
     write_json(
         args.output / "metrics.json",
         {name: {**one.metrics, "slices": one.scores.slices} for name, one in ((VAL, val), (TEST, test))},

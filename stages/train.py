@@ -28,6 +28,7 @@ from sentiment.common.tables import FOLD, open_table, read_column
 from sentiment.data.labels import LABELS
 from sentiment.encoder.features import read_features, read_metadata
 from sentiment.head.classifier import FOLDS, Classifier, ClassifierConfig, copy_encoder
+from sentiment.head.decision import BEST, REACHED, RULE, Rules, decide
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.mlp import Head
 from sentiment.head.solver import PENALTIES, refit, solve_path
@@ -50,13 +51,18 @@ class Params(StageParams):
         l2: weight of the penalty l2 / 2 * sum(weights^2) beside the mean loss, or "auto": of a path, the one of lowest
             validation loss.
         class_weight: "balanced" lets both classes weigh as much in the losses.
-        threshold: a probability of at least this is "positive".
+        threshold: a probability of at least this is "positive"; or a rule by which val chooses it (`decision.Rules`).
+        calibration: "temperature" divides the logits by the number that fits val best.
+        abstain_precision: the answer is "unsure" between two thresholds, outside which each label has this precision on
+            val; null for none.
     """
 
     solver: Literal["lbfgs", "adam"]
     l2: float | Literal["auto"]
     class_weight: ClassWeight
-    threshold: float = Field(gt=0, lt=1)
+    threshold: float | str
+    calibration: Literal["none", "temperature"] = "none"
+    abstain_precision: float | None = Field(default=None, gt=0.5, lt=1)
     seed: int = Field(ge=0)
     head_layers: int = Field(ge=1, le=8)
     hidden_size: int = Field(ge=1, le=4096)  # eight layers of 4,096 take 3 GB with their gradients and averages
@@ -74,6 +80,21 @@ class Params(StageParams):
         if isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value <= MAX_L2:
             return value
         raise ValueError(f"'auto' or a number from 0 to {MAX_L2}")
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _is_a_probability_or_a_rule(cls, value: object) -> object:
+        if isinstance(value, str) and (value in BEST or RULE.fullmatch(value)):
+            return value
+        if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < 1:
+            return float(value)
+        rules = ", ".join([*(repr(rule) for rule in BEST), *(f"'{metric}@0.9'" for metric in REACHED)])
+        raise ValueError(f"a number above 0 and below 1, or one of {rules}")
+
+    @property
+    def rules(self) -> Rules:
+        """What val decides."""
+        return Rules(self.threshold, self.calibration == "temperature", self.abstain_precision)
 
     @model_validator(mode="after")
     def _fits_the_solver(self) -> "Params":
@@ -107,7 +128,10 @@ def solve(
     Args:
         on_pass: called after every pass over the train features.
         on_penalty: called for every penalty, the strongest first, with its losses and accuracies.
-        refits: whether to solve again on train and val together.
+        refits: whether to solve again on train and val together, after val has decided.
+
+    Raises:
+        ClassifierError: no threshold reaches what the params ask for.
     """
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
     path = solve_path(train_split, val_split, penalties, params.class_weight, on_pass)
@@ -121,9 +145,12 @@ def solve(
         kept.val_loss,
         kept.val_accuracy,
     )
+    classifier = Classifier(config, path.mean, path.std, path.layers)
+    decision = decide(classifier, val_split, params.rules)
     if refits:
         path = refit(train_split, val_split, path, params.class_weight)
-    return Classifier(config, path.mean, path.std, path.layers)
+        classifier = Classifier(config, path.mean, path.std, path.layers)
+    return decision.applied(classifier)
 
 
 def train(
@@ -139,7 +166,7 @@ def train(
         on_epoch: called after every epoch with its losses and accuracies.
 
     Raises:
-        ClassifierError: the validation loss was never a number.
+        ClassifierError: the validation loss was never a number, or no threshold reaches what the params ask for.
     """
     rng = np.random.default_rng(params.seed)
     hidden = [params.hidden_size] * (params.head_layers - 1)
@@ -162,7 +189,7 @@ def train(
         "train: kept epoch %d of 0 to %d: val loss %.4f, val accuracy %.4f",
         kept.number, params.epochs - 1, kept.val_loss, kept.val_accuracy,
     )  # fmt: skip
-    return best
+    return decide(best, val_split, params.rules).applied(best)
 
 
 def cross_validate(
@@ -210,6 +237,16 @@ def warn_of_few(train_split: LabeledFeatures, val_split: LabeledFeatures) -> Non
             )  # fmt: skip
 
 
+def log_decision(config: ClassifierConfig, rules: Rules) -> None:
+    """Say what val decided, where it did."""
+    if rules.calibrates:
+        log.info("train: temperature %.3f", config.temperature)
+    if isinstance(rules.threshold, str):
+        log.info("train: threshold %g, by %s on val", config.threshold, rules.threshold)
+    if config.unsure:
+        log.info("train: unsure from %g to below %g", *config.unsure)
+
+
 def main() -> None:
     """Read the arguments and inputs, do the work, write the outputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -224,7 +261,7 @@ def main() -> None:
     inputs = StageInputs(args.params, "train", Params)
     params = inputs.params
     inputs.watch(args.split, args.features, args.encoder)
-    config = ClassifierConfig(features=read_metadata(args.features), threshold=params.threshold)
+    config = ClassifierConfig(features=read_metadata(args.features), threshold=0.5)
     train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
     warn_of_few(train_split, val_split)
     folds = read_folds(args.split)
@@ -249,6 +286,7 @@ def main() -> None:
         if folds is not None:
             reviews = read_split("test", args.split, args.features)
             of_folds = list(cross_validate(reviews, folds, fit))
+    log_decision(classifier.config, params.rules)
     for number, one in enumerate(of_folds):
         one.save(args.output / FOLDS / str(number))
     classifier.save(args.output)

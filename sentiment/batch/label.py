@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sentiment.batch.storage import Storage, printable, storage_for
 from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit
 from sentiment.common.errors import InputError, PipelineError, StorageError, one_line
+from sentiment.data.labels import UNSURE
 from sentiment.data.readers import InputBatch, InputColumns, InputTable, decompressed, from_parquet, suffix
 from sentiment.encoder.config import Device
 from sentiment.head.classifier import CONFIG, HEAD, Classifier
@@ -81,6 +82,7 @@ class Counts:
     negative: int = 0
     without_text: int = 0
     broken: int = 0
+    unsure: int = 0
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,9 @@ def hash_ids(ids: Sequence[Any]) -> bytes:
 def as_counts(summary: PredictionSummary) -> Counts:
     """Return the counts of a summary."""
     labels = summary.counts
-    return Counts(summary.rows, labels["positive"], labels["negative"], summary.without_text, summary.broken)
+    return Counts(
+        summary.rows, labels["positive"], labels["negative"], summary.without_text, summary.broken, labels[UNSURE]
+    )
 
 
 def shorten(reason: str) -> str:

@@ -118,6 +118,8 @@ def main(args: argparse.Namespace) -> int:
     outcomes, counts = plan.outcomes(), plan.counts()
     log.info("batch: %s labeled, %s there before", plural(outcomes["written"], "unit"), f"{outcomes['kept']:,}")
     line = f"{plural(counts.rows, 'row')}: {counts.positive:,} positive, {counts.negative:,} negative"
+    if counts.unsure:
+        line += f", {counts.unsure:,} unsure"
     log.info("batch: %s, %s without text, %s broken", line, f"{counts.without_text:,}", f"{counts.broken:,}")
     if n_failed := outcomes["failed"]:
         log.error("error: %s failed; see %s/_errors%s.jsonl", plural(n_failed, "unit"), outputs, args.shard.suffix)

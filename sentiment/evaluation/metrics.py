@@ -16,7 +16,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.data.labels import LABELS, predict_labels
+from sentiment.data.labels import LABELS
 from sentiment.evaluation.bootstrap import (
     Float64s,
     Labels,
@@ -72,6 +72,13 @@ METRICS = (
     Metric("brier", "Brier score", lower_is_better=True),
     Metric("expected_calibration_error", "expected calibration error", lower_is_better=True),
 )
+# of a classifier that may answer "unsure", or whose probabilities are calibrated
+OPTIONAL_METRICS = (
+    Metric("coverage", "share of reviews with a sure label"),
+    Metric("sure_precision", "precision, positive, where sure"),
+    Metric("sure_precision_negative", "precision, negative, where sure"),
+    Metric("uncalibrated_error", "expected calibration error before calibration", lower_is_better=True),
+)
 PRIMARY = ("accuracy", "f1_macro", "roc_auc")  # few, so that the tables of DVC and `sentiment compare` are short
 PRIMARY_METRICS = (
     "rows", "majority_accuracy", *(name + suffix for name in PRIMARY for suffix in ("", "_low", "_high")), "log_loss"
@@ -80,8 +87,8 @@ PRIMARY_METRICS = (
 
 def compute_metrics(
     labels: Labels,
+    predicted: Labels,
     probabilities: Probabilities,
-    threshold: float,
     bins: int,
     n_resamples: int,
     seed: int,
@@ -92,13 +99,13 @@ def compute_metrics(
     A metric that is not defined, such as the precision of a label that is never predicted, is left out.
 
     Args:
-        labels: 0 or 1, shape (n_samples,).
+        labels, predicted: 0 or 1, shape (n_samples,).
         probabilities: of label 1, shape (n_samples,).
         bins: of the expected calibration error.
         n_resamples, seed: of the bootstrap, from which the bounds are.
         folds: of each sample in cross-validation, shape (n_samples,); bounds are then those of `fold_intervals`.
     """
-    metrics = WeightedMetrics(labels, predict_labels(probabilities, threshold), probabilities, bins)
+    metrics = WeightedMetrics(labels, predicted, probabilities, bins)
     values = point_metrics(metrics, len(labels))
     if folds is not None:
         bounds = fold_intervals(metrics, folds)
@@ -115,6 +122,27 @@ def point_metrics(metrics: WeightedMetrics, rows: int) -> dict[str, float]:
     """Return each metric of the reviews as they are; those that are not defined are left out."""
     values = {name: float(value[0]) for name, value in metrics(np.ones((1, rows))).items()}
     return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def abstention_metrics(labels: Labels, predicted: Labels, is_sure: NDArray[np.bool_]) -> dict[str, float]:
+    """Return coverage and the precision of each label that is sure, with Wilson's 95% bounds.
+
+    A precision is left out where no review has that label.
+
+    Args:
+        labels, predicted: 0 or 1, shape (n_samples,).
+        is_sure: whether the answer is a label and not "unsure", shape (n_samples,).
+    """
+    shares = {"coverage": is_sure}
+    for name, label in (("sure_precision", 1), ("sure_precision_negative", 0)):
+        shares[name] = (labels == label)[is_sure & (predicted == label)]
+    metrics: dict[str, float] = {}
+    for name, hits in shares.items():
+        if len(hits):
+            low, high = wilson_interval(int(np.count_nonzero(hits)), len(hits))
+            share = int(np.count_nonzero(hits)) / len(hits)
+            metrics |= {name: share, f"{name}_low": low, f"{name}_high": high}
+    return metrics
 
 
 def fold_intervals(metrics: WeightedMetrics, folds: NDArray[np.int8]) -> dict[str, tuple[float, float]]:
@@ -149,8 +177,8 @@ SLICE_RESAMPLES = 1_000  # at most, of the bootstrap of each slice
 
 def metrics_by_slice(
     labels: Labels,
+    predicted: Labels,
     probabilities: Probabilities,
-    threshold: float,
     bins: int,
     n_resamples: int,
     seed: int,
@@ -168,7 +196,8 @@ def metrics_by_slice(
         values, indices = np.unique(row_values.astype(str), return_inverse=True)
         for index, value in sorted(enumerate(values.tolist()), key=lambda item: natural_key(item[1])):
             selected = indices == index
-            metrics = compute_metrics(labels[selected], probabilities[selected], threshold, bins, resamples, seed)
+            part = labels[selected], predicted[selected], probabilities[selected]
+            metrics = compute_metrics(*part, bins, resamples, seed)
             n_correct = round(metrics["accuracy"] * metrics["rows"])
             low, high = wilson_interval(n_correct, int(metrics["rows"]))
             note = f"fewer than {MIN_SLICE_ROWS} reviews" if metrics["rows"] < MIN_SLICE_ROWS else ""
@@ -202,6 +231,12 @@ def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -
         }
 
 
+def calibration_error(labels: Labels, probabilities: Probabilities, bins: int) -> float:
+    """Return the expected calibration error of probabilities of label 1, both of shape (n_samples,)."""
+    metrics = WeightedMetrics(labels, labels, probabilities, bins)
+    return point_metrics(metrics, len(labels))["expected_calibration_error"]
+
+
 @dataclass(frozen=True)
 class RankCounts:
     """Samples at or above each distinct score, from the highest score to the lowest.
@@ -226,6 +261,19 @@ def rank_counts(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> RankCo
     last_of_score = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(scores) - 1)
     true_positives = np.cumsum(labels[order], dtype=np.int64)[last_of_score]
     return RankCounts(last_of_score + 1 - true_positives, true_positives)
+
+
+def coverage_points(labels: Labels, predicted: Labels, probabilities: Probabilities) -> tuple[Float64s, Float64s]:
+    """Return coverage, and the share of wrong labels among the reviews covered: the surest ones first.
+
+    Sure is what has a high probability of the predicted label. Geifman and El-Yaniv, Selective Classification for Deep
+    Neural Networks, NeurIPS 2017.
+    """
+    sureness = np.where(predicted == 1, probabilities, 1 - probabilities)
+    order = np.argsort(-sureness, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(sureness[order])), len(order) - 1)  # of each run of equal ones
+    n_wrong = np.cumsum((labels != predicted)[order], dtype=np.int64)[last]
+    return (last + 1) / len(order), n_wrong / (last + 1)
 
 
 def roc_points(counts: RankCounts) -> tuple[Float64s, Float64s]:

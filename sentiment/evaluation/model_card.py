@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sentiment.cards import render_markdown
-from sentiment.evaluation.metrics import METRICS, MIN_SLICE_ROWS
+from sentiment.evaluation.metrics import METRICS, MIN_SLICE_ROWS, OPTIONAL_METRICS
 from sentiment.head.classifier import ClassifierConfig
 
 TEMPLATE = "model_card.md.j2"
@@ -39,7 +39,7 @@ def render_model_card(
         config=config,
         split=split,
         metrics=metrics,
-        all_metrics=METRICS,
+        all_metrics=(*METRICS, *OPTIONAL_METRICS),
         weakest=weakest,
         behavior=list(behavior.values()),
         often=MIN_SHOWN_RATE,

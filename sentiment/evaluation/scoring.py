@@ -15,9 +15,9 @@ from pydantic import Field
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
-from sentiment.data.labels import LABELS, predict_labels
+from sentiment.data.labels import LABELS
 from sentiment.data.text import LENGTH, SEEN_TEXTS, format_rating, hash_texts, read_seen_texts
-from sentiment.evaluation.metrics import compute_metrics, metrics_by_slice
+from sentiment.evaluation.metrics import abstention_metrics, compute_metrics, metrics_by_slice
 
 
 def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[int]) -> dict[str, NDArray[Any]]:
@@ -66,16 +66,31 @@ def _length_bins(words: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.s
     return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
 
 
-def write_predictions(path: Path, table: pa.Table, probabilities: NDArray[np.float32], threshold: float) -> None:
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of reviews.
+
+    Attributes:
+        probabilities: of label 1, shape (n_samples,).
+        labels: 0 or 1, shape (n_samples,).
+        is_sure: whether the answer is the label and not "unsure", shape (n_samples,); None where it always is.
+    """
+
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    is_sure: NDArray[np.bool_] | None = None
+
+
+def write_predictions(path: Path, table: pa.Table, predictions: Predictions) -> None:
     """Write id, label, probability and predicted label of every review; the metadata names the labels.
 
     Args:
         table: with columns id and label, one row per review.
-        probabilities: of label 1, shape (n_samples,).
-        threshold: a probability of at least this is label 1.
     """
-    predicted = predict_labels(probabilities, threshold)
-    columns = {"id": table["id"], "label": table["label"], "probability": probabilities, "predicted": predicted}
+    columns = {"id": table["id"], "label": table["label"], "probability": predictions.probabilities}
+    columns["predicted"] = predictions.labels
+    if predictions.is_sure is not None:
+        columns["sure"] = predictions.is_sure
     with atomic(path) as partial:
         pq.write_table(pa.table(columns, metadata={"labels": "\n".join(LABELS)}), partial, compression="zstd")
 
@@ -135,23 +150,20 @@ class Scores:
 
 def score(
     table: pa.Table,
-    probabilities: NDArray[np.float32],
-    threshold: float,
+    predictions: Predictions,
     params: ScoringParams,
     folds: NDArray[np.int8] | None = None,
 ) -> Scores:
-    """Score the probabilities of a table.
+    """Score the predictions of a table.
 
     Args:
         table: with columns label, text and the slices, one row per review.
-        probabilities: of label 1, shape (n_samples,).
-        threshold: a probability of at least this is label 1.
         folds: of each review in cross-validation, shape (n_samples,); they decide the intervals.
     """
-    actual = table["label"].to_numpy()
+    parts = table["label"].to_numpy(), predictions.labels, predictions.probabilities
     settings = params.calibration_bins, params.n_resamples, params.seed
     slices = slice_values(table, params.slices, params.length_edges)
-    return Scores(
-        compute_metrics(actual, probabilities, threshold, *settings, folds),
-        list(metrics_by_slice(actual, probabilities, threshold, *settings, slices)),
-    )
+    metrics = compute_metrics(*parts, *settings, folds)
+    if predictions.is_sure is not None:
+        metrics |= abstention_metrics(*parts[:2], predictions.is_sure)
+    return Scores(metrics, list(metrics_by_slice(*parts, *settings, slices)))

@@ -25,7 +25,7 @@ from sentiment.common.tables import FOLD, SCORED, VAL
 from sentiment.data.labels import predict_labels
 from sentiment.evaluation.bootstrap import WeightedMetrics
 from sentiment.evaluation.metrics import SLICE_COLUMNS, point_metrics
-from sentiment.evaluation.scoring import ScoringParams, score, write_predictions
+from sentiment.evaluation.scoring import Predictions, ScoringParams, score, write_predictions
 from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
 from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, TFIDF, TFIDF_FEATURES
 
@@ -155,10 +155,14 @@ def write_baseline(
         recorded_params: sections that the report shows as the baseline's params.
     """
     files = {path: folder / name for path, name in BASELINE_FILES.items()}
-    scores = {split: score(tables[split], scored.probabilities[split], THRESHOLD, params) for split in SCORED}
+    predictions = {
+        split: Predictions(scored.probabilities[split], predict_labels(scored.probabilities[split], THRESHOLD))
+        for split in SCORED
+    }
+    scores = {split: score(tables[split], predictions[split], params) for split in SCORED}
     for split, one in scores.items():
         write_csv(files[SLICES[split]], one.slices, columns=SLICE_COLUMNS)
-        write_predictions(files[PREDICTIONS[split]], tables[split], scored.probabilities[split], THRESHOLD)
+        write_predictions(files[PREDICTIONS[split]], tables[split], predictions[split])
     write_json(files[ALL_METRICS], {split: {**one.metrics, "slices": one.slices} for split, one in scores.items()})
     write_json(files[SPLIT_METRICS], {name: {"rows": len(table)} for name, table in tables.items()})
     write_text(files[PARAMS], yaml.safe_dump(dict(recorded_params), sort_keys=False))

@@ -14,7 +14,7 @@ METRICS = {VAL: "metrics/val.json", TEST: "metrics/test.json"}
 SLICES = {VAL: "metrics/slices.csv", TEST: "metrics/test/slices.csv"}
 PLOTS = [
     {VAL: f"metrics/plots/{name}.csv", TEST: f"metrics/test/plots/{name}.csv"}
-    for name in ("confusion", "roc", "precision_recall", "calibration")
+    for name in ("confusion", "roc", "precision_recall", "calibration", "coverage")
 ]
 BEHAVIOR = "data/check/behavior.json"
 SPLIT_METRICS = "metrics/split.json"

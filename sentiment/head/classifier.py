@@ -1,6 +1,7 @@
 """Apply the trained head to features; save it as a folder with head.safetensors and config.json, nothing pickled."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -32,12 +33,16 @@ class ClassifierConfig(StageParams):
     Attributes:
         features: how the features of a text are computed.
         threshold: a probability of at least this is "positive".
+        unsure: probabilities from the first on and below the second are "unsure"; null where every text gets a label.
+        temperature: by which the logits of the trained head were divided; the saved weights are the quotients.
         labels: names of the labels 0 and 1.
         head_sha256: of head.safetensors; null before the classifier is saved.
     """
 
     features: FeatureMetadata
     threshold: float = Field(gt=0, lt=1)
+    unsure: tuple[float, float] | None = None
+    temperature: float = Field(default=1.0, gt=0)
     labels: tuple[Literal["negative"], Literal["positive"]] = LABELS
     head_sha256: str | None = None
 
@@ -58,25 +63,45 @@ class Classifier:
     layers: Layers
 
     def predict_proba(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probability of "positive", shape (n_samples,), for features of shape (n_samples, dim).
+        """Return the probability of "positive", float32, shape (n_samples,), for features of shape (n_samples, dim).
 
         It has the same bits on every processor, and alone or among other samples. NaN for features that are not finite.
 
         Raises:
+            ClassifierError: as `logits`.
+        """
+        probabilities = np.empty(len(features), np.float32)
+        start = 0
+        for logits in self._logits(features):
+            probabilities[start : start + len(logits)] = sigmoid(logits)
+            start += len(logits)
+        return probabilities
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the log-odds of "positive", shape (n_samples,), for features of shape (n_samples, dim).
+
+        Raises:
             ClassifierError: the features have another dimension than the head.
         """
+        return np.concatenate([np.empty(0), *self._logits(features)])
+
+    def _logits(self, features: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        """Yield the logits of some features at a time."""
         if features.shape[1] != len(self.mean):
             raise ClassifierError(
                 f"features of dimension {features.shape[1]}, but the head was trained on {len(self.mean)}"
             )
-        probabilities = np.empty(len(features), np.float32)
-        layers, start = round_weights(self.layers), 0
+        layers = round_weights(self.layers)
         for chunk in chunks(features):
             logits = forward(layers, standardize(chunk, self.mean, self.std).astype(np.float64))
             logits[~np.isfinite(chunk).all(axis=1)] = np.nan
-            probabilities[start : start + len(chunk)] = sigmoid(logits)
-            start += len(chunk)
-        return probabilities
+            yield logits
+
+    def divided(self, temperature: float) -> Self:
+        """Return the classifier whose logits are divided by a number, which is in its last layer and its config."""
+        *hidden, (weight, bias) = self.layers
+        config = self.config.model_copy(update={"temperature": self.config.temperature * temperature})
+        return replace(self, config=config, layers=(*hidden, (weight / temperature, bias / temperature)))
 
     def save(self, folder: Path) -> None:
         """Write the two files; equal classifiers give equal bytes."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.common.files import scratch_folder
-from sentiment.data.labels import LABELS, predict_labels
+from sentiment.data.labels import LABELS, UNSURE, is_unsure, predict_labels
 from sentiment.data.text import decode_html
 from sentiment.encoder.config import Device
 from sentiment.experiments.paths import CLASSIFIER
@@ -75,6 +75,11 @@ class SentimentClassifier:
     def threshold(self) -> float:
         """Probability from which a text is positive."""
         return self.classifier.config.threshold
+
+    @property
+    def unsure(self) -> tuple[float, float] | None:
+        """Probabilities from the first on and below the second are "unsure"; None where every text gets a label."""
+        return self.classifier.config.unsure
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -155,12 +160,14 @@ class SentimentClassifier:
     def predict(self, texts: Sequence[str], threshold: float | None = None) -> list[str | None]:
         """Return the label of each text; None for a text of white space only.
 
+        A classifier with `abstain_precision` answers "unsure" between its two thresholds.
+
         >>> SentimentClassifier.load("models/classifier").predict(["", "Soft, warm, and the color is lovely"])
         [None, 'positive']
 
         Args:
             texts: as for `predict_proba`.
-            threshold: positive from this probability on; None for the classifier's.
+            threshold: positive from this probability on, and never "unsure"; None for the classifier's.
         """
         return self.label(self.predict_proba(texts), threshold)
 
@@ -185,7 +192,12 @@ class SentimentClassifier:
         return explain(self, texts)
 
     def label(self, probabilities: NDArray[np.float32], threshold: float | None = None) -> list[str | None]:
-        """Return the label of each probability; None for NaN."""
+        """Return the label of each probability, as `predict`; None for NaN."""
         labels = predict_labels(probabilities, self.threshold if threshold is None else threshold)
-        pairs = zip(probabilities.tolist(), labels.tolist(), strict=True)
-        return [None if math.isnan(probability) else LABELS[label] for probability, label in pairs]
+        unsure = is_unsure(probabilities, self.unsure if threshold is None else None)
+        answers = np.where(unsure, len(LABELS), labels).tolist()
+        names = (*LABELS, UNSURE)
+        return [
+            None if math.isnan(probability) else names[answer]
+            for probability, answer in zip(probabilities.tolist(), answers, strict=True)
+        ]

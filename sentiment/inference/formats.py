@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment.common.errors import ParamsError
-from sentiment.data.labels import LABELS
+from sentiment.data.labels import LABELS, UNSURE
 from sentiment.data.readers import (
     BINARY,
     ENDINGS,
@@ -107,6 +107,8 @@ class PredictionSummary:
     def report(self) -> list[str]:
         """Return a line of counts, and one line per kind of error with the numbers of its rows."""
         by_label = ", ".join(f"{self.counts[label]:,} {label}" for label in reversed(LABELS))
+        if self.counts[UNSURE]:
+            by_label += f", {self.counts[UNSURE]:,} {UNSURE}"
         line = f"{plural(self.rows, 'row')}: {by_label}"
         if self.without_text:
             line += f", {self.without_text:,} without text (probability left empty)"

@@ -10,7 +10,7 @@ from typing import Any
 from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import SCORED, SPLITS
-from sentiment.evaluation.metrics import METRICS, Metric
+from sentiment.evaluation.metrics import METRICS, OPTIONAL_METRICS, Metric
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments import paths
 from sentiment.experiments.comparison import compare, correct_for_many, read_predictions, sentence
@@ -97,7 +97,11 @@ class ReportData:
     @property
     def metrics(self) -> list[Metric]:
         """The metrics that at least one shown revision has: another version of the code may know fewer, or more."""
-        return [metric for metric in METRICS if any(metric.name in results.metrics for results in self.revisions)]
+        return [
+            metric
+            for metric in (*METRICS, *OPTIONAL_METRICS)
+            if any(metric.name in results.metrics for results in self.revisions)
+        ]
 
 
 def collect(names: Sequence[str], split: str) -> ReportData:

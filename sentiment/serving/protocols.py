@@ -32,6 +32,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from sentiment.common.errors import PipelineError, one_line
+from sentiment.data.labels import UNSURE
 from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
@@ -231,14 +232,20 @@ def check_texts(request: Request, texts: Sequence[str], blank_is_error: bool = T
 
 
 def both_labels(classifier: SentimentClassifier, probability: float, as_log_odds: bool = False) -> list[dict[str, Any]]:
-    """Return label and score of both labels, the predicted one first; probabilities, which add up to 1, or log-odds."""
+    """Return label and score of both labels, the predicted one first; probabilities, which add up to 1, or log-odds.
+
+    Before them stands "unsure", with the higher of the scores, where that is the answer.
+    """
     negative, positive = classifier.labels
     scores = (probability, 1.0 - probability)
     if as_log_odds:
         p = min(max(probability, 1e-38), 1 - 2**-53)
         scores = (math.log(p / (1 - p)), math.log((1 - p) / p))
     labeled = [{"label": positive, "score": scores[0]}, {"label": negative, "score": scores[1]}]
-    return labeled if probability >= np.float32(classifier.threshold) else labeled[::-1]
+    if probability < np.float32(classifier.threshold):
+        labeled.reverse()
+    [answer] = classifier.label(np.array([probability], np.float32))
+    return [{"label": UNSURE, "score": max(scores)}, *labeled] if answer == UNSURE else labeled
 
 
 async def or_disconnect(request: Request, result: Awaitable[Result]) -> Result:
@@ -334,6 +341,7 @@ async def info(request: Request) -> Response:
             "tokenization_workers": 1,
             "version": version("frozen-albert-sentiment"),
             "threshold": classifier.threshold,
+            "unsure": classifier.unsure,
             "max_chars": settings.max_chars,
             "text_columns": list(service.text_columns),
             "about": dict(settings.about),

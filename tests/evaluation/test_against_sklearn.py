@@ -40,7 +40,7 @@ SAMPLES = {
 def test_every_metric_is_that_of_sklearn(n: int, decimals: int, share: float, seed: int) -> None:
     labels, probabilities = sample(n, decimals, share, seed)
     predicted, as_float64 = probabilities >= 0.5, probabilities.astype(np.float64)
-    values = compute_metrics(labels, probabilities, 0.5, bins=10, n_resamples=2, seed=0)
+    values = compute_metrics(labels, predicted.astype(np.int8), probabilities, bins=10, n_resamples=2, seed=0)
     expected = {
         "accuracy": metrics.accuracy_score(labels, predicted),
         "f1_macro": metrics.f1_score(labels, predicted, average="macro", zero_division=0),

@@ -94,13 +94,13 @@ def test_two_classifiers_are_resampled_together() -> None:
 
 
 def test_every_metric_is_there_with_bounds_around_it() -> None:
-    values = compute_metrics(LABELS, PROBABILITIES, 0.5, bins=10, n_resamples=500, seed=0)
+    values = compute_metrics(LABELS, PREDICTED, PROBABILITIES, bins=10, n_resamples=500, seed=0)
     assert values["rows"] == 500
     assert values["majority_accuracy"] == pytest.approx(max(LABELS.mean(), 1 - LABELS.mean()))
     assert values["brier"] == pytest.approx(np.mean((PROBABILITIES.astype(float) - LABELS) ** 2))
     for metric in METRICS:
         assert values[f"{metric.name}_low"] < values[metric.name] < values[f"{metric.name}_high"]
-    assert values == compute_metrics(LABELS, PROBABILITIES, 0.5, bins=10, n_resamples=500, seed=0)
+    assert values == compute_metrics(LABELS, PREDICTED, PROBABILITIES, bins=10, n_resamples=500, seed=0)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_values_of_a_slice_are_in_the_order_of_their_numbers() -> None:
     names = ["10", "9", "4.5", "-3", "4.25", "over 100 words", "21-40 words", "1-20 words", "", "Tops", "1" * 5_000]
     labels = np.ones(len(names), np.int8)
     slices = {"length": np.array(names, dtype=object)}
-    rows = metrics_by_slice(labels, labels.astype(np.float32), 0.5, 10, 100, 0, slices)
+    rows = metrics_by_slice(labels, labels, labels.astype(np.float32), 10, 100, 0, slices)
     expected = [
         "-3", "4.25", "4.5", "9", "10", "", "1-20 words", "21-40 words", "1" * 5_000, "Tops", "over 100 words",
     ]  # fmt: skip
@@ -147,10 +147,10 @@ def test_values_of_a_slice_are_in_the_order_of_their_numbers() -> None:
 
 def test_slices_with_every_metric_and_its_interval() -> None:
     sizes = np.where(np.arange(500) < 480, "large", "small").astype(object)
-    large, small = metrics_by_slice(LABELS, PROBABILITIES, 0.5, 10, 500, 0, {"size": sizes})
+    large, small = metrics_by_slice(LABELS, PREDICTED, PROBABILITIES, 10, 500, 0, {"size": sizes})
     assert (large["slice"], large["value"], large["rows"], large["note"]) == ("size", "large", 480, "")
     assert (small["value"], small["rows"], small["note"]) == ("small", 20, "fewer than 30 reviews")
-    expected = compute_metrics(LABELS[:480], PROBABILITIES[:480], 0.5, 10, 500, 0)
+    expected = compute_metrics(LABELS[:480], PREDICTED[:480], PROBABILITIES[:480], 10, 500, 0)
     assert {name: large[name] for name in expected if "accuracy_" not in name} == {
         name: value for name, value in expected.items() if "accuracy_" not in name
     }
@@ -161,7 +161,7 @@ def test_slices_with_every_metric_and_its_interval() -> None:
 
 def test_a_slice_of_one_label_has_no_auc() -> None:
     ones = np.ones(3, np.int8)
-    [row] = metrics_by_slice(ones, ones.astype(np.float32), 0.5, 10, 100, 0, {"s": np.array(["a"] * 3, dtype=object)})
+    [row] = metrics_by_slice(ones, ones, ones.astype(np.float32), 10, 100, 0, {"s": np.array(["a"] * 3, dtype=object)})
     assert "roc_auc" not in row
     assert row["accuracy"] == row["recall"] == 1
 

@@ -30,9 +30,35 @@ CONFIG = ClassifierConfig(
     features=FeatureMetadata(config=ENCODER, fingerprint="f", dim=DIM, text_columns=("body",)), threshold=0.5
 )
 SETTINGS: list[dict[str, Any]] = [
-    {"solver": "lbfgs", "class_weight": "none", "head_layers": 1, "dropout": 0.0, "weight_decay": 0.0, "l2": "auto"},
-    {"solver": "adam", "class_weight": "none", "head_layers": 1, "dropout": 0.0, "weight_decay": 0.0, "l2": 0.2},
-    {"solver": "adam", "class_weight": "balanced", "head_layers": 3, "dropout": 0.3, "weight_decay": 0.1, "l2": 0.0},
+    {
+        "solver": "lbfgs",
+        "class_weight": "none",
+        "head_layers": 1,
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+        "l2": "auto",
+        "threshold": "best_f1",
+        "calibration": "temperature",
+        "abstain_precision": 0.55,
+    },
+    {
+        "solver": "adam",
+        "class_weight": "none",
+        "head_layers": 1,
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+        "l2": 0.2,
+        "threshold": 0.5,
+    },
+    {
+        "solver": "adam",
+        "class_weight": "balanced",
+        "head_layers": 3,
+        "dropout": 0.3,
+        "weight_decay": 0.1,
+        "l2": 0.0,
+        "threshold": "recall@0.9",
+    },
 ]
 
 
@@ -46,7 +72,7 @@ def make_split(n: int, seed: int) -> LabeledFeatures:
 
 def results(settings: dict[str, Any]) -> dict[str, object]:
     """Train, score and compare; everything that the stages write, as text or bytes."""
-    params = Params(seed=0, hidden_size=48, learning_rate=0.003, epochs=3, batch_size=16, threshold=0.5, **settings)
+    params = Params(seed=0, hidden_size=48, learning_rate=0.003, epochs=3, batch_size=16, **settings)
     epochs: list[EpochMetrics] = []
     splits = make_split(1_500, 0), make_split(300, 1)
     if params.solver == "lbfgs":
@@ -60,13 +86,18 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
     others = Predictions(1 - predicted, 1 - probabilities)
     return {
         "weights": parameters(classifier),
+        "config": classifier.config.model_dump_json(),
         "epochs": repr(epochs),
         "probabilities": probabilities.tobytes().hex(),
-        "metrics": json.dumps(compute_metrics(labels, probabilities, 0.5, 10, 500, 0)),
+        "metrics": json.dumps(compute_metrics(labels, predicted, probabilities, 10, 500, 0)),
         "curves": repr((roc_points(ranking), precision_recall_points(ranking))),
         "calibration": json.dumps(list(calibration_curve(labels, probabilities, 10))),
         "slices": json.dumps(
-            list(metrics_by_slice(labels, probabilities, 0.5, 10, 500, 0, {"s": (labels + predicted).astype(object)}))
+            list(
+                metrics_by_slice(
+                    labels, predicted, probabilities, 10, 500, 0, {"s": (labels + predicted).astype(object)}
+                )
+            )
         ),
         "comparison": repr(compare_paired(labels, Predictions(predicted, probabilities), others, 200, 0)),
     }

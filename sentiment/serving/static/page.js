@@ -63,7 +63,7 @@ async function describe() {
     const interval = known && `(95% interval ${percent(about.accuracy_low)} to ${percent(about.accuracy_high)})`;
     const facts = { Accuracy: known ? `${share} ${interval}` : "not available", Data: about.source ?? "not available", Revision: about.revision,
       Commit: about.commit ?? "not available", Encoder: info.model_id,
-      Threshold: `positive from a probability of ${info.threshold} on`, Reads: `the first ${info.max_input_length} tokens of a review` };
+      Threshold: `positive from a probability of ${info.threshold} on${info.unsure ? `; unsure from ${info.unsure[0]} to below ${info.unsure[1]}` : ""}`, Reads: `the first ${info.max_input_length} tokens of a review` };
     $("about").replaceChildren(...Object.entries(facts).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
     $("summary").textContent = known ? `${share} labeled correctly ${interval}` : "Its accuracy is not available.";
     document.documentElement.style.setProperty("--at", info.threshold);

@@ -40,7 +40,7 @@ function showExplanation(explanation, text) {
   $("explanation").hidden = false;
   $("verdict").className = "";
   $("label").textContent = label;
-  $("label").className = `${label === "positive" ? "up" : "down"} level2`;
+  $("label").className = label === "unsure" ? "" : `${label === "positive" ? "up" : "down"} level2`;
   $("probability").textContent = `probability of positive ${probability.toFixed(3)}`;
   $("meter").setAttribute("aria-valuenow", probability.toFixed(3));
   $("meter").style.setProperty("--value", probability);

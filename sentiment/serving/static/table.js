@@ -18,7 +18,7 @@ export function showRows() {
   const visible = visibleRows();
   $("rows").replaceChildren(...visible.slice(0, MAX_SHOWN).map((row) => {
     const line = document.createElement("tr"), label = element("td", "");
-    if (row.label) label.append(element("span", row.label, { class: `word ${row.label === "positive" ? "up" : "down"} level2` }));
+    if (row.label) label.append(element("span", row.label, row.label === "unsure" ? {} : { class: `word ${row.label === "positive" ? "up" : "down"} level2` }));
     else label.append(element("span", "no text", { class: "note" }));
     line.append(element("td", row.id), label, element("td", row.probability?.toFixed(3) ?? ""), element("td", row.text));
     return line;
@@ -45,9 +45,10 @@ function drawHistogram(visible) {
     bar.append(title);
     return bar;
   }));
-  const positive = labeled.filter((row) => row.label === "positive").length;
+  const [positive, unsure] = ["positive", "unsure"].map((label) => labeled.filter((row) => row.label === label).length);
   const without = visible.length - labeled.length;
-  $("histogram-title").textContent = !labeled.length ? "No labeled review" : `${positive.toLocaleString("en")} positive, ${(labeled.length - positive).toLocaleString("en")} negative` +
+  $("histogram-title").textContent = !labeled.length ? "No labeled review" : `${positive.toLocaleString("en")} positive, ${(labeled.length - positive - unsure).toLocaleString("en")} negative` +
+    `${unsure ? `, ${unsure.toLocaleString("en")} unsure` : ""}` +
     `${without ? `, ${without.toLocaleString("en")} without text` : ""}; highest bar: ${count(highest, "review")}`;
 }
 
