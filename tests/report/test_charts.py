@@ -54,7 +54,7 @@ def test_losses_are_those_of_the_file(project_with_experiment: Project, pages: P
 def test_charts_have_descriptions(pages: Path, browser: Browser) -> None:
     page = open_page(browser, pages / "two.html").page
     boxes = page.evaluate("[...document.querySelectorAll('.plot')].map((box) => [box.role, box.ariaLabel])")
-    assert len(boxes) == 7
+    assert len(boxes) == 8
     assert all(role in ("img", "graphics-document") for role, _ in boxes)  # the latter once Vega has drawn
     assert all("HEAD and strict" in label for _, label in boxes)
     assert page.evaluate("[...document.querySelectorAll('th')].every((cell) => cell.scope)")
