@@ -2,6 +2,7 @@
 
     sentiment predict "Soft, warm, and the color is lovely"    label a text
     sentiment predict reviews.csv --output labels.csv          label a file
+    sentiment insights reviews.csv --html insights.html        what customers are unhappy with
     sentiment serve                                            answer over HTTP, with a page to try it
     sentiment experiments                                      list what was tried, the best first
     sentiment report                                           show the results as one HTML page
@@ -21,6 +22,7 @@ from sentiment.common.errors import ParamsError
 # name: (summary, the extra of the package that installs what the command needs)
 COMMANDS = {
     "predict": ("label texts, files or S3 objects", "s3"),
+    "insights": ("find what customers are unhappy with, where and since when", "s3"),
     "batch": ("label many files, on many processes or machines", "s3"),
     "serve": ("serve a classifier over HTTP, with a page", "serve"),
     "init": ("find out how to read reviews of your own, and write it to params.yaml", "pipeline"),
@@ -40,6 +42,7 @@ EXTRA_OF_PACKAGE = {
     "huggingface_hub": "transformers",
     "s3fs": "s3",
     "ray": "ray",
+    "jinja2": "pipeline",
 }
 
 
@@ -48,6 +51,8 @@ def load(name: str) -> ModuleType:
     module: ModuleType
     if name == "predict":
         from sentiment.cli import predict as module
+    elif name == "insights":
+        from sentiment.cli import insights as module
     elif name == "batch":
         from sentiment.cli import batch as module
     elif name == "serve":

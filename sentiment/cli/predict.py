@@ -5,6 +5,7 @@
     sentiment predict s3://bucket/new.parquet --output s3://bucket/labels.parquet --keep-columns
     sentiment predict reviews.csv --text-column headline --text-column body --format jsonl
     sentiment predict --rev v1.0 reviews.csv --output labels.csv
+    sentiment predict --clauses "Lovely soft fabric, but the seams came loose"
     sentiment predict --explain "Soft and warm, but the seams came loose"
     generate | sentiment predict - | head
 
@@ -35,8 +36,10 @@ import numpy as np
 from tqdm import tqdm
 
 from sentiment.cli.arguments import add_classifier_arguments, probability
+from sentiment.common.errors import ParamsError
 from sentiment.data.readers import InputBatch, InputColumns, from_texts
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.clauses import clause_texts
 from sentiment.inference.explanation import MAX_TEXTS
 from sentiment.inference.formats import PredictionSummary, input_file, output_format, plural, reader_of
 from sentiment.inference.streams import STANDARD, check_output, reading, refuse_same_file, writing
@@ -67,6 +70,8 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     name = input_file(args.inputs)
     reader = reader_of(name) if name else None
     check_output(args.output)
+    if name and args.clauses:
+        raise ParamsError(f"{name}: --clauses is for texts; for a file, call SentimentClassifier.predict_clauses")
     if name:
         refuse_same_file(name, args.output)
     with ExitStack() as stack:
@@ -77,6 +82,8 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
             written = (*OUTPUT_COLUMNS, *([EXPLANATION] if args.explain else []))
             columns = InputColumns(tuple(text_columns), None if args.keep_columns else (), written)
             table = reader(name, source.content, columns)
+        elif args.clauses:
+            table = from_texts(clause for text in args.inputs for clause in clause_texts(text))
         else:
             table = from_texts(args.inputs)
         if args.explain and len(classifier.classifier.layers) > 1:
@@ -113,6 +120,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "last one is the body, without which there is no review (may be given several times)",
     )  # fmt: skip
     parser.add_argument("--explain", action="store_true", help="show how much each word contributes")
+    parser.add_argument(
+        "--clauses", action="store_true", help="label each clause of a text: each sentence, cut at but, however, though"
+    )
     parser.add_argument(
         "--threshold", type=probability, help="positive from this probability on, above 0 and below 1 (default: the "
         "classifier's)",

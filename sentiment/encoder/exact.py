@@ -305,11 +305,12 @@ class ExactTransformer:
         return buffers
 
     @torch.inference_mode()
-    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
-        hidden = self._hidden(Layout(token_ids, self.device)).clone()  # the buffers are used again
-        lengths = [len(ids) for ids in token_ids]
-        return list(torch.split_with_sizes(hidden[: sum(lengths)], lengths))
+    def encode_with_tokens(self, token_ids: Sequence[Sequence[int]], pooling: str) -> tuple[Tensor, list[Tensor]]:
+        """Return what `encode` does, and the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
+        layout = Layout(token_ids, self.device)
+        hidden, lengths = self._hidden(layout), [len(ids) for ids in token_ids]
+        vectors = hidden[: sum(lengths)].clone()  # the buffers are used again
+        return pool(hidden, layout, pooling, self._buffers), list(torch.split_with_sizes(vectors, lengths))
 
     def _hidden(self, layout: Layout) -> Tensor:
         """Return the last hidden state of each token, shape (n_rows, hidden_size)."""

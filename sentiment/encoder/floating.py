@@ -89,19 +89,17 @@ class FloatTransformer:
 
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
         """Return one float32 vector per text, shape (n_texts, dim); fastest when texts of equal length are adjacent."""
-        runs = [(sum(1 for _ in same), tokens) for tokens, same in groupby(len(ids) for ids in token_ids)]
+        return self.encode_with_tokens(token_ids, pooling)[0]
+
+    def encode_with_tokens(self, token_ids: Sequence[Sequence[int]], pooling: str) -> tuple[Tensor, list[Tensor]]:
+        """Return what `encode` does, and the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
+        lengths = [len(ids) for ids in token_ids]
+        runs = [(sum(1 for _ in same), tokens) for tokens, same in groupby(lengths)]
         ids = list(chain.from_iterable(token_ids))
         ids += [0] * (-len(ids) % self._rows)  # padding rows that belong to no text
         hidden = self._hidden(torch.tensor(ids, device=self.device), runs)
-        return torch.cat([pool(texts, None, pooling) for texts in split_by_length(hidden, runs)])
-
-    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
-        lengths = [len(ids) for ids in token_ids]
-        ids = list(chain.from_iterable(token_ids))
-        ids += [0] * (-len(ids) % self._rows)
-        hidden = self._hidden(torch.tensor(ids, device=self.device), [(1, length) for length in lengths])
-        return list(torch.split_with_sizes(hidden[: sum(lengths)].float(), lengths))
+        pooled = torch.cat([pool(texts, None, pooling) for texts in split_by_length(hidden, runs)])
+        return pooled, list(torch.split_with_sizes(hidden[: sum(lengths)], lengths))
 
     def _hidden(self, ids: Tensor, runs: Sequence[EqualLengthRun]) -> Tensor:
         """Return the last hidden state of each token, shape (n_tokens, hidden_size)."""
@@ -150,17 +148,15 @@ class TransformersEncoder:
 
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
         """Return a vector a text, float32, shape (texts, dim)."""
+        return self.encode_with_tokens(token_ids, pooling)[0]
+
+    def encode_with_tokens(self, token_ids: Sequence[Sequence[int]], pooling: str) -> tuple[Tensor, list[Tensor]]:
+        """Return what `encode` does, and the last hidden state of each text, shape (n_tokens, hidden_size)."""
         ids, mask = (
             None if array is None else torch.from_numpy(array).to(self.device) for array in padded(token_ids, self._pad)
         )
-        return pool(self.module(input_ids=ids, attention_mask=mask).last_hidden_state, mask, pooling)
-
-    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
-        return [
-            self.module(input_ids=torch.tensor([list(ids)], device=self.device)).last_hidden_state[0].float()
-            for ids in token_ids
-        ]
+        hidden = self.module(input_ids=ids, attention_mask=mask).last_hidden_state
+        return pool(hidden, mask, pooling), [one[: len(ids)] for one, ids in zip(hidden, token_ids, strict=True)]
 
 
 def padded(token_ids: Sequence[Sequence[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:

@@ -189,12 +189,40 @@ class FrozenEncoder:
             vectors[indices] = self.model.encode(batch, self.config.pooling).cpu().numpy()
             return len(indices)
 
-        run_all, at_once = (map_batches, n_workers(torch.get_num_threads())) if self.has_batch_per_thread else (map, 1)
-        batches = token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type], at_once)
-        for n_done in run_all(encode_batch, batches):
+        for n_done in self._map_batches(encode_batch, token_ids):
             if on_batch:
                 on_batch(n_done)
         return vectors
+
+    def encode_with_tokens(
+        self,
+        token_ids: Sequence[Sequence[int]],
+        reduce: Callable[[NDArray[np.float32], list[NDArray[np.float32]]], list[R]],
+    ) -> list[R]:
+        """Return what `reduce` makes of each text, in order; the vectors of all tokens are never in memory together.
+
+        Args:
+            token_ids: of `tokenize`.
+            reduce: of a batch's vectors, shape (n_texts, dim), those of `encode`, and the last hidden state of each of
+                its texts, shape (n_tokens, hidden_size); returns one result a text. Several threads call it.
+        """
+        results: dict[int, R] = {}
+
+        @torch.inference_mode()  # which holds in one thread
+        def reduce_batch(indices: list[int]) -> None:
+            pooled, vectors = self.model.encode_with_tokens([token_ids[i] for i in indices], self.config.pooling)
+            on_cpu = [one.float().cpu().numpy() for one in vectors]
+            results.update(zip(indices, reduce(pooled.cpu().numpy(), on_cpu), strict=True))
+
+        for _ in self._map_batches(reduce_batch, token_ids):
+            pass
+        return [results[index] for index in range(len(token_ids))]
+
+    def _map_batches(self, function: Callable[[list[int]], R], token_ids: Sequence[Sequence[int]]) -> Iterator[R]:
+        """Yield what `function` makes of the indices of each batch of texts."""
+        run_all, at_once = (map_batches, n_workers(torch.get_num_threads())) if self.has_batch_per_thread else (map, 1)
+        budget = TOKEN_BUDGET[self.device.type]
+        yield from run_all(function, token_batches([len(ids) for ids in token_ids], budget, at_once))
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, special tokens included, cut to `max_length`."""
@@ -223,15 +251,6 @@ class FrozenEncoder:
             unknown_tokens=round(n_unknown / max(1, n_tokens), 4),
             truncated_texts=round(n_truncated / max(1, len(texts)), 4),
         )
-
-    @torch.inference_mode()
-    def token_vectors(self, token_ids: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
-        """Return the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
-        vectors: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(token_ids)
-        for indices in token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET[self.device.type]):
-            for index, one in zip(indices, self.model.token_vectors([token_ids[i] for i in indices]), strict=True):
-                vectors[index] = one.cpu().numpy()
-        return vectors
 
 
 def int8_min_cosine(encoder: FrozenEncoder, texts: Sequence[str]) -> float | None:

@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +18,7 @@ from sentiment.encoder.config import Device
 from sentiment.experiments.paths import CLASSIFIER
 from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.head.classifier import ENCODER, Classifier
+from sentiment.inference.clauses import Clause, clause_texts
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder
@@ -190,6 +192,26 @@ class SentimentClassifier:
         from sentiment.inference.explanation import explain
 
         return explain(self, texts)
+
+    def predict_clauses(self, texts: Sequence[str]) -> list[list[Clause]]:
+        """Return the clauses of each text, in order, each labeled as a text of its own.
+
+        >>> classifier = SentimentClassifier.load("models/classifier")
+        >>> [clauses] = classifier.predict_clauses(["I love the soft fabric, but the seams came loose"])
+        >>> [(clause.text, clause.label) for clause in clauses]
+        [('I love the soft fabric,', 'positive'), ('but the seams came loose', 'negative')]
+
+        Args:
+            texts: as for `predict_proba`.
+
+        Raises:
+            TypeError, ClassifierError: as `predict_proba`.
+        """
+        split = [clause_texts(text) for text in self.clean(texts)]
+        flat = [clause for clauses in split for clause in clauses]
+        probabilities = self.predict_proba(flat)
+        labeled = map(Clause, flat, map(str, self.label(probabilities)), probabilities.tolist())
+        return [list(islice(labeled, len(clauses))) for clauses in split]
 
     def label(self, probabilities: NDArray[np.float32], threshold: float | None = None) -> list[str | None]:
         """Return the label of each probability, as `predict`; None for NaN."""

@@ -13,13 +13,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.data.text import decoded_pieces
-from sentiment.head.classifier import Classifier
 from sentiment.head.mlp import forward, round_weights
 from sentiment.head.standardization import standardize
 from sentiment.inference.classifier import SentimentClassifier
@@ -31,43 +30,73 @@ Float64s = NDArray[np.float64]
 Method = Literal["exact sum", "gradient times input"]
 
 
-def token_contributions(
-    head: Classifier, features: NDArray[np.float32], vectors: NDArray[np.float32], pooling: str
-) -> tuple[float, Float64s, Method]:
-    """Return logit, contribution of each token of shape (n_tokens,), and how it was computed.
+class Attribution(NamedTuple):
+    """The logit of a text, shared out among its tokens.
+
+    Attributes:
+        probability: of "positive".
+        logit: log-odds of "positive".
+        by_token: contribution of each token to the logit, shape (n_tokens,).
+    """
+
+    probability: float
+    logit: float
+    by_token: Float64s
+
+
+def attribute(classifier: SentimentClassifier, token_ids: Sequence[Sequence[int]]) -> list[Attribution]:
+    """Return the attribution of each text; features and token vectors are from one pass of the encoder.
 
     Args:
-        head: the classifier.
-        features: pooled vector of the text, shape (dim,).
+        classifier: whose encoder made the tokens.
+        token_ids: of `FrozenEncoder.tokenize_with_offsets`.
+
+    Raises:
+        ClassifierError: the encoder's features are not finite.
+    """
+    head, pooling = classifier.classifier, classifier.encoder.config.pooling
+    layers = round_weights(head.layers)
+
+    def reduce(features: NDArray[np.float32], vectors: list[NDArray[np.float32]]) -> list[Attribution]:
+        probabilities = classifier.score(features).tolist()
+        x = standardize(features, head.mean, head.std).astype(np.float64)  # (n_texts, dim)
+        logits = forward(layers, x).tolist()
+        return [
+            Attribution(
+                probability, logit, token_contributions(row, gradient(layers, row[None]), one, head.std, pooling)
+            )
+            for probability, logit, row, one in zip(probabilities, logits, x, vectors, strict=True)
+        ]
+
+    return classifier.encoder.encode_with_tokens(token_ids, reduce)
+
+
+def token_contributions(
+    x: Float64s, weights: Float64s, vectors: NDArray[np.float32], std: NDArray[np.float32], pooling: str
+) -> Float64s:
+    """Return the contribution of each token, shape (n_tokens,); they add up to the sum of `x` times `weights`.
+
+    Args:
+        x: standardized features of the text, shape (dim,).
+        weights: of the logit, or its gradient, shape (dim,).
         vectors: the encoder's last hidden state, shape (n_tokens, hidden_size).
+        std: of the training features, shape (dim,).
         pooling: of `EncoderConfig`.
     """
-    layers = round_weights(head.layers)
-    x = standardize(features[None], head.mean, head.std).astype(np.float64)  # (1, dim)
-    weights = gradient(layers, x)
-    shares = token_shares(x[0], vectors.astype(np.float64), head, pooling)  # (n_tokens, dim)
-    method: Method = "exact sum" if len(layers) == 1 else "gradient times input"
-    return float(forward(layers, x)[0]), shares @ weights, method
-
-
-def token_shares(x: Float64s, vectors: Float64s, head: Classifier, pooling: str) -> Float64s:
-    """Return the share of each token in each standardized feature, shape (n_tokens, dim); columns add up to `x`."""
     n_tokens, hidden_size = vectors.shape
+    contributions = np.zeros(n_tokens)
     if pooling == "cls":
-        shares = np.zeros((n_tokens, hidden_size))
-        shares[0] = x
-        return shares
-    blocks = []
+        contributions[0] = x @ weights
+        return contributions
     for start, kind in enumerate(kind for kind in ("mean", "max") if kind in pooling):
         columns = slice(start * hidden_size, (start + 1) * hidden_size)
+        products = x[columns] * weights[columns]
         if kind == "mean":
-            block = (vectors - head.mean[columns]) / (head.std[columns].astype(np.float64) * n_tokens)
-            block += (x[columns] - block.sum(axis=0)) / n_tokens
+            shares = vectors @ (weights[columns] / std[columns]) / n_tokens
+            contributions += shares + (products.sum() - shares.sum()) / n_tokens
         else:
-            block = np.zeros((n_tokens, hidden_size))
-            block[vectors.argmax(axis=0), np.arange(hidden_size)] = x[columns]
-        blocks.append(block)
-    return np.concatenate(blocks, axis=1)
+            contributions += np.bincount(vectors.argmax(axis=0), products, n_tokens)
+    return contributions
 
 
 def gradient(layers: Sequence[tuple[Float64s, Float64s]], x: Float64s) -> Float64s:
@@ -164,22 +193,19 @@ def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Expla
 
 def _explain_batch(classifier: SentimentClassifier, texts: Sequence[str]) -> Iterator[Explanation]:
     """Yield the explanations of texts, none of which is blank."""
-    encoder, head = classifier.encoder, classifier.classifier
-    cleaned = classifier.clean(texts)
-    tokens = encoder.tokenize_with_offsets(cleaned)
-    features = encoder.encode(cleaned)  # (n_texts, dim)
-    vectors = encoder.token_vectors([one.ids for one in tokens])  # of each text (n_tokens, hidden_size)
-    probabilities = classifier.score(features)
-    labels = classifier.label(probabilities)
-    for row, text in enumerate(texts):
-        logit, by_token, method = token_contributions(head, features[row], vectors[row], encoder.config.pooling)
-        is_special = np.array(tokens[row].is_special)
+    head = classifier.classifier
+    method: Method = "exact sum" if len(head.layers) == 1 else "gradient times input"
+    tokens = classifier.encoder.tokenize_with_offsets(classifier.clean(texts))
+    attributions = attribute(classifier, [one.ids for one in tokens])
+    labels = classifier.label(np.array([one.probability for one in attributions], np.float32))
+    for row, (text, attribution) in enumerate(zip(texts, attributions, strict=True)):
+        by_token = attribution.by_token
         yield Explanation(
             label=str(labels[row]),
-            probability=float(probabilities[row]),
-            logit=logit,
-            bias=logit - float(by_token.sum()),
-            special_tokens=float(by_token[is_special].sum()),
+            probability=attribution.probability,
+            logit=attribution.logit,
+            bias=attribution.logit - float(by_token.sum()),
+            special_tokens=float(by_token[np.array(tokens[row].is_special)].sum()),
             words=join_words(text, ends_in(text, head.config.features.decode_html), tokens[row], by_token),
             method=method,
             is_truncated=tokens[row].is_truncated,

@@ -6,7 +6,6 @@ import json
 from importlib.resources import files
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -18,25 +17,38 @@ STYLES = (("sentiment.theme", "static/theme.css"), ("sentiment.report", "templat
 
 def render(data: ReportData, created: str) -> str:
     """Return the page. Values are escaped, and its Content-Security-Policy admits its own two scripts only."""
+    import vl_convert  # which a page without charts does not need
+
+    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
+    scripts = [vega, _file("sentiment.report", "templates/page.js")]
+    page = environment().get_template("page.html.j2")
+    return page.render(
+        data=data,
+        created=created,
+        min_slice_rows=MIN_SLICE_ROWS,
+        style=style(),
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
+        hashes=[_content_hash(script) for script in scripts],
+    )
+
+
+def environment() -> Environment:
+    """Return what renders the templates of this folder; values are escaped."""
     # StrictUndefined: a missing value is an error and not an empty cell
-    environment = Environment(
+    templates = Environment(
         loader=PackageLoader("sentiment.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"json_block": _json_block}
-    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
-    scripts = [vega, _file("sentiment.report", "templates/page.js")]
-    return environment.get_template("page.html.j2").render(
-        data=data,
-        created=created,
-        min_slice_rows=MIN_SLICE_ROWS,
-        style=Markup("\n".join(_file(*name) for name in STYLES)),  # noqa: S704 - our own files
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
-        hashes=[_content_hash(script) for script in scripts],
-    )
+    templates.filters |= {"json_block": _json_block}
+    return templates
+
+
+def style() -> Markup:
+    """Return the style sheet of a page."""
+    return Markup("\n".join(_file(*name) for name in STYLES))  # noqa: S704 - our own files
 
 
 def _file(package: str, path: str) -> str:
