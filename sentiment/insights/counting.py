@@ -6,7 +6,7 @@
 
 A phrase is one word, or two or three adjacent ones with a blank or a hyphen between them. It neither begins nor ends
 with a stop word, but it may begin with a negation or "too", and end with a particle: "not soft", "too big", "fell
-apart".
+apart". A word after a negation counts with it alone.
 
 Memory: the texts, and 20 bytes for each phrase of each review until the rare ones are dropped.
 """
@@ -24,7 +24,7 @@ from sentiment.encoder.frozen import TokensWithOffsets
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.clauses import WORD, Span, split_clauses
 from sentiment.inference.explanation import attribute
-from sentiment.insights.stop_words import FIRST, IN_PHRASES, LAST, STOP_WORDS
+from sentiment.insights.stop_words import FIRST, IN_PHRASES, LAST, NEGATIONS, STOP_WORDS
 
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
@@ -73,7 +73,7 @@ class WordNumbers:
     def __init__(self) -> None:
         self.words = [""]
         self._numbers: dict[str, int] = {}
-        self._kinds = [(False, False, False, False)]
+        self._kinds = [(False,) * 5]
 
     def __getitem__(self, word: str) -> int:
         """Return the number of a word; 0 where there are too many different ones."""
@@ -84,12 +84,8 @@ class WordNumbers:
             number = self._numbers[word] = len(self.words)
             self.words.append(word)
             is_content = word not in STOP_WORDS and not word.isdigit() and len(word) > 1
-            self._kinds.append((
-                is_content,
-                is_content or word in FIRST,
-                is_content or word in IN_PHRASES or word in LAST,
-                is_content or word in LAST,
-            ))  # fmt: skip
+            may_begin, may_end = is_content or word in FIRST, is_content or word in LAST
+            self._kinds.append((is_content, may_begin, may_end or word in IN_PHRASES, may_end, word in NEGATIONS))
         return number
 
     def words_of(self, key: int) -> tuple[str, ...]:
@@ -98,7 +94,7 @@ class WordNumbers:
         return tuple(self.words[number] for number in numbers if number)
 
     def kinds(self) -> NDArray[np.bool_]:
-        """Return by number whether a word has content, may begin a phrase, be in it, and end it. # (n_words + 1, 4)"""
+        """Return whether a word has content, may begin a phrase, be in it, end it, and negates. # (n_words + 1, 5)"""
         return np.array(self._kinds)
 
 
@@ -178,8 +174,12 @@ class PhraseCounter:
         is_first = ~is_adjacent
         is_first[1:] |= clauses[1:] != clauses[:-1]
         runs = is_first.cumsum()  # phrases are parts of runs
-        has_content, may_begin, may_be_inside, may_end = self._numbers.kinds()[numbers].T
-        self._append(numbers[has_content], clauses[has_content], contributions[has_content])
+        has_content, may_begin, may_be_inside, may_end, is_negation = self._numbers.kinds()[numbers].T
+        is_negated = np.zeros(len(numbers), np.bool_)  # "flattering" in "not flattering", which is another phrase
+        is_negated[1:] = is_negation[:-1] & ~is_first[1:]
+        may_begin &= ~is_negated
+        is_word = has_content & ~is_negated
+        self._append(numbers[is_word], clauses[is_word], contributions[is_word])
         for n_words in range(2, min(3, len(numbers)) + 1):
             windows = sliding_window_view(numbers, n_words)  # (n_windows, n_words)
             is_phrase = runs[: len(windows)] == runs[n_words - 1 :]

@@ -22,6 +22,7 @@ from sentiment.insights.stop_words import STOP_WORDS, VERDICTS
 Bools = NDArray[np.bool_]
 
 MIN_SAME = 0.7  # share of a phrase's reviews that have a longer phrase, from which on the longer one stands for both
+MIN_OVERLAP = 0.9  # reviews with both phrases among those with either, from which on one stands for both
 MAX_VARIANTS = 3  # longer phrases that are named with a phrase
 N_EXAMPLES = 2
 EXAMPLE_LENGTHS = range(15, 161)  # characters of a clause that is shown
@@ -199,9 +200,9 @@ def rank(
         label=label,
         findings=tuple(
             replace(one, variants=variants(one, causes), examples=examples(corpus, one.phrase, has_label, sign, used))
-            for one in distinct(causes)[:top]
+            for one in distinct(causes, top)
         ),
-        verdicts=tuple(distinct(verdicts)[:top]),
+        verdicts=tuple(distinct(verdicts, top)),
         n_tested=len(tested),
     )
 
@@ -221,19 +222,32 @@ def parts(words: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [words[start : start + size] for size in sizes for start in range(len(words) - size + 1)]
 
 
-def distinct(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings without those that repeat another: of two phrases one of which contains the other, one.
+def distinct(findings: Sequence[Finding], top: int) -> list[Finding]:
+    """Return the first `top` findings, without those that repeat another.
 
-    That is the longer one where most reviews with the shorter one have it; else the shorter one.
+    Of two phrases one of which contains the other, the longer one stays where most reviews with the shorter one have
+    it; else the shorter one. Of two that nearly the same reviews have, the first stays.
     """
     by_words = {finding.phrase.words: finding.phrase for finding in findings}
     dropped: set[tuple[str, ...]] = set()
     for words, longer in by_words.items():
-        shorter = [part for part in parts(words) if part in by_words and part not in dropped]
-        for part in shorter:
-            is_mostly_longer = len(longer.reviews) >= MIN_SAME * len(by_words[part].reviews)
-            dropped.add(part if is_mostly_longer else words)
-    return [finding for finding in findings if finding.phrase.words not in dropped]
+        for part in parts(words):
+            if part in by_words and part not in dropped:
+                is_mostly_longer = len(longer.reviews) >= MIN_SAME * len(by_words[part].reviews)
+                dropped.add(part if is_mostly_longer else words)
+    kept: list[Finding] = []
+    for finding in findings:
+        if len(kept) == top:
+            break
+        if finding.phrase.words not in dropped and not any(is_same(finding.phrase, one.phrase) for one in kept):
+            kept.append(finding)
+    return kept
+
+
+def is_same(a: Phrase, b: Phrase) -> bool:
+    """Return whether nearly the same reviews have two phrases."""
+    n_both = len(np.intersect1d(a.reviews, b.reviews, assume_unique=True))
+    return n_both >= MIN_OVERLAP * (len(a.reviews) + len(b.reviews) - n_both)
 
 
 def variants(finding: Finding, others: Sequence[Finding]) -> tuple[tuple[str, int], ...]:

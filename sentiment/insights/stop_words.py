@@ -44,5 +44,5 @@ loved lovely loves loving nice ok okay order ordered ordering perfect perfectly 
 product purchase purchased purchasing received recommend recommended refund regret reordered return returned
 returning returns review reviewer reviewers reviews sad sadly saw send sending sent sorry star stars sure terrible
 thought thrilled tried unfortunately unhappy upset wait waited wanted wanting wants wear wearing wish wished
-wonderful work worked working works worn worse worst worth wow wrong
+wonderful work worked working works worn worse worst wow wrong
 """)

@@ -1,0 +1,1 @@
+"""Find what customers are unhappy with, where and since when."""
