@@ -60,5 +60,5 @@ def test_the_installed_command_is_the_module() -> None:
 def test_an_unknown_command_is_one_line_with_the_list() -> None:
     done = run(*MODULE, "predcit", "Soft")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: 'predcit' is not a command; expected predict, batch, ")
+    assert done.stderr.startswith("error: 'predcit' is not a command; expected predict, insights, ")
     assert done.stderr.count("\n") == 1
