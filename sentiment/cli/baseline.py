@@ -1,6 +1,6 @@
-"""Train what a classifier should beat, on the workspace's split: TF-IDF with logistic regression; the majority class.
+"""Train what a classifier should beat, on the workspace's split: TF-IDF, word vectors, the majority class.
 
-    sentiment baseline                    writes data/baseline/tfidf and data/baseline/majority
+    sentiment baseline                    writes data/baseline/tfidf, static (word vectors) and majority
     sentiment compare tfidf workspace     is the pipeline's classifier better than TF-IDF?
     sentiment compare tfidf --split test  the same on test: once, for the chosen classifier
     sentiment report tfidf workspace      the comparison on val as an HTML page

@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 from scipy.sparse import csr_matrix, hstack
+from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -27,11 +28,12 @@ from sentiment.evaluation.bootstrap import WeightedMetrics
 from sentiment.evaluation.metrics import SLICE_COLUMNS, point_metrics
 from sentiment.evaluation.scoring import Predictions, ScoringParams, score, write_predictions
 from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
-from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, TFIDF, TFIDF_FEATURES
+from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, STATIC, TFIDF, TFIDF_FEATURES
 
 THRESHOLD = 0.5  # a probability of at least this is positive
 VECTORIZER: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}
 FEATURE_SCALE = 0.01  # of standardized features beside TF-IDF; of 0.01, 0.03 and 0.1 the lowest log loss on real val
+STATIC_DIM, STATIC_SCALE = 256, 0.03  # of word vectors, and of the standardized means of those of a text
 MAX_ITER = 1000
 
 Vectors = dict[str, csr_matrix]  # by split, shape (n_samples, n_ngrams)
@@ -70,13 +72,14 @@ def train_baselines(
         features: of the encoder by split, shape (n_samples, dim); None leaves out TFIDF_FEATURES.
 
     Raises:
-        InputError: no word is in two train reviews, or the reviews are cross-validated.
+        InputError: no word is in two train reviews, only one word is, or the reviews are cross-validated.
     """
     if FOLD in tables["test"].column_names:
         raise InputError(
             "a baseline needs reviews that are split once, and these are cross-validated; set split.folds to 0"
         )
     vectors = {TFIDF: tfidf_vectors(tables)}
+    vectors[STATIC] = static_vectors(vectors[TFIDF])
     if features is not None:
         vectors[TFIDF_FEATURES] = side_by_side(vectors[TFIDF], features)
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in VECTORIZER.items()}
@@ -112,6 +115,22 @@ def tfidf_vectors(tables: Mapping[str, pa.Table]) -> Vectors:
     except ValueError as error:
         raise InputError(f"TF-IDF of {len(tables['train'])} train reviews: {one_line(error)}") from None
     return {name: csr_matrix(vectorizer.transform(table["text"].to_pylist())) for name, table in tables.items()}
+
+
+def static_vectors(tfidf: Vectors) -> Vectors:
+    """Return mean word vectors by split: each text is the sum of the vectors of its words, by their TF-IDF weights.
+
+    The vectors are those of latent semantic analysis of the train split (Deerwester et al., Indexing by Latent Semantic
+    Analysis, 1990): what a text encoder must beat to be worth its cost.
+    """
+    if tfidf["train"].shape[1] < 2:
+        raise InputError("TF-IDF of the train reviews has one word; a baseline needs more")
+    svd = TruncatedSVD(min(STATIC_DIM, *(size - 1 for size in tfidf["train"].shape)), random_state=0)
+    svd.fit(tfidf["train"])
+    by_split = {name: svd.transform(one) for name, one in tfidf.items()}
+    mean, std = by_split["train"].mean(axis=0), by_split["train"].std(axis=0)
+    std[std == 0] = 1
+    return {name: csr_matrix((one - mean) / std * STATIC_SCALE) for name, one in by_split.items()}
 
 
 def side_by_side(vectors: Vectors, features: Mapping[str, NDArray[np.float32]]) -> Vectors:

@@ -7,22 +7,45 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
+from sentiment.common.errors import InputError
+from sentiment.experiments.baseline import static_vectors
 from tests.project import Project
 
 FILES = [
     "metrics.json", "params.yaml", "split.json", "test.parquet", "test_slices.csv", "val.parquet", "val_slices.csv"
 ]  # fmt: skip
 
+SIZES = {"train": 60, "val": 20, "test": 20}
+
 
 def sentiment(project: Project, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return project.run(sys.executable, "-m", "sentiment", *arguments, check=check)
+
+
+def test_static_vectors_are_those_of_latent_semantic_analysis() -> None:
+    rng = np.random.default_rng(0)
+    tfidf = {name: csr_matrix(rng.random((rows, 12)) * (rng.random((rows, 12)) < 0.4)) for name, rows in SIZES.items()}
+    vectors = static_vectors(tfidf)
+    svd = TruncatedSVD(11, algorithm="arpack", random_state=0).fit(tfidf["train"])
+    for name, rows in SIZES.items():
+        assert vectors[name].shape == (rows, 11)
+        scores = (svd.transform(tfidf[name]) - svd.transform(tfidf["train"]).mean(0)) / svd.transform(
+            tfidf["train"]
+        ).std(0)
+        # a component has no sign
+        np.testing.assert_allclose(np.abs(vectors[name].toarray()), 0.03 * np.abs(scores), atol=1e-6)
+    with pytest.raises(InputError, match="has one word"):
+        static_vectors({"train": csr_matrix(np.ones((3, 1)))})
 
 
 def bytes_of(project: Project) -> dict[Path, bytes]:
@@ -32,7 +55,7 @@ def bytes_of(project: Project) -> dict[Path, bytes]:
 def test_the_kept_c_has_the_lowest_log_loss_on_val_and_the_predictions_are_those_of_scikit_learn(
     completed_project: Project,
 ) -> None:
-    shown = sentiment(completed_project, "baseline", "--grid", "0.1", "1", "10").stdout
+    shown = sentiment(completed_project, "baseline", "--grid", "0.1", "1", "10").stdout.partition("static:")[0]
     names = ("train", "val", "test")
     splits = {name: pd.read_parquet(completed_project.root / f"data/split/{name}.parquet") for name in names}
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
@@ -74,7 +97,7 @@ def test_both_folders_are_complete_the_same_each_time_and_ignored_by_git(complet
     recorded = yaml.safe_load((completed_project.root / "data/baseline/tfidf/params.yaml").read_text())
     assert recorded["split"]["val"] == 0.1
     first = bytes_of(completed_project)
-    assert sorted(path.name for path in first) == sorted(2 * FILES)
+    assert sorted(path.name for path in first) == sorted(3 * FILES)
     sentiment(completed_project, "baseline")
     assert bytes_of(completed_project) == first
     assert completed_project.run("git", "status", "--porcelain").stdout == ""

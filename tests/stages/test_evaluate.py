@@ -66,7 +66,9 @@ def test_the_curves_are_those_of_the_predictions(written: Written) -> None:
     project, split, labels, probabilities = written
     folder = project.root / {"val": "metrics/plots", "test": "metrics/test/plots"}[split]
     points = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in folder.iterdir()}
-    assert set(points) == {"calibration", "confusion", "precision_recall", "roc"}
+    assert set(points) == {"calibration", "confusion", "coverage", "precision_recall", "roc"}
+    last = {name: float(value) for name, value in points["coverage"][-1].items()}
+    assert last == {"coverage": 1.0, "risk": pytest.approx(((probabilities >= 0.5) != labels).mean())}
     cells = metrics.confusion_matrix(labels, probabilities >= 0.5).ravel().tolist()
     assert [int(point["rows"]) for point in points["confusion"]] == cells
     assert sum(int(point["rows"]) for point in points["calibration"]) == len(labels)

@@ -46,6 +46,30 @@ def test_the_committed_table_is_what_the_tool_writes_from_the_committed_figures(
     assert len(table_of(ROOT / page).splitlines()) == 2 + sum(str(page) in row.pages for row in read_rows()) + 2
 
 
+def test_a_row_that_is_repeated_has_mean_and_spread_below_the_table() -> None:
+    results = json.loads((ROOT / RESULTS).read_text(encoding="utf-8"))
+    results["tfidf"]["repeated"] = [{"accuracy": value, "roc_auc": 0.9} for value in (0.91, 0.92, 0.93)]
+    assert "- TF-IDF of words and pairs of words, logistic regression: 0.920 ± 0.010, 3 splits" in render(
+        README, results
+    )
+
+
+@pytest.mark.slow
+def test_the_baselines_are_repeated_on_other_splits(project: Project) -> None:
+    copy_reviews(project.root / SAMPLE, project.root / SAMPLE, N_REVIEWS)
+    project.run("dvc", "repro")
+    project.commit("Run the pipeline on the first reviews")
+    clone = ResultsClone(project.root, project.root / SAMPLE, {}, project.root.parent / "repeated")
+    clone.run(next(row for row in read_rows() if row.name == "default"))
+    rows = [row for row in read_rows() if row.repeat == "salts"]
+    repeated = clone.repeat(rows)
+    assert set(repeated) == {"majority", "tfidf"}
+    for runs in repeated.values():
+        assert len(runs) == 4
+        assert len({one["accuracy"] for one in runs}) > 1, "else every split was the same"
+    assert all(one["roc_auc"] == 0.5 for one in repeated["majority"])
+
+
 def origin_of(project: Project) -> dict[str, str]:
     """Return what a row of this commit and of the sample says about itself."""
     sha256 = hashlib.sha256((project.root / SAMPLE).read_bytes()).hexdigest()

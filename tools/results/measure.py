@@ -5,7 +5,7 @@ import logging
 import shlex
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ log = logging.getLogger("results")
 
 ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
+REPEATS = 5  # runs of a row that is repeated
 METRICS = ("rows", "accuracy", "accuracy_low", "accuracy_high", "roc_auc", "roc_auc_low", "roc_auc_high")
 
 
@@ -83,6 +84,29 @@ class ResultsClone:
             comparison = compare(resolve(TFIDF, self.root), revision, TEST)
             result |= {"p_value": comparison.p_value, "verdict": comparison.verdict}
         return {**result, "seconds": self._seconds[row.command]}
+
+    def repeat(self, rows: Sequence[Row]) -> dict[str, list[dict[str, float]]]:
+        """Run the rows of one command, which have been run, with other splits or seeds; return their test metrics.
+
+        Other splits end the comparisons with TF-IDF, so they come last.
+
+        Returns:
+            Of each row by name, those of every other run.
+        """
+        repeated: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
+        for number in range(1, REPEATS):
+            run(self.root, "git", "reset", "--quiet", "--hard")
+            run(self.root, "dvc", "checkout", "--quiet")
+            if rows[0].repeat == "salts":
+                run(self.root, "dvc", "exp", "run", "--quiet", "-S", f"split.salt=results-{number}", "split")
+                run(self.root, "sentiment", "baseline", max_seconds=MAX_SECONDS)
+            else:
+                command = [*shlex.split(rows[0].command), "-S", f"finetune.seed={number}"]
+                run(self.root, *command, quiet=False, max_seconds=MAX_SECONDS)
+            for row in rows:
+                metrics = json.loads(resolve(row.predictions, self.root).read(ALL_METRICS))[TEST]
+                repeated[row.name].append({name: metrics[name] for name in ("accuracy", "roc_auc")})
+        return repeated
 
     def _place_encoder(self, folder: Path, source: str) -> None:
         """Replace a pointer to the Hub by the same encoder from a folder or an installed package."""

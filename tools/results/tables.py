@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import Any, Literal
 
 import yaml
 
@@ -37,6 +38,7 @@ class Row:
     command: str
     predictions: str = WORKSPACE
     hub_encoder: str | None = None
+    repeat: Literal["salts", "seeds"] | None = None
     pages: Sequence[str] = (str(README), str(CARD))
 
 
@@ -72,9 +74,17 @@ def render(page: Path, results: Results) -> str:
     p_values = {row.name: result["p_value"] for row, result in rows if result.get("p_value") is not None}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     lines += ["| " + " | ".join(_cells(row, result, corrected.get(row.name))) + " |" for row, result in rows]
+    repeated = [_repeated(row, result["repeated"]) for row, result in rows if "repeated" in result]
     n_test = f"{results[DEFAULT]['metrics']['rows']:,}"
     machines = "; ".join(dict.fromkeys(result["machine"] for _, result in rows if "machine" in result))
     lines += ["", f"{n_test} test reviews. Times are of the whole command, measured on {machines}."]
+    if repeated:
+        lines += [
+            "",
+            "Accuracy over several runs, mean and standard deviation; the other rows were run once:",
+            "",
+            *repeated,
+        ]
     return "\n".join(lines)
 
 
@@ -96,6 +106,13 @@ def _cells(row: Row, result: Mapping[str, Any], p: float | None) -> list[str]:
         significance += f", {result['verdict']}" if p < ALPHA else ""
     duration = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return [*cells, significance, duration, f"`{row.command}`"]
+
+
+def _repeated(row: Row, runs: Sequence[Mapping[str, float]]) -> str:
+    """Return a line with mean and standard deviation of the accuracy over splits or seeds."""
+    values = [one["accuracy"] for one in runs]
+    kind = {"salts": "splits", "seeds": "seeds"}[str(row.repeat)]
+    return f"- {row.title}: {fmean(values):.3f} ± {stdev(values):.3f}, {len(values)} {kind}"
 
 
 def replace_table(page: Path, table: str) -> None:
