@@ -39,8 +39,7 @@ from sentiment.data.readers import ID, InputColumns
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import is_input_name, reader_of
 from sentiment.inference.streams import reading
-from sentiment.insights.analysis import Collector, Insights, Settings
-from sentiment.insights.labels import label_column
+from sentiment.insights.analysis import Collector, Insights, Settings, label_column
 from sentiment.insights.page import lines, render
 
 log = logging.getLogger(__name__)
