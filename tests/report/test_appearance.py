@@ -27,7 +27,7 @@ def test_it_fits_and_has_no_violation_of_accessibility(
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     measure = "(box) => [box.clientWidth, box.querySelector('svg').clientWidth]"
     boxes = page.evaluate(f"[...document.querySelectorAll('.plot')].map({measure})")
-    assert len(boxes) == 7
+    assert len(boxes) == 8
     assert all(100 < drawing <= box + 1 for box, drawing in boxes)
     assert_fits_and_is_accessible(page)
     headers = "[...document.querySelectorAll('[data-table=misclassified] th')]"
