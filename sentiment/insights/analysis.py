@@ -282,7 +282,9 @@ class Collector:
             log.warning("insights: %d reviews without a date are in no month (%s)", without, self._wrong_time)
         support = settings.min_support or max(MIN_SUPPORT, round(n_reviews * SHARE_OF_REVIEWS))
         corpus = self._counter.finish(support)
-        labels = self._labels if self._column else self._classifier.label(corpus.probabilities)
+        # by the threshold alone: a base rate has no "unsure"
+        predicted = self._classifier.label(corpus.probabilities, self._classifier.threshold)
+        labels = self._labels if self._column else predicted
         groups = {name: groups_of(values, MIN_SLICE, MAX_VALUES) for name, values in self._values.items()}
         months = dict(sorted(groups_of(self._months, MIN_MONTH).items())) if settings.time else {}
         return Insights(

@@ -212,6 +212,7 @@ def write_parts(folder: Path, *names: str) -> list[str]:
     return [str(folder / name) for name in names]
 
 
+@pytest.mark.slow
 def test_several_files_become_a_folder(project: Project, tmp_path: Path) -> None:
     parts = write_parts(tmp_path / "exports", "day-3.csv", "day-10.csv", "day-2.csv")
     shown = init(project, *parts, "--dry-run")

@@ -74,6 +74,7 @@ def test_the_server_says_unsure_before_the_two_labels(unsure: Path, tmp_path: Pa
         assert len(client.get("/info").json()["unsure"]) == 2
 
 
+@pytest.mark.slow
 def test_the_pipeline_measures_what_is_sure(completed_project: Project) -> None:
     project = completed_project
     project.set_params(

@@ -95,6 +95,7 @@ def test_the_metrics_and_plots_that_dvc_shows_are_of_val(completed_template: Pro
     assert [path for path in plots if "test" in path] == []
 
 
+@pytest.mark.slow
 def test_with_folds_val_and_test_are_the_cross_validated_reviews(completed_project: Project) -> None:
     project = completed_project
     project.set_params(split={"folds": 3}, train={"solver": "lbfgs", "l2": 0.1})
