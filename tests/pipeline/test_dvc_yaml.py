@@ -13,7 +13,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 def imported(module: Path) -> set[Path]:
-    """Files of this project that a module imports, itself and those of its imports included, wherever they are."""
+    """Files of this project that a module imports, with itself and those of its imports, and templates they name."""
     found, waiting = set(), [module]
     while waiting:
         path = waiting.pop()
@@ -22,6 +22,8 @@ def imported(module: Path) -> set[Path]:
         found.add(path)
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
+            if isinstance(node, ast.Constant) and str(node.value).endswith(".j2"):
+                found.add(path.parent / str(node.value))
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
