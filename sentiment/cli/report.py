@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Collect what the report shows, and write the page as one HTML file."""
+    import vl_convert  # noqa: F401 - where it is missing, that is said before the work
+
     from sentiment.common.files import write_text  # these take seconds, which --help does not need
     from sentiment.experiments.revisions import WORKSPACE
     from sentiment.report.data import collect
