@@ -81,38 +81,33 @@ class Evaluation:
     metrics: dict[str, float]
 
 
-def predict(classifier: Classifier, features: NDArray[np.float32]) -> Predictions:
-    """Return what a classifier says of features of shape (n_samples, dim)."""
-    probabilities, config = classifier.predict_proba(features), classifier.config
-    is_sure = ~is_unsure(probabilities, config.unsure) if config.unsure else None
-    return Predictions(probabilities, predict_labels(probabilities, config.threshold), is_sure)
-
-
-def predict_folds(of_fold: Sequence[Classifier], folds: NDArray[np.int8], features: NDArray[np.float32]) -> Predictions:
-    """Return what is said of each review by the classifier of its fold, which was trained on the others.
-
-    Args:
-        of_fold: the classifiers.
-        folds: of each review, shape (n_samples,).
-        features: of the reviews, shape (n_samples, dim).
-    """
-    parts = [(folds == number, classifier) for number, classifier in enumerate(of_fold)]
-    predictions = [(rows, predict(classifier, features[rows])) for rows, classifier in parts]
-    probabilities, labels = np.empty(len(folds), np.float32), np.empty(len(folds), np.int8)
-    is_sure = np.ones(len(folds), bool)
-    for rows, one in predictions:
-        probabilities[rows], labels[rows] = one.probabilities, one.labels
-        is_sure[rows] = True if one.is_sure is None else one.is_sure
-    return Predictions(probabilities, labels, is_sure if of_fold[0].config.unsure else None)
-
-
-def load_folds(folder: Path, n_folds: int) -> list[Classifier]:
-    """Return the classifiers of the folds in the folder of a classifier.
+def load_folds(folder: Path, folds: NDArray[np.int8]) -> list[Classifier]:
+    """Return the classifier of each fold, which are in the folder of a classifier.
 
     Raises:
         ClassifierError: the classifier of a fold is missing or damaged.
     """
-    return [Classifier.load(folder / FOLDS / str(number)) for number in range(n_folds)]
+    return [Classifier.load(folder / FOLDS / str(number)) for number in range(int(folds.max()) + 1)]
+
+
+def predict(
+    classifiers: Sequence[Classifier], features: NDArray[np.float32], folds: NDArray[np.int8] | None
+) -> Predictions:
+    """Return what the classifiers say of reviews: with folds, the one of a review's fold, trained on the others.
+
+    Args:
+        classifiers: of the folds, or the one that predicts all.
+        features: of the reviews, shape (n_samples, dim).
+        folds: of each review, shape (n_samples,); None without folds.
+    """
+    probabilities, labels = np.empty(len(features), np.float32), np.empty(len(features), np.int8)
+    unsure = np.empty(len(features), np.bool_)
+    for number, classifier in enumerate(classifiers):
+        rows = slice(None) if folds is None else folds == number  # a slice copies no features
+        probabilities[rows] = classifier.predict_proba(features[rows])
+        labels[rows] = predict_labels(probabilities[rows], classifier.config.threshold)
+        unsure[rows] = is_unsure(probabilities[rows], classifier.config.unsure)
+    return Predictions(probabilities, labels, ~unsure if classifiers[0].config.unsure else None)
 
 
 def uncalibrated(classifier: Classifier) -> Classifier:
@@ -133,12 +128,8 @@ def write_split(predictions: Path, primary: Path, folder: Path, one: Evaluation,
     others = [name for name in one.metrics if name not in one.scores.metrics and name not in optional]
     write_json(primary, {name: one.metrics[name] for name in (*PRIMARY_METRICS, *optional, *others)})
     write_csv(folder / "slices.csv", one.scores.slices, columns=SLICE_COLUMNS)
-    actual, predicted, probabilities = (
-        one.table["label"].to_numpy(),
-        one.predictions.labels,
-        one.predictions.probabilities,
-    )
-    plots = folder / "plots"
+    actual, plots = one.table["label"].to_numpy(), folder / "plots"
+    predicted, probabilities = one.predictions.labels, one.predictions.probabilities
     write_csv(plots / "confusion.csv", confusion_points(actual, predicted))
     coverage, risk = coverage_points(actual, predicted, probabilities)
     write_csv(plots / "coverage.csv", thinned_points(coverage=coverage, risk=risk))
@@ -180,20 +171,15 @@ def main() -> None:
     refuse_leakage(n_seen, {name: len(table) for name, table in read.items()}, args.encoder, params.allow_leakage)
     by_split = {}
     for name, table in read.items():
-        vectors, folds = read_features(features[name], len(table)), None
-        if has_folds:
-            folds = table[FOLD].to_numpy()
-            of_fold = load_folds(args.classifier, int(folds.max()) + 1)
-            predictions = predict_folds(of_fold, folds, vectors)
-            before = predict_folds([*map(uncalibrated, of_fold)], folds, vectors) if calibrates else None
-        else:
-            predictions = predict(classifier, vectors)
-            before = predict(uncalibrated(classifier), vectors) if calibrates else None
+        vectors, folds = read_features(features[name], len(table)), table[FOLD].to_numpy() if has_folds else None
+        classifiers = [classifier] if folds is None else load_folds(args.classifier, folds)
+        predictions = predict(classifiers, vectors, folds)
         scores = score(table, predictions, params, folds)
         metrics = {**scores.metrics, SEEN: n_seen[name]}
-        if before:
+        if calibrates:
+            before = predict([*map(uncalibrated, classifiers)], vectors, folds).probabilities
             actual = table["label"].to_numpy()
-            metrics["uncalibrated_error"] = calibration_error(actual, before.probabilities, params.calibration_bins)
+            metrics["uncalibrated_error"] = calibration_error(actual, before, params.calibration_bins)
         metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
         by_split[name] = Evaluation(table, predictions, scores, metrics)
     val, test = by_split.get(VAL, by_split[TEST]), by_split[TEST]

@@ -76,12 +76,12 @@ def check(predict: Predict, threshold: float, seed: int, n_cases: int, n_example
     distinct = list(dict.fromkeys(texts))
     probabilities = dict(zip(distinct, predict(distinct), strict=True))
     return {
-        kind: summarize(kind, [outcome(kind, one, probabilities, threshold) for one in of_kind], n_examples)
+        kind: summarize(kind, [outcome(one, probabilities, threshold) for one in of_kind], n_examples)
         for kind, of_kind in sampled.items()
     }
 
 
-def outcome(kind: str, case: Case, probabilities: Mapping[str, np.float32], threshold: float) -> Outcome:
+def outcome(case: Case, probabilities: Mapping[str, np.float32], threshold: float) -> Outcome:
     """Return what a classifier makes of a case, by the probability of "positive" of its text and original."""
     probability = probabilities[case.text]
     label = _label(probability, threshold)

@@ -25,8 +25,6 @@ from sentiment.experiments.paths import CLASSIFIER
 if TYPE_CHECKING:
     from sentiment.behavior.results import KindResult, Outcome
 
-STANDARD = "-"  # JSON to standard output
-
 
 def as_text(results: "Mapping[str, KindResult]") -> str:
     """Return the results as a table, and the failures among the examples below it."""
@@ -86,6 +84,7 @@ def main(args: argparse.Namespace) -> int:
     from sentiment.behavior.results import check  # these take a second, which --help does not need
     from sentiment.common.files import write_json
     from sentiment.inference.classifier import SentimentClassifier
+    from sentiment.inference.streams import STANDARD
 
     classifier = SentimentClassifier.load_revision(args.rev, args.folder, args.device)
     results = check(classifier.predict_proba, classifier.threshold, args.seed, args.cases, args.examples)

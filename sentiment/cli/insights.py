@@ -29,8 +29,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tqdm import tqdm
-
 from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json, write_text
@@ -38,7 +36,7 @@ from sentiment.data.labels import LABELS
 from sentiment.data.readers import ID, InputColumns
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import is_input_name, reader_of
-from sentiment.inference.streams import reading
+from sentiment.inference.streams import progress, reading
 from sentiment.insights.analysis import Collector, Insights, Settings, label_column
 from sentiment.insights.page import lines, render
 
@@ -74,12 +72,10 @@ def analyze(args: argparse.Namespace) -> Insights:
                 raise InputError(f"{args.file}: no column '{name}'; found {', '.join(columns) or 'none'}")
         column = None if args.labels == "predicted" else label_column(args.params, columns)
         collector = Collector(classifier, column, settings)
-        size = source.size
-        unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if size else {"unit": " rows"}
-        bar = stack.enter_context(tqdm(desc="insights", total=size, disable=None, **unit))
+        advance = stack.enter_context(progress("insights", source))
         for batch in table.batches:
             collector.add(batch)
-            bar.update((source.position() if size else collector.rows) - bar.n)
+            advance(collector.rows)
     return collector.finish(args.file)
 
 

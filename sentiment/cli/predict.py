@@ -33,7 +33,6 @@ from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
 from sentiment.cli.arguments import add_classifier_arguments, probability
 from sentiment.common.errors import ParamsError
@@ -42,7 +41,7 @@ from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.clauses import clause_texts
 from sentiment.inference.explanation import MAX_TEXTS
 from sentiment.inference.formats import PredictionSummary, input_file, output_format, plural, reader_of
-from sentiment.inference.streams import STANDARD, check_output, reading, refuse_same_file, writing
+from sentiment.inference.streams import STANDARD, check_output, progress, reading, refuse_same_file, writing
 from sentiment.inference.writers import EXPLANATION, OUTPUT_COLUMNS, WRITERS, PredictionBatch, csv_writer
 
 log = logging.getLogger(__name__)
@@ -92,9 +91,7 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
         writer = partial(csv_writer, escape_formulas=True) if args.escape_formulas and kind == "csv" else WRITERS[kind]
         write = stack.enter_context(writer(stack.enter_context(writing(args.output)), types))
         is_hidden = True if kind == "text" and args.output == STANDARD else None  # None: shown on a terminal only
-        size = source.size if source else None
-        unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if size else {"unit": " rows"}
-        bar = stack.enter_context(tqdm(desc="predict", total=size, disable=is_hidden, **unit))
+        advance = stack.enter_context(progress("predict", source, is_hidden))
         for batch in table.batches:
             if name and not summary.rows:
                 for line in classifier.encoder.coverage(batch.texts).warnings(classifier.encoder.config.max_length):
@@ -102,7 +99,7 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
             for predictions in predict(batch, classifier, args.threshold, args.explain):
                 write(predictions)
                 summary.add(predictions)
-            bar.update((source.position() if source and size else summary.rows) - bar.n)
+            advance(summary.rows)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -122,25 +122,29 @@ def static_vectors(tfidf: Vectors) -> Vectors:
 
     The vectors are those of latent semantic analysis of the train split (Deerwester et al., Indexing by Latent Semantic
     Analysis, 1990): what a text encoder must beat to be worth its cost.
+
+    Raises:
+        InputError: there is only one word.
     """
     if tfidf["train"].shape[1] < 2:
         raise InputError("TF-IDF of the train reviews has one word; a baseline needs more")
     svd = TruncatedSVD(min(STATIC_DIM, *(size - 1 for size in tfidf["train"].shape)), random_state=0)
     svd.fit(tfidf["train"])
     by_split = {name: svd.transform(one) for name, one in tfidf.items()}
-    mean, std = by_split["train"].mean(axis=0), by_split["train"].std(axis=0)
+    return standardized(by_split, STATIC_SCALE)
+
+
+def standardized(features: Mapping[str, NDArray[np.floating]], scale: float) -> Vectors:
+    """Return features of mean 0 and standard deviation `scale` on the train split, by split."""
+    mean, std = features["train"].mean(axis=0), features["train"].std(axis=0)
     std[std == 0] = 1
-    return {name: csr_matrix((one - mean) / std * STATIC_SCALE) for name, one in by_split.items()}
+    return {name: csr_matrix((one - mean) / std * scale) for name, one in features.items()}
 
 
 def side_by_side(vectors: Vectors, features: Mapping[str, NDArray[np.float32]]) -> Vectors:
     """Return TF-IDF vectors followed by standardized features times `FEATURE_SCALE`, by split."""
-    mean, std = features["train"].mean(axis=0), features["train"].std(axis=0)
-    std[std == 0] = 1
-    return {
-        name: csr_matrix(hstack([one, csr_matrix((features[name] - mean) / std * FEATURE_SCALE)]))
-        for name, one in vectors.items()
-    }
+    scaled = standardized(features, FEATURE_SCALE)
+    return {name: csr_matrix(hstack([one, scaled[name]])) for name, one in vectors.items()}
 
 
 def train_grid(

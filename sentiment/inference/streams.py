@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+from tqdm import tqdm
+
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import atomic
 from sentiment.data.readers import GZIP, decompressed
@@ -40,6 +42,26 @@ class InputFile:
         """Return how many bytes of what is stored have been read."""
         # a text wrapper closes the file when the last line has been read
         return self.size or 0 if self.raw.closed else self.raw.tell()
+
+
+@contextmanager
+def progress(
+    description: str, source: InputFile | None, is_hidden: bool | None = None
+) -> Iterator[Callable[[int], object]]:
+    """Show how much of an input is read: of its bytes, or in rows where its size is not known.
+
+    Args:
+        description: what stands before the bar.
+        source: the input; None where it is no file.
+        is_hidden: None shows the bar on a terminal only.
+
+    Yields:
+        What moves the bar, called with the number of rows so far.
+    """
+    size = source.size if source else None
+    unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if size else {"unit": " rows"}
+    with tqdm(desc=description, total=size, disable=is_hidden, **unit) as bar:
+        yield lambda rows: bar.update((source.position() if source and size else rows) - bar.n)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from sentiment.common.errors import PipelineError, one_line
-from sentiment.data.labels import UNSURE
+from sentiment.data.labels import UNSURE, is_unsure
 from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
 from sentiment.inference.classifier import SentimentClassifier
@@ -244,8 +244,9 @@ def both_labels(classifier: SentimentClassifier, probability: float, as_log_odds
     labeled = [{"label": positive, "score": scores[0]}, {"label": negative, "score": scores[1]}]
     if probability < np.float32(classifier.threshold):
         labeled.reverse()
-    [answer] = classifier.label(np.array([probability], np.float32))
-    return [{"label": UNSURE, "score": max(scores)}, *labeled] if answer == UNSURE else labeled
+    if classifier.unsure and is_unsure(np.array([probability], np.float32), classifier.unsure).all():
+        labeled.insert(0, {"label": UNSURE, "score": max(scores)})
+    return labeled
 
 
 async def or_disconnect(request: Request, result: Awaitable[Result]) -> Result:

@@ -33,7 +33,7 @@ KEEP_ALIVE_SECONDS = 75  # longer than a proxy's, which then is the one that clo
 
 
 class Protocol(H11Protocol):
-    """Answers 400 without a body where a malformed request was a HEAD; uvicorn fails there, with a traceback."""
+    """Answers 400 without a body to a malformed HEAD, at which uvicorn fails with a traceback."""
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""

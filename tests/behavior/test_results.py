@@ -14,7 +14,7 @@ from sentiment.evaluation.metrics import wilson_interval
 
 def fails(case: Case, probability: float, original: float = 0, threshold: float = 0.5) -> bool:
     probabilities = {case.text: np.float32(probability), str(case.original): np.float32(original)}
-    return outcome("negation", case, probabilities, threshold).failed
+    return outcome(case, probabilities, threshold).failed
 
 
 def test_minimum_functionality_fails_where_the_label_is_another_one() -> None:
@@ -42,7 +42,7 @@ def test_direction_fails_where_the_probability_moves_the_wrong_way(expected: str
 def test_failures_come_first_among_the_examples() -> None:
     texts = ["a", "b", "c", "d"]
     probabilities = {text: np.float32(value) for text, value in zip(texts, (0.9, 0.1, 0.9, 0.1), strict=True)}
-    outcomes = [outcome("negation", Case(text, expected="positive"), probabilities, 0.5) for text in texts]
+    outcomes = [outcome(Case(text, expected="positive"), probabilities, 0.5) for text in texts]
     result = summarize("negation", outcomes, n_examples=3)
     assert [one.text for one in result.examples] == ["b", "d", "a"]
     assert (result.cases, result.failures, result.failure_rate) == (4, 2, 0.5)
