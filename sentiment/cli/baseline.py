@@ -6,6 +6,7 @@
     sentiment report tfidf workspace      the comparison on val as an HTML page
     sentiment baseline --grid 1 10        other values of C, the inverse strength of the L2 penalty
     sentiment baseline --features data/encode     also data/baseline/tfidf-features: both side by side
+    sentiment baseline --model2vec FOLDER         also data/baseline/model2vec: vectors of tokens, of a model or encoder
 
 The value of C with the lowest log loss on val is kept; the table shows the others. What is printed is of val. Test
 reviews are only scored. Run it again after a change of the split.
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grid", type=float, nargs="+", metavar="C", default=C_GRID, help=f"default: {shown}")
     parser.add_argument("--split", type=Path, default=paths.SPLIT, help="tables (default: %(default)s)")
     parser.add_argument("--features", type=Path, help="features, for the baseline with TF-IDF and features")
+    parser.add_argument("--model2vec", type=Path, metavar="FOLDER", help="a model2vec, or an encoder to make one of")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -71,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
     features = None
     if args.features:
         features = {name: read_features(args.features / f"{name}.npy", len(table)) for name, table in tables.items()}
-    trained = train_baselines(tables, features, args.grid)
+    trained = train_baselines(tables, features, args.model2vec, args.grid)
     for name, scored in trained.items():
         params_of_baseline = {**recorded, name: scored.settings}
         metrics = write_baseline(BASELINES_FOLDER / name, tables, scored, params, params_of_baseline)

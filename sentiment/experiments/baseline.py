@@ -1,10 +1,11 @@
 """Train baselines on the split of the workspace, and write their results as the pipeline writes its own.
 
-TF-IDF of words and pairs of words with logistic regression, the same beside the encoder's features, and the majority
-class. Each has a folder with the files of `revisions.BASELINE_FILES`, so that `compare` and `report` read it like a
-revision.
+TF-IDF of words and pairs of words with logistic regression, the same beside the encoder's features, vectors of words or
+tokens without an encoder, and the majority class. Each has a folder with the files of `revisions.BASELINE_FILES`, so
+that `compare` and `report` read it like a revision.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from sentiment.evaluation.bootstrap import WeightedMetrics
 from sentiment.evaluation.metrics import SLICE_COLUMNS, point_metrics
 from sentiment.evaluation.scoring import Predictions, ScoringParams, score, write_predictions
 from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
-from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, STATIC, TFIDF, TFIDF_FEATURES
+from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, MODEL2VEC, STATIC, TFIDF, TFIDF_FEATURES
 
 THRESHOLD = 0.5  # a probability of at least this is positive
 VECTORIZER: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}
@@ -63,6 +64,7 @@ class EvaluationParams(ScoringParams):
 def train_baselines(
     tables: Mapping[str, pa.Table],
     features: Mapping[str, NDArray[np.float32]] | None,
+    token_vectors: Path | None,
     c_grid: Sequence[float],
 ) -> dict[str, Scored]:
     """Train the baselines with each C; return them by name.
@@ -70,9 +72,11 @@ def train_baselines(
     Args:
         tables: train, val and test, with columns text and label.
         features: of the encoder by split, shape (n_samples, dim); None leaves out TFIDF_FEATURES.
+        token_vectors: folder for `model2vec_vectors`; None leaves out MODEL2VEC.
 
     Raises:
-        InputError: no word is in two train reviews, only one word is, or the reviews are cross-validated.
+        InputError: there is no model2vec or no such folder, no word is in two train reviews, only one word is, or the
+            reviews are cross-validated.
     """
     if FOLD in tables["test"].column_names:
         raise InputError(
@@ -82,6 +86,8 @@ def train_baselines(
     vectors[STATIC] = static_vectors(vectors[TFIDF])
     if features is not None:
         vectors[TFIDF_FEATURES] = side_by_side(vectors[TFIDF], features)
+    if token_vectors is not None:
+        vectors[MODEL2VEC] = model2vec_vectors(tables, token_vectors)
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in VECTORIZER.items()}
     scored = {}
     for name, by_split in vectors.items():
@@ -132,6 +138,33 @@ def static_vectors(tfidf: Vectors) -> Vectors:
     svd.fit(tfidf["train"])
     by_split = {name: svd.transform(one) for name, one in tfidf.items()}
     return standardized(by_split, STATIC_SCALE)
+
+
+def model2vec_vectors(tables: Mapping[str, pa.Table], folder: Path) -> Vectors:
+    """Return means of the vectors of each text's tokens, by split: a token has one vector, whatever stands beside it.
+
+    Args:
+        folder: a model of model2vec, such as potion-base-8M; or an encoder, of which model2vec makes one: each token's
+            features alone, reduced to `STATIC_DIM` by principal components and weighted by the token's rank.
+
+    Raises:
+        InputError: model2vec is not installed, or the folder holds neither.
+    """
+    try:
+        from model2vec import StaticModel  # not a dependency
+        from model2vec.distill import distill
+    except ImportError as error:
+        raise InputError(f"--model2vec: {error.name} is missing; run pip install model2vec skeletoken") from None
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        if config.get("model_type") == "model2vec":
+            model = StaticModel.from_pretrained(folder)
+        else:
+            model = distill(model_name=str(folder), pca_dims=STATIC_DIM, device="cpu")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--model2vec {folder}: no model of model2vec and no encoder: {one_line(error)}") from None
+    means = {name: model.encode(table["text"].to_pylist()).astype(np.float32) for name, table in tables.items()}
+    return standardized(means, STATIC_SCALE)
 
 
 def standardized(features: Mapping[str, NDArray[np.floating]], scale: float) -> Vectors:

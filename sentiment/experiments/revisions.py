@@ -23,11 +23,12 @@ WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are no
 MAX_SECONDS = 600  # of a command that reads what git and the DVC cache hold
 
 BASELINES_FOLDER = Path("data/baseline")
-TFIDF, TFIDF_FEATURES, STATIC, MAJORITY = "tfidf", "tfidf-features", "static", "majority"
+TFIDF, TFIDF_FEATURES, STATIC, MODEL2VEC, MAJORITY = "tfidf", "tfidf-features", "static", "model2vec", "majority"
 BASELINES = {  # name: what it is
     TFIDF: "TF-IDF, logistic regression",
     TFIDF_FEATURES: "TF-IDF and features side by side, logistic regression",
     STATIC: "mean of word vectors by latent semantic analysis, logistic regression",
+    MODEL2VEC: "mean of a model2vec's token vectors, logistic regression",
     MAJORITY: "the majority class",
 }
 BASELINE_FILES = {  # what the pipeline calls a file: its name in the folder of a baseline

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
+from model2vec.distill import distill
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from transformers import BertConfig
 
 from sentiment.common.errors import InputError
-from sentiment.experiments.baseline import static_vectors
+from sentiment.experiments.baseline import model2vec_vectors, static_vectors
 from tests.project import Project
+from tests.random_encoders import random_model, save_encoder
 
 FILES = [
     "metrics.json", "params.yaml", "split.json", "test.parquet", "test_slices.csv", "val.parquet", "val_slices.csv"
@@ -46,6 +50,40 @@ def test_static_vectors_are_those_of_latent_semantic_analysis() -> None:
         np.testing.assert_allclose(np.abs(vectors[name].toarray()), 0.03 * np.abs(scores), atol=1e-6)
     with pytest.raises(InputError, match="has one word"):
         static_vectors({"train": csr_matrix(np.ones((3, 1)))})
+
+
+@pytest.fixture(scope="module")
+def reviews() -> dict[str, pa.Table]:
+    """Return tables of the three splits, whose label depends on one word."""
+    texts = [f"a {word} {product}" for product in ("hat", "coat", "lamp", "book") for word in ("lovely", "dreadful")]
+    table = pa.table({"text": texts, "label": [1, 0] * 4})
+    return dict.fromkeys(("train", "val", "test"), table)
+
+
+@pytest.mark.parametrize("kind", ["model2vec", "encoder"])
+def test_token_vectors_are_those_of_model2vec(reviews: dict[str, pa.Table], tmp_path: Path, kind: str) -> None:
+    config = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    folder = save_encoder(random_model(config), tmp_path / "encoder")
+    expected = distill(model_name=str(folder), pca_dims=256, device="cpu")
+    if kind == "model2vec":
+        expected.save_pretrained(folder := tmp_path / "static")
+    vectors = model2vec_vectors(reviews, folder)["test"].toarray()
+    features = expected.encode(reviews["test"]["text"].to_pylist()).astype(np.float32)
+    assert vectors.shape == features.shape
+    constant = features.std(axis=0) == 0
+    np.testing.assert_allclose(vectors[:, constant], 0)
+    scores = (features - features.mean(axis=0))[:, ~constant] / features.std(axis=0)[~constant]
+    np.testing.assert_allclose(vectors[:, ~constant], 0.03 * scores, atol=1e-3)
+
+
+def test_token_vectors_need_a_folder_and_the_extra(
+    reviews: dict[str, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=f"--model2vec {tmp_path}: no model of model2vec and no encoder: "):
+        model2vec_vectors(reviews, tmp_path)
+    monkeypatch.setitem(sys.modules, "model2vec", None)
+    with pytest.raises(InputError, match=r"model2vec is missing; run pip install model2vec skeletoken"):
+        model2vec_vectors(reviews, tmp_path)
 
 
 def bytes_of(project: Project) -> dict[Path, bytes]:

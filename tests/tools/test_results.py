@@ -61,9 +61,9 @@ def test_the_baselines_are_repeated_on_other_splits(project: Project) -> None:
     project.commit("Run the pipeline on the first reviews")
     clone = ResultsClone(project.root, project.root / SAMPLE, {}, project.root.parent / "repeated")
     clone.run(next(row for row in read_rows() if row.name == "default"))
-    rows = [row for row in read_rows() if row.repeat == "salts"]
+    rows = [row for row in read_rows() if row.command == "sentiment baseline"]
     repeated = clone.repeat(rows)
-    assert set(repeated) == {"majority", "tfidf"}
+    assert set(repeated) == {"majority", "tfidf", "static"}
     for runs in repeated.values():
         assert len(runs) == 4
         assert len({one["accuracy"] for one in runs}) > 1, "else every split was the same"
@@ -89,7 +89,7 @@ def test_rows_have_the_figures_of_their_commands_and_a_folder_fills_the_row_that
     names = ["finetuned-minilm", "albert-base-v1", "cls-20"]
     project.run(*COMMAND, "--encoder", f"albert-base-v1={albert}", "--rows", *names)
     results = json.loads((project.root / RESULTS).read_text(encoding="utf-8"))
-    assert set(results) == {"default", "majority", "tfidf", "tfidf-features", "finetuned", *names}
+    assert set(results) == {"default", "majority", "tfidf", "static", "finetuned", *names}
     assert results["finetuned"] == earlier
     assert results["finetuned-minilm"] == {NOT_RUN: "needs the Hugging Face Hub"}
     assert results["tfidf"]["p_value"] is None

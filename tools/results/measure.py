@@ -14,7 +14,7 @@ from sentiment.common.tables import TEST, VAL
 from sentiment.encoder.files import check_weights, copy_files
 from sentiment.experiments.comparison import compare
 from sentiment.experiments.paths import ALL_METRICS
-from sentiment.experiments.revisions import TFIDF, WORKSPACE, resolve
+from sentiment.experiments.revisions import TFIDF, resolve
 from sentiment.finetuning.source import POINTER, check_hash, read_pointer
 from tools.process import run
 from tools.results.tables import DEFAULT, SOURCE, Row
@@ -56,7 +56,7 @@ class ResultsClone:
         Raises:
             CommandError: the command failed; the message names it.
         """
-        if self._seconds and row.predictions == WORKSPACE:
+        if self._seconds:
             run(self.root, "git", "reset", "--quiet", "--hard")
             run(self.root, "dvc", "checkout", "--quiet")
         started = time.perf_counter()
@@ -99,7 +99,7 @@ class ResultsClone:
             run(self.root, "dvc", "checkout", "--quiet")
             if rows[0].repeat == "salts":
                 run(self.root, "dvc", "exp", "run", "--quiet", "-S", f"split.salt=results-{number}", "split")
-                run(self.root, "sentiment", "baseline", max_seconds=MAX_SECONDS)
+                run(self.root, *shlex.split(rows[0].command), max_seconds=MAX_SECONDS)
             else:
                 command = [*shlex.split(rows[0].command), "-S", f"finetune.seed={number}"]
                 run(self.root, *command, quiet=False, max_seconds=MAX_SECONDS)
