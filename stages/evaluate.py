@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sentiment.common.command import run_main
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageInputs
-from sentiment.common.tables import FOLD, SCORED, TEST, VAL, open_table
+from sentiment.common.tables import FOLD, ROWS_PER_GROUP, SCORED, TEST, VAL, open_table
 from sentiment.data.labels import is_unsure, predict_labels
 from sentiment.encoder.features import read_features
 from sentiment.evaluation.metrics import (
@@ -50,7 +50,8 @@ from sentiment.evaluation.scoring import (
     score,
     write_predictions,
 )
-from sentiment.head.classifier import FOLDS, Classifier
+from sentiment.head.classifier import ENCODER, FOLDS, Classifier
+from sentiment.head.words import Tokens
 
 SEEN = "reviews_seen_by_encoder"
 
@@ -90,21 +91,37 @@ def load_folds(folder: Path, folds: NDArray[np.int8]) -> list[Classifier]:
     return [Classifier.load(folder / FOLDS / str(number)) for number in range(int(folds.max()) + 1)]
 
 
+def read_tokens(table: pa.Table, classifier: Path) -> Tokens:
+    """Return the tokens of the column `text` by the encoder in the folder of a classifier, for which words count.
+
+    Raises:
+        EncoderError: the tokenizer is missing or damaged.
+    """
+    from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
+
+    texts = (chunk["text"].to_pylist() for chunk in table.select(["text"]).to_batches(ROWS_PER_GROUP))
+    return Tokens.read(load_tokenizer(classifier / ENCODER), texts)
+
+
 def predict(
-    classifiers: Sequence[Classifier], features: NDArray[np.float32], folds: NDArray[np.int8] | None
+    classifiers: Sequence[Classifier],
+    features: NDArray[np.float32],
+    tokens: Tokens | None,
+    folds: NDArray[np.int8] | None,
 ) -> Predictions:
     """Return what the classifiers say of reviews: with folds, the one of a review's fold, trained on the others.
 
     Args:
         classifiers: of the folds, or the one that predicts all.
         features: of the reviews, shape (n_samples, dim).
+        tokens: of the reviews; None where words do not count.
         folds: of each review, shape (n_samples,); None without folds.
     """
     probabilities, labels = np.empty(len(features), np.float32), np.empty(len(features), np.int8)
     unsure = np.empty(len(features), np.bool_)
     for number, classifier in enumerate(classifiers):
         rows = slice(None) if folds is None else folds == number  # a slice copies no features
-        probabilities[rows] = classifier.predict_proba(features[rows])
+        probabilities[rows] = classifier.predict_proba(features[rows], None if tokens is None else tokens[rows])
         labels[rows] = predict_labels(probabilities[rows], classifier.config.threshold)
         unsure[rows] = is_unsure(probabilities[rows], classifier.config.unsure)
     return Predictions(probabilities, labels, ~unsure if classifiers[0].config.unsure else None)
@@ -173,11 +190,12 @@ def main() -> None:
     for name, table in read.items():
         vectors, folds = read_features(features[name], len(table)), table[FOLD].to_numpy() if has_folds else None
         classifiers = [classifier] if folds is None else load_folds(args.classifier, folds)
-        predictions = predict(classifiers, vectors, folds)
+        tokens = read_tokens(table, args.classifier) if any(one.words for one in classifiers) else None
+        predictions = predict(classifiers, vectors, tokens, folds)
         scores = score(table, predictions, params, folds)
         metrics = {**scores.metrics, SEEN: n_seen[name]}
         if calibrates:
-            before = predict([*map(uncalibrated, classifiers)], vectors, folds).probabilities
+            before = predict([*map(uncalibrated, classifiers)], vectors, tokens, folds).probabilities
             actual = table["label"].to_numpy()
             metrics["uncalibrated_error"] = calibration_error(actual, before, params.calibration_bins)
         metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}

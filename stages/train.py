@@ -4,7 +4,8 @@
     --log metrics/train
 
 `solver: lbfgs` solves one linear layer for a path of L2 penalties, and keeps the one of lowest validation loss; nothing
-is random. `solver: adam` trains by epochs and keeps the one of lowest validation loss; more layers need it.
+is random. With `words: true` the layer sees the words of the whole text, too. `solver: adam` trains by epochs and keeps
+the one of lowest validation loss; more layers need it.
 
 Where `split.folds` put every review into test, a classifier for each fold is trained on the other folds, of which the
 next one is val; the folder folds holds them, for `evaluate`. Solved heads, that of all reviews too, are then solved
@@ -24,16 +25,17 @@ from pydantic import Field, field_validator, model_validator
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
 from sentiment.common.params import StageInputs, StageParams
-from sentiment.common.tables import FOLD, open_table, read_column
+from sentiment.common.tables import FOLD, batches, open_table, read_column
 from sentiment.data.labels import LABELS
 from sentiment.encoder.features import read_features, read_metadata
 from sentiment.head.classifier import FOLDS, Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.decision import BEST, REACHED, RULE, Rules, decide
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.mlp import Head
-from sentiment.head.solver import PENALTIES, refit, solve_path
+from sentiment.head.solver import PENALTIES, LinearHead, refit, solve_path
 from sentiment.head.standardization import mean_and_std
 from sentiment.head.training import ClassWeight, LabeledFeatures, train_head
+from sentiment.head.words import Tokens
 
 OnEpoch = Callable[[EpochMetrics], object]
 
@@ -48,6 +50,7 @@ class Params(StageParams):
 
     Attributes:
         solver: "lbfgs" for a single linear layer, or "adam", which alone reads the params from seed to batch_size.
+        words: whether the words of a text, as n-grams of its token ids, count beside its features (`head.words`).
         l2: weight of the penalty l2 / 2 * sum(weights^2) beside the mean loss, or "auto": of a path, the one of lowest
             validation loss.
         class_weight: "balanced" lets both classes weigh as much in the losses.
@@ -58,6 +61,7 @@ class Params(StageParams):
     """
 
     solver: Literal["lbfgs", "adam"]
+    words: bool = False
     l2: float | Literal["auto"]
     class_weight: ClassWeight
     threshold: float | str
@@ -98,6 +102,8 @@ class Params(StageParams):
 
     @model_validator(mode="after")
     def _fits_the_solver(self) -> "Params":
+        if self.solver == "adam" and self.words:
+            raise ValueError("solver lbfgs where words is true, or words false")
         if self.solver == "adam" and self.l2 == "auto":
             raise ValueError("l2 as a number, such as 0, where solver is adam")
         if self.solver == "lbfgs" and self.head_layers > 1:
@@ -141,16 +147,21 @@ def solve(
     log.info(
         "train: kept L2 penalty %g%s: val loss %.4f, val accuracy %.4f",
         kept.l2,
-        f" of {len(penalties)} from {penalties[0]:g} to {penalties[-1]:g}" if len(penalties) > 1 else "",
+        f" of {len(path.metrics)} from {penalties[0]:g} to {path.metrics[-1].l2:g}" if len(penalties) > 1 else "",
         kept.val_loss,
         kept.val_accuracy,
     )
-    classifier = Classifier(config, path.mean, path.std, path.layers)
+    classifier = linear_classifier(config, path.head)
     decision = decide(classifier, val_split, params.rules)
     if refits:
         path = refit(train_split, val_split, path, params.class_weight)
-        classifier = Classifier(config, path.mean, path.std, path.layers)
+        classifier = linear_classifier(config, path.head)
     return decision.applied(classifier)
+
+
+def linear_classifier(config: ClassifierConfig, head: LinearHead) -> Classifier:
+    """Return the classifier of a solved head."""
+    return Classifier(config, head.mean, head.std, head.layers, head.words)
 
 
 def train(
@@ -206,11 +217,7 @@ def cross_validate(
     n_folds = int(folds.max()) + 1
     for fold in range(n_folds):
         is_val = folds == (fold + 1) % n_folds
-        parts = (
-            LabeledFeatures(reviews.features[rows], reviews.labels[rows])
-            for rows in ((folds != fold) & ~is_val, is_val)
-        )
-        yield fit(*parts)
+        yield fit(reviews[(folds != fold) & ~is_val], reviews[is_val])
 
 
 def read_folds(split: Path) -> NDArray[np.int8] | None:
@@ -219,11 +226,23 @@ def read_folds(split: Path) -> NDArray[np.int8] | None:
     return read_column(table, FOLD).to_numpy() if FOLD in open_table(table).schema_arrow.names else None
 
 
-def read_split(name: str, split: Path, features: Path) -> LabeledFeatures:
-    """Read features and labels of "train", "val" or "test"; raises InputError where they do not fit each other."""
-    labels = read_column(split / f"{name}.parquet", "label").to_numpy()
+def read_split(name: str, split: Path, features: Path, words_of: Path | None = None) -> LabeledFeatures:
+    """Read features and labels of "train", "val" or "test", and the tokens of an encoder where words count.
+
+    Raises:
+        InputError: features and labels do not fit each other.
+        EncoderError: the encoder is missing or damaged.
+    """
+    table = split / f"{name}.parquet"
+    labels = read_column(table, "label").to_numpy()
     vectors = read_features(features / f"{name}.npy", len(labels))
-    return LabeledFeatures(vectors, labels.astype(np.float64))
+    tokens = None
+    if words_of is not None:
+        from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
+
+        texts = (chunk["text"].to_pylist() for chunk in batches(table, ["text"]))
+        tokens = Tokens.read(load_tokenizer(words_of), texts)
+    return LabeledFeatures(vectors, labels.astype(np.float64), tokens)
 
 
 def warn_of_few(train_split: LabeledFeatures, val_split: LabeledFeatures) -> None:
@@ -262,7 +281,8 @@ def main() -> None:
     params = inputs.params
     inputs.watch(args.split, args.features, args.encoder)
     config = ClassifierConfig(features=read_metadata(args.features), threshold=0.5)
-    train_split, val_split = (read_split(name, args.split, args.features) for name in ("train", "val"))
+    words_of = args.encoder if params.words else None
+    train_split, val_split = (read_split(name, args.split, args.features, words_of) for name in ("train", "val"))
     warn_of_few(train_split, val_split)
     folds = read_folds(args.split)
     adam = params.solver == "adam"
@@ -284,8 +304,12 @@ def main() -> None:
         classifier = fit(train_split, val_split, on_epoch)
         of_folds: list[Classifier] = []
         if folds is not None:
-            reviews = read_split("test", args.split, args.features)
+            reviews = read_split("test", args.split, args.features, words_of)
             of_folds = list(cross_validate(reviews, folds, fit))
+    if params.words:
+        log.info(
+            "train: %d n-grams count beside the features", len(classifier.words.weights) if classifier.words else 0
+        )
     log_decision(classifier.config, params.rules)
     for number, one in enumerate(of_folds):
         one.save(args.output / FOLDS / str(number))

@@ -4,7 +4,8 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
+from itertools import compress
 from math import fsum, sqrt
 from pathlib import Path
 from threading import Barrier
@@ -13,7 +14,7 @@ from typing import NamedTuple, Self, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.config import Coverage, EncoderConfig, Precision
@@ -114,19 +115,30 @@ def build_model(pretrained: Pretrained, precision: Precision, device: torch.devi
 
 
 class TokensWithOffsets(NamedTuple):
-    """The tokens of one text.
+    """The tokens of one text: first those that the encoder reads, special ones included, then the rest.
 
     Attributes:
-        ids: special tokens included, cut to the maximum.
+        ids: of the tokens.
         offsets: start and end of each token in the text.
         is_special: whether a token was added, such as [CLS].
-        is_truncated: whether the text has more tokens.
+        n_read: tokens that the encoder reads.
+        is_truncated: whether the text has more of them.
     """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
     is_special: list[bool]
+    n_read: int
     is_truncated: bool
+
+    def read(self) -> Self:
+        """Return the tokens without the rest."""
+        n = self.n_read
+        return self._replace(ids=self.ids[:n], offsets=self.offsets[:n], is_special=self.is_special[:n])
+
+    def whole_ids(self) -> list[int]:
+        """Return the ids of the whole text, without special ones."""
+        return [token for token, is_special in zip(self.ids, self.is_special, strict=True) if not is_special]
 
 
 class FrozenEncoder:
@@ -173,7 +185,6 @@ class FrozenEncoder:
         """Whether several batches are computed at one time, as `map_batches` does it."""
         return isinstance(self.model, ExactTransformer) and self.device.type == "cpu"
 
-    @torch.inference_mode()
     def encode(self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None) -> NDArray[np.float32]:
         """Return one float32 vector per text, shape (n_texts, dim), in the order of the texts.
 
@@ -181,8 +192,14 @@ class FrozenEncoder:
             texts: any number; they are sorted by length, so thousands at once need less padding.
             on_batch: called with the number of texts done, after each batch.
         """
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        token_ids = self.tokenize(texts)
+        return self.encode_tokens(self.tokenize(texts), on_batch)
+
+    @torch.inference_mode()
+    def encode_tokens(
+        self, token_ids: Sequence[Sequence[int]], on_batch: Callable[[int], object] | None = None
+    ) -> NDArray[np.float32]:
+        """Return what `encode` does, for the token ids of `tokenize`."""
+        vectors = np.empty((len(token_ids), self.dim), dtype=np.float32)
 
         def encode_batch(indices: list[int]) -> int:
             batch = [token_ids[index] for index in indices]
@@ -228,21 +245,28 @@ class FrozenEncoder:
         """Return the token ids of each text, special tokens included, cut to `max_length`."""
         return self._tokenize(list(texts)) if texts else []
 
+    def tokenize_whole(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
+        """Return what `tokenize` does, and the token ids of each whole text without special tokens."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts))
+        return [one.ids for one in encoded], [_whole_ids(one) for one in encoded]
+
     def tokenize_with_offsets(self, texts: Sequence[str]) -> list[TokensWithOffsets]:
-        """Return what `tokenize` does, and the offsets of each token in its text."""
+        """Return the tokens of each text with their offsets; its first `n_read` ones are those of `tokenize`."""
+        return [_with_offsets(one) for one in self._tokenizer.encode_batch(list(texts))]
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        """The tokenizer, which keeps what it has cut."""
         tokenizer = Tokenizer.from_str(self._tokenizer_json)
         tokenizer.enable_truncation(self.config.max_length)
-        return [
-            TokensWithOffsets(one.ids, one.offsets, list(map(bool, one.special_tokens_mask)), bool(one.overflowing))
-            for one in tokenizer.encode_batch(list(texts))
-        ]
+        return tokenizer
 
     def coverage(self, texts: Sequence[str]) -> Coverage:
         """Return how much of the first 2,048 texts the encoder reads; shares are rounded to four digits."""
         texts = texts[:N_COVERED]
         model = json.loads(self._tokenizer_json)["model"]
         unknown = model["unk_id"] if "unk_id" in model else model.get("vocab", {}).get(model.get("unk_token"))
-        tokenized = self.tokenize_with_offsets(texts)
+        tokenized = [one.read() for one in self.tokenize_with_offsets(texts)]
         n_tokens = sum(one.is_special.count(False) for one in tokenized)
         n_unknown = sum(one.ids.count(unknown) for one in tokenized)
         n_truncated = sum(one.is_truncated for one in tokenized)
@@ -251,6 +275,25 @@ class FrozenEncoder:
             unknown_tokens=round(n_unknown / max(1, n_tokens), 4),
             truncated_texts=round(n_truncated / max(1, len(texts)), 4),
         )
+
+
+def _whole_ids(encoding: Encoding) -> list[int]:
+    """Return the ids of a text that was cut, with those behind the cut and without special ones."""
+    whole: list[int] = []
+    for part in (encoding, *encoding.overflowing):
+        whole += compress(part.ids, [not special for special in part.special_tokens_mask])
+    return whole
+
+
+def _with_offsets(encoding: Encoding) -> TokensWithOffsets:
+    """Return the tokens of a text that was cut, with those behind the cut."""
+    ids, offsets, n_read = encoding.ids, encoding.offsets, len(encoding.ids)
+    for part in encoding.overflowing:
+        is_own = [not special for special in part.special_tokens_mask]
+        ids += compress(part.ids, is_own)
+        offsets += compress(part.offsets, is_own)
+    is_special = [*map(bool, encoding.special_tokens_mask), *[False] * (len(ids) - n_read)]
+    return TokensWithOffsets(ids, offsets, is_special, n_read, is_truncated=len(ids) > n_read)
 
 
 def int8_min_cosine(encoder: FrozenEncoder, texts: Sequence[str]) -> float | None:

@@ -38,6 +38,11 @@ LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
 )  # fmt: skip
 
+OFFLINE: dict[str, Any] = {
+    "local_files_only": True,
+    "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
+}
+
 Tokenize = Callable[[list[str]], list[list[int]]]
 
 
@@ -119,25 +124,14 @@ def load_auto_model(folder: Path) -> tuple[Any, Any]:
         EncoderError: weights are missing, or the tokenizer has no tokenizer.json.
         LOADING_ERRORS: of transformers, for other damage.
     """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer  # seconds: only where they are needed
+    from transformers import AutoConfig, AutoModel  # seconds: only where they are needed
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
     from transformers.utils import logging
 
-    source: dict[str, Any] = {
-        "local_files_only": True,
-        "trust_remote_code": False,  # else transformers asks on standard input, and runs the code on "y"
-    }
-    if (folder / "spiece.model").is_file() and not (folder / "tokenizer.json").is_file():
-        try:
-            import google.protobuf  # noqa: F401 - without these two, transformers asks for tiktoken, which cannot read it
-            import sentencepiece  # noqa: F401
-        except ImportError:
-            raise EncoderError(f"encoder '{folder}' has spiece.model; run pip install protobuf sentencepiece") from None
-
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it lists the pooling layer, which is left out
-    config = AutoConfig.from_pretrained(folder, **source)
-    tokenizer = AutoTokenizer.from_pretrained(folder, **source)
+    tokenizer = load_auto_tokenizer(folder)
+    config = AutoConfig.from_pretrained(folder, **OFFLINE)
     model_class: Any = MODEL_MAPPING[type(config)]
     has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
     model, report = AutoModel.from_pretrained(
@@ -148,14 +142,44 @@ def load_auto_model(folder: Path) -> tuple[Any, Any]:
         attn_implementation="sdpa",
         output_loading_info=True,
         **({"add_pooling_layer": False} if has_pooler else {}),
-        **source,
+        **OFFLINE,
     )
     missing_keys = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing_keys:
         raise EncoderError(f"encoder '{folder}': {len(missing_keys)} weights are missing, such as {missing_keys[0]}")
+    return tokenizer, model
+
+
+def load_auto_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of a folder, as transformers reads it.
+
+    Raises:
+        EncoderError: it has no tokenizer.json, or needs a package that is not installed.
+        LOADING_ERRORS: of transformers, for other damage.
+    """
+    from transformers import AutoTokenizer
+
+    if (folder / "spiece.model").is_file() and not (folder / "tokenizer.json").is_file():
+        try:
+            import google.protobuf  # noqa: F401 - without these two, transformers asks for tiktoken, which cannot read it
+            import sentencepiece  # noqa: F401
+        except ImportError:
+            raise EncoderError(f"encoder '{folder}' has spiece.model; run pip install protobuf sentencepiece") from None
+    tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
     if not tokenizer.is_fast:
         raise EncoderError(f"encoder '{folder}': its tokenizer has no tokenizer.json")
-    return tokenizer, model
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Return the tokenizer of an encoder, which does not cut texts.
+
+    Raises:
+        EncoderError: the tokenizer is missing or damaged.
+    """
+    with loading(f"encoder '{folder}'"):
+        tokenizer = load_local_tokenizer(folder) or load_auto_tokenizer(folder).backend_tokenizer
+    return Tokenizer.from_str(canonical_json(tokenizer))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sentiment.encoder.config import FeatureMetadata
 from sentiment.encoder.files import check_weights, copy_files
 from sentiment.head.mlp import Layers, forward, round_weights
 from sentiment.head.standardization import chunks, standardize
+from sentiment.head.words import Tokens, Words
 from sentiment.numerics.arrays import sigmoid
 
 HEAD, CONFIG = "head.safetensors", "config.json"
@@ -37,6 +38,7 @@ class ClassifierConfig(StageParams):
         temperature: by which the logits of the trained head were divided; the saved weights are the quotients.
         labels: names of the labels 0 and 1.
         head_sha256: of head.safetensors; null before the classifier is saved.
+        n_ngrams: that count beside the features; left out where there are none.
     """
 
     features: FeatureMetadata
@@ -45,55 +47,73 @@ class ClassifierConfig(StageParams):
     temperature: float = Field(default=1.0, gt=0)
     labels: tuple[Literal["negative"], Literal["positive"]] = LABELS
     head_sha256: str | None = None
+    n_ngrams: int = Field(default=0, ge=0, exclude_if=lambda n: n == 0)
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A head on standardized features: linear layers with ReLU between them.
+    """A head on standardized features: linear layers with ReLU between them, and words beside them.
 
     Attributes:
         mean, std: of the training features, shape (dim,).
         layers: weight of shape (outputs, inputs) and bias of shape (outputs,) of each layer, float64; the last has 1
             output.
+        words: whose logits are added to those of the layers; None where words do not count.
     """
 
     config: ClassifierConfig
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     layers: Layers
+    words: Words | None = None
 
-    def predict_proba(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_proba(self, features: NDArray[np.float32], tokens: Tokens | None = None) -> NDArray[np.float32]:
         """Return the probability of "positive", float32, shape (n_samples,), for features of shape (n_samples, dim).
 
         It has the same bits on every processor, and alone or among other samples. NaN for features that are not finite.
+
+        Args:
+            tokens: of the samples' whole texts; needed where words count, and not read elsewhere.
 
         Raises:
             ClassifierError: as `logits`.
         """
         probabilities = np.empty(len(features), np.float32)
         start = 0
-        for logits in self._logits(features):
+        for logits in self._logits(features, tokens):
             probabilities[start : start + len(logits)] = sigmoid(logits)
             start += len(logits)
         return probabilities
 
-    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, features: NDArray[np.float32], tokens: Tokens | None = None) -> NDArray[np.float64]:
         """Return the log-odds of "positive", shape (n_samples,), for features of shape (n_samples, dim).
 
-        Raises:
-            ClassifierError: the features have another dimension than the head.
-        """
-        return np.concatenate([np.empty(0), *self._logits(features)])
+        Args:
+            tokens: as for `predict_proba`.
 
-    def _logits(self, features: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-        """Yield the logits of some features at a time."""
+        Raises:
+            ClassifierError: the features have another dimension than the head, or words count and there are no tokens
+                of as many texts.
+        """
+        return np.concatenate([np.empty(0), *self._logits(features, tokens)])
+
+    def _logits(self, features: NDArray[np.float32], tokens: Tokens | None) -> Iterator[NDArray[np.float64]]:
+        """Yield the logits of some samples at a time."""
         if features.shape[1] != len(self.mean):
             raise ClassifierError(
                 f"features of dimension {features.shape[1]}, but the head was trained on {len(self.mean)}"
             )
-        layers = round_weights(self.layers)
+        from_words: NDArray[np.float64] | None = None
+        if self.words:
+            if tokens is None or len(tokens) != len(features):
+                raise ClassifierError("words count for this head: it needs the token ids of every text")
+            from_words = self.words.logits(tokens)
+        layers, start = round_weights(self.layers), 0
         for chunk in chunks(features):
             logits = forward(layers, standardize(chunk, self.mean, self.std).astype(np.float64))
+            if from_words is not None:
+                logits += from_words[start : start + len(chunk)]
+                start += len(chunk)
             logits[~np.isfinite(chunk).all(axis=1)] = np.nan
             yield logits
 
@@ -101,17 +121,20 @@ class Classifier:
         """Return the classifier whose logits are divided by a number, which is in its last layer and its config."""
         *hidden, (weight, bias) = self.layers
         config = self.config.model_copy(update={"temperature": self.config.temperature * temperature})
-        return replace(self, config=config, layers=(*hidden, (weight / temperature, bias / temperature)))
+        layers = *hidden, (weight / temperature, bias / temperature)
+        return replace(self, config=config, layers=layers, words=self.words and self.words.divided(temperature))
 
     def save(self, folder: Path) -> None:
         """Write the two files; equal classifiers give equal bytes."""
-        tensors: dict[str, NDArray[np.floating]] = {"mean": self.mean, "std": self.std}
+        tensors: dict[str, NDArray[Any]] = {"mean": self.mean, "std": self.std}
         for depth, (weight, bias) in enumerate(self.layers):
             tensors |= {f"layers.{depth}.weight": weight, f"layers.{depth}.bias": bias}
+        tensors |= self.words.as_tensors() if self.words else {}
         content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
         with atomic(folder / HEAD) as partial:
             partial.write_bytes(content)
-        config = self.config.model_copy(update={"head_sha256": sha256(content).hexdigest()})
+        n_ngrams = len(self.words.weights) if self.words else 0
+        config = self.config.model_copy(update={"head_sha256": sha256(content).hexdigest(), "n_ngrams": n_ngrams})
         write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
 
     @classmethod
@@ -127,11 +150,13 @@ class Classifier:
             tensors = load(content)
             if sha256(content).hexdigest() != (config.head_sha256 or sha256(content).hexdigest()):
                 raise ValueError(f"{HEAD} is not the file whose SHA-256 is in {CONFIG}")
+            words = Words.from_tensors(tensors) if config.n_ngrams else None
+            n_others = 2 if words is None else 5
             layers = tuple(
                 (tensors[f"layers.{depth}.weight"], tensors[f"layers.{depth}.bias"])
-                for depth in range(max(1, (len(tensors) - 2) // 2))
+                for depth in range(max(1, (len(tensors) - n_others) // 2))
             )
-            classifier = cls(config, tensors["mean"], tensors["std"], layers)
+            classifier = cls(config, tensors["mean"], tensors["std"], layers, words)
             classifier.check()
         except FileNotFoundError as error:
             raise ClassifierError(f"{error.filename or folder}: no classifier; run `dvc repro` or `dvc pull`") from None
@@ -164,6 +189,8 @@ class Classifier:
                 raise ValueError(f"{name} holds a NaN or an infinity")
         if not (self.std > 0).all():
             raise ValueError("std holds a number that is not above 0")
+        if self.words:
+            self.words.check(self.config.n_ngrams)
 
 
 def copy_encoder(encoder: Path, classifier: Path) -> None:

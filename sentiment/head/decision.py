@@ -71,11 +71,11 @@ def decide(classifier: Classifier, val: LabeledFeatures, rules: Rules) -> Decisi
         ClassifierError: no threshold reaches what a rule asks for.
     """
     labels = val.labels.astype(np.int8)
-    temperature = fit_temperature(classifier.logits(val.features), labels) if rules.calibrates else 1.0
+    temperature = fit_temperature(classifier.logits(val.features, val.tokens), labels) if rules.calibrates else 1.0
     if isinstance(rules.threshold, float) and rules.abstain_precision is None:
         return Decision(temperature, rules.threshold, None)
     calibrated = Decision(temperature, 0.5, None).applied(classifier)
-    candidates = Candidates.of(labels, calibrated.predict_proba(val.features))
+    candidates = Candidates.of(labels, calibrated.predict_proba(val.features, val.tokens))
     threshold = rules.threshold if isinstance(rules.threshold, float) else candidates.choose(rules.threshold)
     unsure = None
     if rules.abstain_precision is not None:

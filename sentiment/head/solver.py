@@ -1,10 +1,12 @@
 """Solve a linear head: logistic regression with an L2 penalty, by L-BFGS on all rows, many penalties at once.
 
     path = solve_path(train, val, PENALTIES, "none")
-    path.kept.l2, path.layers
+    path.kept.l2, path.head.layers
 
 The penalties share each pass over the features, which is most of the time. Each has a step length and a history of its
 own (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.5), so its solution does not depend on the others.
+Where words count beside the features (`head.words`), one problem has the weights of both.
+
 scikit-learn's LogisticRegression, scipy's L-BFGS-B and BLAS's dot products differ from one processor to the next in the
 last digits, which a line search turns into other weights. Here every product is on a grid (`numerics.arrays`), every
 sum over rows or weights is a `tree_sum`, and nothing is drawn at random.
@@ -16,11 +18,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.mlp import Layers
 from sentiment.head.standardization import X_BITS, StandardizedFeatures, mean_and_std, rows_per_chunk
 from sentiment.head.training import ClassWeight, LabeledFeatures, class_costs
+from sentiment.head.words import STEP_BITS, UNIT, WEIGHT_BITS, Tokens, Vocabulary, Words
 from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_bits, softplus, tree_sum
 
 Float32s = NDArray[np.float32]
@@ -38,6 +42,45 @@ MAX_ITERATIONS = 300
 SUFFICIENT_DECREASE = 1e-4  # of the loss, as a share of what the slope promises (Armijo)
 MIN_STEP = 2.0**-20  # a shorter one is lost in the rounding of the loss
 CACHE_CHUNKS = 8  # of `rows_per_chunk` handled together: some 500 rows, for which NumPy's calls cost little
+BLOCK_TEXTS = 2**14  # of one sparse matrix: an error in each keeps 25 bits
+GROUP = 4  # penalties solved together where words count: few columns of many weights fit the cache
+
+
+class WordMatrix:
+    """Weighted words of texts, shape (n_samples, n_ngrams): sparse, 6 bytes for each n-gram of a text."""
+
+    def __init__(self, vocabulary: Vocabulary, tokens: Tokens) -> None:
+        self.n_ngrams = len(vocabulary)
+        self._blocks = []
+        for start in range(0, len(tokens), BLOCK_TEXTS):
+            block = tokens[start : start + BLOCK_TEXTS]
+            entries = vocabulary.entries(block)
+            starts = np.searchsorted(entries.texts, np.arange(len(block) + 1)).astype(np.int32)
+            steps = vocabulary.steps(entries).astype(np.int16)
+            shape = len(block), self.n_ngrams
+            self._blocks.append(csr_array((steps, entries.columns.astype(np.int32), starts), shape))
+
+    def __matmul__(self, weights: Float64s) -> Float64s:
+        """Return what the words add to the logits, for weights of shape (n_ngrams, n). # (n_samples, n)"""
+        rounded = round_to_bits(weights, WEIGHT_BITS, axis=0) * UNIT
+        return np.concatenate([block @ rounded for block in self._blocks])
+
+    def transposed_times(self, errors: Float64s) -> Float64s:
+        """Return the sum over the texts of words times errors, of shape (n_samples, n). # (n_ngrams, n)"""
+        total, start = np.zeros((self.n_ngrams, errors.shape[1])), 0
+        for block in self._blocks:
+            n_texts = block.shape[0]
+            rounded = round_to_bits(errors[start : start + n_texts], bits_left(STEP_BITS, n_texts), axis=0)
+            total += block.T @ rounded
+            start += n_texts
+        return total * UNIT
+
+    def mean_squares(self) -> Float64s:
+        """Return the mean square of each n-gram. # (n_ngrams,)"""
+        sums = [
+            np.bincount(block.indices, np.square(block.data, dtype=np.float64), self.n_ngrams) for block in self._blocks
+        ]
+        return np.add.reduce(sums) * UNIT**2 / sum(block.shape[0] for block in self._blocks)
 
 
 @dataclass(frozen=True)
@@ -45,19 +88,25 @@ class Solutions:
     """Weights for each penalty, one column each.
 
     Attributes:
-        weights: shape (dim + 1, n_penalties); the last row are the biases.
+        weights: shape (n_weights, n_penalties): `dim` rows of features, the biases, and a row for each n-gram of words.
+        dim: of the features.
         losses: mean cross-entropy (nats) with the penalty, shape (n_penalties,).
         converged: shape (n_penalties,).
     """
 
     weights: Float64s
+    dim: int
     losses: Float64s
     converged: NDArray[np.bool_]
 
     def layers(self, penalty: int) -> Layers:
         """Return the solution of one penalty as the single layer of a head."""
         column = self.weights[:, penalty]
-        return ((column[None, :-1].copy(), column[-1:].copy()),)
+        return ((column[None, : self.dim].copy(), column[self.dim : self.dim + 1].copy()),)
+
+    def words(self, penalty: int) -> Float64s:
+        """Return the weights of the words for one penalty. # (n_ngrams,)"""
+        return self.weights[self.dim + 1 :, penalty].copy()
 
 
 @dataclass(frozen=True)
@@ -68,17 +117,18 @@ class Problem:
         x: standardized features, shape (n_samples, dim).
         labels: 0 or 1, shape (n_samples,).
         costs: weight of each row in the mean loss, shape (n_samples,); see `head.training.class_costs`.
+        words: beside the features; None where they do not count.
     """
 
     x: StandardizedFeatures
     labels: Float64s
     costs: Float64s
+    words: WordMatrix | None = None
 
-    @classmethod
-    def of(cls, split: LabeledFeatures, mean: Float32s, std: Float32s, by_class: Float64s) -> Self:
-        """Return a split, standardized; `by_class` is what an error in each class costs. # (2,)"""
-        x = StandardizedFeatures(split.features, mean, std)
-        return cls(x, split.labels, by_class[split.labels.astype(np.intp)])
+    @property
+    def n_weights(self) -> int:
+        """Features, bias and n-grams."""
+        return self.x.dim + 1 + (self.words.n_ngrams if self.words else 0)
 
     def losses_and_accuracies(self, weights: Float64s) -> tuple[Float64s, Float64s]:
         """Return mean loss (nats) without penalty, and accuracy at a probability of 0.5. # (n_penalties,) each"""
@@ -89,14 +139,19 @@ class Problem:
         return losses / len(self.labels), n_correct / len(self.labels)
 
     def losses_and_gradients(self, weights: Float64s) -> tuple[Float64s, Float64s]:
-        """Return mean loss (nats) and its gradient without penalty. # (n_penalties,), (dim + 1, n_penalties)"""
-        losses, gradients = np.zeros(weights.shape[1]), np.zeros(weights.shape)
+        """Return mean loss (nats) and its gradient without penalty. # (n_penalties,), (n_weights, n_penalties)"""
+        dim, losses, gradients = self.x.dim, np.zeros(weights.shape[1]), np.zeros(weights.shape)
+        all_errors = []
         for x, labels, costs, logits in self._chunks(weights):
             losses += tree_sum((softplus(logits) - labels * logits) * costs)
             errors = (approximate_sigmoid(logits) - labels) * costs
+            if self.words:
+                all_errors.append(errors)
             errors = round_to_bits(errors, bits_left(X_BITS, len(x)), axis=0)
-            gradients[:-1] += x.T @ errors
-            gradients[-1] += np.add.reduce(errors, axis=0)  # exact: errors are on a grid
+            gradients[:dim] += x.T @ errors
+            gradients[dim] += np.add.reduce(errors, axis=0)  # exact: errors are on a grid
+        if self.words:
+            gradients[dim + 1 :] = self.words.transposed_times(np.concatenate(all_errors))
         return losses / len(self.labels), gradients / len(self.labels)
 
     def mean_products(self) -> Float64s:
@@ -113,13 +168,51 @@ class Problem:
 
     def _chunks(self, weights: Float64s) -> Iterator[tuple[Float64s, Float64s, Float64s, Float64s]]:
         """Yield x (rows, dim), labels and costs (rows, 1), and the saved head's logits (rows, n_penalties)."""
-        dim = len(weights) - 1
-        rounded = round_to_bits(weights[:-1], bits_left(X_BITS, dim), axis=0)
+        dim = self.x.dim
+        rounded = round_to_bits(weights[:dim], bits_left(X_BITS, dim), axis=0)
+        from_words = self.words @ weights[dim + 1 :] if self.words else None
         size = CACHE_CHUNKS * rows_per_chunk(dim)
         for start in range(0, len(self.labels), size):
             rows = slice(start, start + size)
             x = self.x[rows]
-            yield x, self.labels[rows, None], self.costs[rows, None], x @ rounded + weights[-1]
+            logits = x @ rounded + weights[dim]
+            if from_words is not None:
+                logits += from_words[rows]
+            yield x, self.labels[rows, None], self.costs[rows, None], logits
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """What is solved.
+
+    Attributes:
+        mean, std: of the train features, shape (dim,).
+        layers: one.
+        words: beside the features; None where they do not count.
+    """
+
+    mean: Float32s
+    std: Float32s
+    layers: Layers = ()
+    words: Words | None = None
+
+    @classmethod
+    def before(cls, train: LabeledFeatures) -> Self:
+        """Return what train decides before anything is solved: mean, std, and the n-grams, without weights."""
+        vocabulary = Vocabulary.fit(train.tokens) if train.tokens else None
+        words = Words(vocabulary, np.zeros(len(vocabulary))) if vocabulary else None
+        return cls(*mean_and_std(train.features), words=words)
+
+    def problem(self, split: LabeledFeatures, by_class: Float64s) -> Problem:
+        """Return a split, standardized; `by_class` is what an error in each class costs. # (2,)"""
+        x = StandardizedFeatures(split.features, self.mean, self.std)
+        words = WordMatrix(self.words.vocabulary, split.tokens) if self.words and split.tokens else None
+        return Problem(x, split.labels, by_class[split.labels.astype(np.intp)], words)
+
+    def solved(self, solutions: Solutions, penalty: int) -> Self:
+        """Return the head of one penalty."""
+        words = self.words and replace(self.words, weights=solutions.words(penalty))
+        return replace(self, layers=solutions.layers(penalty), words=words)
 
 
 @dataclass(frozen=True)
@@ -127,17 +220,14 @@ class PenaltyPath:
     """Heads for the penalties of a path.
 
     Attributes:
-        mean, std: of the train features, shape (dim,).
         metrics: by penalty.
         kept: the metrics of lowest validation loss.
-        layers: of the head that is kept.
+        head: that is kept.
     """
 
-    mean: Float32s
-    std: Float32s
     metrics: list[EpochMetrics]
     kept: EpochMetrics
-    layers: Layers
+    head: LinearHead
 
 
 def solve_path(
@@ -149,37 +239,48 @@ def solve_path(
 ) -> PenaltyPath:
     """Solve for every penalty, and keep the first of lowest validation loss.
 
+    Where words count, `GROUP` penalties are solved at a time, and none after the group in which the loss rises again:
+    weak penalties take many iterations, in which the words learn the labels of train by heart.
+
     Args:
         penalties: at least 0; the stronger ones first.
         class_weight: of `class_costs`; the losses of train and val are weighted likewise.
         on_pass: called after every iteration.
     """
-    mean, std = mean_and_std(train.features)
+    head = LinearHead.before(train)
     by_class = class_costs(train.labels, class_weight)
-    train_rows, val_rows = (Problem.of(split, mean, std, by_class) for split in (train, val))
-    for solutions in solve(train_rows, np.array(penalties)):  # noqa: B007, the last ones count
-        on_pass()
-    measured = zip(
-        *train_rows.losses_and_accuracies(solutions.weights),
-        *val_rows.losses_and_accuracies(solutions.weights),
-        strict=True,
-    )
+    train_rows, val_rows = (head.problem(split, by_class) for split in (train, val))
     metrics: list[EpochMetrics] = []
-    for number, (train_loss, train_accuracy, val_loss, val_accuracy) in enumerate(measured):
-        improved = all(val_loss < one.val_loss for one in metrics)
-        numbers = (float(train_loss), float(train_accuracy), float(val_loss), float(val_accuracy))
-        metrics.append(EpochMetrics(number, *numbers, improved=improved, l2=penalties[number]))
-    kept = [one for one in metrics if one.improved][-1]
-    return PenaltyPath(mean, std, metrics, kept, solutions.layers(kept.number))
+    kept: EpochMetrics | None = None
+    size = GROUP if head.words else len(penalties)
+    for first in range(0, len(penalties), size):
+        for solutions in solve(train_rows, np.array(penalties[first : first + size])):  # noqa: B007, the last ones count
+            on_pass()
+        measured = zip(
+            *train_rows.losses_and_accuracies(solutions.weights),
+            *val_rows.losses_and_accuracies(solutions.weights),
+            strict=True,
+        )
+        for column, (train_loss, train_accuracy, val_loss, val_accuracy) in enumerate(measured):
+            number = first + column
+            numbers = (float(train_loss), float(train_accuracy), float(val_loss), float(val_accuracy))
+            improved = kept is None or numbers[2] < kept.val_loss
+            metrics.append(EpochMetrics(number, *numbers, improved=improved, l2=penalties[number]))
+            if improved:
+                kept, head = metrics[-1], head.solved(solutions, column)
+        if kept is not metrics[-1]:
+            break
+    assert kept is not None
+    return PenaltyPath(metrics, kept, head)
 
 
 def refit(train: LabeledFeatures, val: LabeledFeatures, path: PenaltyPath, class_weight: ClassWeight) -> PenaltyPath:
     """Solve again on train and val, for the penalty that is kept: a fifth of few reviews is too many to leave out."""
-    both = LabeledFeatures(np.concatenate([train.features, val.features]), np.concatenate([train.labels, val.labels]))
-    mean, std = mean_and_std(both.features)
-    rows = Problem.of(both, mean, std, class_costs(both.labels, class_weight))
+    both = train.joined(val)
+    head = LinearHead.before(both)
+    rows = head.problem(both, class_costs(both.labels, class_weight))
     *_, solutions = solve(rows, np.array([path.kept.l2]))
-    return replace(path, mean=mean, std=std, layers=solutions.layers(0))
+    return replace(path, head=head.solved(solutions, 0))
 
 
 def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERATIONS) -> Iterator[Solutions]:
@@ -191,20 +292,24 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
     Args:
         penalties: at least 0, shape (n_penalties,).
     """
+    dim = problem.x.dim
 
     def evaluate(weights: Float64s, penalties: Float64s) -> tuple[Float64s, Float64s]:
         losses, gradients = problem.losses_and_gradients(weights)
-        losses = losses + penalties / 2 * tree_sum(weights[:-1] * weights[:-1])
-        gradients[:-1] += penalties * weights[:-1]
+        for rows in (slice(dim), slice(dim + 1, len(weights))):  # all but the biases
+            if len(part := weights[rows]):
+                losses = losses + penalties / 2 * tree_sum(part * part)
+                gradients[rows] += penalties * part
         return losses, gradients
 
-    weights = np.zeros((problem.x.dim + 1, len(penalties)))
+    weights = np.zeros((problem.n_weights, len(penalties)))
     losses, gradients = evaluate(weights, penalties)
-    history = _History(_Preconditioner(problem.mean_products(), penalties))
+    mean_squares = problem.words.mean_squares() if problem.words else np.empty(0)
+    history = _History(_Preconditioner(problem.mean_products(), mean_squares, penalties))
     stuck = np.zeros(len(penalties), np.bool_)  # no step is an improvement that float64 can tell
     for _ in range(max_iterations):
         converged = stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE)
-        yield Solutions(weights, losses, converged)
+        yield Solutions(weights, dim, losses, converged)
         if converged.all():
             return
         direction = -history.inverse_hessian_times(gradients)
@@ -225,16 +330,16 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
             moving = moving[~stuck[moving]]
         history.add(moved - weights, moved_gradients - gradients)
         weights, losses, gradients = moved, moved_losses, moved_gradients
-    yield Solutions(weights, losses, stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE))
+    yield Solutions(weights, dim, losses, stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE))
 
 
 class _Preconditioner:
     """The inverse of roughly the second derivatives: of CURVATURE * mean products + the penalty on the diagonal.
 
-    On features that correlate it takes a tenth of the passes.
+    On features that correlate it takes a tenth of the passes. For words it is the diagonal alone.
     """
 
-    def __init__(self, mean_products: Float64s, penalties: Float64s) -> None:
+    def __init__(self, mean_products: Float64s, mean_squares: Float64s, penalties: Float64s) -> None:
         distances = np.abs(np.array(REFERENCES)[:, None] / np.maximum(penalties, 1e-9) - 1)
         nearest = distances.argmin(axis=0)
         weights = np.arange(len(mean_products) - 1)  # the bias, which is last, has no penalty
@@ -243,13 +348,17 @@ class _Preconditioner:
             matrix = CURVATURE * mean_products
             matrix[weights, weights] += REFERENCES[number]
             self._inverses.append((np.flatnonzero(nearest == number), round_to_bits(_inverse(matrix), INVERSE_BITS)))
+        self._dense = len(mean_products)
+        self._diagonal = CURVATURE * mean_squares[:, None] + np.maximum(penalties, MIN_PIVOT)
 
     def __matmul__(self, columns: Float64s) -> Float64s:
-        """Return the product for each column. # (dim + 1, n_penalties)"""
-        rounded = round_to_bits(columns, bits_left(INVERSE_BITS, len(columns)), axis=0)
+        """Return the product for each column. # (n_weights, n_penalties)"""
+        n = self._dense
+        rounded = round_to_bits(columns[:n], bits_left(INVERSE_BITS, n), axis=0)
         result = np.empty_like(columns)
         for numbers, inverse in self._inverses:
-            result[:, numbers] = inverse @ rounded[:, numbers]
+            result[:n, numbers] = inverse @ rounded[:, numbers]
+        np.divide(columns[n:], self._diagonal, out=result[n:])
         return result
 
 
@@ -290,7 +399,7 @@ class _History:
         self._scale = np.divide(1.0, curvature, out=np.ones_like(curvature), where=curvature > 0)
 
     def inverse_hessian_times(self, gradients: Float64s) -> Float64s:
-        """Return the product for each column. # (dim + 1, n_penalties)"""
+        """Return the product for each column. # (n_weights, n_penalties)"""
         result = gradients.copy()
         shares = []
         for step, change, inverse in reversed(self._steps):

@@ -8,8 +8,8 @@ element-wise, with running products in place of powers, and a mean loss is an ex
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.mlp import Float64s, Head, forward, round_weights
 from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
+from sentiment.head.words import Tokens
 from sentiment.numerics.arrays import exact_mean, softplus
 
 Float32s = NDArray[np.float32]
@@ -28,10 +29,33 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as everywhere
 
 @dataclass(frozen=True)
 class LabeledFeatures:
-    """Features of shape (n_samples, dim), possibly memory-mapped, and labels 0 or 1 of shape (n_samples,)."""
+    """What a head is trained on.
+
+    Attributes:
+        features: shape (n_samples, dim), possibly memory-mapped.
+        labels: 0 or 1, shape (n_samples,).
+        tokens: of the texts, where their words count beside the features.
+    """
 
     features: Float32s
     labels: Float64s
+    tokens: Tokens | None = None
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Self:
+        """Return the rows of a mask."""
+        return replace(
+            self, features=self.features[rows], labels=self.labels[rows], tokens=self.tokens and self.tokens[rows]
+        )
+
+    def joined(self, other: Self) -> Self:
+        """Return the rows of both."""
+        tokens = Tokens.joined([self.tokens, other.tokens]) if self.tokens and other.tokens else None
+        return replace(
+            self,
+            features=np.concatenate([self.features, other.features]),
+            labels=np.concatenate([self.labels, other.labels]),
+            tokens=tokens,
+        )
 
 
 def class_costs(labels: Float64s, class_weight: ClassWeight) -> Float64s:

@@ -18,10 +18,11 @@ from sentiment.encoder.config import Device
 from sentiment.experiments.paths import CLASSIFIER
 from sentiment.experiments.revisions import WORKSPACE, Revision
 from sentiment.head.classifier import ENCODER, Classifier
+from sentiment.head.words import Tokens
 from sentiment.inference.clauses import Clause, clause_texts
 
 if TYPE_CHECKING:
-    from sentiment.encoder.frozen import FrozenEncoder
+    from sentiment.encoder.frozen import FrozenEncoder, TokensWithOffsets
     from sentiment.inference.explanation import Explanation
 
 
@@ -144,17 +145,33 @@ class SentimentClassifier:
         stripped = self.clean(texts)
         indices = [index for index, text in enumerate(stripped) if text]
         probabilities = np.full(len(texts), np.nan, dtype=np.float32)
-        features = self.encoder.encode([stripped[index] for index in indices], on_batch)
-        probabilities[indices] = self.score(features)
+        token_ids, whole_ids = self.tokenize([stripped[index] for index in indices])
+        probabilities[indices] = self.score(self.encoder.encode_tokens(token_ids, on_batch), whole_ids)
         return probabilities
 
-    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the token ids of cleaned texts: those that the encoder takes, and those that `score` takes."""
+        if self.classifier.words:
+            return self.encoder.tokenize_whole(texts)
+        token_ids = self.encoder.tokenize(texts)
+        return token_ids, token_ids
+
+    def tokenize_with_offsets(self, texts: Sequence[str]) -> "list[TokensWithOffsets]":
+        """Return the tokens of cleaned texts: the whole ones where words count, else what the encoder reads."""
+        tokens = self.encoder.tokenize_with_offsets(texts)
+        return tokens if self.classifier.words else [one.read() for one in tokens]
+
+    def score(self, features: NDArray[np.float32], whole_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return the probability of "positive" for features of shape (n_texts, dim).
+
+        Args:
+            whole_ids: of each text, as `tokenize` returns them; read where words count.
 
         Raises:
             ClassifierError: the encoder's features are not finite.
         """
-        probabilities = self.classifier.predict_proba(features)
+        tokens = Tokens.of(whole_ids) if self.classifier.words else None
+        probabilities = self.classifier.predict_proba(features, tokens)
         if not np.isfinite(probabilities).all():
             raise ClassifierError("the encoder's features are not finite; train with encode.precision=float32")
         return probabilities

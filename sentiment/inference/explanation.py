@@ -5,6 +5,10 @@ pooling makes x[j] a sum over tokens, so each token has its share; max pooling t
 of it. What rounding and clipping in `head.standardization` change is shared equally among the tokens of a mean. A token
 counts against the average of the training data: a usual feature contributes nothing.
 
+Where words count beside the features, each n-gram adds a number of its own to the logit. That of a single token is the
+token's, that of a pair is shared equally by its two tokens. Tokens behind the encoder's maximum have no share of the
+features, but of the words.
+
 With more layers there is no such sum. Then w is the gradient of the logit at x ("gradient times input"; Shrikumar et
 al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contributions leave of the logit.
 """
@@ -19,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.data.text import decoded_pieces
-from sentiment.head.mlp import forward, round_weights
+from sentiment.head.mlp import round_weights
 from sentiment.head.standardization import standardize
+from sentiment.head.words import Tokens
 from sentiment.inference.classifier import SentimentClassifier
 
 if TYPE_CHECKING:
@@ -44,12 +49,11 @@ class Attribution(NamedTuple):
     by_token: Float64s
 
 
-def attribute(classifier: SentimentClassifier, token_ids: Sequence[Sequence[int]]) -> list[Attribution]:
+def attribute(classifier: SentimentClassifier, tokens: "Sequence[TokensWithOffsets]") -> list[Attribution]:
     """Return the attribution of each text; features and token vectors are from one pass of the encoder.
 
     Args:
-        classifier: whose encoder made the tokens.
-        token_ids: of `FrozenEncoder.tokenize_with_offsets`.
+        tokens: of `SentimentClassifier.tokenize_with_offsets`.
 
     Raises:
         ClassifierError: the encoder's features are not finite.
@@ -57,18 +61,30 @@ def attribute(classifier: SentimentClassifier, token_ids: Sequence[Sequence[int]
     head, pooling = classifier.classifier, classifier.encoder.config.pooling
     layers = round_weights(head.layers)
 
-    def reduce(features: NDArray[np.float32], vectors: list[NDArray[np.float32]]) -> list[Attribution]:
-        probabilities = classifier.score(features).tolist()
+    def reduce(
+        features: NDArray[np.float32], vectors: list[NDArray[np.float32]]
+    ) -> list[tuple[NDArray[np.float32], Float64s]]:
         x = standardize(features, head.mean, head.std).astype(np.float64)  # (n_texts, dim)
-        logits = forward(layers, x).tolist()
         return [
-            Attribution(
-                probability, logit, token_contributions(row, gradient(layers, row[None]), one, head.std, pooling)
-            )
-            for probability, logit, row, one in zip(probabilities, logits, x, vectors, strict=True)
+            (row, token_contributions(x_row, gradient(layers, x_row[None]), one, head.std, pooling))
+            for row, x_row, one in zip(features, x, vectors, strict=True)
         ]
 
-    return classifier.encoder.encode_with_tokens(token_ids, reduce)
+    reduced = classifier.encoder.encode_with_tokens([one.ids[: one.n_read] for one in tokens], reduce)
+    features = np.array([row for row, _ in reduced], np.float32).reshape(len(tokens), classifier.encoder.dim)
+    whole_ids = [one.whole_ids() for one in tokens]
+    probabilities = classifier.score(features, whole_ids).tolist()
+    logits = head.logits(features, Tokens.of(whole_ids)).tolist()
+    attributions = []
+    for one, whole, (_, of_read), probability, logit in zip(
+        tokens, whole_ids, reduced, probabilities, logits, strict=True
+    ):
+        by_token = np.zeros(len(one.ids))
+        by_token[: one.n_read] = of_read
+        if head.words:
+            by_token[~np.array(one.is_special)] += head.words.contributions(whole)
+        attributions.append(Attribution(probability, logit, by_token))
+    return attributions
 
 
 def token_contributions(
@@ -141,9 +157,10 @@ class Explanation:
         logit: log-odds of "positive".
         bias: what does not come from a token.
         special_tokens: contribution of the tokens that the encoder adds, such as [CLS] and [SEP].
-        words: in their order, separated by white space. Those behind the encoder's maximum are left out.
+        words: in their order, separated by white space. Those behind the encoder's maximum are left out, unless the
+            classifier has weights for words, which are of the whole text.
         method: "exact sum" for one linear layer, else "gradient times input".
-        is_truncated: whether the text is longer than the encoder reads.
+        is_truncated: whether the text is longer than the encoder reads; words count behind its maximum, too.
     """
 
     label: str
@@ -195,8 +212,8 @@ def _explain_batch(classifier: SentimentClassifier, texts: Sequence[str]) -> Ite
     """Yield the explanations of texts, none of which is blank."""
     head = classifier.classifier
     method: Method = "exact sum" if len(head.layers) == 1 else "gradient times input"
-    tokens = classifier.encoder.tokenize_with_offsets(classifier.clean(texts))
-    attributions = attribute(classifier, [one.ids for one in tokens])
+    tokens = classifier.tokenize_with_offsets(classifier.clean(texts))
+    attributions = attribute(classifier, tokens)
     labels = classifier.label(np.array([one.probability for one in attributions], np.float32))
     for row, (text, attribution) in enumerate(zip(texts, attributions, strict=True)):
         by_token = attribution.by_token

@@ -125,8 +125,8 @@ class PhraseCounter:
 
     def add(self, texts: Sequence[str]) -> None:
         """Attribute the logits of texts, cleaned and none of them blank, to their words, and collect their phrases."""
-        tokens = self._classifier.encoder.tokenize_with_offsets(texts)
-        attributions = attribute(self._classifier, [one.ids for one in tokens])
+        tokens = self._classifier.tokenize_with_offsets(texts)
+        attributions = attribute(self._classifier, tokens)
         numbers: list[int] = []  # of each word of the chunk
         spans: list[Span] = []  # of each clause
         reviews: list[int] = []  # of each clause
@@ -277,7 +277,7 @@ class WordContributions(NamedTuple):
 
 
 def word_contributions(text: str, tokens: TokensWithOffsets, by_token: Float64s) -> WordContributions:
-    """Sum the contributions of the tokens of a text by word; words behind the encoder's maximum are left out."""
+    """Sum the contributions of the tokens of a text by word; words behind the last token are left out."""
     matches = list(WORD.finditer(text))
     starts = np.array([match.start() for match in matches], np.int64)
     is_special = np.array(tokens.is_special)

@@ -12,10 +12,8 @@ LitServe has no limit of its queue, so no status 429.
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -247,14 +245,12 @@ def text_size(item: tuple[Job, int]) -> int:
 def find_too_long(classifier: SentimentClassifier, texts: Sequence[str]) -> tuple[int, int] | None:
     """Return index and number of tokens of the first text of which the encoder reads the beginning only."""
     encoder = classifier.encoder
-    untruncated = copy(encoder)
-    untruncated.config = encoder.config.model_copy(update={"max_length": sys.maxsize})
     for index, text in enumerate(classifier.clean(texts)):  # one by one: tokens take 100 bytes a character
         if len(encoder.tokenize([text])[0]) < encoder.config.max_length:
             continue
-        n_tokens = len(untruncated.tokenize_with_offsets([text])[0].ids)
-        if n_tokens > encoder.config.max_length:
-            return index, n_tokens
+        [tokens] = encoder.tokenize_with_offsets([text])
+        if tokens.is_truncated:
+            return index, len(tokens.ids)
     return None
 
 
@@ -271,12 +267,12 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores
     encoder = classifier.encoder
     budget = round(MAX_OVER_BUDGET * TOKEN_BUDGET[encoder.device.type])
     with torch.inference_mode():
-        token_ids = encoder.tokenize(classifier.clean(texts))
+        token_ids, whole_ids = classifier.tokenize(classifier.clean(texts))
         lengths = [len(ids) for ids in token_ids]
         scores = np.empty(len(texts), dtype=np.float32)
         order = sorted(range(len(texts)), key=lengths.__getitem__)  # equal lengths need no mask
         fits = len(texts) * max(lengths, default=0) <= budget
         for indices in [order] if fits else token_batches(lengths, budget):
             features = encoder.model.encode([token_ids[index] for index in indices], encoder.config.pooling)
-            scores[indices] = classifier.score(features.cpu().numpy())
+            scores[indices] = classifier.score(features.cpu().numpy(), [whole_ids[index] for index in indices])
     return scores

@@ -11,6 +11,7 @@ import pytest
 from sentiment.common.errors import ClassifierError
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.head.classifier import CONFIG, HEAD, Classifier, ClassifierConfig
+from sentiment.head.words import PAIR, Tokens, Vocabulary, Words
 
 ENCODER = EncoderConfig(max_length=20, pooling="mean", precision="auto")
 CONFIGURED = ClassifierConfig(
@@ -94,6 +95,77 @@ def test_a_head_of_another_classifier_is_refused(classifier: Classifier, tmp_pat
     replace(classifier, mean=np.array([1, 3], np.float32)).save(tmp_path / "other")
     (tmp_path / HEAD).write_bytes((tmp_path / "other" / HEAD).read_bytes())
     with pytest.raises(ClassifierError, match=r"head.safetensors is not the file whose SHA-256 is in config.json"):
+        Classifier.load(tmp_path)
+
+
+WORDS = Words(Vocabulary(np.array([3, 5, 4 * PAIR + 5]), np.array([1.0, 1.5, 2.0])), np.array([0.5, -0.25, 0.125]))
+FEATURES = np.array([[1, 2], [3, 2]], np.float32)
+TOKENS = Tokens.of([[3, 5], [9]])
+
+
+@pytest.fixture
+def with_words(classifier: Classifier) -> Classifier:
+    return replace(classifier, words=WORDS)
+
+
+def test_words_are_added_to_the_logits_saved_and_loaded(
+    classifier: Classifier, with_words: Classifier, tmp_path: Path
+) -> None:
+    added = with_words.logits(FEATURES, TOKENS) - classifier.logits(FEATURES)
+    assert added == pytest.approx(WORDS.logits(TOKENS))
+    assert added[0] != 0
+    assert added[1] == 0
+    with_words.save(tmp_path / "a")
+    loaded = Classifier.load(tmp_path / "a")
+    loaded.save(tmp_path / "b")
+    for name in (CONFIG, HEAD):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert loaded.predict_proba(FEATURES, TOKENS).tolist() == with_words.predict_proba(FEATURES, TOKENS).tolist()
+    assert loaded.config.n_ngrams == 3
+    halved = loaded.divided(2.0).logits(FEATURES, TOKENS)
+    assert halved * 2 == pytest.approx(loaded.logits(FEATURES, TOKENS))
+
+
+def test_a_classifier_without_words_says_nothing_of_them(classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path)
+    assert "ngrams" not in (tmp_path / CONFIG).read_text()
+    assert b"words" not in (tmp_path / HEAD).read_bytes()
+
+
+@pytest.mark.parametrize("tokens", [None, Tokens.of([[3]])])
+def test_words_need_the_tokens_of_every_text(with_words: Classifier, tokens: Tokens | None) -> None:
+    with pytest.raises(ClassifierError, match="needs the token ids of every text"):
+        with_words.predict_proba(FEATURES, tokens)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"weights": np.array([0.5, np.nan, 0.1])}, "words.weights holds a NaN or an infinity"),
+        ({"weights": np.zeros(2)}, r"words.keys is int64 of shape \(3,\), expected int64 \(2,\)"),
+        ({"vocabulary": Vocabulary(np.array([5, 3, 9]), np.ones(3))}, "words.keys are not .* ascending"),
+        ({"vocabulary": Vocabulary(np.array([3, 5, 9]), np.zeros(3))}, "words.idf holds a number below 1"),
+        ({"vocabulary": Vocabulary(np.array([3, 5, 9]), np.ones(3, np.float32))}, "words.idf is float32"),  # type: ignore[arg-type]
+    ],
+)
+def test_words_that_do_not_fit_are_named(
+    classifier: Classifier, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    replace(classifier, words=replace(WORDS, **changed)).save(tmp_path)
+    with pytest.raises(ClassifierError, match=f"damaged classifier .*{message}"):
+        Classifier.load(tmp_path)
+
+
+def test_words_that_are_missing_are_named(classifier: Classifier, with_words: Classifier, tmp_path: Path) -> None:
+    with_words.save(tmp_path)
+    classifier.save(tmp_path / "other")
+    (tmp_path / HEAD).write_bytes((tmp_path / "other" / HEAD).read_bytes())
+    with pytest.raises(ClassifierError, match=r"damaged classifier .*head.safetensors is not the file"):
+        Classifier.load(tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    del config["head_sha256"]
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(ClassifierError, match=r"damaged classifier .*words.keys"):
         Classifier.load(tmp_path)
 
 

@@ -1,12 +1,17 @@
 """The solved head is scikit-learn's logistic regression, for each penalty as if it were alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.head.solver import TOLERANCE, Problem, Solutions, solve, solve_path
+from sentiment.head.solver import GROUP, TOLERANCE, LinearHead, Problem, Solutions, refit, solve, solve_path
+from sentiment.head.solver import PENALTIES as PATH
 from sentiment.head.standardization import StandardizedFeatures, mean_and_std
 from sentiment.head.training import LabeledFeatures, class_costs
+from sentiment.head.words import UNIT, Tokens
 
 PENALTIES = np.array([0.001, 0.01, 0.1, 1.0])
 
@@ -80,7 +85,7 @@ def test_constant_and_equal_features_have_a_solution() -> None:
     labels = (features[:, 0] > 0).astype(float)
     split = LabeledFeatures(features, labels)
     path = solve_path(split, split, tuple(PENALTIES), "none")
-    weight = path.layers[0][0][0]
+    weight = path.head.layers[0][0][0]
     assert path.kept.l2 == min(PENALTIES)  # val is train
     assert weight[1] == 0
     assert weight[0] == pytest.approx(weight[2], rel=1e-3)
@@ -93,3 +98,58 @@ def test_the_penalty_of_lowest_validation_loss_is_kept(problem: Problem) -> None
     assert [one.l2 for one in path.metrics] == list(PENALTIES)
     assert path.kept.val_loss == min(one.val_loss for one in path.metrics)
     assert path.metrics[0].train_loss < path.metrics[-1].train_loss  # the weakest penalty comes first in this list
+
+
+@pytest.fixture(scope="module")
+def with_words() -> LabeledFeatures:
+    """1,500 rows of 20 features and a thousand n-grams, both of which tell the label."""
+    rng = np.random.default_rng(0)
+    texts = [(rng.zipf(1.4, rng.integers(1, 40)) % 300).tolist() for _ in range(1_500)]
+    features = (rng.normal(size=(1_500, 20)) @ rng.normal(size=(20, 20))).astype(np.float32)
+    of_token = rng.normal(size=300)
+    signal = np.array([of_token[list(set(text))].sum() for text in texts])
+    labels = (signal + features[:, 0] / 5 + rng.normal(size=1_500) / 2 > np.median(signal)).astype(float)
+    return LabeledFeatures(features, labels, Tokens.of(texts))
+
+
+def test_words_are_solved_with_the_features_as_by_scikit_learn(with_words: LabeledFeatures) -> None:
+    head = LinearHead.before(with_words)
+    problem = head.problem(with_words, np.ones(2))
+    penalties = np.array([5.0, 0.5, 0.05, 0.005])
+    solutions = last(problem, penalties)
+    assert solutions.converged.all()
+    assert head.words is not None
+    assert with_words.tokens is not None
+    entries = head.words.vocabulary.entries(with_words.tokens)
+    words = csr_array((head.words.vocabulary.steps(entries) * UNIT, (entries.texts, entries.columns)))
+    x = hstack([problem.x[slice(None)], words]).tocsr()
+    for index, penalty in enumerate(penalties):
+        expected = LogisticRegression(C=1 / (penalty * 1_500), tol=1e-8, max_iter=10_000).fit(x, with_words.labels)
+        (weight, bias) = solutions.layers(index)[0]
+        found = np.concatenate([weight[0], solutions.words(index)])
+        assert found == pytest.approx(expected.coef_[0], abs=2e-3)
+        assert bias == pytest.approx(expected.intercept_, rel=1e-2)
+
+
+def test_the_path_with_words_ends_after_the_group_in_which_the_loss_rises(with_words: LabeledFeatures) -> None:
+    is_train = np.arange(1_500) < 1_200
+    path = solve_path(with_words[is_train], with_words[~is_train], PATH, "none")
+    losses = [one.val_loss for one in path.metrics]
+    assert path.kept.val_loss == min(losses) < losses[-1]
+    assert len(losses) - GROUP <= path.kept.number < len(losses) < len(PATH)
+    assert len(losses) % GROUP == 0
+    without = replace(with_words, tokens=None)
+    of_features = solve_path(without[is_train], without[~is_train], PATH, "none")
+    assert path.kept.val_loss < of_features.kept.val_loss
+    both = refit(with_words[is_train], with_words[~is_train], path, "none").head
+    assert path.head.words is not None
+    assert both.words is not None
+    assert len(both.words.vocabulary) > len(path.head.words.vocabulary)
+
+
+def test_texts_without_an_ngram_of_five_reviews_have_a_head_of_features(problem: Problem) -> None:
+    x = problem.x[slice(None)].astype(np.float32)
+    tokens = Tokens.of([[number] for number in range(600)])
+    split = LabeledFeatures(x, problem.labels, tokens)
+    path = solve_path(split, split, (1.0,), "none")
+    assert path.head.words is None

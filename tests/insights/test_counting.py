@@ -16,8 +16,8 @@ def test_bias_special_tokens_and_words_add_up_to_the_logit_of_each_review(
 ) -> None:
     if layers == 2:
         sentiment = with_head(sentiment, [(8, sentiment.encoder.dim), (1, 8)])
-    tokens = sentiment.encoder.tokenize_with_offsets(TEXTS)
-    attributions = attribute(sentiment, [one.ids for one in tokens])
+    tokens = sentiment.tokenize_with_offsets(TEXTS)
+    attributions = attribute(sentiment, tokens)
     explanations = explain(sentiment, TEXTS)
     for text, one, attribution, explanation in zip(TEXTS, tokens, attributions, explanations, strict=True):
         words = word_contributions(text, one, attribution.by_token)

@@ -5,6 +5,7 @@ python -m tests.numerics.hashes
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from sentiment.evaluation.significance import Predictions, compare_paired
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.training import LabeledFeatures
+from sentiment.head.words import Tokens
 from stages.train import Params, solve, train
 
 DIM = 96
@@ -40,6 +42,16 @@ SETTINGS: list[dict[str, Any]] = [
         "threshold": "best_f1",
         "calibration": "temperature",
         "abstain_precision": 0.55,
+    },
+    {
+        "solver": "lbfgs",
+        "words": True,
+        "class_weight": "balanced",
+        "head_layers": 1,
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+        "l2": "auto",
+        "threshold": 0.5,
     },
     {
         "solver": "adam",
@@ -67,20 +79,22 @@ def make_split(n: int, seed: int) -> LabeledFeatures:
     rng = np.random.default_rng(seed)
     features = rng.random((n, DIM), np.float32) * np.linspace(0.1, 9, DIM, dtype=np.float32) + np.float32(3)
     signal = features[:, 0] * 8 + rng.random(n)
-    return LabeledFeatures(features, (signal > np.sort(signal)[n // 3]).astype(np.float64))
+    tokens = Tokens.of([(rng.zipf(1.4, rng.integers(1, 60)) % 500).tolist() for _ in range(n)])
+    return LabeledFeatures(features, (signal > np.sort(signal)[n // 3]).astype(np.float64), tokens)
 
 
 def results(settings: dict[str, Any]) -> dict[str, object]:
     """Train, score and compare; everything that the stages write, as text or bytes."""
     params = Params(seed=0, hidden_size=48, learning_rate=0.003, epochs=3, batch_size=16, **settings)
     epochs: list[EpochMetrics] = []
-    splits = make_split(1_500, 0), make_split(300, 1)
+    sizes = 1_500, 300, 400
+    splits = [make_split(n, seed) for seed, n in enumerate(sizes)]
+    train_split, val_split, test = splits if params.words else [replace(one, tokens=None) for one in splits]
     if params.solver == "lbfgs":
-        classifier = solve(*splits, params, CONFIG, lambda: None, epochs.append)
+        classifier = solve(train_split, val_split, params, CONFIG, lambda: None, epochs.append)
     else:
-        classifier = train(*splits, params, CONFIG, epochs.append)
-    test = make_split(400, 2)
-    probabilities, labels = classifier.predict_proba(test.features), test.labels.astype(np.int8)
+        classifier = train(train_split, val_split, params, CONFIG, epochs.append)
+    probabilities, labels = classifier.predict_proba(test.features, test.tokens), test.labels.astype(np.int8)
     ranking = rank_counts(labels, probabilities)
     predicted = (probabilities >= np.float32(0.5)).astype(np.int8)
     others = Predictions(1 - predicted, 1 - probabilities)
@@ -104,8 +118,9 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
 
 
 def parameters(classifier: Classifier) -> str:
-    """Return mean, std and layers as hexadecimal text."""
+    """Return mean, std, layers and words as hexadecimal text."""
     arrays = [classifier.mean, classifier.std, *(array for layer in classifier.layers for array in layer)]
+    arrays += classifier.words.as_tensors().values() if classifier.words else ()
     return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays).hex()
 
 
@@ -118,7 +133,7 @@ def plain_products() -> bytes:
 def main() -> None:
     """Print one JSON object of hashes."""
     hashes = {
-        f"{name}, {settings['solver']}, {settings['head_layers']} layers": hashlib.sha256(
+        f"{name}, {settings['solver']}, {settings['head_layers']} layers, words {'words' in settings}": hashlib.sha256(
             str(value).encode()
         ).hexdigest()
         for settings in SETTINGS

@@ -33,7 +33,6 @@ class SteppedClassifier:
             device=torch.device("cpu"),
             config=SimpleNamespace(pooling="mean", max_length=1_000),
             model=SimpleNamespace(encode=self.encode),
-            tokenize=self.tokenize,
         )
 
     def allow(self, n_batches: int) -> None:
@@ -42,10 +41,11 @@ class SteppedClassifier:
     def clean(self, texts: Sequence[str]) -> list[str]:
         return list(texts)
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
         if "cannot be tokenized" in texts:
             raise ValueError
-        return [[1] * len(text) for text in texts]
+        token_ids = [[1] * len(text) for text in texts]
+        return token_ids, token_ids
 
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> torch.Tensor:
         self.entered.set()
@@ -56,7 +56,7 @@ class SteppedClassifier:
             raise RuntimeError("13 tokens")
         return torch.tensor([len(ids) for ids in token_ids], dtype=torch.float32)
 
-    def score(self, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def score(self, features: np.ndarray[Any, Any], whole_ids: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
         return features
 
 

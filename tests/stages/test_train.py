@@ -151,6 +151,7 @@ def test_a_class_with_few_reviews_is_named(trained: Callable[..., Any]) -> None:
     [
         ({"l2": "auto"}, "train: expected l2 as a number, such as 0, where solver is adam"),
         ({"solver": "lbfgs", "head_layers": 2}, "train: expected solver adam and l2 as a number where head_layers"),
+        ({"l2": 0.0, "words": True}, "train: expected solver lbfgs where words is true, or words false"),
         ({"solver": "sgd"}, "train.solver is 'sgd', expected 'lbfgs' or 'adam'"),
         ({"l2": "much"}, "train.l2 is 'much', expected 'auto' or a number from 0 to 1000000"),
     ],
