@@ -74,8 +74,7 @@ def check_paths(inputs: str, outputs: str) -> None:
 def main(args: argparse.Namespace) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
     from sentiment.batch.label import Labeler, Settings
-    from sentiment.batch.plan import Planner, write_manifest
-    from sentiment.batch.run import here, on_ray, run
+    from sentiment.batch.run import Planner, here, on_ray, run, write_manifest
     from sentiment.batch.storage import storage_for
     from sentiment.batch.units import Inputs
     from sentiment.ray_tasks import Work, limit_threads
