@@ -226,8 +226,11 @@ def read_folds(split: Path) -> NDArray[np.int8] | None:
     return read_column(table, FOLD).to_numpy() if FOLD in open_table(table).schema_arrow.names else None
 
 
-def read_split(name: str, split: Path, features: Path, words_of: Path | None = None) -> LabeledFeatures:
-    """Read features and labels of "train", "val" or "test", and the tokens of an encoder where words count.
+def read_split(name: str, split: Path, features: Path, encoder: Path | None = None) -> LabeledFeatures:
+    """Read features and labels of "train", "val" or "test".
+
+    Args:
+        encoder: whose tokens of the texts are read, too; None where words do not count.
 
     Raises:
         InputError: features and labels do not fit each other.
@@ -237,11 +240,11 @@ def read_split(name: str, split: Path, features: Path, words_of: Path | None = N
     labels = read_column(table, "label").to_numpy()
     vectors = read_features(features / f"{name}.npy", len(labels))
     tokens = None
-    if words_of is not None:
+    if encoder is not None:
         from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
 
         texts = (chunk["text"].to_pylist() for chunk in batches(table, ["text"]))
-        tokens = Tokens.read(load_tokenizer(words_of), texts)
+        tokens = Tokens.read(load_tokenizer(encoder), texts)
     return LabeledFeatures(vectors, labels.astype(np.float64), tokens)
 
 
@@ -281,8 +284,8 @@ def main() -> None:
     params = inputs.params
     inputs.watch(args.split, args.features, args.encoder)
     config = ClassifierConfig(features=read_metadata(args.features), threshold=0.5)
-    words_of = args.encoder if params.words else None
-    train_split, val_split = (read_split(name, args.split, args.features, words_of) for name in ("train", "val"))
+    encoder = args.encoder if params.words else None  # whose tokens count
+    train_split, val_split = (read_split(name, args.split, args.features, encoder) for name in ("train", "val"))
     warn_of_few(train_split, val_split)
     folds = read_folds(args.split)
     adam = params.solver == "adam"
@@ -304,7 +307,7 @@ def main() -> None:
         classifier = fit(train_split, val_split, on_epoch)
         of_folds: list[Classifier] = []
         if folds is not None:
-            reviews = read_split("test", args.split, args.features, words_of)
+            reviews = read_split("test", args.split, args.features, encoder)
             of_folds = list(cross_validate(reviews, folds, fit))
     if params.words:
         log.info(

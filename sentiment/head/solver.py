@@ -37,20 +37,21 @@ ROWS_BY_FEATURE = 8  # that tell the preconditioner how features correlate; more
 INVERSE_BITS = 26
 HISTORY = 10  # steps that L-BFGS remembers
 TOLERANCE = 1e-5  # of the largest derivative of the mean loss, where scikit-learn stops at 1e-4
+WORDS_TOLERANCE = 5e-5  # where words count: a weight is then within 0.002 of the solution for a penalty of 0.05
 MIN_PIVOT = 1e-9  # of a matrix that is singular but for rounding
 MAX_ITERATIONS = 300
 SUFFICIENT_DECREASE = 1e-4  # of the loss, as a share of what the slope promises (Armijo)
 MIN_STEP = 2.0**-20  # a shorter one is lost in the rounding of the loss
 CACHE_CHUNKS = 8  # of `rows_per_chunk` handled together: some 500 rows, for which NumPy's calls cost little
 BLOCK_TEXTS = 2**14  # of one sparse matrix: an error in each keeps 25 bits
-GROUP = 4  # penalties solved together where words count: few columns of many weights fit the cache
+GROUP = 8  # penalties solved together where words count, so that the weaker half is solved only where it may be better
 
 
 class WordMatrix:
     """Weighted words of texts, shape (n_samples, n_ngrams): sparse, 6 bytes for each n-gram of a text."""
 
     def __init__(self, vocabulary: Vocabulary, tokens: Tokens) -> None:
-        self.n_ngrams = len(vocabulary)
+        self.n_ngrams: int = len(vocabulary)
         self._blocks = []
         for start in range(0, len(tokens), BLOCK_TEXTS):
             block = tokens[start : start + BLOCK_TEXTS]
@@ -71,16 +72,20 @@ class WordMatrix:
         for block in self._blocks:
             n_texts = block.shape[0]
             rounded = round_to_bits(errors[start : start + n_texts], bits_left(STEP_BITS, n_texts), axis=0)
-            total += block.T @ rounded
+            total += np.asarray(block.T @ rounded)
             start += n_texts
-        return total * UNIT
+        return np.asarray(total * UNIT)
 
-    def mean_squares(self) -> Float64s:
-        """Return the mean square of each n-gram. # (n_ngrams,)"""
-        sums = [
-            np.bincount(block.indices, np.square(block.data, dtype=np.float64), self.n_ngrams) for block in self._blocks
-        ]
-        return np.add.reduce(sums) * UNIT**2 / sum(block.shape[0] for block in self._blocks)
+    def mean_and_variance(self) -> tuple[Float64s, Float64s]:
+        """Return mean and variance of each n-gram. # (n_ngrams,) each"""
+        sums, squares, n_texts = np.zeros(self.n_ngrams), np.zeros(self.n_ngrams), 0
+        for block in self._blocks:
+            steps = block.data.astype(np.float64)
+            sums += np.bincount(block.indices, steps, self.n_ngrams)
+            squares += np.bincount(block.indices, steps * steps, self.n_ngrams)
+            n_texts += block.shape[0]
+        mean = sums * UNIT / n_texts
+        return mean, squares * (UNIT * UNIT) / n_texts - mean * mean
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ class Problem:
     @property
     def n_weights(self) -> int:
         """Features, bias and n-grams."""
-        return self.x.dim + 1 + (self.words.n_ngrams if self.words else 0)
+        return int(self.x.dim) + 1 + (self.words.n_ngrams if self.words else 0)
 
     def losses_and_accuracies(self, weights: Float64s) -> tuple[Float64s, Float64s]:
         """Return mean loss (nats) without penalty, and accuracy at a probability of 0.5. # (n_penalties,) each"""
@@ -292,7 +297,7 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
     Args:
         penalties: at least 0, shape (n_penalties,).
     """
-    dim = problem.x.dim
+    dim, tolerance = problem.x.dim, WORDS_TOLERANCE if problem.words else TOLERANCE
 
     def evaluate(weights: Float64s, penalties: Float64s) -> tuple[Float64s, Float64s]:
         losses, gradients = problem.losses_and_gradients(weights)
@@ -304,11 +309,10 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
 
     weights = np.zeros((problem.n_weights, len(penalties)))
     losses, gradients = evaluate(weights, penalties)
-    mean_squares = problem.words.mean_squares() if problem.words else np.empty(0)
-    history = _History(_Preconditioner(problem.mean_products(), mean_squares, penalties))
+    history = _History(_Preconditioner(problem, penalties))
     stuck = np.zeros(len(penalties), np.bool_)  # no step is an improvement that float64 can tell
     for _ in range(max_iterations):
-        converged = stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE)
+        converged = stuck | (np.abs(gradients).max(axis=0) <= tolerance)
         yield Solutions(weights, dim, losses, converged)
         if converged.all():
             return
@@ -330,16 +334,19 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
             moving = moving[~stuck[moving]]
         history.add(moved - weights, moved_gradients - gradients)
         weights, losses, gradients = moved, moved_losses, moved_gradients
-    yield Solutions(weights, dim, losses, stuck | (np.abs(gradients).max(axis=0) <= TOLERANCE))
+    yield Solutions(weights, dim, losses, stuck | (np.abs(gradients).max(axis=0) <= tolerance))
 
 
 class _Preconditioner:
     """The inverse of roughly the second derivatives: of CURVATURE * mean products + the penalty on the diagonal.
 
-    On features that correlate it takes a tenth of the passes. For words it is the diagonal alone.
+    On features that correlate it takes a tenth of the passes. For words it is the diagonal alone, of the words minus
+    their means, which the bias makes up for. Frequent words are nearly constant, so else most passes would look for the
+    bias: of the real reviews, 161 instead of 55 for penalties from 0.5 to 0.05.
     """
 
-    def __init__(self, mean_products: Float64s, mean_squares: Float64s, penalties: Float64s) -> None:
+    def __init__(self, problem: Problem, penalties: Float64s) -> None:
+        mean_products = problem.mean_products()
         distances = np.abs(np.array(REFERENCES)[:, None] / np.maximum(penalties, 1e-9) - 1)
         nearest = distances.argmin(axis=0)
         weights = np.arange(len(mean_products) - 1)  # the bias, which is last, has no penalty
@@ -349,7 +356,10 @@ class _Preconditioner:
             matrix[weights, weights] += REFERENCES[number]
             self._inverses.append((np.flatnonzero(nearest == number), round_to_bits(_inverse(matrix), INVERSE_BITS)))
         self._dense = len(mean_products)
-        self._diagonal = CURVATURE * mean_squares[:, None] + np.maximum(penalties, MIN_PIVOT)
+        if problem.words:
+            mean, variance = problem.words.mean_and_variance()
+            self._mean = mean[:, None]
+            self._diagonal = CURVATURE * variance[:, None] + np.maximum(penalties, MIN_PIVOT)
 
     def __matmul__(self, columns: Float64s) -> Float64s:
         """Return the product for each column. # (n_weights, n_penalties)"""
@@ -358,7 +368,10 @@ class _Preconditioner:
         result = np.empty_like(columns)
         for numbers, inverse in self._inverses:
             result[:n, numbers] = inverse @ rounded[:, numbers]
-        np.divide(columns[n:], self._diagonal, out=result[n:])
+        if len(columns) > n:
+            words = (columns[n:] - self._mean * columns[n - 1]) / self._diagonal
+            result[n:] = words
+            result[n - 1] -= tree_sum(self._mean * words)
         return result
 
 

@@ -145,7 +145,7 @@ def test_words_need_the_tokens_of_every_text(with_words: Classifier, tokens: Tok
         ({"weights": np.zeros(2)}, r"words.keys is int64 of shape \(3,\), expected int64 \(2,\)"),
         ({"vocabulary": Vocabulary(np.array([5, 3, 9]), np.ones(3))}, "words.keys are not .* ascending"),
         ({"vocabulary": Vocabulary(np.array([3, 5, 9]), np.zeros(3))}, "words.idf holds a number below 1"),
-        ({"vocabulary": Vocabulary(np.array([3, 5, 9]), np.ones(3, np.float32))}, "words.idf is float32"),  # type: ignore[arg-type]
+        ({"vocabulary": Vocabulary(np.array([3, 5, 9]), np.ones(3, np.float32))}, "words.idf is float32"),
     ],
 )
 def test_words_that_do_not_fit_are_named(

@@ -115,14 +115,14 @@ def with_words() -> LabeledFeatures:
 def test_words_are_solved_with_the_features_as_by_scikit_learn(with_words: LabeledFeatures) -> None:
     head = LinearHead.before(with_words)
     problem = head.problem(with_words, np.ones(2))
-    penalties = np.array([5.0, 0.5, 0.05, 0.005])
+    penalties = np.array([5.0, 0.5, 0.2, 0.05])
     solutions = last(problem, penalties)
     assert solutions.converged.all()
     assert head.words is not None
     assert with_words.tokens is not None
     entries = head.words.vocabulary.entries(with_words.tokens)
     words = csr_array((head.words.vocabulary.steps(entries) * UNIT, (entries.texts, entries.columns)))
-    x = hstack([problem.x[slice(None)], words]).tocsr()
+    x = csr_array(hstack([csr_array(problem.x[slice(None)]), words]))
     for index, penalty in enumerate(penalties):
         expected = LogisticRegression(C=1 / (penalty * 1_500), tol=1e-8, max_iter=10_000).fit(x, with_words.labels)
         (weight, bias) = solutions.layers(index)[0]

@@ -79,11 +79,15 @@ def test_the_committed_lock_is_that_of_the_oldest_processor(tmp_path: Path) -> N
     assert (project.root / LOCK).read_bytes() == expected
 
 
-def project_of(source: Path, root: Path, n_folds: int = 0) -> Project:
+def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = False) -> Project:
     """Return a project with the first reviews of a file, run by the default pipeline as this machine runs it."""
-    project = make_project(
-        root, {"prepare": {"source": "data/raw/some.csv"}, "split": {"folds": n_folds}, "check": {"cases": 20}}
-    )
+    params: dict[str, dict[str, object]] = {
+        "prepare": {"source": "data/raw/some.csv"},
+        "split": {"folds": n_folds},
+        "train": {"words": has_words},
+        "check": {"cases": 20},
+    }
+    project = make_project(root, params)
     copy_reviews(source, root / "data/raw/some.csv", N_REVIEWS)
     project.run("dvc", "repro", "-q")
     return project
@@ -91,12 +95,13 @@ def project_of(source: Path, root: Path, n_folds: int = 0) -> Project:
 
 @pytest.fixture(scope="module")
 def native_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Projects of the sample, cross-validated too, and, where there are some, of real reviews, run as here."""
+    """Projects of the sample, with words and cross-validated too, and, where there are some, of real reviews."""
     sources = {"sample": ROOT / SAMPLE}
     if path := os.environ.get("REVIEWS_CSV"):
         sources["real"] = Path(path)
     folder = tmp_path_factory.mktemp("native")
     projects = {name: project_of(source, folder / name) for name, source in sources.items()}
+    projects["words"] = project_of(ROOT / SAMPLE, folder / "words", has_words=True)
     return {**projects, "folds": project_of(ROOT / SAMPLE, folder / "folds", n_folds=3)}
 
 

@@ -52,7 +52,7 @@ def test_a_long_text_is_not_cut_and_one_beyond_the_limit_is_refused_in_words(ope
     page = opened.page
     box = page.get_by_label(BOX)
     box.fill("soft " * 10_000)
-    expect(page.locator("#note")).to_contain_text("longer than the classifier reads")
+    expect(page.locator("#note")).to_contain_text("longer than the encoder reads")
     box.fill("soft " * 30_000)
     expect(page.get_by_role("alert")).to_contain_text("the text has 150,000 characters; the limit is 100,000")
     expect(page.locator("#verdict")).to_have_text("No label.")

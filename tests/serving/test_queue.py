@@ -275,11 +275,11 @@ def test_texts_are_tokenized_in_pieces_so_that_memory_does_not_grow_with_the_req
     sizes: list[int] = []
     tokenize = stepped.tokenize
 
-    def note_size(texts: Sequence[str]) -> list[list[int]]:
+    def note_size(texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
         sizes.append(sum(map(len, texts)))
         return tokenize(["x"] * len(texts))
 
-    monkeypatch.setattr(stepped.encoder, "tokenize", note_size)
+    monkeypatch.setattr(stepped, "tokenize", note_size)
 
     async def test() -> None:
         async with open_queue(stepped, max_texts=100, batch_chars=100_000) as queue:

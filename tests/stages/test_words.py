@@ -18,9 +18,11 @@ pytestmark = pytest.mark.slow
 WORDS: dict[str, object] = {"solver": "lbfgs", "l2": "auto", "words": True}
 
 
-def run(project: Project, *stages: str, **env: str) -> str:
+def run(project: Project, *stages: str, threads: int = 1) -> str:
     """Run stages as dvc.yaml does; return their log."""
-    return "".join(project.run(*shlex.split(stages_of(ROOT)[stage]["cmd"]), **env).stderr for stage in stages)
+    commands = [shlex.split(stages_of(ROOT)[stage]["cmd"]) for stage in stages]
+    n = str(threads)
+    return "".join(project.run(*command, OMP_NUM_THREADS=n, OPENBLAS_NUM_THREADS=n).stderr for command in commands)
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def head(project: Project) -> bytes:
 
 def test_labels_are_those_of_evaluate_and_bytes_do_not_depend_on_threads(with_words: Project) -> None:
     before = json.loads((with_words.root / "metrics/val.json").read_text())
-    log = run(with_words, "train", "check", "evaluate", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    log = run(with_words, "train", "check", "evaluate")
     assert "n-grams count beside the features" in log
     after = json.loads((with_words.root / "metrics/val.json").read_text())
     assert after["log_loss"] != before["log_loss"]
@@ -46,7 +48,7 @@ def test_labels_are_those_of_evaluate_and_bytes_do_not_depend_on_threads(with_wo
     card = (with_words.root / "models/README.md").read_text()
     assert f"| words | {sentiment.classifier.config.n_ngrams:,} n-grams" in card
     one_thread, results = head(with_words), (with_words.root / "data/evaluate/metrics.json").read_bytes()
-    run(with_words, "train", "evaluate", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
+    run(with_words, "train", "evaluate", threads=2)
     assert head(with_words) == one_thread
     assert (with_words.root / "data/evaluate/metrics.json").read_bytes() == results
 

@@ -79,7 +79,7 @@ function reasons({ method, words, logit, bias, special_tokens, is_truncated }) {
   const exact = method === "exact sum"
     ? `The words add up to ${signed(sum)}; with ${signed(bias + special_tokens)} that belongs to no word, this is the log-odds ${signed(logit)}.`
     : "The head has several layers: colors are gradient times input, not an exact sum.";
-  return exact + (is_truncated ? " The end of the text is longer than the classifier reads." : "");
+  return exact + (is_truncated ? " The text is longer than the encoder reads." : "");
 }
 
 function signed(value) {
