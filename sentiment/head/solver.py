@@ -24,7 +24,7 @@ from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.mlp import Layers
 from sentiment.head.standardization import X_BITS, StandardizedFeatures, mean_and_std, rows_per_chunk
 from sentiment.head.training import ClassWeight, LabeledFeatures, class_costs
-from sentiment.head.words import STEP_BITS, UNIT, WEIGHT_BITS, Tokens, Vocabulary, Words
+from sentiment.head.words import STEP_BITS, WEIGHT_BITS, Tokens, Vocabulary, Words
 from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_bits, softplus, tree_sum
 
 Float32s = NDArray[np.float32]
@@ -44,11 +44,15 @@ SUFFICIENT_DECREASE = 1e-4  # of the loss, as a share of what the slope promises
 MIN_STEP = 2.0**-20  # a shorter one is lost in the rounding of the loss
 CACHE_CHUNKS = 8  # of `rows_per_chunk` handled together: some 500 rows, for which NumPy's calls cost little
 BLOCK_TEXTS = 2**14  # of one sparse matrix: an error in each keeps 25 bits
+# norm of a text's words, where a standardized feature has a standard deviation of 1; of 32, 64, 128 and 256 the lowest
+# loss on val of the real reviews: 0.2441, 0.2409, 0.2393, 0.2427
+SCALE = 128.0
+UNIT = SCALE / 2**STEP_BITS
 GROUP = 8  # penalties solved together where words count, so that the weaker half is solved only where it may be better
 
 
 class WordMatrix:
-    """Weighted words of texts, shape (n_samples, n_ngrams): sparse, 6 bytes for each n-gram of a text."""
+    """TF-IDF times `SCALE` of texts, shape (n_samples, n_ngrams): sparse, 6 bytes for each n-gram of a text."""
 
     def __init__(self, vocabulary: Vocabulary, tokens: Tokens) -> None:
         self.n_ngrams: int = len(vocabulary)
@@ -110,7 +114,7 @@ class Solutions:
         return ((column[None, : self.dim].copy(), column[self.dim : self.dim + 1].copy()),)
 
     def words(self, penalty: int) -> Float64s:
-        """Return the weights of the words for one penalty. # (n_ngrams,)"""
+        """Return the weights of the columns of `WordMatrix` for one penalty. # (n_ngrams,)"""
         return self.weights[self.dim + 1 :, penalty].copy()
 
 
@@ -216,7 +220,7 @@ class LinearHead:
 
     def solved(self, solutions: Solutions, penalty: int) -> Self:
         """Return the head of one penalty."""
-        words = self.words and replace(self.words, weights=solutions.words(penalty))
+        words = self.words and replace(self.words, weights=solutions.words(penalty) * SCALE)
         return replace(self, layers=solutions.layers(penalty), words=words)
 
 

@@ -33,12 +33,8 @@ Float64s = NDArray[np.float64]
 
 MIN_REVIEWS = 5  # that have an n-gram; with fewer, it may be a name, and a weight for it repeats their labels
 MAX_NGRAMS = 100_000  # of most reviews: fewer than 2**17, and the solver needs 2 KB for each
-# norm of a text's words, where a standardized feature has a standard deviation of 1; of 32, 64, 128 and 256 the lowest
-# loss on val of the real reviews: 0.2441, 0.2409, 0.2393, 0.2427
-SCALE = 128.0
 PRODUCT_STEPS = 2**10  # per unit, of term frequency times inverse document frequency
 STEP_BITS = 14  # of a weighted n-gram
-UNIT = SCALE / 2**STEP_BITS  # that the solver and the labels multiply a step by
 TEXT_BITS = 23  # sqrt(MAX_NGRAMS) * 2**STEP_BITS, and half a step for the rounding of each n-gram
 WEIGHT_BITS = EXACT_BITS - TEXT_BITS
 CHUNK_TEXTS = 4_096  # handled together: some 10 MB for each array of n-grams
@@ -171,7 +167,7 @@ class Words:
 
     Attributes:
         vocabulary: with at least one n-gram.
-        weights: of each n-gram, shape (n_ngrams,).
+        weights: of each n-gram, where its TF-IDF is 1, shape (n_ngrams,).
     """
 
     vocabulary: Vocabulary
@@ -180,7 +176,7 @@ class Words:
     @cached_property
     def _by_step(self) -> Float64s:
         """Weight of one step of each n-gram, on a grid. # (n_ngrams,)"""
-        return np.asarray(round_to_bits(self.weights, WEIGHT_BITS) * UNIT)
+        return np.asarray(round_to_bits(self.weights, WEIGHT_BITS) / 2**STEP_BITS)
 
     def logits(self, tokens: Tokens) -> Float64s:
         """Return what the words add to the logit of each text, which depends on no other text. # (n_texts,)"""

@@ -7,11 +7,11 @@ import pytest
 from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.head.solver import GROUP, TOLERANCE, LinearHead, Problem, Solutions, refit, solve, solve_path
+from sentiment.head.solver import GROUP, TOLERANCE, UNIT, LinearHead, Problem, Solutions, refit, solve, solve_path
 from sentiment.head.solver import PENALTIES as PATH
 from sentiment.head.standardization import StandardizedFeatures, mean_and_std
 from sentiment.head.training import LabeledFeatures, class_costs
-from sentiment.head.words import UNIT, Tokens
+from sentiment.head.words import Tokens
 
 PENALTIES = np.array([0.001, 0.01, 0.1, 1.0])
 

@@ -83,10 +83,10 @@ def test_chunks_and_the_order_of_the_texts_do_not_matter(
 
 def test_logits_are_the_products_of_weighted_ngrams_and_weights(texts: list[list[int]], fitted: Words) -> None:
     entries = fitted.vocabulary.entries(Tokens.of(texts))
-    values = fitted.vocabulary.steps(entries) / 2**STEP_BITS * words.SCALE
+    values = fitted.vocabulary.steps(entries) / 2**STEP_BITS
     expected = np.zeros(len(texts))
     np.add.at(expected, entries.texts, values * fitted.weights[entries.columns])
-    np.testing.assert_allclose(fitted.logits(Tokens.of(texts)), expected, atol=1e-6)
+    np.testing.assert_allclose(fitted.logits(Tokens.of(texts)), expected, atol=1e-8)
     empty = [index for index, text in enumerate(texts) if not text]
     assert empty
     assert (fitted.logits(Tokens.of(texts))[empty] == 0).all()
@@ -105,8 +105,8 @@ def test_contributions_of_tokens_add_up_and_a_pair_is_shared(texts: list[list[in
     assert [len(one) for one in by_token] == [len(text) for text in texts[:50]]
     np.testing.assert_allclose([one.sum() for one in by_token], logits, atol=1e-12)
     pair = Words(Vocabulary(np.array([8 * PAIR + 8]), np.ones(1)), np.array([2.0]))  # of token 7 and token 8
-    assert pair.contributions([7, 8, 1]).tolist() == [words.SCALE, words.SCALE, 0]
-    assert pair.contributions([7, 8, 1, 7, 8]) == pytest.approx(words.SCALE * np.array([0.5, 0.5, 0, 0.5, 0.5]))
+    assert pair.contributions([7, 8, 1]).tolist() == [1, 1, 0]
+    assert pair.contributions([7, 8, 1, 7, 8]) == pytest.approx([0.5, 0.5, 0, 0.5, 0.5])
     assert pair.contributions([]).shape == (0,)
 
 

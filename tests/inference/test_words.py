@@ -36,7 +36,7 @@ def with_words(texts: list[str]) -> SentimentClassifier:
     )
     rng = np.random.default_rng(0)
     vocabulary = Vocabulary.fit(Tokens.read(load_tokenizer(BUNDLED), [texts[:100], texts[100:]]))
-    words = Words(vocabulary, rng.normal(size=len(vocabulary)) / 30)
+    words = Words(vocabulary, rng.normal(size=len(vocabulary)) * 4)
     layer = rng.normal(size=(1, encoder.dim)) / encoder.dim, np.array([0.5])
     features = encoder.encode(texts[:100])
     head = Classifier(
