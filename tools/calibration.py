@@ -23,7 +23,7 @@ from stages.train import Params, cross_validate, read_split, solve
 
 FEATURES = Path("data/encode")
 FOLDS = SplitParams(salt="reviews-v1", val=0.1, test=0.1, folds=5)
-SOLVED = {"solver": "lbfgs", "l2": "auto", "head_layers": 1}
+SOLVED = {"solver": "lbfgs", "l2": "auto", "head_layers": 1, "words": False}
 
 log = logging.getLogger("calibration")
 
