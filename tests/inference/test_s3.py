@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sentiment.head.classifier import Classifier
+from sentiment.head.words import Tokens
 from sentiment.storage.s3 import Objects, S3Error, _filesystem
 from tests.inference.conftest import Predict
 from tests.project import Project
@@ -61,11 +62,11 @@ def test_an_upload_that_fails_is_aborted(
     predict_proba = Classifier.predict_proba
     calls = []
 
-    def fail_late(self: Classifier, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def fail_late(self: Classifier, features: NDArray[np.float32], tokens: Tokens | None) -> NDArray[np.float32]:
         calls.append(len(features))
         if len(calls) > 1:
             raise error
-        return predict_proba(self, features)
+        return predict_proba(self, features, tokens)
 
     monkeypatch.setattr(Classifier, "predict_proba", fail_late)
     outcome = predict("-", "--output", f"s3://reviews/half/labels.{kind}", stdin=b"good\n" * 100)

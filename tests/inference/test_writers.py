@@ -98,7 +98,7 @@ def test_a_failure_leaves_the_last_good_output(
     output.write_text("the last good one")
     calls = []
 
-    def full_disk(self: Classifier, features: object) -> None:
+    def full_disk(self: Classifier, features: object, tokens: object) -> None:
         calls.append(features)
         raise OSError(28, "No space left on device", str(output))
 
