@@ -91,18 +91,6 @@ def load_folds(folder: Path, folds: NDArray[np.int8]) -> list[Classifier]:
     return [Classifier.load(folder / FOLDS / str(number)) for number in range(int(folds.max()) + 1)]
 
 
-def read_tokens(table: pa.Table, classifier: Path) -> Tokens:
-    """Return the tokens of the column `text` by the encoder in the folder of a classifier, for which words count.
-
-    Raises:
-        EncoderError: the tokenizer is missing or damaged.
-    """
-    from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
-
-    texts = (chunk["text"].to_pylist() for chunk in table.select(["text"]).to_batches(ROWS_PER_GROUP))
-    return Tokens.read(load_tokenizer(classifier / ENCODER), texts)
-
-
 def predict(
     classifiers: Sequence[Classifier],
     features: NDArray[np.float32],
@@ -190,7 +178,10 @@ def main() -> None:
     for name, table in read.items():
         vectors, folds = read_features(features[name], len(table)), table[FOLD].to_numpy() if has_folds else None
         classifiers = [classifier] if folds is None else load_folds(args.classifier, folds)
-        tokens = read_tokens(table, args.classifier) if any(one.words for one in classifiers) else None
+        tokens = None
+        if any(one.words for one in classifiers):
+            texts = (chunk["text"].to_pylist() for chunk in table.select(["text"]).to_batches(ROWS_PER_GROUP))
+            tokens = Tokens.read(args.classifier / ENCODER, texts)
         predictions = predict(classifiers, vectors, tokens, folds)
         scores = score(table, predictions, params, folds)
         metrics = {**scores.metrics, SEEN: n_seen[name]}

@@ -241,10 +241,7 @@ def read_split(name: str, split: Path, features: Path, encoder: Path | None = No
     vectors = read_features(features / f"{name}.npy", len(labels))
     tokens = None
     if encoder is not None:
-        from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
-
-        texts = (chunk["text"].to_pylist() for chunk in batches(table, ["text"]))
-        tokens = Tokens.read(load_tokenizer(encoder), texts)
+        tokens = Tokens.read(encoder, (chunk["text"].to_pylist() for chunk in batches(table, ["text"])))
     return LabeledFeatures(vectors, labels.astype(np.float64), tokens)
 
 

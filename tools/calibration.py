@@ -2,7 +2,7 @@
 
 Test is not read.
 
-python -m tools.calibration        of the workspace's split and features, after `dvc repro`
+    python -m tools.calibration        of the workspace's split and features, after `dvc repro`
 """
 
 import logging
@@ -31,10 +31,7 @@ log = logging.getLogger("calibration")
 def main() -> None:
     """Cross-validate the solved head with each calibration, and print its error over all reviews."""
     logging.getLogger("stages.train").setLevel(logging.WARNING)
-    parts = [read_split(name, SPLIT, FEATURES) for name in ("train", "val")]
-    reviews = LabeledFeatures(
-        np.concatenate([part.features for part in parts]), np.concatenate([part.labels for part in parts])
-    )
+    reviews = read_split("train", SPLIT, FEATURES).joined(read_split("val", SPLIT, FEATURES))
     texts = [text for name in ("train", "val") for text in read_column(SPLIT / f"{name}.parquet", "text").to_pylist()]
     folds = assign_folds(texts, FOLDS)
     sections = read_yaml(Path(PARAMS).read_bytes(), PARAMS)

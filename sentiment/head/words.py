@@ -18,15 +18,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.numerics.arrays import EXACT_BITS, log, round_to_bits
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 Int64s = NDArray[np.int64]
 Float64s = NDArray[np.float64]
@@ -61,8 +59,15 @@ class Tokens:
         return cls(ids, starts)
 
     @classmethod
-    def read(cls, tokenizer: "Tokenizer", texts: Iterable[list[str]]) -> Self:
-        """Return the tokens of texts, which come in chunks; `tokenizer` is of `encoder.loading.load_tokenizer`."""
+    def read(cls, encoder: Path, texts: Iterable[list[str]]) -> Self:
+        """Return the tokens of texts, which come in chunks, by the tokenizer of an encoder's folder.
+
+        Raises:
+            EncoderError: the tokenizer is missing or damaged.
+        """
+        from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
+
+        tokenizer = load_tokenizer(encoder)
         encoded = (tokenizer.encode_batch_fast(chunk, add_special_tokens=False) for chunk in texts)
         return cls.joined([cls.of([one.ids for one in chunk]) for chunk in encoded])
 
@@ -145,8 +150,8 @@ class Vocabulary:
         """Return column, text and first token of each n-gram of the texts that is in the vocabulary. # (n,) each"""
         keys, texts, firsts = tokens.ngrams()
         columns = np.searchsorted(self.keys, keys)
-        known = np.flatnonzero(self.keys[np.minimum(columns, len(self) - 1)] == keys)
-        return columns[known], texts[known], firsts[known]
+        has_column = np.flatnonzero(self.keys[np.minimum(columns, len(self) - 1)] == keys)
+        return columns[has_column], texts[has_column], firsts[has_column]
 
     def entries(self, tokens: Tokens) -> Entries:
         """Return the n-grams of texts, each once a text with its count."""
@@ -196,8 +201,8 @@ class Words:
         by_ngram = parts[np.searchsorted(entries.columns, columns)]
         is_pair = self.vocabulary.keys[columns] >= PAIR
         by_ngram[is_pair] /= 2
-        places = np.concatenate([firsts, firsts[is_pair] + 1])
-        return np.bincount(places, np.concatenate([by_ngram, by_ngram[is_pair]]), len(token_ids)).astype(np.float64)
+        indices = np.concatenate([firsts, firsts[is_pair] + 1])
+        return np.bincount(indices, np.concatenate([by_ngram, by_ngram[is_pair]]), len(token_ids)).astype(np.float64)
 
     def divided(self, temperature: float) -> Self:
         """Return the words whose part of a logit is divided by a number."""

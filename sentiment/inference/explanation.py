@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.data.text import decoded_pieces
-from sentiment.head.mlp import round_weights
+from sentiment.head.mlp import forward, round_weights
 from sentiment.head.standardization import standardize
 from sentiment.head.words import Tokens
 from sentiment.inference.classifier import SentimentClassifier
@@ -63,27 +63,27 @@ def attribute(classifier: SentimentClassifier, tokens: "Sequence[TokensWithOffse
 
     def reduce(
         features: NDArray[np.float32], vectors: list[NDArray[np.float32]]
-    ) -> list[tuple[NDArray[np.float32], Float64s]]:
+    ) -> list[tuple[NDArray[np.float32], float, Float64s]]:
         x = standardize(features, head.mean, head.std).astype(np.float64)  # (n_texts, dim)
         return [
-            (row, token_contributions(x_row, gradient(layers, x_row[None]), one, head.std, pooling))
-            for row, x_row, one in zip(features, x, vectors, strict=True)
+            (row, logit, token_contributions(x_row, gradient(layers, x_row[None]), one, head.std, pooling))
+            for row, logit, x_row, one in zip(features, forward(layers, x).tolist(), x, vectors, strict=True)
         ]
 
     reduced = classifier.encoder.encode_with_tokens([one.ids[: one.n_read] for one in tokens], reduce)
-    features = np.array([row for row, _ in reduced], np.float32).reshape(len(tokens), classifier.encoder.dim)
+    features = np.array([row for row, _, _ in reduced], np.float32).reshape(len(tokens), classifier.encoder.dim)
     whole_ids = [one.whole_ids() for one in tokens]
     probabilities = classifier.score(features, whole_ids).tolist()
-    logits = head.logits(features, Tokens.of(whole_ids)).tolist()
+    from_words = head.words.logits(Tokens.of(whole_ids)).tolist() if head.words else [0.0] * len(tokens)
     attributions = []
-    for one, whole, (_, of_read), probability, logit in zip(
-        tokens, whole_ids, reduced, probabilities, logits, strict=True
+    for one, whole, (_, logit, of_read), probability, of_words in zip(
+        tokens, whole_ids, reduced, probabilities, from_words, strict=True
     ):
         by_token = np.zeros(len(one.ids))
         by_token[: one.n_read] = of_read
         if head.words:
             by_token[~np.array(one.is_special)] += head.words.contributions(whole)
-        attributions.append(Attribution(probability, logit, by_token))
+        attributions.append(Attribution(probability, logit + of_words, by_token))
     return attributions
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.encoder.loading import load_tokenizer
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.words import Tokens, Vocabulary, Words
 from sentiment.inference.classifier import SentimentClassifier
@@ -35,7 +34,7 @@ def with_words(texts: list[str]) -> SentimentClassifier:
         config=encoder.config, fingerprint=encoder.fingerprint, dim=encoder.dim, text_columns=("text",)
     )
     rng = np.random.default_rng(0)
-    vocabulary = Vocabulary.fit(Tokens.read(load_tokenizer(BUNDLED), [texts[:100], texts[100:]]))
+    vocabulary = Vocabulary.fit(Tokens.read(BUNDLED, [texts[:100], texts[100:]]))
     words = Words(vocabulary, rng.normal(size=len(vocabulary)) * 4)
     layer = rng.normal(size=(1, encoder.dim)) / encoder.dim, np.array([0.5])
     features = encoder.encode(texts[:100])
@@ -69,7 +68,7 @@ def test_tokens_of_the_stages_are_those_of_labeling(with_words: SentimentClassif
     read, whole = with_words.encoder.tokenize_whole(odd)
     assert read == with_words.encoder.tokenize(odd)
     assert max(map(len, read)) == MAX_LENGTH
-    staged = Tokens.read(load_tokenizer(BUNDLED), [odd[:7], odd[7:]])
+    staged = Tokens.read(BUNDLED, [odd[:7], odd[7:]])
     assert np.array_equal(staged.ids, Tokens.of(whole).ids)
     assert np.array_equal(staged.starts, Tokens.of(whole).starts)
     with_offsets = with_words.encoder.tokenize_with_offsets(odd)
