@@ -168,7 +168,7 @@ def model2vec_vectors(tables: Mapping[str, pa.Table], folder: Path) -> Vectors:
 
 
 def standardized(features: Mapping[str, NDArray[np.floating]], scale: float) -> Vectors:
-    """Return features of mean 0 and standard deviation `scale` on the train split, by split."""
+    """Return features of mean 0 and std `scale` on the train split, by split."""
     mean, std = features["train"].mean(axis=0), features["train"].std(axis=0)
     std[std == 0] = 1
     return {name: csr_matrix((one - mean) / std * scale) for name, one in features.items()}

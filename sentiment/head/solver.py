@@ -43,12 +43,12 @@ MAX_ITERATIONS = 300
 SUFFICIENT_DECREASE = 1e-4  # of the loss, as a share of what the slope promises (Armijo)
 MIN_STEP = 2.0**-20  # a shorter one is lost in the rounding of the loss
 CACHE_CHUNKS = 8  # of `rows_per_chunk` handled together: some 500 rows, for which NumPy's calls cost little
-BLOCK_TEXTS = 2**14  # of one sparse matrix: an error in each keeps 25 bits
-# norm of a text's words, where a standardized feature has a standard deviation of 1; of 32, 64, 128 and 256 the lowest
+TEXTS_PER_MATRIX = 2**14  # of one sparse matrix: an error in each keeps 25 bits
+# norm of a text's words, where a standardized feature has a std of 1; of 32, 64, 128 and 256 the lowest
 # loss on val of the real reviews: 0.2441, 0.2409, 0.2393, 0.2427
 SCALE = 128.0
 UNIT = SCALE / 2**STEP_BITS
-GROUP = 8  # penalties solved together where words count, so that the weaker half is solved only where it may be better
+PENALTIES_AT_ONCE = 8  # where words count, so that the weaker half is solved only where it may be better
 
 
 class WordMatrix:
@@ -56,38 +56,38 @@ class WordMatrix:
 
     def __init__(self, vocabulary: Vocabulary, tokens: Tokens) -> None:
         self.n_ngrams: int = len(vocabulary)
-        self._blocks = []
-        for start in range(0, len(tokens), BLOCK_TEXTS):
-            block = tokens[start : start + BLOCK_TEXTS]
-            entries = vocabulary.entries(block)
-            starts = np.searchsorted(entries.texts, np.arange(len(block) + 1)).astype(np.int32)
+        self._matrices = []
+        for start in range(0, len(tokens), TEXTS_PER_MATRIX):
+            chunk = tokens[start : start + TEXTS_PER_MATRIX]
+            entries = vocabulary.entries(chunk)
+            starts = np.searchsorted(entries.texts, np.arange(len(chunk) + 1)).astype(np.int32)
             steps = vocabulary.steps(entries).astype(np.int16)
-            shape = len(block), self.n_ngrams
-            self._blocks.append(csr_array((steps, entries.columns.astype(np.int32), starts), shape))
+            shape = len(chunk), self.n_ngrams
+            self._matrices.append(csr_array((steps, entries.columns.astype(np.int32), starts), shape))
 
     def __matmul__(self, weights: Float64s) -> Float64s:
         """Return what the words add to the logits, for weights of shape (n_ngrams, n). # (n_samples, n)"""
         rounded = round_to_bits(weights, WEIGHT_BITS, axis=0) * UNIT
-        return np.concatenate([block @ rounded for block in self._blocks])
+        return np.concatenate([matrix @ rounded for matrix in self._matrices])
 
     def transposed_times(self, errors: Float64s) -> Float64s:
         """Return the sum over the texts of words times errors, of shape (n_samples, n). # (n_ngrams, n)"""
         total, start = np.zeros((self.n_ngrams, errors.shape[1])), 0
-        for block in self._blocks:
-            n_texts = block.shape[0]
+        for matrix in self._matrices:
+            n_texts = matrix.shape[0]
             rounded = round_to_bits(errors[start : start + n_texts], bits_left(STEP_BITS, n_texts), axis=0)
-            total += np.asarray(block.T @ rounded)
+            total += np.asarray(matrix.T @ rounded)
             start += n_texts
         return np.asarray(total * UNIT)
 
     def mean_and_variance(self) -> tuple[Float64s, Float64s]:
         """Return mean and variance of each n-gram. # (n_ngrams,) each"""
         sums, squares, n_texts = np.zeros(self.n_ngrams), np.zeros(self.n_ngrams), 0
-        for block in self._blocks:
-            steps = block.data.astype(np.float64)
-            sums += np.bincount(block.indices, steps, self.n_ngrams)
-            squares += np.bincount(block.indices, steps * steps, self.n_ngrams)
-            n_texts += block.shape[0]
+        for matrix in self._matrices:
+            steps = matrix.data.astype(np.float64)
+            sums += np.bincount(matrix.indices, steps, self.n_ngrams)
+            squares += np.bincount(matrix.indices, steps * steps, self.n_ngrams)
+            n_texts += matrix.shape[0]
         mean = sums * UNIT / n_texts
         return mean, squares * (UNIT * UNIT) / n_texts - mean * mean
 
@@ -248,7 +248,7 @@ def solve_path(
 ) -> PenaltyPath:
     """Solve for every penalty, and keep the first of lowest validation loss.
 
-    Where words count, `GROUP` penalties are solved at a time, and none after the group in which the loss rises again:
+    Where words count, `PENALTIES_AT_ONCE` are solved together, and none after those among which the loss rises again:
     weak penalties take many iterations, in which the words learn the labels of train by heart.
 
     Args:
@@ -261,7 +261,7 @@ def solve_path(
     train_rows, val_rows = (head.problem(split, by_class) for split in (train, val))
     metrics: list[EpochMetrics] = []
     kept: EpochMetrics | None = None
-    size = GROUP if head.words else len(penalties)
+    size = PENALTIES_AT_ONCE if head.words else len(penalties)
     for first in range(0, len(penalties), size):
         for solutions in solve(train_rows, np.array(penalties[first : first + size])):  # noqa: B007, the last ones count
             on_pass()

@@ -7,8 +7,18 @@ import pytest
 from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.head.solver import GROUP, TOLERANCE, UNIT, LinearHead, Problem, Solutions, refit, solve, solve_path
 from sentiment.head.solver import PENALTIES as PATH
+from sentiment.head.solver import (
+    PENALTIES_AT_ONCE,
+    TOLERANCE,
+    UNIT,
+    LinearHead,
+    Problem,
+    Solutions,
+    refit,
+    solve,
+    solve_path,
+)
 from sentiment.head.standardization import StandardizedFeatures, mean_and_std
 from sentiment.head.training import LabeledFeatures, class_costs
 from sentiment.head.words import Tokens
@@ -136,8 +146,8 @@ def test_the_path_with_words_ends_after_the_group_in_which_the_loss_rises(with_w
     path = solve_path(with_words[is_train], with_words[~is_train], PATH, "none")
     losses = [one.val_loss for one in path.metrics]
     assert path.kept.val_loss == min(losses) < losses[-1]
-    assert len(losses) - GROUP <= path.kept.number < len(losses) < len(PATH)
-    assert len(losses) % GROUP == 0
+    assert len(losses) - PENALTIES_AT_ONCE <= path.kept.number < len(losses) < len(PATH)
+    assert len(losses) % PENALTIES_AT_ONCE == 0
     without = replace(with_words, tokens=None)
     of_features = solve_path(without[is_train], without[~is_train], PATH, "none")
     assert path.kept.val_loss < of_features.kept.val_loss

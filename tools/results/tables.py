@@ -81,7 +81,7 @@ def render(page: Path, results: Results) -> str:
     if repeated:
         lines += [
             "",
-            "Accuracy over several runs, mean and standard deviation; the other rows were run once:",
+            "Accuracy over several runs, mean and std; the other rows were run once:",
             "",
             *repeated,
         ]
@@ -109,7 +109,7 @@ def _cells(row: Row, result: Mapping[str, Any], p: float | None) -> list[str]:
 
 
 def _repeated(row: Row, runs: Sequence[Mapping[str, float]]) -> str:
-    """Return a line with mean and standard deviation of the accuracy over splits or seeds."""
+    """Return a line with mean and std of the accuracy over splits or seeds."""
     values = [one["accuracy"] for one in runs]
     kind = {"salts": "splits", "seeds": "seeds"}[str(row.repeat)]
     return f"- {row.title}: {fmean(values):.3f} ± {stdev(values):.3f}, {len(values)} {kind}"
