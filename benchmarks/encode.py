@@ -21,7 +21,7 @@ from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import VARIABLE, backend
 
-BUNDLED = Path("models/encoders/bundled")
+BUNDLED = Path("models/encoders/reviews-albert")
 # of the products, by precision; float32 is measured in any case
 DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "int8": torch.int8, "int16": torch.int8}
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]

@@ -33,7 +33,7 @@ if IS_WORKER:
 # the real settings, shrunk: every stage runs, none for long
 SHRUNK: dict[str, dict[str, object]] = {
     "encode": {"max_length": 24},
-    "train": {"solver": "adam", "l2": 0.0, "epochs": 4, "learning_rate": 0.001, "batch_size": 64},
+    "train": {"solver": "adam", "words": False, "l2": 0.0, "epochs": 4, "learning_rate": 0.001, "batch_size": 64},
     "check": {"cases": 20},
     "evaluate": {"n_resamples": 200},
 }
@@ -133,6 +133,15 @@ def reviews_csv() -> Path:
     if not path:
         pytest.skip("REVIEWS_CSV names no file of real reviews")
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """The folder of public reviews as Parquet, below the one that the environment variable PUBLIC_DATA names."""
+    path = os.environ.get("PUBLIC_DATA")
+    if not path:
+        pytest.skip("PUBLIC_DATA names no folder of public data")
+    return Path(path) / "public"
 
 
 @pytest.fixture(scope="session")

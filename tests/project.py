@@ -19,7 +19,7 @@ from sentiment.common.files import write_text
 ROOT = Path(__file__).parent.parent
 DEFAULTS = Path(__file__).parent / "defaults"
 SAMPLE = "data/raw/sample.csv"
-BUNDLED = ROOT / "models" / "encoders" / "bundled"
+BUNDLED = ROOT / "models" / "encoders" / "reviews-albert"
 
 
 @dataclass(frozen=True)

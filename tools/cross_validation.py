@@ -1,17 +1,18 @@
-"""Compare the solved head with scikit-learn's LogisticRegressionCV and with Adam, by 5 folds of public reviews.
+"""Compare the default with TF-IDF, and the solved head with other solvers, by 5 folds of public reviews.
 
     python -m tools.cross_validation FOLDER       what `make results PUBLIC_DATA=FOLDER` does; takes half an hour
 
 It writes the table into docs/results.md.
 
-All three get the features of the bundled encoder and the same folds. As in the stage `train` with `split.folds`, the
-solved head and Adam take the next fold as val; LogisticRegressionCV has five folds of its own inside. p is McNemar's,
-of the solved head against the better of the two, by Holm's method over all rows.
+All get the same folds, and all but TF-IDF the features of the bundled encoder; "default" sees words beside them. As in
+the stage `train` with `split.folds`, solved heads and Adam take the next fold as val; TF-IDF and LogisticRegressionCV
+have folds of their own inside. p is McNemar's by Holm's method over all rows: of the default against TF-IDF, and of the
+solved head against the better of Adam and LogisticRegressionCV.
 """
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,20 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.evaluation.significance import holm, mcnemar_exact
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.training import LabeledFeatures
+from sentiment.head.words import Tokens
 from stages.train import Params, cross_validate, solve, train
+from tools.judge import SENTENCES, TFIDF, head_of, read_sentences
 from tools.results.tables import replace_table, split_page
 
-ENCODER = Path("models/encoders/bundled")
+ENCODER = Path("models/encoders/reviews-albert")
 CONFIG = EncoderConfig(max_length=128, pooling="mean+max", precision="auto")
 SPLIT = SplitParams(salt="reviews-v1", val=0.1, test=0.1, folds=5)
 SCRIPT: dict[str, Any] = {
     "seed": 0, "class_weight": "none", "head_layers": 1, "hidden_size": 1, "dropout": 0.0, "learning_rate": 0.0001,
     "weight_decay": 0.0, "epochs": 30, "batch_size": 16, "threshold": 0.5,
 }  # fmt: skip
+DEFAULT, SOLVED = "default", "without words"
+METHODS = (DEFAULT, TFIDF, SOLVED, "Adam", "LogisticRegressionCV")
 PAGE = Path("docs/results.md")
 N_IMDB = 2_500  # of the 25,000 test reviews, every tenth
 
@@ -47,40 +52,59 @@ log = logging.getLogger("cross_validation")
 
 def read_sets(folder: Path) -> Iterator[tuple[str, list[str], NDArray[np.float64]]]:
     """Yield name, texts and labels of each public set."""
-    for name in ("uci_amazon", "restaurants", "uci_imdb"):
-        table = pd.read_parquet(folder / f"{name}.parquet")
-        yield name, table["text"].tolist(), np.asarray(table["label"], np.float64)
+    for name in SENTENCES:
+        texts, labels = read_sentences(folder, name)
+        yield name, texts, labels.astype(np.float64)
     table = pd.read_parquet(folder / "amazon4.parquet")
     for domain, rows in table.groupby("domain"):
-        texts = rows["title"].fillna("") + ". " + rows["text"]
-        yield f"amazon {domain}", texts.tolist(), np.asarray(rows["rating"] > 3, np.float64)
+        with_titles = rows["title"].fillna("") + ". " + rows["text"]
+        yield f"amazon {domain}", with_titles.tolist(), np.asarray(rows["rating"] > 3, np.float64)
     table = pd.read_parquet(folder / "imdb.parquet")
     table = table[table["split"] == "test"]
     table = table.iloc[:: len(table) // N_IMDB]
     yield "imdb", table["text"].tolist(), np.asarray(table["rating"] > 5, np.float64)
-    table = pd.read_parquet(folder / "rt_polarity.parquet")
-    yield "rt_polarity", table["text"].tolist(), np.asarray(table["label"], np.float64)
+    texts, labels = read_sentences(folder, "rt_polarity")
+    yield "rt_polarity", texts, labels.astype(np.float64)
 
 
 def correct_by_method(
-    features: NDArray[np.float32], labels: NDArray[np.float64], folds: NDArray[np.int8]
+    features: NDArray[np.float32],
+    tokens: Tokens,
+    texts: list[str],
+    labels: NDArray[np.float64],
+    folds: NDArray[np.int8],
 ) -> pd.DataFrame:
-    """Return whether each review is labeled rightly by a head that did not see it; one column a method."""
-    reviews = LabeledFeatures(features, labels)
+    """Return whether each review is labeled rightly by a head that did not see it; one column a method.
+
+    Args:
+        features: of the texts, shape (n_texts, dim).
+        tokens: of the texts.
+        labels: 0 or 1, shape (n_texts,).
+        folds: of the texts, from 0, shape (n_texts,).
+    """
+    with_words, reviews = LabeledFeatures(features, labels, tokens), LabeledFeatures(features, labels)
     metadata = FeatureMetadata(config=CONFIG, fingerprint="", dim=features.shape[1], text_columns=("text",))
     config = ClassifierConfig(features=metadata, threshold=0.5)
     solved, by_adam = Params(solver="lbfgs", l2="auto", **SCRIPT), Params(solver="adam", l2=0.0, **SCRIPT)
-    fits: dict[str, Callable[[LabeledFeatures, LabeledFeatures], Classifier]] = {
-        "solved": lambda a, b: solve(a, b, solved, config, lambda: None, lambda _: None, refits=True),
-        "Adam": lambda a, b: train(a, b, by_adam, config, lambda _: None),
-    }
-    correct = {name: np.zeros(len(labels), np.bool_) for name in (*fits, "LogisticRegressionCV")}
-    for name, fit in fits.items():
-        for fold, classifier in enumerate(cross_validate(reviews, folds, fit)):
-            rows = folds == fold
-            correct[name][rows] = (classifier.predict_proba(features[rows]) >= 0.5) == labels[rows]
+
+    def solved_head(train_part: LabeledFeatures, val_part: LabeledFeatures) -> Classifier:
+        return solve(train_part, val_part, solved, config, lambda: None, lambda _: None, refits=True)
+
+    def adam(train_part: LabeledFeatures, val_part: LabeledFeatures) -> Classifier:
+        return train(train_part, val_part, by_adam, config, lambda _: None)
+
+    fits = {DEFAULT: (solved_head, with_words), SOLVED: (solved_head, reviews), "Adam": (adam, reviews)}
+    correct = {name: np.zeros(len(labels), np.bool_) for name in METHODS}
+    for name, (fit, seen) in fits.items():
+        for fold, classifier in enumerate(cross_validate(seen, folds, fit)):
+            tested = seen[folds == fold]
+            is_positive = classifier.predict_proba(tested.features, tested.tokens) >= 0.5
+            correct[name][folds == fold] = is_positive == tested.labels
+    documents = np.array(texts, dtype=object)
     for fold in range(SPLIT.folds):
         rows = folds == fold
+        bag_of_words = head_of(TFIDF).fit(documents[~rows], labels[~rows])
+        correct[TFIDF][rows] = bag_of_words.predict(documents[rows]) == labels[rows]
         model = make_pipeline(
             StandardScaler(),
             LogisticRegressionCV(
@@ -92,6 +116,12 @@ def correct_by_method(
     return pd.DataFrame(correct)
 
 
+def p_value(correct: pd.DataFrame, one: str, other: str) -> float:
+    """Return that of McNemar's exact test of two methods."""
+    only_one, only_other = correct[one] & ~correct[other], correct[other] & ~correct[one]
+    return mcnemar_exact(int(only_one.sum()), int(only_other.sum()))
+
+
 def main() -> None:
     """Compare the methods on each set, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,23 +130,25 @@ def main() -> None:
     logging.getLogger("stages.train").setLevel(logging.WARNING)
     split_page(PAGE)  # fails now and not after half an hour
     encoder = FrozenEncoder.load(ENCODER, CONFIG)
-    rows, p_values = [], []
+    rows: list[list[Any]] = []
+    against_tfidf, against_others = [], []
     for name, texts, labels in read_sets(args.folder):
-        correct = correct_by_method(encoder.encode(texts), labels, assign_folds(texts, SPLIT))
-        better = correct[["Adam", "LogisticRegressionCV"]].mean().idxmax()
-        only_solved = int((correct["solved"] & ~correct[better]).sum())
-        only_better = int((correct[better] & ~correct["solved"]).sum())
-        p_values.append(mcnemar_exact(only_solved, only_better))
-        rows.append([name, len(texts), *correct.mean()])
-        log.info("%s: %s", name, ", ".join(f"{method} {share:.4f}" for method, share in correct.mean().items()))
-    means = np.mean([row[2:] for row in rows], axis=0)
+        tokens = Tokens.read(ENCODER, [texts])
+        correct = correct_by_method(encoder.encode(texts), tokens, texts, labels, assign_folds(texts, SPLIT))
+        shares = correct.mean()
+        against_tfidf.append(p_value(correct, DEFAULT, TFIDF))
+        against_others.append(p_value(correct, SOLVED, str(shares[["Adam", "LogisticRegressionCV"]].idxmax())))
+        rows.append([name, len(texts), *shares[list(METHODS)]])
+        log.info("%s: %s", name, ", ".join(f"{method} {share:.4f}" for method, share in shares.items()))
     lines = [
-        "| reviews | number | solved | Adam | LogisticRegressionCV | p (Holm) |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| reviews | number | {' | '.join(METHODS)} | p: {DEFAULT}, {TFIDF} | p: {SOLVED}, others |",
+        "| --- |" + " ---: |" * (len(METHODS) + 3),
     ]
-    for (name, n, *shares), p in zip(rows, holm(p_values), strict=True):
-        lines.append(f"| {name} | {n:,} | {' | '.join(f'{share:.4f}' for share in shares)} | {p:.3f} |")
-    lines.append(f"| mean | | {' | '.join(f'{share:.4f}' for share in means)} | |")
+    for (name, n, *accuracies), first, second in zip(rows, holm(against_tfidf), holm(against_others), strict=True):
+        cells = " | ".join(f"{value:.4f}" for value in accuracies)
+        lines.append(f"| {name} | {n:,} | {cells} | {first:.3f} | {second:.3f} |")
+    means = " | ".join(f"{value:.4f}" for value in np.mean([row[2:] for row in rows], axis=0))
+    lines.append(f"| mean | | {means} | | |")
     replace_table(PAGE, "\n".join(lines))
 
 

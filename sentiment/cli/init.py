@@ -15,6 +15,7 @@ a terminal; elsewhere it is an error that names the option which decides it.
 
 import argparse
 import filecmp
+import json
 import re
 import shlex
 import shutil
@@ -32,6 +33,7 @@ from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
 from sentiment.common.params import load_params, read_yaml
 from sentiment.data.readers import parts_of, suffix
+from sentiment.encoder.config import EncodeParams
 
 if TYPE_CHECKING:
     from sentiment.data.profile import Profile
@@ -44,6 +46,8 @@ SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.y
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
 N_WARM = 16  # texts that are encoded before the time is taken
+LENGTHS = (128, 256, 512)  # that encode.max_length is raised to
+CUT_SHARE = 0.1  # of the texts, at most, may be longer
 STAGE_SECONDS = 30  # of the other stages, and of starting them
 NOT_ENGLISH = "; the default encoder knows English only (docs/experiments.md, Another encoder)"
 
@@ -94,9 +98,11 @@ def main(args: argparse.Namespace) -> None:
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
         found = profile(source, layout, bar.update)
     proposal, decided = decide(found, choices)
+    texts = found.columns[proposal.text_columns[-1]].texts
+    max_length = fitting_length(args.params, texts)
     sys.stdout.write(f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
     sys.stdout.writelines(
-        f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params)]
+        f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params, max_length)]
     )
     if source == args.sources:
         copied = "a copy of each file" if copies else "these files alone"
@@ -107,9 +113,10 @@ def main(args: argparse.Namespace) -> None:
         return
     copy_parts(target, copies)
     prepare = {"source": target.as_posix(), **layout.model_dump(), **proposal.params}
-    write_params(args.params, {"prepare": prepare, "split": proposal.split}, proposal.slices)
+    changes = {"prepare": prepare, "split": proposal.split, "encode": {"max_length": max_length}}
+    write_params(args.params, changes, proposal.slices)
     sys.stdout.write(
-        f"\nWritten to {args.params}: prepare, split and evaluate.slices. Next:\n\n"
+        f"\nWritten to {args.params}: prepare, split, encode.max_length and evaluate.slices. Next:\n\n"
         f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
         f"    dvc add {shlex.quote(str(target))}     tracks the data, so that dvc push shares it; then commit\n"
     )
@@ -229,30 +236,53 @@ def table_of(found: "Profile", proposal: "Proposal") -> str:
     return "\n".join([*lines, ""])
 
 
-def notes_on_texts(found: "Profile", proposal: "Proposal", params: Path) -> list[str]:
-    """Return what there is to say of the language, of how many reviews there are, and of the time that they take."""
+def notes_on_texts(found: "Profile", proposal: "Proposal", params: Path, max_length: int) -> list[str]:
+    """Return what there is to say of language, number and length of the reviews, and of the time that they take."""
     import py3langid
 
     body = found.columns[proposal.text_columns[-1]]
     texts, n_texts = body.texts, round(body.filled * found.n_rows)
     language = py3langid.classify(" ".join(texts)[:MAX_CHARACTERS])[0]
     notes = [f"language: {language}" + ("" if language == "en" else NOT_ENGLISH)]
-    if rate := reviews_per_second(params, texts):
+    if max_length > load_params(params, "encode", EncodeParams).max_length:
+        notes.append(f"many texts are long: encode.max_length {max_length}")
+    if rate := reviews_per_second(params, texts, max_length):
         minutes = (STAGE_SECONDS + n_texts / rate) / 60
         notes.append(f"dvc exp run will take about {'a minute' if minutes < 1.5 else f'{minutes:,.0f} minutes'} here")
     return notes
 
 
-def reviews_per_second(params: Path, texts: list[str]) -> float | None:
+def local_encoder(params: Path) -> Path | None:
+    """Return the folder of the encoder in params.yaml; None where that is a pointer to the Hub."""
+    folder = Path(str(read_yaml(params.read_bytes(), str(params))["finetune"].get("encoder")))
+    return folder if (folder / "config.json").is_file() else None
+
+
+def fitting_length(params: Path, texts: list[str]) -> int:
+    """Return `encode.max_length` of params.yaml, or as much more of `LENGTHS` as the texts and the encoder have."""
+    from sentiment.encoder.loading import load_tokenizer  # torch, seconds
+
+    max_length, folder = load_params(params, "encode", EncodeParams).max_length, local_encoder(params)
+    if folder is None or not texts:
+        return max_length
+    n_positions = json.loads((folder / "config.json").read_bytes()).get("max_position_embeddings", max_length)
+    lengths = [len(one.ids) for one in load_tokenizer(folder).encode_batch(texts)]
+    for longer in LENGTHS:
+        is_cut = sum(length > max_length for length in lengths)
+        if is_cut > CUT_SHARE * len(lengths) and max_length < longer <= n_positions:
+            max_length = longer
+    return max_length
+
+
+def reviews_per_second(params: Path, texts: list[str], max_length: int) -> float | None:
     """Measure how many texts this machine encodes in a second; None where the encoder is on the Hub."""
-    from sentiment.encoder.config import EncodeParams
     from sentiment.encoder.frozen import FrozenEncoder
 
-    encoder_folder = Path(str(read_yaml(params.read_bytes(), str(params))["finetune"].get("encoder")))
-    if not (encoder_folder / "config.json").is_file():
+    folder, settings = local_encoder(params), load_params(params, "encode", EncodeParams)
+    if folder is None:
         return None
-    settings = load_params(params, "encode", EncodeParams)
-    encoder = FrozenEncoder.load(encoder_folder, settings.encoder_config(), settings.device)
+    config = settings.encoder_config().model_copy(update={"max_length": max_length})
+    encoder = FrozenEncoder.load(folder, config, settings.device)
     encoder.encode(texts[:N_WARM])
     start = time.perf_counter()
     encoder.encode(texts)

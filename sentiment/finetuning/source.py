@@ -113,5 +113,5 @@ def download(file: Path, pointer: Pointer) -> Path:
         cause = unreachable or error.__cause__ or error
         raise EncoderError(
             f"{file}: {pointer.id} at {pointer.commit[:12]} could not be downloaded: {one_line(cause)[:MAX_REASON]}; "
-            "without the Hub: `dvc pull models/encoder`, or set finetune.encoder to models/encoders/bundled"
+            "without the Hub: `dvc pull models/encoder`, or set finetune.encoder to models/encoders/reviews-albert"
         ) from None

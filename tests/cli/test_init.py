@@ -80,6 +80,20 @@ def test_it_writes_the_section_and_leaves_comments_and_other_sections(project: P
     assert (project.root / "params.yaml").read_text(encoding="utf-8") == after
 
 
+@pytest.mark.parametrize(("n_sentences", "expected"), [(30, 256), (300, 512)])
+def test_long_texts_raise_the_length_as_far_as_the_encoder_goes(
+    project: Project, n_sentences: int, expected: int
+) -> None:
+    """A sentence has six tokens."""
+    project.set_params(encode={"max_length": 128})
+    long = ("It is soft and warm. " * n_sentences, "It is thin and torn. " * n_sentences)
+    rows = [f"{text},{stars}" for number in range(20) for text, stars in zip(long, (5, 1), strict=True)]
+    (project.root / "mine.csv").write_text("\n".join(["comment,stars", *rows]), encoding="utf-8")
+    shown = init(project, "mine.csv")
+    assert params_of(project)["encode"]["max_length"] == expected
+    assert f"many texts are long: encode.max_length {expected}" in shown
+
+
 def test_the_stages_split_by_the_column_that_it_wrote(project: Project) -> None:
     lines = table("5", "1").splitlines()
     rows = [f"{line},2024-{1 + number // 2 % 10:02}-15" for number, line in enumerate(lines[1:])]

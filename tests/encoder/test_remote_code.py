@@ -11,7 +11,7 @@ from tests.project import ROOT
 
 def test_an_encoder_with_its_own_code_is_refused_in_one_line(tmp_path: Path) -> None:
     encoder = tmp_path / "encoder"
-    shutil.copytree(ROOT / "models" / "encoders" / "bundled", encoder)
+    shutil.copytree(ROOT / "models" / "encoders" / "reviews-albert", encoder)
     config = json.loads((encoder / "config.json").read_text())
     config |= {"model_type": "other", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
     (encoder / "config.json").write_text(json.dumps(config))

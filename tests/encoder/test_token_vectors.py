@@ -14,7 +14,7 @@ TEXTS = ["Soft and warm", "", "The seams came loose after one wash, and it shran
 @pytest.mark.parametrize("precision", ["int8", "int16", "float32"])
 def test_vectors_of_texts_have_the_bytes_of_encode_and_those_of_tokens_pool_to_them(precision: Precision) -> None:
     config = EncoderConfig(max_length=64, pooling="mean+max", precision=precision)
-    encoder = FrozenEncoder.load(ROOT / "models" / "encoders" / "bundled", config)
+    encoder = FrozenEncoder.load(ROOT / "models" / "encoders" / "reviews-albert", config)
 
     def pooled(
         features: NDArray[np.float32], vectors: list[NDArray[np.float32]]

@@ -2,22 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from sentiment.data.text import hash_texts, write_seen_texts
-from sentiment.evaluation.scoring import count_seen
 from tests.pipeline.test_commands import stages_run
-from tests.project import ROOT, Project
+from tests.project import Project
 
 
 @pytest.mark.slow
 def test_one_byte_of_the_weights_runs_finetune_and_encode_again(completed_project: Project) -> None:
-    weights = completed_project.root / "models/encoders/bundled/model.safetensors"
+    weights = completed_project.root / "models/encoders/reviews-albert/model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-2] ^= 1  # the last bit of a float16
     weights.write_bytes(content)
@@ -38,9 +35,9 @@ def test_a_key_of_train_runs_neither(completed_project: Project) -> None:
 
 @pytest.mark.slow
 def test_another_salt_with_an_encoder_that_was_trained_on_reviews_stops_the_run(completed_project: Project) -> None:
-    """As the bundled encoder with the real reviews; here an encoder that lists the train split of the sample."""
+    """As one that was fine-tuned on the split of the first salt."""
     root = completed_project.root
-    ours = shutil.copytree(root / "models/encoders/bundled", root / "models/encoders/ours")
+    ours = shutil.copytree(root / "models/encoders/reviews-albert", root / "models/encoders/ours")
     texts = pq.read_table(root / "data/split/train.parquet")["text"].to_pylist()
     write_seen_texts(ours, hash_texts(texts))
     completed_project.set_params(finetune={"encoder": "models/encoders/ours"})
@@ -61,35 +58,9 @@ def test_another_salt_with_an_encoder_that_was_trained_on_reviews_stops_the_run(
 
 
 @pytest.mark.slow
-def test_the_bundled_encoder_saw_no_val_or_test_review_of_the_default_split_and_many_of_another(
-    real_split: Callable[[str], Path],
-) -> None:
-    bundled = ROOT / "models/encoders/bundled"
-    for salt, most_are_seen in (("reviews-v1", False), ("reviews-v2", True)):
-        folder = real_split(salt)
-        for split in ("val", "test"):
-            texts = pq.read_table(folder / f"{split}.parquet")["text"].to_pylist()
-            n_seen = count_seen(texts, bundled)
-            assert n_seen > len(texts) / 2 if most_are_seen else n_seen == 0
-
-
-@pytest.fixture
-def real_split(project: Project, reviews_csv: Path) -> Callable[[str], Path]:
-    """Return the folder of tables of the real reviews, by salt."""
-    (project.root / "data/raw/reviews.csv").write_bytes(reviews_csv.read_bytes())
-
-    def call(salt: str) -> Path:
-        project.set_params(prepare={"source": "data/raw/reviews.csv"}, split={"salt": salt})
-        project.run("dvc", "repro", "split")
-        return project.root / "data/split"
-
-    return call
-
-
-@pytest.mark.slow
 def test_another_folder_with_the_same_files_runs_finetune_alone(completed_project: Project) -> None:
     """What it writes did not change, so nothing that reads it does."""
     encoders = completed_project.root / "models/encoders"
-    (encoders / "bundled").rename(encoders / "ours")
+    (encoders / "reviews-albert").rename(encoders / "ours")
     ran = completed_project.run("dvc", "exp", "run", "-S", "finetune.encoder=models/encoders/ours").stdout
     assert stages_run(ran) == ["finetune"]

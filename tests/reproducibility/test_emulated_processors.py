@@ -79,7 +79,7 @@ def test_the_committed_lock_is_that_of_the_oldest_processor(tmp_path: Path) -> N
     assert (project.root / LOCK).read_bytes() == expected
 
 
-def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = False) -> Project:
+def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = True) -> Project:
     """Return a project with the first reviews of a file, run by the default pipeline as this machine runs it."""
     params: dict[str, dict[str, object]] = {
         "prepare": {"source": "data/raw/some.csv"},
@@ -95,13 +95,13 @@ def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = Fal
 
 @pytest.fixture(scope="module")
 def native_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Projects of the sample, with words and cross-validated too, and, where there are some, of real reviews."""
+    """Projects of the sample, without words and cross-validated too, and, where there are some, of real reviews."""
     sources = {"sample": ROOT / SAMPLE}
     if path := os.environ.get("REVIEWS_CSV"):
         sources["real"] = Path(path)
     folder = tmp_path_factory.mktemp("native")
     projects = {name: project_of(source, folder / name) for name, source in sources.items()}
-    projects["words"] = project_of(ROOT / SAMPLE, folder / "words", has_words=True)
+    projects["features"] = project_of(ROOT / SAMPLE, folder / "features", has_words=False)
     return {**projects, "folds": project_of(ROOT / SAMPLE, folder / "folds", n_folds=3)}
 
 

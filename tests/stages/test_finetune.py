@@ -57,7 +57,7 @@ def test_a_folder_is_passed_on_byte_for_byte(project: Project) -> None:
 
 def test_the_card_is_not_passed_on_and_changes_no_stage(completed_project: Project) -> None:
     assert not (completed_project.root / "models/encoder/README.md").exists()
-    with (completed_project.root / "models/encoders/bundled/README.md").open("a") as card:
+    with (completed_project.root / "models/encoders/reviews-albert/README.md").open("a") as card:
         card.write("Another result.\n")
     assert "up to date" in completed_project.run("dvc", "status").stdout
 
@@ -148,7 +148,7 @@ def test_every_pointer_of_the_project_is_valid() -> None:
     from sentiment.finetuning.source import read_pointer
 
     pointers = {folder.name: read_pointer(folder) for folder in (ROOT / "models/encoders").iterdir()}
-    assert [pointers.pop(name) for name in ("bundled", "distilled")] == [None, None]
+    assert pointers.pop("reviews-albert") is None
     assert len(pointers) >= 4
     for name, pointer in pointers.items():
         assert pointer is not None

@@ -18,7 +18,7 @@ from sentiment.common.files import write_text
 from sentiment.evaluation.significance import ALPHA, holm
 from sentiment.experiments.revisions import TFIDF, WORKSPACE
 
-README, CARD = Path("README.md"), Path("models/encoders/bundled/README.md")
+README, CARD = Path("README.md"), Path("models/encoders/reviews-albert/README.md")
 SOURCE = "data/raw/reviews.csv"
 DEFAULT = "default"  # the row that makes the split, which all others use
 BEGIN = "<!-- results: written by `make results`, do not edit -->"

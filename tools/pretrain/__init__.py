@@ -1,1 +1,0 @@
-"""Pretrain the bundled encoder from the texts of reviews; no stage imports it."""
