@@ -214,9 +214,9 @@ class SentimentClassifier:
         """Return the clauses of each text, in order, each labeled as a text of its own.
 
         >>> classifier = SentimentClassifier.load("models/classifier")
-        >>> [clauses] = classifier.predict_clauses(["I love the soft fabric, but the seams came loose"])
+        >>> [clauses] = classifier.predict_clauses(["The color is lovely, but the quality is poor"])
         >>> [(clause.text, clause.label) for clause in clauses]
-        [('I love the soft fabric,', 'positive'), ('but the seams came loose', 'negative')]
+        [('The color is lovely,', 'positive'), ('but the quality is poor', 'negative')]
 
         Args:
             texts: as for `predict_proba`.

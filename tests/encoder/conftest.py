@@ -14,7 +14,7 @@ from tests.random_encoders import random_model, save_encoder
 
 SMALL: dict[str, Any] = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 SMALL_OF_BOTH: dict[str, Any] = {
-    "vocab_size": 6_078, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
+    "vocab_size": 8_000, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
 }  # fmt: skip
 
 
