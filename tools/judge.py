@@ -3,10 +3,11 @@
     python -m tools.judge FOLDER models/encoders/reviews-albert       the tables of its card; takes twenty minutes
     python -m tools.judge FOLDER ENCODER OTHER --on sentences         several encoders, on one kind of sets
     python -m tools.judge FOLDER ENCODER --on choice                  on what one may choose by
+    python -m tools.judge FOLDER ENCODER --on imdb --max-length 512   long reviews
 
 FOLDER has the Parquet files of the public reviews. A folder of a model2vec is judged like an encoder, and "tfidf" is
-judged in any case. What is shown are accuracies of logistic regression on standardized features (mean+max, 128 tokens);
-the strength of its penalty is chosen inside of each training part.
+judged in any case. What is shown are accuracies of logistic regression on standardized features (mean+max); the
+strength of its penalty is chosen inside of each training part.
 
 - choice: five folds of sets to choose an encoder by; the others are judges, which no choice may look at.
 - sentences: five folds of each of four sets of single sentences.
@@ -134,7 +135,7 @@ KINDS: dict[str, Callable[[Path], Iterator[Task]]] = {
 }
 
 
-def embed(source: str, texts: list[str]) -> NDArray[Any]:
+def embed(source: str, texts: list[str], max_length: int) -> NDArray[Any]:
     """Return what a head is trained on: texts for "tfidf", features of shape (n_texts, dim) else."""
     if source == TFIDF:
         return np.array(texts, dtype=object)
@@ -143,10 +144,8 @@ def embed(source: str, texts: list[str]) -> NDArray[Any]:
         from model2vec import StaticModel  # of the extra dev
 
         return np.asarray(StaticModel.from_pretrained(source).encode(texts), np.float32)
-    return FrozenEncoder.load(Path(source), CONFIG).encode(texts)
-
-
-CONFIG = EncoderConfig(max_length=128, pooling="mean+max", precision="auto")
+    settings = EncoderConfig(max_length=max_length, pooling="mean+max", precision="auto")
+    return FrozenEncoder.load(Path(source), settings).encode(texts)
 
 
 def head_of(source: str) -> GridSearchCV:
@@ -166,7 +165,7 @@ def accuracy(task: Task, source: str, inputs: NDArray[Any]) -> float:
     return float(np.mean(accuracies))
 
 
-def judge(folder: Path, kind: str, sources: Sequence[str]) -> pd.DataFrame:
+def judge(folder: Path, kind: str, sources: Sequence[str], max_length: int) -> pd.DataFrame:
     """Return accuracies: a row for each source, a column for each task of a kind, and their mean."""
     rows: dict[str, dict[str, float]] = {source: {} for source in sources}
     embedded: dict[tuple[str, int], NDArray[Any]] = {}
@@ -174,7 +173,7 @@ def judge(folder: Path, kind: str, sources: Sequence[str]) -> pd.DataFrame:
         for source in sources:
             key = (source, hash(tuple(task.texts)))
             if key not in embedded:
-                embedded[key] = embed(source, task.texts)
+                embedded[key] = embed(source, task.texts, max_length)
             rows[source][task.name] = accuracy(task, source, embedded[key])
             log.info("%s: %s: %s %.4f", kind, task.name, source, rows[source][task.name])
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -195,9 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="the public reviews, as Parquet files")
     parser.add_argument("encoders", nargs="+", metavar="ENCODER", help="folders")
     parser.add_argument("--on", nargs="+", choices=KINDS, default=[kind for kind in KINDS if kind != "choice"])
+    parser.add_argument("--max-length", type=int, default=128, help="tokens read of each text (default: %(default)s)")
     args = parser.parse_args(arguments)
     for kind in args.on:
-        table = judge(args.folder, kind, [TFIDF, *args.encoders])
+        table = judge(args.folder, kind, [TFIDF, *args.encoders], args.max_length)
         sys.stdout.write(f"{kind}\n\n{as_markdown(table)}\n\n")
         sys.stdout.flush()
 
