@@ -4,8 +4,8 @@
     --log metrics/train
 
 `solver: lbfgs` solves one linear layer for a path of L2 penalties, and keeps the one of lowest validation loss; nothing
-is random. With `words: true` the layer sees the words of the whole text, too. `solver: adam` trains by epochs and keeps
-the one of lowest validation loss; more layers need it.
+is random. With `words: true` the layer sees the words of the whole text, too, and with `words: auto` where that gives a
+lower validation loss. `solver: adam` trains by epochs and keeps the one of lowest validation loss; more layers need it.
 
 Where `split.folds` put every review into test, a classifier for each fold is trained on the other folds, of which the
 next one is val; the folder folds holds them, for `evaluate`. Solved heads, that of all reviews too, are then solved
@@ -15,6 +15,7 @@ again on train and val together, with the penalty that was kept.
 import argparse
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +51,8 @@ class Params(StageParams):
 
     Attributes:
         solver: "lbfgs" for a single linear layer, or "adam", which alone reads the params from seed to batch_size.
-        words: whether the words of a text, as n-grams of its token ids, count beside its features (`head.words`).
+        words: whether the words of a text, as n-grams of its token ids, count beside its features (`head.words`); or
+            "auto": where the validation loss is lower with them, which takes enough reviews. "adam" has none.
         l2: weight of the penalty l2 / 2 * sum(weights^2) beside the mean loss, or "auto": of a path, the one of lowest
             validation loss.
         class_weight: "balanced" lets both classes weigh as much in the losses.
@@ -61,7 +63,7 @@ class Params(StageParams):
     """
 
     solver: Literal["lbfgs", "adam"]
-    words: bool = False
+    words: bool | Literal["auto"] = False
     l2: float | Literal["auto"]
     class_weight: ClassWeight
     threshold: float | str
@@ -102,7 +104,7 @@ class Params(StageParams):
 
     @model_validator(mode="after")
     def _fits_the_solver(self) -> "Params":
-        if self.solver == "adam" and self.words:
+        if self.solver == "adam" and self.words is True:
             raise ValueError("solver lbfgs where words is true, or words false")
         if self.solver == "adam" and self.l2 == "auto":
             raise ValueError("l2 as a number, such as 0, where solver is adam")
@@ -131,6 +133,8 @@ def solve(
 ) -> Classifier:
     """Solve a linear head for each penalty, and return it as it is for the one of lowest validation loss.
 
+    Where the splits have tokens, the head sees words, if `params.words` is "auto" only where that is better on val.
+
     Args:
         on_pass: called after every pass over the train features.
         on_penalty: called for every penalty, the strongest first, with its losses and accuracies.
@@ -141,6 +145,12 @@ def solve(
     """
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
     path = solve_path(train_split, val_split, penalties, params.class_weight, on_pass)
+    if params.words == "auto" and train_split.tokens:
+        features = replace(train_split, tokens=None), replace(val_split, tokens=None)
+        without = solve_path(*features, penalties, params.class_weight, on_pass)
+        log.info("train: val loss %.4f with words, %.4f without", path.kept.val_loss, without.kept.val_loss)
+        if without.kept.val_loss <= path.kept.val_loss:
+            path, (train_split, val_split) = without, features
     for penalty in path.metrics:
         on_penalty(penalty)
     kept = path.kept
@@ -281,11 +291,11 @@ def main() -> None:
     params = inputs.params
     inputs.watch(args.split, args.features, args.encoder)
     config = ClassifierConfig(features=read_metadata(args.features), threshold=0.5)
-    encoder = args.encoder if params.words else None  # whose tokens count
+    adam = params.solver == "adam"
+    encoder = args.encoder if params.words and not adam else None  # whose tokens count
     train_split, val_split = (read_split(name, args.split, args.features, encoder) for name in ("train", "val"))
     warn_of_few(train_split, val_split)
     folds = read_folds(args.split)
-    adam = params.solver == "adam"
     with epoch_log(args.log, "train", params.epochs if adam else None, "epochs" if adam else "passes") as epochs:
 
         def fit(
@@ -306,7 +316,7 @@ def main() -> None:
         if folds is not None:
             reviews = read_split("test", args.split, args.features, encoder)
             of_folds = list(cross_validate(reviews, folds, fit))
-    if params.words:
+    if encoder is not None:
         log.info(
             "train: %d n-grams count beside the features", len(classifier.words.weights) if classifier.words else 0
         )

@@ -14,9 +14,12 @@ import yaml
 from sentiment.common.errors import ClassifierError
 from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
+from sentiment.encoder.config import FeatureMetadata
 from sentiment.encoder.features import feature_writer, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.solver import PENALTIES
+from sentiment.head.training import LabeledFeatures
+from sentiment.head.words import Tokens
 from stages import train
 from tests.project import BUNDLED
 
@@ -254,3 +257,25 @@ def test_a_missing_encoder_stops_the_stage(trained: Callable[..., Any], monkeypa
     outcome = trained()
     assert outcome.status == 1
     assert "nowhere/config.json: no such file; expected a Hugging Face encoder folder" in outcome.stderr
+
+
+@pytest.mark.parametrize("by_words", [True, False])
+def test_auto_keeps_words_where_val_is_better_with_them(by_words: bool) -> None:
+    """Labels are decided by a token that each text has, or by a feature; the other is chance."""
+    params = train.Params.model_validate({**SETTINGS, "solver": "lbfgs", "l2": "auto", "words": "auto"})
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 400).astype(np.float64)
+    chance = rng.integers(0, 2, 400).astype(np.float64)
+    told, untold = (labels, chance) if by_words else (chance, labels)
+    features = (untold[:, None] + rng.normal(size=(400, 4)) / 4).astype(np.float32)
+    tokens = Tokens.of([[int(10 + one), *rng.integers(20, 40, 5).tolist()] for one in told])
+    reviews = LabeledFeatures(features, labels, tokens)
+    metadata = FeatureMetadata.model_validate_json(json.dumps(INFO))
+    train_rows = np.arange(400) < 300
+    parts = reviews[train_rows], reviews[~train_rows]
+    config = ClassifierConfig(features=metadata, threshold=0.5)
+    for refits in (False, True):
+        classifier = train.solve(*parts, params, config, lambda: None, lambda _: None, refits=refits)
+        assert (classifier.words is not None) == by_words
+        tested = parts[1]
+        assert ((classifier.predict_proba(tested.features, tested.tokens) >= 0.5) == tested.labels).mean() > 0.95
