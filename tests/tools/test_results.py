@@ -178,7 +178,7 @@ def wait_for_stage(folder: Path) -> list[psutil.Process]:
 def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ALBERT of random weights."""
     config = AlbertConfig(
-        vocab_size=6_100, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32,
+        vocab_size=8_000, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32,
         num_hidden_layers=1, max_position_embeddings=128,
     )  # fmt: skip
     return save_encoder(random_model(config), tmp_path_factory.mktemp("albert"))
