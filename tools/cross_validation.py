@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sentiment.common.command import run_main
+from sentiment.common.params import load_params
 from sentiment.data.splitting import SplitParams, assign_folds
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.encoder.frozen import FrozenEncoder
@@ -27,16 +28,13 @@ from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.training import LabeledFeatures
 from sentiment.head.words import Tokens
 from stages.train import Params, cross_validate, solve
-from tools.judge import SENTENCES, TFIDF, head_of, read_sentences
+from tools.judge import SENTENCES, TFIDF, head_of, read_imdb, read_products, read_sentences
 from tools.results.tables import replace_table, split_page
 
 ENCODER = Path("models/encoders/reviews-albert")
 CONFIG = EncoderConfig(max_length=128, pooling="mean+max", precision="auto")
 SPLIT = SplitParams(salt="reviews-v1", val=0.1, test=0.1, folds=5)
-UNUSED: dict[str, Any] = {
-    "seed": 0, "class_weight": "none", "head_layers": 1, "hidden_size": 1, "dropout": 0.0, "learning_rate": 0.0001,
-    "weight_decay": 0.0, "epochs": 30, "batch_size": 16, "threshold": 0.5,
-}  # fmt: skip
+PARAMS = Path("params.yaml")  # whose section train is the default
 DEFAULT, SOLVED = "default", "without words"
 METHODS = (DEFAULT, SOLVED, TFIDF)
 PAGE = Path("docs/results.md")
@@ -50,14 +48,12 @@ def read_sets(folder: Path) -> Iterator[tuple[str, list[str], NDArray[np.float64
     for name in SENTENCES:
         texts, labels = read_sentences(folder, name)
         yield name, texts, labels.astype(np.float64)
-    table = pd.read_parquet(folder / "amazon4.parquet")
-    for domain, rows in table.groupby("domain"):
-        with_titles = rows["title"].fillna("") + ". " + rows["text"]
-        yield f"amazon {domain}", with_titles.tolist(), np.asarray(rows["rating"] > 3, np.float64)
-    table = pd.read_parquet(folder / "imdb.parquet")
+    for domain, rows in read_products(folder).groupby("domain"):
+        yield f"amazon {domain}", rows["text"].tolist(), rows["label"].to_numpy(np.float64)
+    table = read_imdb(folder)
     table = table[table["split"] == "test"]
     table = table.iloc[:: len(table) // N_IMDB]
-    yield "imdb", table["text"].tolist(), np.asarray(table["rating"] > 5, np.float64)
+    yield "imdb", table["text"].tolist(), table["label"].to_numpy(np.float64)
     texts, labels = read_sentences(folder, "rt_polarity")
     yield "rt_polarity", texts, labels.astype(np.float64)
 
@@ -80,7 +76,7 @@ def correct_by_method(
     with_words, reviews = LabeledFeatures(features, labels, tokens), LabeledFeatures(features, labels)
     metadata = FeatureMetadata(config=CONFIG, fingerprint="", dim=features.shape[1], text_columns=("text",))
     config = ClassifierConfig(features=metadata, threshold=0.5)
-    params = Params(solver="lbfgs", l2="auto", **UNUSED)
+    params = load_params(PARAMS, "train", Params)
 
     def solved_head(train_part: LabeledFeatures, val_part: LabeledFeatures) -> Classifier:
         return solve(train_part, val_part, params, config, lambda: None, lambda _: None, refits=True)

@@ -86,6 +86,13 @@ def read_imdb(folder: Path) -> pd.DataFrame:
     return table.assign(label=(table["rating"] > 5).astype(np.int64))
 
 
+def read_products(folder: Path) -> pd.DataFrame:
+    """Return the product reviews, with the columns domain, text and label; a title stands before its text."""
+    table = pd.read_parquet(folder / "amazon4.parquet")
+    texts = table["title"].fillna("") + ". " + table["text"]
+    return table.assign(text=texts, label=(table["rating"] > 3).astype(np.int64))
+
+
 def choice(folder: Path) -> Iterator[Task]:
     """Yield film sentences, and the film reviews of the train part that the encoder has not read."""
     texts, labels = read_sentences(folder, "rt_polarity")
@@ -113,9 +120,8 @@ def small(folder: Path) -> Iterator[Task]:
 
 def domains(folder: Path) -> Iterator[Task]:
     """Yield the reviews of Amazon, each domain as the test part once."""
-    table = pd.read_parquet(folder / "amazon4.parquet")
-    texts = (table["title"].fillna("") + ". " + table["text"]).tolist()
-    labels = np.asarray(table["rating"] > 3, np.int64)
+    table = read_products(folder)
+    texts, labels = table["text"].tolist(), table["label"].to_numpy()
     for domain in sorted(table["domain"].unique()):
         is_test = (table["domain"] == domain).to_numpy()
         yield Task(domain, texts, labels, [(np.flatnonzero(~is_test), np.flatnonzero(is_test))])
