@@ -99,11 +99,15 @@ def main(args: argparse.Namespace) -> None:
         found = profile(source, layout, bar.update)
     proposal, decided = decide(found, choices)
     texts = found.columns[proposal.text_columns[-1]].texts
-    max_length = fitting_length(args.params, texts)
+    settings, encoder = load_params(args.params, "encode", EncodeParams), local_encoder(args.params)
+    max_length = settings.max_length if encoder is None else fitting_length(settings.max_length, encoder, texts)
+    longer = settings.model_copy(update={"max_length": max_length})
     sys.stdout.write(f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
     sys.stdout.writelines(
-        f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, args.params, max_length)]
+        f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, encoder, longer)]
     )
+    if longer != settings:
+        sys.stdout.write(f"- many texts are long: encode.max_length {max_length}\n")
     if source == args.sources:
         copied = "a copy of each file" if copies else "these files alone"
         sys.stdout.write(f"- prepare.source: the folder {target}, which has {copied}\n")
@@ -236,18 +240,16 @@ def table_of(found: "Profile", proposal: "Proposal") -> str:
     return "\n".join([*lines, ""])
 
 
-def notes_on_texts(found: "Profile", proposal: "Proposal", params: Path, max_length: int) -> list[str]:
-    """Return what there is to say of language, number and length of the reviews, and of the time that they take."""
+def notes_on_texts(found: "Profile", proposal: "Proposal", encoder: Path | None, settings: EncodeParams) -> list[str]:
+    """Return what there is to say of the language, of how many reviews there are, and of the time that they take."""
     import py3langid
 
     body = found.columns[proposal.text_columns[-1]]
     texts, n_texts = body.texts, round(body.filled * found.n_rows)
     language = py3langid.classify(" ".join(texts)[:MAX_CHARACTERS])[0]
     notes = [f"language: {language}" + ("" if language == "en" else NOT_ENGLISH)]
-    if max_length > load_params(params, "encode", EncodeParams).max_length:
-        notes.append(f"many texts are long: encode.max_length {max_length}")
-    if rate := reviews_per_second(params, texts, max_length):
-        minutes = (STAGE_SECONDS + n_texts / rate) / 60
+    if encoder is not None and texts:
+        minutes = (STAGE_SECONDS + n_texts / reviews_per_second(encoder, texts, settings)) / 60
         notes.append(f"dvc exp run will take about {'a minute' if minutes < 1.5 else f'{minutes:,.0f} minutes'} here")
     return notes
 
@@ -258,31 +260,22 @@ def local_encoder(params: Path) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
-def fitting_length(params: Path, texts: list[str]) -> int:
-    """Return `encode.max_length` of params.yaml, or as much more of `LENGTHS` as the texts and the encoder have."""
+def fitting_length(max_length: int, folder: Path, texts: list[str]) -> int:
+    """Return `max_length`, or as much more of `LENGTHS` as the texts need and the encoder in a folder takes."""
     from sentiment.encoder.loading import load_tokenizer  # torch, seconds
 
-    max_length, folder = load_params(params, "encode", EncodeParams).max_length, local_encoder(params)
-    if folder is None or not texts:
-        return max_length
     n_positions = json.loads((folder / "config.json").read_bytes()).get("max_position_embeddings", max_length)
+    allowed = [max_length, *(longer for longer in LENGTHS if max_length < longer <= n_positions)]
     lengths = [len(one.ids) for one in load_tokenizer(folder).encode_batch(texts)]
-    for longer in LENGTHS:
-        is_cut = sum(length > max_length for length in lengths)
-        if is_cut > CUT_SHARE * len(lengths) and max_length < longer <= n_positions:
-            max_length = longer
-    return max_length
+    enough = (one for one in allowed if sum(length > one for length in lengths) <= CUT_SHARE * len(lengths))
+    return next(enough, allowed[-1])
 
 
-def reviews_per_second(params: Path, texts: list[str], max_length: int) -> float | None:
-    """Measure how many texts this machine encodes in a second; None where the encoder is on the Hub."""
+def reviews_per_second(folder: Path, texts: list[str], settings: EncodeParams) -> float:
+    """Measure how many texts this machine encodes in a second."""
     from sentiment.encoder.frozen import FrozenEncoder
 
-    folder, settings = local_encoder(params), load_params(params, "encode", EncodeParams)
-    if folder is None:
-        return None
-    config = settings.encoder_config().model_copy(update={"max_length": max_length})
-    encoder = FrozenEncoder.load(folder, config, settings.device)
+    encoder = FrozenEncoder.load(folder, settings.encoder_config(), settings.device)
     encoder.encode(texts[:N_WARM])
     start = time.perf_counter()
     encoder.encode(texts)
