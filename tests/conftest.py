@@ -137,11 +137,11 @@ def reviews_csv() -> Path:
 
 @pytest.fixture(scope="session")
 def public_data() -> Path:
-    """The folder of public reviews as Parquet, below the one that the environment variable PUBLIC_DATA names."""
+    """The folder of public data, named by the environment variable PUBLIC_DATA."""
     path = os.environ.get("PUBLIC_DATA")
     if not path:
         pytest.skip("PUBLIC_DATA names no folder of public data")
-    return Path(path) / "public"
+    return Path(path)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from tests.project import BUNDLED
 
+VOCAB_SIZE: int = json.loads((BUNDLED / "config.json").read_bytes())["vocab_size"]  # of that tokenizer
+
 
 def random_model(config: PretrainedConfig, std: float | None = None, auto_class: Any = AutoModel) -> PreTrainedModel:
     """Return a model with random weights, the same ones in every call.

@@ -27,7 +27,6 @@ from tests.project import DEFAULTS, ROOT, Project
 N_ROWS = 60
 GOOD_TEXTS = [f"Works well and feels solid, number {number}." for number in range(N_ROWS)]
 BAD_TEXTS = [f"It broke after a day, number {number}." for number in range(N_ROWS)]
-PUBLIC_DATA = os.environ.get("PUBLIC_DATA")
 
 
 def table(positive: str, negative: str) -> str:
@@ -364,10 +363,11 @@ def test_rows_of_an_excel_sheet(project: Project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not PUBLIC_DATA, reason="PUBLIC_DATA names no folder of public data")
-def test_files_of_many_shapes_become_reviews_of_both_classes_and_one_of_them_a_classifier(project: Project) -> None:
+def test_files_of_many_shapes_become_reviews_of_both_classes_and_one_of_them_a_classifier(
+    project: Project, public_data: Path
+) -> None:
     prepare = ["python", "-m", "stages.prepare", "--output", "prepared.parquet", "--metrics", "metrics/prepare.json"]
-    for source in sorted(Path(str(PUBLIC_DATA), "files").iterdir()):
+    for source in sorted((public_data / "files").iterdir()):
         init(project, str(source))
         project.run(*prepare)
         counts = json.loads((project.root / "metrics/prepare.json").read_text())

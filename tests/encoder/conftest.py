@@ -10,11 +10,12 @@ from sentiment.data.readers import read_texts
 from sentiment.encoder.config import EncoderConfig, Pooling, Precision
 from sentiment.encoder.frozen import FrozenEncoder
 from tests.project import ROOT
-from tests.random_encoders import random_model, save_encoder
+from tests.random_encoders import VOCAB_SIZE, random_model, save_encoder
 
 SMALL: dict[str, Any] = {"vocab_size": 30_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 SMALL_OF_BOTH: dict[str, Any] = {
-    "vocab_size": 8_000, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
+    "vocab_size": VOCAB_SIZE, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2,
+    "intermediate_size": 64,
 }  # fmt: skip
 
 

@@ -14,12 +14,12 @@ from sentiment.common.tables import table_writer
 from sentiment.data.schema import table_schema
 from stages import finetune
 from tests.project import DEFAULTS
-from tests.random_encoders import random_model, save_encoder
+from tests.random_encoders import VOCAB_SIZE, random_model, save_encoder
 from tests.stages.conftest import Outcome, command  # noqa: F401 - a fixture
 
 SMALL: dict[str, Any] = {
-    "vocab_size": 8_000, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
-    "max_position_embeddings": 64,
+    "vocab_size": VOCAB_SIZE, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 64, "max_position_embeddings": 64,
 }  # fmt: skip
 WORDS = {1: ("soft", "lovely", "warm"), 0: ("thin", "poor", "itchy")}
 SIZES = {"train": 192, "val": 48, "test": 48}

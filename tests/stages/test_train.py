@@ -266,9 +266,9 @@ def test_auto_keeps_words_where_val_is_better_with_them(by_words: bool) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400).astype(np.float64)
     chance = rng.integers(0, 2, 400).astype(np.float64)
-    told, untold = (labels, chance) if by_words else (chance, labels)
-    features = (untold[:, None] + rng.normal(size=(400, 4)) / 4).astype(np.float32)
-    tokens = Tokens.of([[int(10 + one), *rng.integers(20, 40, 5).tolist()] for one in told])
+    token_labels, feature_labels = (labels, chance) if by_words else (chance, labels)
+    features = (feature_labels[:, None] + rng.normal(size=(400, 4)) / 4).astype(np.float32)
+    tokens = Tokens.of([[int(10 + one), *rng.integers(20, 40, 5).tolist()] for one in token_labels])
     reviews = LabeledFeatures(features, labels, tokens)
     metadata = FeatureMetadata.model_validate_json(json.dumps(INFO))
     train_rows = np.arange(400) < 300

@@ -5,11 +5,6 @@ from pathlib import Path
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from tests.project import ROOT
-
-SAMPLE = ROOT / "data/raw/sample.csv"
-COLUMNS = ["Title", "Review Text"]
-
 
 def assert_loads_with_transformers(folder: Path) -> None:
     """Assert that transformers reads a folder as an ALBERT whose tokenizer splits unseen words."""

@@ -21,9 +21,9 @@ from sentiment.common.command import run_main
 from sentiment.common.errors import EncoderError
 from sentiment.data.text import hash_texts
 from tests.command_call import call_command
-from tests.project import ROOT
+from tests.project import ROOT, SAMPLE
 from tests.random_encoders import random_model
-from tests.tools.encoder_checks import SAMPLE, assert_loads_with_transformers
+from tests.tools.encoder_checks import assert_loads_with_transformers
 from tools.encoder import __main__ as command
 from tools.encoder.corpus import SPECIAL_TOKENS, Ids, is_held_out, prune, tokenize_sentences
 from tools.encoder.opinion import named_rating, opinions
@@ -37,7 +37,7 @@ RunEncoder = Callable[..., tuple[int, str, Path]]
 def texts() -> list[str]:
     """Reviews of the sample, some of which name a rating."""
     ratings = ("9/10.", "I say 2 out of 10.", "", "")
-    reviews = pd.read_csv(SAMPLE)["Review Text"].dropna().tolist()[:200]
+    reviews = pd.read_csv(ROOT / SAMPLE)["Review Text"].dropna().tolist()[:200]
     return [f"{review} {ratings[number % len(ratings)]}".strip() for number, review in enumerate(reviews)]
 
 

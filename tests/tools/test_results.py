@@ -19,7 +19,7 @@ from sentiment.common.errors import EncoderError
 from sentiment.common.files import write_json
 from tests.command_call import call_command
 from tests.project import ROOT, SAMPLE, Project, copy_reviews
-from tests.random_encoders import random_model, save_encoder
+from tests.random_encoders import VOCAB_SIZE, random_model, save_encoder
 from tools.results import __main__ as command
 from tools.results import measure
 from tools.results.measure import METRICS, ResultsClone
@@ -178,7 +178,7 @@ def wait_for_stage(folder: Path) -> list[psutil.Process]:
 def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ALBERT of random weights."""
     config = AlbertConfig(
-        vocab_size=8_000, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32,
+        vocab_size=VOCAB_SIZE, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32,
         num_hidden_layers=1, max_position_embeddings=128,
     )  # fmt: skip
     return save_encoder(random_model(config), tmp_path_factory.mktemp("albert"))
