@@ -103,6 +103,11 @@ def exp_(x: Tensor, buffers: Buffers) -> Tensor:
     return x.mul_(bits.view(torch.float32))
 
 
+def exp_levels(max_keys: int) -> int:
+    """Return the integer that stands for exp(0) in a softmax; a row of `max_keys` of them sums to at most 2^24."""
+    return min(2**24 // max_keys, MAX_LEVELS)
+
+
 def softmax_integers_(scores: Tensor, levels: int, max_keys: int, bits: int, buffers: Buffers) -> Tensor:
     """Replace scores by round(levels * softmax(scores)); a row adds up to at most levels + n_keys / 2.
 
@@ -114,7 +119,6 @@ def softmax_integers_(scores: Tensor, levels: int, max_keys: int, bits: int, buf
         max_keys: the most keys that a row can have, in any batch.
         bits: 16 takes `exp_`, within 2 units in the last place; 8 a shorter polynomial, within 6e-6.
     """
-    exp_levels = min(2**24 // max_keys, MAX_LEVELS)
     scores.sub_(scores.amax(-1, keepdim=True))
     if bits == 16:
         power = exp_(scores, buffers)
@@ -122,7 +126,7 @@ def softmax_integers_(scores: Tensor, levels: int, max_keys: int, bits: int, buf
         power = polynomial(scores.clamp_(min=MIN_SCORE), EXP_ROOT, out=buffers.get("power", tuple(scores.shape)))
         for _ in range(EXP_SQUARINGS):
             power.mul_(power)
-    totals = integer_sums(power.mul_(exp_levels).round_())
+    totals = integer_sums(power.mul_(exp_levels(max_keys)).round_())
     return torch.mul(power, torch.full_like(totals, levels).div_(totals), out=scores).round_()
 
 

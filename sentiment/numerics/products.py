@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable
 from functools import cache, partial
 from time import perf_counter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -268,6 +268,51 @@ def outlier_product(weight: Tensor) -> Product:
         return int8_product(operand, weights, buffers)
 
     return native
+
+
+class OperandProduct(NamedTuple):
+    """The product of an 8-bit weight with an operand that a kernel has made.
+
+    Attributes:
+        operand_type: int8 for integers in [-127, 127], float32 for integers of any size that the sums allow.
+        sums_type: int32 or float32, either with the exact sums.
+        multiply: takes an operand (n_rows, n_inputs), where to write the sums (n_rows, n_outputs), and buffers.
+        by_input: the weight as int8, shape (n_inputs, n_outputs).
+    """
+
+    operand_type: torch.dtype
+    sums_type: torch.dtype
+    multiply: Callable[[Tensor, Tensor, Buffers], object]
+    by_input: Tensor
+
+
+def operand_product(weight: Tensor, has_outliers: bool) -> OperandProduct:
+    """Return the product of a kernel's operand with a weight, int8 of shape (n_outputs, n_inputs).
+
+    Args:
+        weight: integers in [-127, 127].
+        has_outliers: whether the integers of a row may exceed 127, as those of `quantize_rows_by_norm` do: a float32
+            operand then holds them, and for an int8 one somebody else adds what exceeds 127, by `by_input`.
+    """
+    by_input = weight.t().contiguous()
+    if backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in weight.shape):
+        return OperandProduct(
+            torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, by_input, out=out), by_input
+        )
+    columns = by_input.float()
+    if has_outliers or len(columns) <= MAX_INPUTS:
+        return OperandProduct(
+            torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), by_input
+        )
+
+    def multiply(operand: Tensor, out: Tensor, buffers: Buffers) -> None:
+        piece, summand = (buffers.get("piece", tuple(out.shape), dtype) for dtype in (torch.float32, torch.int32))
+        out.zero_()
+        for start in range(0, len(columns), MAX_INPUTS):
+            inputs = slice(start, start + MAX_INPUTS)
+            out.add_(summand.copy_(torch.mm(operand[:, inputs], columns[inputs], out=piece)))
+
+    return OperandProduct(torch.float32, torch.int32, multiply, by_input)
 
 
 def product_of_12_bits(weight: Tensor) -> Product:
