@@ -1,17 +1,20 @@
 """Compute the forward pass of a BERT or an ALBERT in integers, with the same bits on every processor."""
 
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from math import isqrt, sqrt
-from threading import local
-from typing import NamedTuple
+from math import inf, isqrt, sqrt
+from threading import Lock, local
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sentiment.common.errors import EncoderError
 from sentiment.encoder.families import (
     EMBEDDING_NORM,
     EMBEDDINGS,
@@ -34,9 +37,19 @@ from sentiment.numerics.quantization import (
     row_sums,
 )
 
+if TYPE_CHECKING:
+    from sentiment.encoder.fused import FusedTransformer
+
 # Rows are rounded up to this: oneDNN prepares a product for each new number of rows, and CUDA wants at least 17.
 ROW_MULTIPLE = 64
 MASKED = -1e30  # added to the score of a key that is padding
+
+KERNELS = "SENTIMENT_KERNELS"  # the environment variable that says whether compiled kernels are used
+# by its value, how many activations of feed-forward layers torch computes first; loading the kernels takes about as
+# long as 2^25 of them, so a process that labels a few texts does not wait for that
+MIN_ACTIVATIONS = {"auto": 2.0**25, "always": 0.0, "never": inf}
+
+log = logging.getLogger(__name__)
 
 
 class Layout:
@@ -46,6 +59,7 @@ class Layout:
         ids: token ids of all texts, one after the other, then zeros up to a multiple of 64; shape (n_rows,).
         positions: the position of each token in its text, shape (n_rows,).
         n_texts, seq_len: of the padded form; seq_len is the longest text.
+        starts: the first row of each text, and the end of the last one, int64, shape (n_texts + 1,).
         counts: tokens of each text, float32, shape (n_texts, 1).
         key_mask: 0 for tokens and -1e30 for padding, shape (n_texts, 1, seq_len); None where nothing is padding.
         token_mask: 1 for tokens and 0 for padding, shape (n_texts, seq_len, 1); None where nothing is padding.
@@ -55,6 +69,7 @@ class Layout:
         lengths = np.array([len(ids) for ids in token_ids])
         n_tokens = int(lengths.sum())
         self.n_texts, self.seq_len = len(lengths), int(lengths.max())
+        self.starts = np.concatenate([[0], np.cumsum(lengths)])
         filler = np.zeros(-n_tokens % ROW_MULTIPLE, dtype=np.int64)
         columns = np.arange(self.seq_len)
         is_token = columns < lengths[:, None]
@@ -68,9 +83,10 @@ class Layout:
         self.counts = on_device(lengths.astype(np.float32)[:, None])
         self.key_mask = self.token_mask = self._to_padded = self._to_rows = None
         if n_tokens < is_token.size:
-            starts = np.cumsum(lengths) - lengths
             # padding repeats the text's last token: it then changes no maximum
-            self._to_padded = on_device((starts[:, None] + np.minimum(columns, lengths[:, None] - 1)).reshape(-1))
+            self._to_padded = on_device(
+                (self.starts[:-1, None] + np.minimum(columns, lengths[:, None] - 1)).reshape(-1)
+            )
             self._to_rows = on_device(np.concatenate([np.flatnonzero(is_token), filler]))
             self.token_mask = on_device(is_token.astype(np.float32)[:, :, None])
             self.key_mask = on_device(np.where(is_token, 0, MASKED).astype(np.float32)[:, None])
@@ -110,6 +126,7 @@ class Linear(NamedTuple):
     scales: Tensor
     bias: Tensor | None
     quantize: Callable[[Tensor, Buffers], tuple[Tensor, Tensor]]
+    weight: Tensor | None  # int8, shape (n_outputs, n_inputs); None for 16 bits
 
 
 class Norm(NamedTuple):
@@ -183,11 +200,14 @@ class QuantizedWeights:
     def _linear(self, weight: Tensor, bias: Tensor | None, has_outliers: bool = False, fine: bool = False) -> Linear:
         """Quantize a layer; in 8 bits, inputs with outliers are split, and `fine` ones take 12 bits."""
         integers, scales = quantize_weight(weight, self._bits)
-        if self._bits == 8 and has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM:
-            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm)
-        if self._bits == 8 and fine:
-            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12))
-        return Linear(integer_product(integers, self._bits), scales, bias, partial(quantize_rows, self._bits))
+        if self._bits == 16:
+            return Linear(integer_product(integers, 16), scales, bias, partial(quantize_rows, 16), None)
+        kept = integers.to(torch.int8)
+        if has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM:
+            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm, kept)
+        if fine:
+            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12), kept)
+        return Linear(integer_product(integers, 8), scales, bias, partial(quantize_rows, 8), kept)
 
 
 def matrix_vector(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -271,6 +291,18 @@ def pool(hidden: Tensor, layout: Layout, pooling: str, buffers: Buffers) -> Tens
     return torch.cat(pooled, dim=1)
 
 
+def min_activations() -> float:
+    """Return how many activations a model computes by torch's operations before it loads the kernels.
+
+    Raises:
+        EncoderError: the environment variable SENTIMENT_KERNELS is unknown.
+    """
+    choice = os.environ.get(KERNELS, "auto")
+    if choice not in MIN_ACTIVATIONS:
+        raise EncoderError(f"{KERNELS} is '{choice}'; expected one of {', '.join(MIN_ACTIVATIONS)}")
+    return MIN_ACTIVATIONS[choice]
+
+
 class ExactTransformer:
     """A frozen BERT or ALBERT without pooling layer, in integers of 8 or 16 bits.
 
@@ -286,15 +318,19 @@ class ExactTransformer:
         self.device = device
         self._scratch = local()  # a thread computes in memory of its own
         quantized = QuantizedWeights(config, weights, bits, device)
-        self._words, self._positions, self._embedding_norm = quantized.embeddings()
+        self._embeddings = quantized.embeddings()
         self._projection = quantized.projection()
         self._layers = quantized.layers()
+        self._with_kernels: FusedTransformer | None = None
+        self._lock = Lock()
+        self._n_activations = 0  # that have been computed
+        self._activations_per_token = config.num_hidden_layers * config.intermediate_size
+        self._min_activations = min_activations() if bits == 8 and device.type == "cpu" else inf
 
     @torch.inference_mode()
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:
         """Return one vector a text, float32, shape (n_texts, dim); texts of similar length are quickest."""
-        layout = Layout(token_ids, self.device)
-        return pool(self._hidden(layout), layout, pooling, self._buffers)
+        return self._forward(Layout(token_ids, self.device), pooling)[0]
 
     @property
     def _buffers(self) -> Buffers:
@@ -307,18 +343,46 @@ class ExactTransformer:
     @torch.inference_mode()
     def encode_with_tokens(self, token_ids: Sequence[Sequence[int]], pooling: str) -> tuple[Tensor, list[Tensor]]:
         """Return what `encode` does, and the last hidden state of each text, float32, shape (n_tokens, hidden_size)."""
-        layout = Layout(token_ids, self.device)
-        hidden, lengths = self._hidden(layout), [len(ids) for ids in token_ids]
+        pooled, hidden = self._forward(Layout(token_ids, self.device), pooling)
+        lengths = [len(ids) for ids in token_ids]
         vectors = hidden[: sum(lengths)].clone()  # the buffers are used again
-        return pool(hidden, layout, pooling, self._buffers), list(torch.split_with_sizes(vectors, lengths))
+        return pooled, list(torch.split_with_sizes(vectors, lengths))
+
+    def _forward(self, layout: Layout, pooling: str) -> tuple[Tensor, Tensor]:
+        """Return one vector a text, and the last hidden state of each token, by kernels where they are faster."""
+        self._n_activations += len(layout.ids) * self._activations_per_token
+        fused = self._fused() if self._n_activations >= self._min_activations else None
+        if fused:
+            hidden = fused.hidden(layout, self._buffers)
+            return fused.pool(hidden, layout, pooling), hidden
+        hidden = self._hidden(layout)
+        return pool(hidden, layout, pooling, self._buffers), hidden
+
+    def _fused(self) -> "FusedTransformer | None":
+        """Return the kernels' form of the encoder; None where Numba is not installed."""
+        with self._lock:
+            if self._min_activations < inf and self._with_kernels is None:
+                try:
+                    from sentiment.encoder.fused import FusedTransformer
+                except ImportError as error:
+                    log.debug("torch computes, for there are no kernels: %s", error)
+                    self._min_activations = inf
+                    return None
+                head_dim = self.config.hidden_size // self.config.num_attention_heads
+                levels = attention_levels(head_dim, self.config.max_position_embeddings, self.bits)
+                self._with_kernels = FusedTransformer(
+                    self.config, self._embeddings, self._projection, self._layers, levels
+                )
+        return self._with_kernels
 
     def _hidden(self, layout: Layout) -> Tensor:
         """Return the last hidden state of each token, shape (n_rows, hidden_size)."""
         shape, eps, buffers = (len(layout.ids), self.config.hidden_size), self.config.layer_norm_eps, self._buffers
-        embedded_shape = (shape[0], self._words.shape[1])
-        x = torch.index_select(self._words, 0, layout.ids, out=buffers.get("embedded", embedded_shape))
-        x.add_(torch.index_select(self._positions, 0, layout.positions, out=buffers.get("positions", embedded_shape)))
-        layer_norm_(x, *self._embedding_norm, eps, buffers)
+        words, positions, norm = self._embeddings
+        embedded_shape = (shape[0], words.shape[1])
+        x = torch.index_select(words, 0, layout.ids, out=buffers.get("embedded", embedded_shape))
+        x.add_(torch.index_select(positions, 0, layout.positions, out=buffers.get("positions", embedded_shape)))
+        layer_norm_(x, *norm, eps, buffers)
         if self._projection:
             x = self._linear(x, self._projection, buffers.get("hidden", shape))
         for layer in self._layers:
