@@ -358,22 +358,27 @@ class ExactTransformer:
         hidden = self._hidden(layout)
         return pool(hidden, layout, pooling, self._buffers), hidden
 
+    @property
+    def has_kernels(self) -> bool:
+        """Whether the compiled kernels are loaded."""
+        return self._with_kernels is not None
+
     def _fused(self) -> "FusedTransformer | None":
-        """Return the kernels' form of the encoder; None where Numba is not installed."""
+        """Return the encoder as the kernels take it; None where Numba is not installed."""
         with self._lock:
-            if self._min_activations < inf and self._with_kernels is None:
+            if self._with_kernels is None and self._min_activations < inf:
                 try:
-                    from sentiment.encoder.fused import FusedTransformer
+                    from sentiment.encoder.fused import FusedTransformer  # imports Numba
                 except ImportError as error:
-                    log.debug("torch computes, for there are no kernels: %s", error)
+                    log.debug("torch's operations compute, for there are no kernels: %s", error)
                     self._min_activations = inf
-                    return None
-                head_dim = self.config.hidden_size // self.config.num_attention_heads
-                levels = attention_levels(head_dim, self.config.max_position_embeddings, self.bits)
-                self._with_kernels = FusedTransformer(
-                    self.config, self._embeddings, self._projection, self._layers, levels
-                )
-        return self._with_kernels
+                else:
+                    head_dim = self.config.hidden_size // self.config.num_attention_heads
+                    levels = attention_levels(head_dim, self.config.max_position_embeddings, self.bits)
+                    self._with_kernels = FusedTransformer(
+                        self.config, self._embeddings, self._projection, self._layers, levels
+                    )
+            return self._with_kernels
 
     def _hidden(self, layout: Layout) -> Tensor:
         """Return the last hidden state of each token, shape (n_rows, hidden_size)."""

@@ -73,21 +73,55 @@ def largest_size(row: Float32s, bits: Int32s, n: int) -> Any:
 
 
 @helper
+def row_total(row: Float32s, n: int, scratch: Float32s) -> Any:
+    """Return the sum of a row as `row_sums` adds it; the first three halvings are one loop."""
+    if n & 7:
+        for j in range(n):
+            scratch[j] = row[j]
+        return tree_total(scratch, n)
+    m = n >> 3
+    for j in range(m):
+        scratch[j] = ((row[j] + row[j + 4 * m]) + (row[j + 2 * m] + row[j + 6 * m])) + (
+            (row[j + m] + row[j + 5 * m]) + (row[j + 3 * m] + row[j + 7 * m])
+        )
+    return tree_total(scratch, m)
+
+
+@helper
+def squares_total(row: Float32s, n: int, mean: Any, scratch: Float32s) -> Any:
+    """Return the sum of the squares of a row minus `mean`, as `row_sums` adds it."""
+    if n & 7:
+        for j in range(n):
+            x = row[j] - mean
+            scratch[j] = x * x
+        return tree_total(scratch, n)
+    m = n >> 3
+    for j in range(m):
+        a, b, c, d = row[j] - mean, row[j + m] - mean, row[j + 2 * m] - mean, row[j + 3 * m] - mean
+        e, f, g, h = row[j + 4 * m] - mean, row[j + 5 * m] - mean, row[j + 6 * m] - mean, row[j + 7 * m] - mean
+        scratch[j] = ((a * a + e * e) + (c * c + g * g)) + ((b * b + f * f) + (d * d + h * h))
+    return tree_total(scratch, m)
+
+
+@helper
 def tree_total(x: Float32s, n: int) -> Any:
     """Return the sum of n numbers as `row_sums` adds them; they are overwritten.
 
-    Three halvings at once, or two, while they are even: a loop of few steps costs more than its additions.
+    Two halvings at once while n is even twice, for a loop of few steps costs more than its additions.
     """
-    if n & 7 == 0:
-        n >>= 3
-        for j in range(n):
-            x[j] = ((x[j] + x[j + 4 * n]) + (x[j + 2 * n] + x[j + 6 * n])) + (
-                (x[j + n] + x[j + 5 * n]) + (x[j + 3 * n] + x[j + 7 * n])
-            )
     while n > 8 and n & 3 == 0:
-        n >>= 2
-        for j in range(n):
-            x[j] = (x[j] + x[j + 2 * n]) + (x[j + n] + x[j + 3 * n])
+        if n == 32:
+            n = 16
+            for j in range(16):
+                x[j] = x[j] + x[16 + j]
+        elif n == 16:
+            n = 8
+            for j in range(8):
+                x[j] = x[j] + x[8 + j]
+        else:
+            n >>= 2
+            for j in range(n):
+                x[j] = (x[j] + x[j + 2 * n]) + (x[j + n] + x[j + 3 * n])
     if n == 8:
         return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
     while n > 1:
@@ -119,45 +153,51 @@ def dequantize(sums: Sums, scale: Any, column_scales: Float32s, bias: Float32s, 
 def normalize(row: Float32s, n: int, weight: Float32s, bias: Float32s, eps: Any, scratch: Float32s) -> None:
     """Replace a row by its layer norm, as `layer_norm_` does."""
     inverse = f4(1.0 / n)
+    mean = row_total(row, n, scratch) * inverse
+    factor = ONE / math.sqrt(squares_total(row, n, mean, scratch) * inverse + eps)
     for j in range(n):
-        scratch[j] = row[j]
-    mean = tree_total(scratch, n) * inverse
-    for j in range(n):
-        x = row[j] - mean
-        row[j] = x
-        scratch[j] = x * x
-    factor = ONE / math.sqrt(tree_total(scratch, n) * inverse + eps)
-    for j in range(n):
-        row[j] = row[j] * factor * weight[j] + bias[j]
+        row[j] = (row[j] - mean) * factor * weight[j] + bias[j]
+
+
+@helper
+def cut_outliers(row: Float32s, limit: Any, n_outliers: Any, outliers: Int32s, previous: Int32s) -> None:
+    """Cut the integers of a row beyond +-limit, and write what exceeds it.
+
+    Most rows of an encoder have their outliers in the same columns, so those of the previous row are looked at first.
+    """
+    n_candidates, n_seen, n_found = previous[0], 0, 0
+    while n_found < n_outliers:
+        j = previous[1 + 2 * n_seen] if n_seen < n_candidates else n_seen - n_candidates
+        n_seen += 1
+        value = row[j]
+        if abs(value) > limit:
+            cut = limit if value > ZERO else -limit
+            row[j] = cut
+            outliers[1 + 2 * n_found], outliers[2 + 2 * n_found] = j, i4(value - cut)
+            n_found += 1
 
 
 @helper
 def quantize_by_norm(
-    row: Float32s, n: int, limit: Any, operand: Operand, outliers: Int32s, scratch: Float32s, bits: Int32s
+    row: Float32s, n: int, limit: Any, operand: Operand, outliers: Int32s, previous: Int32s, scratch: Float32s
 ) -> Any:
     """Write the integers of a row as `quantize_rows_by_norm` makes them, cut at `limit`, and return their scale.
 
     Args:
         limit: 127, or a number that no integer exceeds: then there are no outliers.
-        scratch, bits: the same n + 1 elements as float32 and int32.
+        previous: the outliers of the previous row.
     """
-    for j in range(n):
-        scratch[j] = row[j] * row[j]
-    square = tree_total(scratch, n) * f4(1.0 / n)
-    scale = math.sqrt(square if square > SMALLEST else SMALLEST) * NORM_SCALE
+    square = squares_total(row, n, ZERO, scratch) * f4(1.0 / n)
+    scale = math.sqrt(SMALLEST if square < SMALLEST else square) * NORM_SCALE  # NaN stays NaN
     factor = ONE / scale
     for j in range(n):
         scratch[j] = (row[j] * factor + ROUND) - ROUND
-    n_outliers = 0
-    if largest_size(scratch, bits, n) > limit:
-        capacity = (len(outliers) - 1) >> 1
-        for j in range(n):
-            value = scratch[j]
-            if abs(value) > limit and n_outliers < capacity:
-                cut = limit if value > ZERO else -limit
-                scratch[j] = cut
-                outliers[1 + 2 * n_outliers], outliers[2 + 2 * n_outliers] = j, i4(value - cut)
-                n_outliers += 1
+    n_outliers = i4(0)
+    for j in range(n):
+        n_outliers += i4(1) if abs(scratch[j]) > limit else i4(0)
+    n_outliers = min(n_outliers, i4((len(outliers) - 1) >> 1))  # memory holds, whatever the numbers are
+    if n_outliers:
+        cut_outliers(scratch, limit, n_outliers, outliers, previous)
     outliers[0] = n_outliers
     for j in range(n):
         operand[j] = scratch[j]
@@ -190,14 +230,14 @@ def embed(
         operand, scales, outliers: the quantized result.
     """
     n_rows, dim = out.shape
-    scratch = np.empty(dim + 1, np.float32)
-    bits = scratch.view(np.int32)
+    scratch, previous = np.empty(dim, np.float32), np.zeros(1, np.int32)
     for i in range(n_rows):
         row, word, position = out[i], words[ids[i]], position_vectors[positions[i]]
         for j in range(dim):
             row[j] = word[j] + position[j]
         normalize(row, dim, weight, bias, eps, scratch)
-        scales[i] = quantize_by_norm(row, dim, limit, operand[i], outliers[i], scratch, bits)
+        scales[i] = quantize_by_norm(row, dim, limit, operand[i], outliers[i], previous, scratch)
+        previous = outliers[i]
 
 
 @kernel
@@ -224,12 +264,12 @@ def project(
         operand, scales, out_outliers: the quantized result.
     """
     n_rows, dim = out.shape
-    scratch = np.empty(dim + 1, np.float32)
-    bits = scratch.view(np.int32)
+    scratch, previous = np.empty(dim, np.float32), np.zeros(1, np.int32)
     for i in range(n_rows):
         add_outliers(sums[i], outliers[i], by_input)
         dequantize(sums[i], row_scales[i], column_scales, bias, out[i])
-        scales[i] = quantize_by_norm(out[i], dim, limit, operand[i], out_outliers[i], scratch, bits)
+        scales[i] = quantize_by_norm(out[i], dim, limit, operand[i], out_outliers[i], previous, scratch)
+        previous = out_outliers[i]
 
 
 @kernel
@@ -259,8 +299,7 @@ def add_and_norm(
         operand, scales, outliers: the quantized result.
     """
     n_rows, dim = out.shape
-    scratch = np.empty(dim + 1, np.float32)
-    bits = scratch.view(np.int32)
+    scratch, previous = np.empty(dim, np.float32), np.zeros(1, np.int32)
     for i in range(n_rows):
         source, row, scale = sums[i], out[i], row_scales[i]
         if len(high_sums):
@@ -272,7 +311,8 @@ def add_and_norm(
             for j in range(dim):
                 row[j] = (f4(source[j]) * scale * column_scales[j] + bias[j]) + row[j]
         normalize(row, dim, weight, norm_bias, eps, scratch)
-        scales[i] = quantize_by_norm(row, dim, limit, operand[i], outliers[i], scratch, bits)
+        scales[i] = quantize_by_norm(row, dim, limit, operand[i], outliers[i], previous, scratch)
+        previous = outliers[i]
 
 
 @helper
@@ -312,7 +352,7 @@ def quantize(row: Float32s, bits: Int32s, n: int, levels: Any, operand: Operand)
         levels: the largest integer.
     """
     largest = largest_size(row, bits, n)
-    largest = largest if largest > SMALLEST else SMALLEST
+    largest = SMALLEST if largest < SMALLEST else largest  # NaN stays NaN
     factor = levels / largest
     for j in range(n):
         operand[j] = (row[j] * factor + ROUND) - ROUND
@@ -405,9 +445,9 @@ def quantize_heads(
             scales[text, group // n_heads, group % n_heads] = largest / limit
             factors[group * head_dim : (group + 1) * head_dim] = limit / largest
         for i in range(length):
-            dequantize(sums[start + i], row_scales[start + i], column_scales, bias, row)
+            source, scale = sums[start + i], row_scales[start + i]
             for j in range(width):
-                row[j] = (row[j] * factors[j] + ROUND) - ROUND
+                row[j] = ((f4(source[j]) * scale * column_scales[j] + bias[j]) * factors[j] + ROUND) - ROUND
             for group in range(3 * n_heads):
                 target = out[group // n_heads, text, group % n_heads, i]
                 for j in range(head_dim):

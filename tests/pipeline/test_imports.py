@@ -10,12 +10,12 @@ import yaml
 from tests.project import ROOT, Project
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-SLOW = {"torch", "transformers", "sklearn", "dvc", "boto3", "dvclive"}
+SLOW = {"torch", "numba", "transformers", "sklearn", "dvc", "boto3", "dvclive"}
 USED = {
     "prepare": set(),
     "split": set(),
     "finetune": set(),
-    "encode": {"torch"},
+    "encode": {"torch"},  # numba only for many tokens
     "train": {"dvclive", "dvc"},  # the first imports the second
     "check": {"torch"},
     "evaluate": set(),

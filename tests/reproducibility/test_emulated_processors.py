@@ -10,6 +10,7 @@ import hashlib
 import html
 import io
 import os
+import platform
 import shlex
 import subprocess
 from pathlib import Path
@@ -35,6 +36,18 @@ SPLITS: dict[str, dict[str, str]] = {
 }
 LOCK = "dvc.lock"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def kernels_for(processor: str) -> dict[str, str]:
+    """Return the variables that compile the encoder's kernels for an x86 processor, and use them for few tokens too.
+
+    An empty list of features means those of the named processor, else Numba takes this machine's.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return {"SENTIMENT_KERNELS": "always"}
+    return {"SENTIMENT_KERNELS": "always", "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+
+
 OLDEST = "SSE, one thread, no native int8"
 PROCESSORS: dict[str, dict[str, str]] = {
     OLDEST: {
@@ -43,6 +56,7 @@ PROCESSORS: dict[str, dict[str, str]] = {
         "SENTIMENT_INT8": "float32",
         "OPENBLAS_CORETYPE": "Prescott",
         "NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__),
+        **kernels_for("generic"),
         **ONE_THREAD,
     },
     "AVX2, two threads": {
@@ -50,10 +64,15 @@ PROCESSORS: dict[str, dict[str, str]] = {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "OPENBLAS_CORETYPE": "Haswell",
         "OMP_NUM_THREADS": "2",
+        **kernels_for("haswell"),
     },
-    "AVX-512 without VNNI": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "OPENBLAS_CORETYPE": "SkylakeX"},
+    "AVX-512 without VNNI": {
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "OPENBLAS_CORETYPE": "SkylakeX",
+        "SENTIMENT_KERNELS": "always",
+    },
     "MKL for any processor": {"MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem"},
-    "one thread": ONE_THREAD,
+    "one thread, no kernels": {"SENTIMENT_KERNELS": "never", **ONE_THREAD},
     "two threads, native int8 refused": {"OMP_NUM_THREADS": "2", "SENTIMENT_INT8": "float32"},
 }
 

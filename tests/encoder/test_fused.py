@@ -1,0 +1,111 @@
+"""The compiled kernels give the bytes of torch's operations, and are loaded once enough tokens were computed."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sentiment.common.errors import EncoderError
+from sentiment.encoder.config import Pooling
+from sentiment.encoder.exact import ExactTransformer
+from sentiment.encoder.frozen import FrozenEncoder, token_batches
+from sentiment.numerics.products import backend
+from tests.encoder.conftest import load
+from tests.project import BUNDLED
+
+
+@pytest.fixture
+def with_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoders that are loaded in the test use kernels from the first token."""
+    monkeypatch.setenv("SENTIMENT_KERNELS", "always")
+
+
+def model_of(encoder: FrozenEncoder) -> ExactTransformer:
+    assert isinstance(encoder.model, ExactTransformer)
+    return encoder.model
+
+
+def by_torch(encoder: Path, pooling: Pooling, monkeypatch: pytest.MonkeyPatch) -> FrozenEncoder:
+    with monkeypatch.context() as context:
+        context.setenv("SENTIMENT_KERNELS", "never")
+        return load(encoder, "int8", pooling)
+
+
+@pytest.mark.usefixtures("with_kernels")
+def test_bundled_encoder_has_the_same_bytes(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, reference = load(BUNDLED, "int8"), by_torch(BUNDLED, "mean+max", monkeypatch)
+    assert fused.encode(texts[:400]).tobytes() == reference.encode(texts[:400]).tobytes()
+    assert model_of(fused).has_kernels
+    assert not model_of(reference).has_kernels
+
+
+@pytest.mark.usefixtures("with_kernels")
+@pytest.mark.parametrize("product", ["auto", "float32"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "mean+max"])
+def test_one_padded_batch_of_a_small_encoder_has_the_same_bytes(
+    small_encoder: Path, texts: list[str], pooling: Pooling, product: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTIMENT_INT8", product)
+    backend.cache_clear()
+    fused, reference = load(small_encoder, "int8", pooling), by_torch(small_encoder, pooling, monkeypatch)
+    ids = fused.tokenize(texts[:60])
+    vectors, hidden = model_of(fused).encode_with_tokens(ids, pooling)
+    expected, expected_hidden = model_of(reference).encode_with_tokens(ids, pooling)
+    backend.cache_clear()
+    assert vectors.numpy().tobytes() == expected.numpy().tobytes()
+    for one, other in zip(hidden, expected_hidden, strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes()
+
+
+@pytest.mark.usefixtures("with_kernels")
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_threads_share_the_kernels(texts: list[str], n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = by_torch(BUNDLED, "mean", monkeypatch).encode(texts[:200])
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        assert load(BUNDLED, "int8", "mean").encode(texts[:200]).tobytes() == expected.tobytes()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_kernels_are_loaded_after_many_tokens(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a run, which changes no byte."""
+    monkeypatch.setenv("SENTIMENT_KERNELS", "auto")
+    encoder = load(BUNDLED, "int8", "mean")
+    model = model_of(encoder)
+    ids = encoder.tokenize(texts[:300])
+    batches = list(token_batches([len(one) for one in ids], 2_048))
+    n_activations = 2 * 512 * sum(len(one) for one in ids)  # layers, intermediate size
+    monkeypatch.setattr(model, "_min_activations", n_activations / 2)
+    had_kernels, vectors = [], np.empty((len(ids), encoder.dim), np.float32)
+    for batch in batches:
+        vectors[batch] = model.encode([ids[index] for index in batch], "mean").numpy()
+        had_kernels.append(model.has_kernels)
+    assert had_kernels == sorted(had_kernels)
+    assert had_kernels[0] is False
+    assert had_kernels[-1] is True
+    assert vectors.tobytes() == by_torch(BUNDLED, "mean", monkeypatch).encode(texts[:300]).tobytes()
+
+
+@pytest.mark.usefixtures("with_kernels")
+def test_without_numba_torch_computes(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentiment.encoder.fused", None)  # an import of it fails
+    encoder = load(BUNDLED, "int8", "mean")
+    assert encoder.encode(texts[:20]).tobytes() == by_torch(BUNDLED, "mean", monkeypatch).encode(texts[:20]).tobytes()
+    assert not model_of(encoder).has_kernels
+
+
+@pytest.mark.usefixtures("with_kernels")
+def test_int16_is_computed_by_torch(texts: list[str]) -> None:
+    encoder = load(BUNDLED, "int16")
+    encoder.encode(texts[:20])
+    assert not model_of(encoder).has_kernels
+
+
+def test_an_unknown_choice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTIMENT_KERNELS", "sometimes")
+    with pytest.raises(EncoderError, match="SENTIMENT_KERNELS is 'sometimes'; expected one of auto, always, never"):
+        load(BUNDLED, "int8")
