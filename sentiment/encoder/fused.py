@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 f4 = np.float32
 UNLIMITED = f4(2**22)  # above each integer of an operand that holds its outliers itself
-MAX_SCORES = 2**17  # numbers of the scores that are computed at one time: half a megabyte
+MAX_ATTENTION = 2**18  # numbers that attention computes with at one time: 1 MB, a core's second cache
 
 Array = NDArray[Any]
 Float32s = NDArray[np.float32]
@@ -155,20 +155,20 @@ class FusedTransformer:
         n_rows, hidden = len(layout.ids), buffers.get("hidden", (len(layout.ids), self._config.hidden_size))
         x = hidden.numpy()
         operand = self._embed(layout, x, buffers)
-        nothing = array(buffers, "nothing", (0, 0), torch.int32)
+        nothing, scratch = array(buffers, "nothing", (0, 0), torch.int32), array(buffers, "scratch", (x.shape[1],))
         for layer, next_layer in zip(self._layers, (*self._layers[1:], self._layers[-1]), strict=True):
             context = self._attention(operand, layer, layout, buffers)
             linear, operand = layer.attention_output, layer.intermediate.operand(n_rows, "hidden", buffers)
             kernels.add_and_norm(
                 linear.sums(context.integers, buffers), nothing, context.scales, linear.scales, linear.bias,
-                *layer.attention_norm, layer.intermediate.limit(), x, *arrays(operand),
+                *layer.attention_norm, layer.intermediate.limit(), x, *arrays(operand), scratch,
             )  # fmt: skip
             activation, high = self._activate(operand, layer, buffers)
             linear, operand = layer.output, next_layer.query_key_value.operand(n_rows, "hidden", buffers)
             high_sums = nothing if high is None else linear.sums(high, buffers, "high_sums")
             kernels.add_and_norm(
                 linear.sums(activation.integers, buffers), high_sums, activation.scales, linear.scales, linear.bias,
-                *layer.output_norm, next_layer.query_key_value.limit(), x, *arrays(operand),
+                *layer.output_norm, next_layer.query_key_value.limit(), x, *arrays(operand), scratch,
             )  # fmt: skip
         return hidden
 
@@ -178,11 +178,19 @@ class FusedTransformer:
             return hidden[torch.from_numpy(layout.starts[:-1])]
         n_texts, dim = layout.n_texts, hidden.shape[1]
         mean, largest = (torch.empty((n_texts if kind in pooling else 0, dim)) for kind in ("mean", "max"))
-        kernels.pool(hidden.numpy(), layout.starts, mean.numpy(), largest.numpy())
+        sums = np.empty(((layout.seq_len + 1) // 2, dim), np.float32)
+        kernels.pool(hidden.numpy(), layout.starts, mean.numpy(), largest.numpy(), sums)
         return torch.cat([one for one in (mean, largest) if len(one)], dim=1)
 
     def _embed(self, layout: "Layout", x: Float32s, buffers: Buffers) -> Operand:
-        """Write the input of the first layer in x, shape (n_rows, hidden_size), and return it quantized."""
+        """Write the input of the first layer in x, shape (n_rows, hidden_size), and return it quantized.
+
+        Raises:
+            IndexError: a token is not in the vocabulary, or a text is too long; kernels do not check what they index.
+        """
+        ids = layout.ids.numpy()
+        if ids.min() < 0 or ids.max() >= len(self._words) or layout.seq_len > len(self._positions):
+            raise IndexError("a token or a position is out of range")
         n_rows, first = len(x), self._layers[0].query_key_value
         if self._projection is None:
             out, target, operand = x, first, first.operand(n_rows, "hidden", buffers)
@@ -190,15 +198,15 @@ class FusedTransformer:
             out, target = array(buffers, "embedded", (n_rows, self._words.shape[1])), self._projection
             operand = target.operand(n_rows, "embedded", buffers)
         kernels.embed(
-            layout.ids.numpy(), layout.positions.numpy(), self._words, self._positions, *self._embedding_norm,
-            target.limit(), out, *arrays(operand),
+            ids, layout.positions.numpy(), self._words, self._positions, *self._embedding_norm,
+            target.limit(), out, *arrays(operand), array(buffers, "scratch", (out.shape[1],)),
         )  # fmt: skip
         if self._projection is None:
             return operand
         projected = first.operand(n_rows, "hidden", buffers)
         kernels.project(
             target.sums(operand.integers, buffers), operand.outliers, target.by_input, operand.scales,
-            target.scales, target.bias, first.limit(), x, *arrays(projected),
+            target.scales, target.bias, first.limit(), x, *arrays(projected), array(buffers, "scratch", (x.shape[1],)),
         )  # fmt: skip
         return projected
 
@@ -211,6 +219,7 @@ class FusedTransformer:
         kernels.activate(
             linear.sums(x.integers, buffers), x.outliers, linear.by_input, x.scales, linear.scales, linear.bias,
             self._config.gelu == "erf", f4(self._output_levels), out.integers.numpy(), high.numpy(), out.scales,
+            array(buffers, "scratch", (2, out.integers.shape[1] + 1)),
         )  # fmt: skip
         return out, high if has_high else None
 
@@ -226,31 +235,46 @@ class FusedTransformer:
         end = layout.starts[-1]
         out.integers[end:].zero_()  # rows that belong to no text
         out.scales[end:] = 0
-        step = max(1, MAX_SCORES // (n_heads * seq_len**2))
+        integers, scratch = (
+            out.integers.numpy(),
+            array(buffers, "scratch", (max(sums.shape[1], len(linear.by_input) + 1),)),
+        )
+        exp_one = f4(exp_levels(self._config.max_position_embeddings))
+        step = max(1, MAX_ATTENTION // (seq_len * (4 * self._config.hidden_size + n_heads * seq_len)))
         for first in range(0, layout.n_texts, step):
             starts = layout.starts[first : first + step + 1]
             n_texts = len(starts) - 1
-            shape = (n_texts * n_heads, seq_len, head_dim)
-            heads, scales = buffers.get("heads", (3, *shape)), array(buffers, "head_scales", (n_texts, 3, n_heads))
+            scales = array(buffers, "head_scales", (n_texts, 3, n_heads))
+            heads, query, key, value = buffers.views("heads", (3, n_texts, n_heads, seq_len, head_dim), head_views)
             kernels.quantize_heads(
                 sums, x.outliers, linear.by_input, x.scales, linear.scales, linear.bias, starts, self._levels,
-                heads.numpy().reshape(3, n_texts, n_heads, seq_len, head_dim), scales,
+                heads, scales, scratch,
             )  # fmt: skip
-            query, key, value = heads.unbind(0)
-            scores = buffers.get("scores", (n_texts * n_heads, seq_len, seq_len))
-            torch.bmm(query, key.transpose(1, 2), out=scores)
-            kernels.softmax_weights(
-                scores.numpy().reshape(n_texts, n_heads, seq_len, seq_len), starts, scales, f4(1 / sqrt(head_dim)),
-                f4(self._weight_levels), f4(exp_levels(self._config.max_position_embeddings)),
-            )  # fmt: skip
-            context = torch.bmm(scores, value, out=buffers.get("context", shape))
+            scores, products = buffers.views("scores", (n_texts, n_heads, seq_len, seq_len), matrix_views)
+            torch.bmm(query, key, out=products)
+            kernels.softmax_weights(scores, starts, scales, f4(1 / sqrt(head_dim)), f4(self._weight_levels), exp_one)
+            context, products_of_value = buffers.views("context", (n_texts, n_heads, seq_len, head_dim), matrix_views)
+            torch.bmm(products, value, out=products_of_value)
             kernels.quantize_context(
-                context.numpy().reshape(n_texts, n_heads, seq_len, head_dim), starts, scales,
-                f4(1 / self._weight_levels), out.integers.numpy(), out.scales,
-            )  # fmt: skip
+                context, starts, scales, f4(1 / self._weight_levels), integers, out.scales, scratch
+            )
         return out
 
 
 def arrays(operand: Operand) -> tuple[Array, Float32s, NDArray[np.int32]]:
     """Return an operand for kernels."""
     return operand.integers.numpy(), operand.scales, operand.outliers
+
+
+def head_views(heads: Tensor) -> tuple[Float32s, Tensor, Tensor, Tensor]:
+    """Return queries, keys and values (3, n_texts, n_heads, seq_len, head_dim) as an array, and as factors of products.
+
+    Queries and values have the shape (n_texts * n_heads, seq_len, head_dim), keys the transposed one.
+    """
+    query, key, value = heads.flatten(1, 2).unbind(0)
+    return heads.numpy(), query, key.transpose(1, 2), value
+
+
+def matrix_views(matrices: Tensor) -> tuple[Float32s, Tensor]:
+    """Return matrices by text and head as an array, and as a tensor of three dimensions."""
+    return matrices.numpy(), matrices.flatten(0, 1)

@@ -29,13 +29,16 @@ from numba.core.serialize import dumps
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DIGEST_SIZE = 32  # bytes of a SHA-256
+# A division by zero gives infinity. Without Numba's runtime there are no reference counts, an atomic operation each
+# time that a loop looks at a row; so compiled functions take their scratch memory as arguments.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 log = logging.getLogger(__name__)
 
 
 def helper(function: Function) -> Function:
     """Let compiled functions call `function`, which becomes a part of them."""
-    return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+    return cast(Function, numba.njit(**OPTIONS, forceinline=True)(function))
 
 
 def kernel(*sources: str) -> Callable[[Function], Function]:
@@ -46,7 +49,7 @@ def kernel(*sources: str) -> Callable[[Function], Function]:
     """
 
     def compile_lazily(function: Function) -> Function:
-        compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+        compiled: Any = numba.njit(**OPTIONS)(function)
         compiled._cache = KernelCache(function.__qualname__, sources)
         return cast(Function, compiled)
 

@@ -218,6 +218,7 @@ def embed(
     operand: Operand,
     scales: Float32s,
     outliers: Int32s,
+    scratch: Float32s,
 ) -> None:
     """Add the vectors of words and positions, normalize and quantize.
 
@@ -228,9 +229,11 @@ def embed(
         limit: see `quantize_by_norm`.
         out: the float32 result, shape (n_rows, dim).
         operand, scales, outliers: the quantized result.
+        scratch: shape (dim,).
     """
     n_rows, dim = out.shape
-    scratch, previous = np.empty(dim, np.float32), np.zeros(1, np.int32)
+    previous = outliers[0]
+    previous[0] = 0
     for i in range(n_rows):
         row, word, position = out[i], words[ids[i]], position_vectors[positions[i]]
         for j in range(dim):
@@ -253,6 +256,7 @@ def project(
     operand: Operand,
     scales: Float32s,
     out_outliers: Int32s,
+    scratch: Float32s,
 ) -> None:
     """Finish a linear layer whose input has `outliers`, and quantize its output.
 
@@ -262,9 +266,11 @@ def project(
         limit: see `quantize_by_norm`.
         out: the float32 result, shape (n_rows, dim).
         operand, scales, out_outliers: the quantized result.
+        scratch: shape (dim,).
     """
     n_rows, dim = out.shape
-    scratch, previous = np.empty(dim, np.float32), np.zeros(1, np.int32)
+    previous = out_outliers[0]
+    previous[0] = 0
     for i in range(n_rows):
         add_outliers(sums[i], outliers[i], by_input)
         dequantize(sums[i], row_scales[i], column_scales, bias, out[i])
@@ -287,6 +293,7 @@ def add_and_norm(
     operand: Operand,
     scales: Float32s,
     outliers: Int32s,
+    scratch: Float32s,
 ) -> None:
     """Finish a linear layer, add its output to `out`, normalize and quantize.
 
@@ -297,9 +304,11 @@ def add_and_norm(
         limit: see `quantize_by_norm`.
         out: the residual, shape (n_rows, dim); becomes the float32 result.
         operand, scales, outliers: the quantized result.
+        scratch: shape (dim,).
     """
     n_rows, dim = out.shape
-    scratch, previous = np.empty(dim, np.float32), np.zeros(1, np.int32)
+    previous = outliers[0]
+    previous[0] = 0
     for i in range(n_rows):
         source, row, scale = sums[i], out[i], row_scales[i]
         if len(high_sums):
@@ -372,6 +381,7 @@ def activate(
     operand: Operand,
     high_operand: Operand,
     scales: Float32s,
+    scratch: Float32s,
 ) -> None:
     """Finish a linear layer whose input has `outliers`, apply GELU, and quantize.
 
@@ -382,11 +392,11 @@ def activate(
         levels: the largest integer, 127, or 2,032 where `high_operand` has rows.
         operand, scales: the quantized result.
         high_operand: of 12 bits, the upper part: an integer is 16 * high + low; no rows for 8 bits.
+        scratch: shape (2, dim + 1).
     """
     n_rows, dim = sums.shape
-    row = np.empty(dim + 1, np.float32)
+    row, integers = scratch[0], scratch[1]
     bits = row.view(np.int32)
-    integers = np.empty(dim, np.float32)
     for i in range(n_rows):
         add_outliers(sums[i], outliers[i], by_input)
         dequantize(sums[i], row_scales[i], column_scales, bias, row)
@@ -414,6 +424,7 @@ def quantize_heads(
     levels: Float32s,
     out: Float32s,
     scales: Float32s,
+    sizes: Float32s,
 ) -> None:
     """Finish the linear layer of queries, keys and values, and quantize them by text and head.
 
@@ -424,36 +435,33 @@ def quantize_heads(
         levels: the largest integers of queries, keys and values, shape (3,).
         out: the integers, shape (3, n_texts, n_heads, seq_len, head_dim); 0 for padding.
         scales: shape (n_texts, 3, n_heads).
+        sizes: scratch, shape (3 * hidden_size,).
     """
     _, n_texts, n_heads, _, head_dim = out.shape
     width = sums.shape[1]
-    row, sizes, factors = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    bits, size_bits = row.view(np.int32), sizes.view(np.int32)
     for text in range(n_texts):
         start, length = starts[text], starts[text + 1] - starts[text]
-        sizes[:] = ZERO
+        for j in range(width):
+            sizes[j] = ZERO
         for i in range(start, start + length):
             add_outliers(sums[i], outliers[i], by_input)
-            dequantize(sums[i], row_scales[i], column_scales, bias, row)
+            source, scale = sums[i], row_scales[i]
             for j in range(width):
-                size_bits[j] = max(size_bits[j], bits[j] & SIZE_BITS)
+                size = abs(f4(source[j]) * scale * column_scales[j] + bias[j])
+                sizes[j] = size if size > sizes[j] else sizes[j]
         for group in range(3 * n_heads):
+            part, head, first = group // n_heads, group % n_heads, group * head_dim
             largest = SMALLEST
-            for j in range(group * head_dim, (group + 1) * head_dim):
+            for j in range(first, first + head_dim):
                 largest = max(largest, sizes[j])
-            limit = levels[group // n_heads]
-            scales[text, group // n_heads, group % n_heads] = largest / limit
-            factors[group * head_dim : (group + 1) * head_dim] = limit / largest
-        for i in range(length):
-            source, scale = sums[start + i], row_scales[start + i]
-            for j in range(width):
-                row[j] = ((f4(source[j]) * scale * column_scales[j] + bias[j]) * factors[j] + ROUND) - ROUND
-            for group in range(3 * n_heads):
-                target = out[group // n_heads, text, group % n_heads, i]
+            scales[text, part, head] = largest / levels[part]
+            factor = levels[part] / largest
+            for i in range(length):
+                source, scale, target = sums[start + i], row_scales[start + i], out[part, text, head, i]
                 for j in range(head_dim):
-                    target[j] = row[group * head_dim + j]
-        for part in range(3):
-            out[part, text, :, length:] = ZERO
+                    x = f4(source[first + j]) * scale * column_scales[first + j] + bias[first + j]
+                    target[j] = (x * factor + ROUND) - ROUND
+            out[part, text, head, length:] = ZERO
 
 
 @kernel
@@ -501,7 +509,13 @@ def softmax_weights(
 
 @kernel
 def quantize_context(
-    context: Float32s, starts: Int64s, scales: Float32s, inverse_levels: Any, operand: Operand, row_scales: Float32s
+    context: Float32s,
+    starts: Int64s,
+    scales: Float32s,
+    inverse_levels: Any,
+    operand: Operand,
+    row_scales: Float32s,
+    scratch: Float32s,
 ) -> None:
     """Scale what the heads return, put them side by side, and quantize to 8 bits.
 
@@ -511,11 +525,11 @@ def quantize_context(
         scales: of `quantize_heads`.
         inverse_levels: 1 / the integer of the softmax weight 1.
         operand, row_scales: the quantized result, shape (n_rows, n_heads * head_dim) and (n_rows,).
+        scratch: shape (n_heads * head_dim + 1,).
     """
     n_texts, n_heads, _, head_dim = context.shape
     dim = n_heads * head_dim
-    row = np.empty(dim + 1, np.float32)
-    bits = row.view(np.int32)
+    row, bits = scratch, scratch.view(np.int32)
     for text in range(n_texts):
         for i in range(starts[text + 1] - starts[text]):
             for head in range(n_heads):
@@ -526,25 +540,29 @@ def quantize_context(
             row_scales[target] = quantize(row, bits, dim, MAX_INT8, operand[target])
 
 
+@helper
+def copy(source: Float32s, target: Float32s) -> None:
+    """Copy one row to another."""
+    for j in range(len(source)):
+        target[j] = source[j]
+
+
 @kernel
-def pool(hidden: Float32s, starts: Int64s, mean: Float32s, largest: Float32s) -> None:
+def pool(hidden: Float32s, starts: Int64s, mean: Float32s, largest: Float32s, sums: Float32s) -> None:
     """Write the mean and the maximum of the rows of each text, as `encoder.exact.pool` computes them.
 
     Args:
         hidden: shape (n_rows, dim).
         starts: the first row of each text, and the end of the last one, shape (n_texts + 1,).
         mean, largest: shape (n_texts, dim), or no rows for what is not asked for.
+        sums: scratch, one row for each two of the longest text, shape (n, dim).
     """
     dim = hidden.shape[1]
-    longest = 0
-    for text in range(len(starts) - 1):
-        longest = max(longest, starts[text + 1] - starts[text])
-    sums = np.empty(((longest + 1) >> 1, dim), np.float32)
     for text in range(len(starts) - 1):
         rows = hidden[starts[text] : starts[text + 1]]
         if len(largest):
             target = largest[text]
-            target[:] = rows[0]
+            copy(rows[0], target)
             for i in range(1, len(rows)):
                 for j in range(dim):
                     target[j] = rows[i, j] if rows[i, j] > target[j] else target[j]
@@ -554,14 +572,14 @@ def pool(hidden: Float32s, starts: Int64s, mean: Float32s, largest: Float32s) ->
                 for j in range(dim):
                     sums[i, j] = rows[2 * i, j] + rows[2 * i + 1, j]
             if n & 1:
-                sums[n >> 1] = rows[n - 1]
+                copy(rows[n - 1], sums[n >> 1])
             n = (n + 1) >> 1
             while n > 1:
                 for i in range(n >> 1):
                     for j in range(dim):
                         sums[i, j] = sums[2 * i, j] + sums[2 * i + 1, j]
                 if n & 1:
-                    sums[n >> 1] = sums[n - 1]
+                    copy(sums[n - 1], sums[n >> 1])
                 n = (n + 1) >> 1
             target = mean[text]
             count = f4(len(rows))

@@ -99,6 +99,14 @@ def test_without_numba_torch_computes(texts: list[str], monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("with_kernels")
+@pytest.mark.parametrize("ids", [[2, 6_078, 3], [2, -1, 3], [5] * 257])
+def test_tokens_out_of_range_are_refused(ids: list[int]) -> None:
+    model = model_of(load(BUNDLED, "int8"))
+    with pytest.raises(IndexError):
+        model.encode([ids], "mean")
+
+
+@pytest.mark.usefixtures("with_kernels")
 def test_int16_is_computed_by_torch(texts: list[str]) -> None:
     encoder = load(BUNDLED, "int16")
     encoder.encode(texts[:20])

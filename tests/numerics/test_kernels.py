@@ -36,6 +36,10 @@ def f4(value: float) -> Any:
     return np.float32(value)
 
 
+def scratch(*shape: int) -> Float32s:
+    return np.full(shape, np.nan, np.float32)
+
+
 def outliers_for(n_rows: int, dim: int) -> NDArray[np.int32]:
     return np.empty((n_rows, 1 + 2 * kernels.outlier_capacity(dim)), np.int32)
 
@@ -119,7 +123,9 @@ def test_embed(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any, 
         np.empty(n_rows, np.float32),
     )
     outliers = outliers_for(n_rows, dim)
-    kernels.embed(ids, places, words, positions, weight, bias, f4(EPS), f4(limit), out, operand, scales, outliers)
+    kernels.embed(
+        ids, places, words, positions, weight, bias, f4(EPS), f4(limit), out, operand, scales, outliers, scratch(dim)
+    )
     expected = torch.from_numpy(words[ids]) + torch.from_numpy(positions[places])
     layer_norm_(expected, torch.from_numpy(weight), torch.from_numpy(bias), EPS, BUFFERS)
     np.testing.assert_array_equal(out, expected.numpy())
@@ -163,8 +169,9 @@ def test_project(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any
     )
     outliers = outliers_for(n_rows, dim)
     kernels.project(
-        sums, given_outliers, by_input, row_scales, column_scales, bias, f4(limit), out, operand, scales, outliers
-    )
+        sums, given_outliers, by_input, row_scales, column_scales, bias, f4(limit), out, operand, scales, outliers,
+        scratch(dim),
+    )  # fmt: skip
     np.testing.assert_array_equal(out, expected.numpy())
     assert_quantized_by_norm(expected, operand, scales, outliers)
 
@@ -190,7 +197,7 @@ def test_add_and_norm(
     )
     kernels.add_and_norm(
         sums, high_sums if has_12_bits else no_rows(high_sums), row_scales, column_scales, bias, weight, norm_bias,
-        f4(EPS), f4(limit), residual, operand, scales, outliers,
+        f4(EPS), f4(limit), residual, operand, scales, outliers, scratch(dim),
     )  # fmt: skip
     np.testing.assert_array_equal(residual, expected.numpy())
     assert_quantized_by_norm(expected, operand, scales, outliers)
@@ -216,7 +223,7 @@ def test_activate(
     )
     kernels.activate(
         sums, outliers, by_input, row_scales, column_scales, bias, kind == "erf", f4(2_032 if has_12_bits else 127),
-        operand, high if has_12_bits else no_rows(high), scales,
+        operand, high if has_12_bits else no_rows(high), scales, scratch(2, dim + 1),
     )  # fmt: skip
     integers = operand.astype(np.float32) + (16 * high.astype(np.float32) if has_12_bits else 0)
     assert_same(integers, scales, expected, expected_scales)
@@ -240,7 +247,7 @@ def quantized_attention(
     )
     kernels.quantize_heads(
         sums, outliers, by_input, row_scales, column_scales, bias, starts,
-        np.array([levels, levels, value_levels], np.float32), heads, scales,
+        np.array([levels, levels, value_levels], np.float32), heads, scales, scratch(3 * width),
     )  # fmt: skip
     query, key, value = torch.from_numpy(heads)
     products = query @ key.transpose(2, 3)
@@ -248,7 +255,10 @@ def quantized_attention(
         products.numpy(), starts, scales, f4(1 / sqrt(head_dim)), f4(weight_levels), f4(exp_levels(MAX_LEN))
     )
     operand, context_scales = np.empty((starts[-1], width), np.int8), np.empty(starts[-1], np.float32)
-    kernels.quantize_context((products @ value).numpy(), starts, scales, f4(1 / weight_levels), operand, context_scales)
+    context = (products @ value).numpy()
+    kernels.quantize_context(
+        context, starts, scales, f4(1 / weight_levels), operand, context_scales, scratch(width + 1)
+    )
     return operand, context_scales
 
 
@@ -284,24 +294,19 @@ def test_pool(number: Numbers, lengths: list[int], dim: int) -> None:
     layout = Layout([[1] * length for length in lengths], CPU)
     hidden = number.floats(len(layout.ids), dim) + f4(0)
     mean, largest = np.empty((2, len(lengths), dim), np.float32)
-    kernels.pool(hidden, layout.starts, mean, largest)
+    kernels.pool(hidden, layout.starts, mean, largest, scratch((max(lengths) + 1) // 2, dim))
     expected = reference_pool(torch.from_numpy(hidden), layout, "mean+max", BUFFERS)
     assert np.concatenate([mean, largest], axis=1).tobytes() == expected.numpy().tobytes()
 
 
 def test_what_is_not_a_number_stays_one() -> None:
     """Else a broken encoder would give features that look right."""
-    row = np.array([[1, np.nan, 3, 4]], np.float32)
-    operand, outliers, previous, scratch = (
-        np.empty((1, 4), np.int8),
-        outliers_for(1, 4),
-        np.zeros(1, np.int32),
-        np.empty(5, np.float32),
-    )
-    assert np.isnan(kernels.quantize_by_norm(row[0], 4, f4(127), operand[0], outliers[0], previous, scratch))
-    assert outliers[0, 0] == 0
-    scratch[:4] = row[0]
-    assert np.isnan(kernels.quantize(scratch, scratch.view(np.int32), 4, f4(127), operand[0]))
+    row, operand, outliers = np.array([1, np.nan, 3, 4], np.float32), np.empty(4, np.int8), outliers_for(1, 4)[0]
+    none = np.zeros(1, np.int32)
+    assert np.isnan(kernels.quantize_by_norm(row, 4, f4(127), operand, outliers, none, scratch(4)))
+    assert outliers[0] == 0
+    wide = np.append(row, f4(0))
+    assert np.isnan(kernels.quantize(wide, wide.view(np.int32), 4, f4(127), operand))
 
 
 def test_rows_keep_their_outliers_whatever_the_previous_row_has() -> None:
@@ -313,7 +318,7 @@ def test_rows_keep_their_outliers_whatever_the_previous_row_has() -> None:
     ones, zeros = np.ones(96, np.float32), np.zeros(96, np.float32)
     kernels.add_and_norm(
         np.zeros((200, 96), np.int32), np.zeros((0, 96), np.int32), np.ones(200, np.float32), ones, zeros, ones, zeros,
-        f4(EPS), f4(127), x, operand, scales, outliers,
+        f4(EPS), f4(127), x, operand, scales, outliers, scratch(96),
     )  # fmt: skip
     assert 1 < outliers[:, 0].mean() < 3
     assert_quantized_by_norm(torch.from_numpy(x), operand, scales, outliers)
