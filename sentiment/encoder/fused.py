@@ -155,7 +155,7 @@ class FusedTransformer:
         n_rows, hidden = len(layout.ids), buffers.get("hidden", (len(layout.ids), self._config.hidden_size))
         x = hidden.numpy()
         operand = self._embed(layout, x, buffers)
-        nothing, scratch = array(buffers, "nothing", (0, 0), torch.int32), array(buffers, "scratch", (x.shape[1],))
+        nothing, scratch = array(buffers, "nothing", (0, 0), torch.int32), row_scratch(buffers, x.shape[1])
         for layer, next_layer in zip(self._layers, (*self._layers[1:], self._layers[-1]), strict=True):
             context = self._attention(operand, layer, layout, buffers)
             linear, operand = layer.attention_output, layer.intermediate.operand(n_rows, "hidden", buffers)
@@ -199,14 +199,14 @@ class FusedTransformer:
             operand = target.operand(n_rows, "embedded", buffers)
         kernels.embed(
             ids, layout.positions.numpy(), self._words, self._positions, *self._embedding_norm,
-            target.limit(), out, *arrays(operand), array(buffers, "scratch", (out.shape[1],)),
+            target.limit(), out, *arrays(operand), row_scratch(buffers, out.shape[1]),
         )  # fmt: skip
         if self._projection is None:
             return operand
         projected = first.operand(n_rows, "hidden", buffers)
         kernels.project(
             target.sums(operand.integers, buffers), operand.outliers, target.by_input, operand.scales,
-            target.scales, target.bias, first.limit(), x, *arrays(projected), array(buffers, "scratch", (x.shape[1],)),
+            target.scales, target.bias, first.limit(), x, *arrays(projected), row_scratch(buffers, x.shape[1]),
         )  # fmt: skip
         return projected
 
@@ -264,6 +264,11 @@ class FusedTransformer:
 def arrays(operand: Operand) -> tuple[Array, Float32s, NDArray[np.int32]]:
     """Return an operand for kernels."""
     return operand.integers.numpy(), operand.scales, operand.outliers
+
+
+def row_scratch(buffers: Buffers, dim: int) -> Float32s:
+    """Return the scratch memory of a kernel that normalizes or quantizes rows by their norm."""
+    return array(buffers, "scratch", (kernels.ROWS, dim + 1))
 
 
 def head_views(heads: Tensor) -> tuple[Float32s, Tensor, Tensor, Tensor]:

@@ -44,6 +44,7 @@ kernel = compiling.kernel(__file__, str(functions.__file__), str(quantization.__
 # in compiled code, an operation of a float32 and a Python number is one of float64
 f4 = np.float32
 i4 = np.int32
+ROWS = 8  # that are normalized and quantized together
 ZERO, ONE = f4(0), f4(1)
 ROUND = f4(1.5 * 2**23)
 MAX_INT8 = f4(127)
@@ -150,13 +151,27 @@ def dequantize(sums: Sums, scale: Any, column_scales: Float32s, bias: Float32s, 
 
 
 @helper
-def normalize(row: Float32s, n: int, weight: Float32s, bias: Float32s, eps: Any, scratch: Float32s) -> None:
-    """Replace a row by its layer norm, as `layer_norm_` does."""
-    inverse = f4(1.0 / n)
-    mean = row_total(row, n, scratch) * inverse
-    factor = ONE / math.sqrt(squares_total(row, n, mean, scratch) * inverse + eps)
-    for j in range(n):
-        row[j] = (row[j] - mean) * factor * weight[j] + bias[j]
+def normalize(rows: Float32s, weight: Float32s, bias: Float32s, eps: Any, scratch: Float32s) -> None:
+    """Replace each row by its layer norm, as `layer_norm_` does.
+
+    Each step is done for all rows, so that the processor adds the next row while it waits for the sum of the last.
+
+    Args:
+        rows: shape (n, dim), a few rows.
+        scratch: shape (ROWS, dim + 1).
+    """
+    n, dim = rows.shape
+    inverse = f4(1.0 / dim)
+    for i in range(n):
+        scratch[i, dim] = row_total(rows[i], dim, scratch[i]) * inverse
+    for i in range(n):
+        scratch[i, 0] = squares_total(rows[i], dim, scratch[i, dim], scratch[i]) * inverse + eps
+    for i in range(n):
+        scratch[i, 0] = ONE / math.sqrt(scratch[i, 0])
+    for i in range(n):
+        row, mean, factor = rows[i], scratch[i, dim], scratch[i, 0]
+        for j in range(dim):
+            row[j] = (row[j] - mean) * factor * weight[j] + bias[j]
 
 
 @helper
@@ -179,29 +194,42 @@ def cut_outliers(row: Float32s, limit: Any, n_outliers: Any, outliers: Int32s, p
 
 @helper
 def quantize_by_norm(
-    row: Float32s, n: int, limit: Any, operand: Operand, outliers: Int32s, previous: Int32s, scratch: Float32s
-) -> Any:
-    """Write the integers of a row as `quantize_rows_by_norm` makes them, cut at `limit`, and return their scale.
+    rows: Float32s,
+    limit: Any,
+    operand: Operand,
+    scales: Float32s,
+    outliers: Int32s,
+    previous: Int32s,
+    scratch: Float32s,
+) -> None:
+    """Write the integers and scales of rows as `quantize_rows_by_norm` makes them, the integers cut at `limit`.
 
     Args:
+        rows: shape (n, dim), a few rows.
         limit: 127, or a number that no integer exceeds: then there are no outliers.
-        previous: the outliers of the previous row.
+        previous: the outliers of the row before.
+        scratch: shape (ROWS, dim + 1).
     """
-    square = squares_total(row, n, ZERO, scratch) * f4(1.0 / n)
-    scale = math.sqrt(SMALLEST if square < SMALLEST else square) * NORM_SCALE  # NaN stays NaN
-    factor = ONE / scale
-    for j in range(n):
-        scratch[j] = (row[j] * factor + ROUND) - ROUND
-    n_outliers = i4(0)
-    for j in range(n):
-        n_outliers += i4(1) if abs(scratch[j]) > limit else i4(0)
-    n_outliers = min(n_outliers, i4((len(outliers) - 1) >> 1))  # memory holds, whatever the numbers are
-    if n_outliers:
-        cut_outliers(scratch, limit, n_outliers, outliers, previous)
-    outliers[0] = n_outliers
-    for j in range(n):
-        operand[j] = scratch[j]
-    return scale
+    n, dim = rows.shape
+    inverse = f4(1.0 / dim)
+    for i in range(n):
+        scales[i] = squares_total(rows[i], dim, ZERO, scratch[i]) * inverse
+    for i in range(n):
+        scales[i] = math.sqrt(SMALLEST if scales[i] < SMALLEST else scales[i]) * NORM_SCALE  # NaN stays NaN
+    for i in range(n):
+        row, integers, factor, target = rows[i], scratch[i], ONE / scales[i], operand[i]
+        for j in range(dim):
+            integers[j] = (row[j] * factor + ROUND) - ROUND
+        n_outliers = i4(0)
+        for j in range(dim):
+            n_outliers += i4(1) if abs(integers[j]) > limit else i4(0)
+        n_outliers = min(n_outliers, i4((outliers.shape[1] - 1) >> 1))  # memory holds, whatever the numbers are
+        if n_outliers:
+            cut_outliers(integers, limit, n_outliers, outliers[i], previous)
+        outliers[i, 0] = n_outliers
+        previous = outliers[i]
+        for j in range(dim):
+            target[j] = integers[j]
 
 
 @kernel
@@ -229,18 +257,19 @@ def embed(
         limit: see `quantize_by_norm`.
         out: the float32 result, shape (n_rows, dim).
         operand, scales, outliers: the quantized result.
-        scratch: shape (dim,).
+        scratch: shape (ROWS, dim + 1).
     """
     n_rows, dim = out.shape
-    previous = outliers[0]
-    previous[0] = 0
-    for i in range(n_rows):
-        row, word, position = out[i], words[ids[i]], position_vectors[positions[i]]
-        for j in range(dim):
-            row[j] = word[j] + position[j]
-        normalize(row, dim, weight, bias, eps, scratch)
-        scales[i] = quantize_by_norm(row, dim, limit, operand[i], outliers[i], previous, scratch)
-        previous = outliers[i]
+    outliers[0, 0] = 0
+    for start in range(0, n_rows, ROWS):
+        end = min(start + ROWS, n_rows)
+        for i in range(start, end):
+            row, word, position = out[i], words[ids[i]], position_vectors[positions[i]]
+            for j in range(dim):
+                row[j] = word[j] + position[j]
+        rows, before = out[start:end], outliers[max(start - 1, 0)]
+        normalize(rows, weight, bias, eps, scratch)
+        quantize_by_norm(rows, limit, operand[start:end], scales[start:end], outliers[start:end], before, scratch)
 
 
 @kernel
@@ -266,16 +295,17 @@ def project(
         limit: see `quantize_by_norm`.
         out: the float32 result, shape (n_rows, dim).
         operand, scales, out_outliers: the quantized result.
-        scratch: shape (dim,).
+        scratch: shape (ROWS, dim + 1).
     """
-    n_rows, dim = out.shape
-    previous = out_outliers[0]
-    previous[0] = 0
-    for i in range(n_rows):
-        add_outliers(sums[i], outliers[i], by_input)
-        dequantize(sums[i], row_scales[i], column_scales, bias, out[i])
-        scales[i] = quantize_by_norm(out[i], dim, limit, operand[i], out_outliers[i], previous, scratch)
-        previous = out_outliers[i]
+    n_rows = len(out)
+    out_outliers[0, 0] = 0
+    for start in range(0, n_rows, ROWS):
+        end = min(start + ROWS, n_rows)
+        for i in range(start, end):
+            add_outliers(sums[i], outliers[i], by_input)
+            dequantize(sums[i], row_scales[i], column_scales, bias, out[i])
+        rows, before = out[start:end], out_outliers[max(start - 1, 0)]
+        quantize_by_norm(rows, limit, operand[start:end], scales[start:end], out_outliers[start:end], before, scratch)
 
 
 @kernel
@@ -304,24 +334,25 @@ def add_and_norm(
         limit: see `quantize_by_norm`.
         out: the residual, shape (n_rows, dim); becomes the float32 result.
         operand, scales, outliers: the quantized result.
-        scratch: shape (dim,).
+        scratch: shape (ROWS, dim + 1).
     """
     n_rows, dim = out.shape
-    previous = outliers[0]
-    previous[0] = 0
-    for i in range(n_rows):
-        source, row, scale = sums[i], out[i], row_scales[i]
-        if len(high_sums):
-            high = high_sums[i]
-            for j in range(dim):
-                total = f4(source[j]) + f4(high[j]) * f4(16)
-                row[j] = (total * scale * column_scales[j] + bias[j]) + row[j]
-        else:
-            for j in range(dim):
-                row[j] = (f4(source[j]) * scale * column_scales[j] + bias[j]) + row[j]
-        normalize(row, dim, weight, norm_bias, eps, scratch)
-        scales[i] = quantize_by_norm(row, dim, limit, operand[i], outliers[i], previous, scratch)
-        previous = outliers[i]
+    outliers[0, 0] = 0
+    for start in range(0, n_rows, ROWS):
+        end = min(start + ROWS, n_rows)
+        for i in range(start, end):
+            source, row, scale = sums[i], out[i], row_scales[i]
+            if len(high_sums):
+                high = high_sums[i]
+                for j in range(dim):
+                    total = f4(source[j]) + f4(high[j]) * f4(16)
+                    row[j] = (total * scale * column_scales[j] + bias[j]) + row[j]
+            else:
+                for j in range(dim):
+                    row[j] = (f4(source[j]) * scale * column_scales[j] + bias[j]) + row[j]
+        rows, before = out[start:end], outliers[max(start - 1, 0)]
+        normalize(rows, weight, norm_bias, eps, scratch)
+        quantize_by_norm(rows, limit, operand[start:end], scales[start:end], outliers[start:end], before, scratch)
 
 
 @helper

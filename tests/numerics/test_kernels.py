@@ -40,6 +40,10 @@ def scratch(*shape: int) -> Float32s:
     return np.full(shape, np.nan, np.float32)
 
 
+def row_scratch(dim: int) -> Float32s:
+    return scratch(kernels.ROWS, dim + 1)
+
+
 def outliers_for(n_rows: int, dim: int) -> NDArray[np.int32]:
     return np.empty((n_rows, 1 + 2 * kernels.outlier_capacity(dim)), np.int32)
 
@@ -124,7 +128,19 @@ def test_embed(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any, 
     )
     outliers = outliers_for(n_rows, dim)
     kernels.embed(
-        ids, places, words, positions, weight, bias, f4(EPS), f4(limit), out, operand, scales, outliers, scratch(dim)
+        ids,
+        places,
+        words,
+        positions,
+        weight,
+        bias,
+        f4(EPS),
+        f4(limit),
+        out,
+        operand,
+        scales,
+        outliers,
+        row_scratch(dim),
     )
     expected = torch.from_numpy(words[ids]) + torch.from_numpy(positions[places])
     layer_norm_(expected, torch.from_numpy(weight), torch.from_numpy(bias), EPS, BUFFERS)
@@ -170,7 +186,7 @@ def test_project(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any
     outliers = outliers_for(n_rows, dim)
     kernels.project(
         sums, given_outliers, by_input, row_scales, column_scales, bias, f4(limit), out, operand, scales, outliers,
-        scratch(dim),
+        row_scratch(dim),
     )  # fmt: skip
     np.testing.assert_array_equal(out, expected.numpy())
     assert_quantized_by_norm(expected, operand, scales, outliers)
@@ -197,7 +213,7 @@ def test_add_and_norm(
     )
     kernels.add_and_norm(
         sums, high_sums if has_12_bits else no_rows(high_sums), row_scales, column_scales, bias, weight, norm_bias,
-        f4(EPS), f4(limit), residual, operand, scales, outliers, scratch(dim),
+        f4(EPS), f4(limit), residual, operand, scales, outliers, row_scratch(dim),
     )  # fmt: skip
     np.testing.assert_array_equal(residual, expected.numpy())
     assert_quantized_by_norm(expected, operand, scales, outliers)
@@ -301,12 +317,13 @@ def test_pool(number: Numbers, lengths: list[int], dim: int) -> None:
 
 def test_what_is_not_a_number_stays_one() -> None:
     """Else a broken encoder would give features that look right."""
-    row, operand, outliers = np.array([1, np.nan, 3, 4], np.float32), np.empty(4, np.int8), outliers_for(1, 4)[0]
-    none = np.zeros(1, np.int32)
-    assert np.isnan(kernels.quantize_by_norm(row, 4, f4(127), operand, outliers, none, scratch(4)))
-    assert outliers[0] == 0
-    wide = np.append(row, f4(0))
-    assert np.isnan(kernels.quantize(wide, wide.view(np.int32), 4, f4(127), operand))
+    rows, operand, outliers = np.array([[1, np.nan, 3, 4]], np.float32), np.empty((1, 4), np.int8), outliers_for(1, 4)
+    scales, none = np.empty(1, np.float32), np.zeros(1, np.int32)
+    kernels.quantize_by_norm(rows, f4(127), operand, scales, outliers, none, row_scratch(4))
+    assert np.isnan(scales[0])
+    assert outliers[0, 0] == 0
+    wide = np.append(rows[0], f4(0))
+    assert np.isnan(kernels.quantize(wide, wide.view(np.int32), 4, f4(127), operand[0]))
 
 
 def test_rows_keep_their_outliers_whatever_the_previous_row_has() -> None:
@@ -318,7 +335,7 @@ def test_rows_keep_their_outliers_whatever_the_previous_row_has() -> None:
     ones, zeros = np.ones(96, np.float32), np.zeros(96, np.float32)
     kernels.add_and_norm(
         np.zeros((200, 96), np.int32), np.zeros((0, 96), np.int32), np.ones(200, np.float32), ones, zeros, ones, zeros,
-        f4(EPS), f4(127), x, operand, scales, outliers, scratch(96),
+        f4(EPS), f4(127), x, operand, scales, outliers, row_scratch(96),
     )  # fmt: skip
     assert 1 < outliers[:, 0].mean() < 3
     assert_quantized_by_norm(torch.from_numpy(x), operand, scales, outliers)
