@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from math import inf, isqrt, sqrt
 from threading import Lock, local
@@ -52,6 +52,23 @@ MIN_ACTIVATIONS = {"auto": 2.0**25, "always": 0.0, "never": inf}
 log = logging.getLogger(__name__)
 
 
+class Padding(NamedTuple):
+    """How texts of different lengths become one padded batch.
+
+    Attributes:
+        to_padded: the row of each token of the padded form; padding repeats its text's last token, which changes no
+            maximum; shape (n_texts * seq_len,).
+        to_rows: the place of each row in the padded form, 0 for rows of no text; shape (n_rows,).
+        key_mask: 0 for tokens and -1e30 for padding, shape (n_texts, 1, seq_len).
+        token_mask: 1 for tokens and 0 for padding, shape (n_texts, seq_len, 1).
+    """
+
+    to_padded: Tensor
+    to_rows: Tensor
+    key_mask: Tensor
+    token_mask: Tensor
+
+
 class Layout:
     """The shape of a batch of texts.
 
@@ -61,8 +78,6 @@ class Layout:
         n_texts, seq_len: of the padded form; seq_len is the longest text.
         starts: the first row of each text, and the end of the last one, int64, shape (n_texts + 1,).
         counts: tokens of each text, float32, shape (n_texts, 1).
-        key_mask: 0 for tokens and -1e30 for padding, shape (n_texts, 1, seq_len); None where nothing is padding.
-        token_mask: 1 for tokens and 0 for padding, shape (n_texts, seq_len, 1); None where nothing is padding.
     """
 
     def __init__(self, token_ids: Sequence[Sequence[int]], device: torch.device) -> None:
@@ -70,35 +85,41 @@ class Layout:
         n_tokens = int(lengths.sum())
         self.n_texts, self.seq_len = len(lengths), int(lengths.max())
         self.starts = np.concatenate([[0], np.cumsum(lengths)])
+        self._device, self._lengths = device, lengths
         filler = np.zeros(-n_tokens % ROW_MULTIPLE, dtype=np.int64)
-        columns = np.arange(self.seq_len)
-        is_token = columns < lengths[:, None]
-
-        def on_device(array: NDArray[np.generic]) -> Tensor:
-            return torch.from_numpy(array).to(device)
-
         ids = np.fromiter(chain.from_iterable(token_ids), dtype=np.int64, count=n_tokens)
-        self.ids = on_device(np.concatenate([ids, filler]))
-        self.positions = on_device(np.concatenate([np.broadcast_to(columns, is_token.shape)[is_token], filler]))
-        self.counts = on_device(lengths.astype(np.float32)[:, None])
-        self.key_mask = self.token_mask = self._to_padded = self._to_rows = None
-        if n_tokens < is_token.size:
-            # padding repeats the text's last token: it then changes no maximum
-            self._to_padded = on_device(
-                (self.starts[:-1, None] + np.minimum(columns, lengths[:, None] - 1)).reshape(-1)
-            )
-            self._to_rows = on_device(np.concatenate([np.flatnonzero(is_token), filler]))
-            self.token_mask = on_device(is_token.astype(np.float32)[:, :, None])
-            self.key_mask = on_device(np.where(is_token, 0, MASKED).astype(np.float32)[:, None])
+        positions = np.arange(n_tokens) - np.repeat(self.starts[:-1], lengths)
+        self.ids = self._on_device(np.concatenate([ids, filler]))
+        self.positions = self._on_device(np.concatenate([positions, filler]))
+        self.counts = self._on_device(lengths.astype(np.float32)[:, None])
+
+    def _on_device(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+    @cached_property
+    def padding(self) -> Padding | None:
+        """How the padded form is made; None where nothing is padding."""
+        columns = np.arange(self.seq_len)
+        is_token = columns < self._lengths[:, None]
+        if is_token.all():
+            return None
+        to_rows = np.zeros(len(self.ids), dtype=np.int64)
+        to_rows[: self.starts[-1]] = np.flatnonzero(is_token)
+        return Padding(
+            self._on_device((self.starts[:-1, None] + np.minimum(columns, self._lengths[:, None] - 1)).reshape(-1)),
+            self._on_device(to_rows),
+            self._on_device(np.where(is_token, 0, MASKED).astype(np.float32)[:, None]),
+            self._on_device(is_token.astype(np.float32)[:, :, None]),
+        )
 
     def pad(self, rows: Tensor, out: Tensor) -> Tensor:
         """Return a matrix of shape (n_rows, dim) by text, shape (n_texts * seq_len, dim); in `out` if it is a copy.
 
         Padding repeats the last token of its text.
         """
-        if self._to_padded is None:
+        if self.padding is None:
             return rows[: self.n_texts * self.seq_len]
-        return torch.index_select(rows, 0, self._to_padded, out=out)
+        return torch.index_select(rows, 0, self.padding.to_padded, out=out)
 
     def unpad(self, padded: Tensor, out: Tensor) -> Tensor:
         """Return the tokens of a padded matrix packed, without padding between texts, shape (n_rows, dim).
@@ -107,10 +128,10 @@ class Layout:
             padded: shape (n, dim), n the larger of n_rows and n_texts * seq_len; rows after the texts are undefined.
             out: shape (n_rows, dim), for the result where it is a copy.
         """
-        if self._to_rows is None:
+        if self.padding is None:
             padded[self.n_texts * self.seq_len :].zero_()
             return padded
-        return torch.index_select(padded, 0, self._to_rows, out=out)
+        return torch.index_select(padded, 0, self.padding.to_rows, out=out)
 
 
 Weights = Mapping[str, Tensor]
@@ -248,8 +269,8 @@ def attention(
     torch.bmm(query, key.transpose(1, 2), out=products)
     products.mul_((scales[0] * scales[1]).mul_(1 / sqrt(head_dim)).view(-1, 1, 1))
     scores = products if dtype == torch.float32 else buffers.get("scores", tuple(products.shape)).copy_(products)
-    if layout.key_mask is not None:
-        scores.view(n_texts, n_heads, seq_len, seq_len).add_(layout.key_mask.unsqueeze(1))
+    if layout.padding is not None:
+        scores.view(n_texts, n_heads, seq_len, seq_len).add_(layout.padding.key_mask.unsqueeze(1))
     softmax_integers_(scores, weight_levels, max_len, bits, buffers)
     weights = scores if dtype == torch.float32 else products.copy_(scores)
 
@@ -286,7 +307,7 @@ def pool(hidden: Tensor, layout: Layout, pooling: str, buffers: Buffers) -> Tens
         return padded[:, 0].clone()
     pooled = [padded.amax(1)] if "max" in pooling else []  # padding repeats a token
     if "mean" in pooling:
-        summands = padded if layout.token_mask is None else padded * layout.token_mask
+        summands = padded if layout.padding is None else padded * layout.padding.token_mask
         pooled.insert(0, adjacent_sums(summands) / layout.counts)
     return torch.cat(pooled, dim=1)
 
