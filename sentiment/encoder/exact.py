@@ -25,7 +25,14 @@ from sentiment.encoder.families import (
 )  # fmt: skip
 from sentiment.numerics.functions import gelu_, layer_norm_, scale_into, softmax_integers_
 from sentiment.numerics.memory import Buffers, row_blocks
-from sentiment.numerics.products import Product, integer_product, outlier_product, product_of_12_bits
+from sentiment.numerics.products import (
+    OperandProduct,
+    Product,
+    integer_product,
+    operand_product,
+    outlier_product,
+    product_of_12_bits,
+)
 from sentiment.numerics.quantization import (
     MAX_DIM_BY_NORM,
     MIN_MAX,
@@ -140,14 +147,15 @@ Weights = Mapping[str, Tensor]
 class Linear(NamedTuple):
     """A quantized linear layer: its integers as a product, their scale by output, and its bias or None.
 
-    `quantize` makes integers and scales by row of its input.
+    `quantize` makes integers and scales by row of its input. `for_kernels` is the same product as compiled kernels take
+    it, for 8 bits on the CPU.
     """
 
     product: Product
     scales: Tensor
     bias: Tensor | None
     quantize: Callable[[Tensor, Buffers], tuple[Tensor, Tensor]]
-    weight: Tensor | None  # int8, shape (n_outputs, n_inputs); None for 16 bits
+    for_kernels: OperandProduct | None
 
 
 class Norm(NamedTuple):
@@ -223,12 +231,13 @@ class QuantizedWeights:
         integers, scales = quantize_weight(weight, self._bits)
         if self._bits == 16:
             return Linear(integer_product(integers, 16), scales, bias, partial(quantize_rows, 16), None)
-        kept = integers.to(torch.int8)
-        if has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM:
-            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm, kept)
+        by_norm = has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM
+        for_kernels = operand_product(integers, by_norm) if self._device.type == "cpu" else None
+        if by_norm:
+            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm, for_kernels)
         if fine:
-            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12), kept)
-        return Linear(integer_product(integers, 8), scales, bias, partial(quantize_rows, 8), kept)
+            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12), for_kernels)
+        return Linear(integer_product(integers, 8), scales, bias, partial(quantize_rows, 8), for_kernels)
 
 
 def matrix_vector(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -346,7 +355,9 @@ class ExactTransformer:
         self._lock = Lock()
         self._n_activations = 0  # that have been computed
         self._activations_per_token = config.num_hidden_layers * config.intermediate_size
-        self._min_activations = min_activations() if bits == 8 and device.type == "cpu" else inf
+        widest = max(config.hidden_size, self._embeddings[0].shape[1])
+        can_use_kernels = bits == 8 and device.type == "cpu" and widest <= MAX_DIM_BY_NORM
+        self._min_activations = min_activations() if can_use_kernels else inf
 
     @torch.inference_mode()
     def encode(self, token_ids: Sequence[Sequence[int]], pooling: str) -> Tensor:

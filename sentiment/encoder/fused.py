@@ -17,8 +17,8 @@ from sentiment.encoder.families import TransformerConfig
 from sentiment.numerics import kernels
 from sentiment.numerics.functions import exp_levels
 from sentiment.numerics.memory import Buffers
-from sentiment.numerics.products import OperandProduct, operand_product
-from sentiment.numerics.quantization import LEVELS, quantize_rows_by_norm
+from sentiment.numerics.products import OperandProduct
+from sentiment.numerics.quantization import LEVELS
 
 if TYPE_CHECKING:
     from sentiment.encoder.exact import Layer, Layout, Linear, Norm
@@ -50,9 +50,9 @@ class FusedLinear(NamedTuple):
     @classmethod
     def of(cls, linear: "Linear", bias: Tensor | None = None) -> "FusedLinear":
         """Return a layer for kernels; `bias` for the first outputs, where the layer has none of its own."""
-        if linear.weight is None:
-            raise ValueError("the kernels take weights of 8 bits")
-        product = operand_product(linear.weight, linear.quantize is quantize_rows_by_norm)
+        product = linear.for_kernels
+        if product is None:
+            raise ValueError("kernels are for 8 bits on the CPU")
         whole = torch.zeros_like(linear.scales)
         for summand in (linear.bias, bias):
             if summand is not None:
@@ -61,7 +61,7 @@ class FusedLinear(NamedTuple):
 
     def operand(self, n_rows: int, name: str, buffers: Buffers) -> Operand:
         """Return the memory of an operand for this layer."""
-        n_inputs = len(self.by_input)
+        n_inputs = self.product.shape[0]
         return Operand(
             buffers.get(f"operand_{name}", (n_rows, n_inputs), self.product.operand_type),
             array(buffers, f"scales_{name}", (n_rows,)),
@@ -235,10 +235,7 @@ class FusedTransformer:
         end = layout.starts[-1]
         out.integers[end:].zero_()  # rows that belong to no text
         out.scales[end:] = 0
-        integers, scratch = (
-            out.integers.numpy(),
-            array(buffers, "scratch", (max(sums.shape[1], len(linear.by_input) + 1),)),
-        )
+        integers, scratch = out.integers.numpy(), array(buffers, "scratch", (sums.shape[1],))
         exp_one = f4(exp_levels(self._config.max_position_embeddings))
         step = max(1, MAX_ATTENTION // (seq_len * (4 * self._config.hidden_size + n_heads * seq_len)))
         for first in range(0, layout.n_texts, step):

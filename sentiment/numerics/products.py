@@ -277,42 +277,46 @@ class OperandProduct(NamedTuple):
         operand_type: int8 for integers in [-127, 127], float32 for integers of any size that the sums allow.
         sums_type: int32 or float32, either with the exact sums.
         multiply: takes an operand (n_rows, n_inputs), where to write the sums (n_rows, n_outputs), and buffers.
-        by_input: the weight as int8, shape (n_inputs, n_outputs).
+        shape: (n_inputs, n_outputs) of the weight.
+        by_input: the weight as int8, of that shape; no rows where the operand is float32.
     """
 
     operand_type: torch.dtype
     sums_type: torch.dtype
     multiply: Callable[[Tensor, Tensor, Buffers], object]
+    shape: tuple[int, int]
     by_input: Tensor
 
 
 def operand_product(weight: Tensor, has_outliers: bool) -> OperandProduct:
-    """Return the product of a kernel's operand with a weight, int8 of shape (n_outputs, n_inputs).
+    """Return the product of a kernel's operand with a weight on the CPU.
 
     Args:
-        weight: integers in [-127, 127].
+        weight: integers in [-127, 127] in float32, shape (n_outputs, n_inputs).
         has_outliers: whether the integers of a row may exceed 127, as those of `quantize_rows_by_norm` do: a float32
-            operand then holds them, and for an int8 one somebody else adds what exceeds 127, by `by_input`.
+            operand then holds them, and for an int8 one the kernel adds what exceeds 127, by `by_input`.
     """
-    by_input = weight.t().contiguous()
-    if backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in weight.shape):
+    columns = weight.t()
+    n_inputs, n_outputs = shape = (columns.shape[0], columns.shape[1])
+    if backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in shape):
+        by_input = columns.to(torch.int8).contiguous()
         return OperandProduct(
-            torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, by_input, out=out), by_input
+            torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, by_input, out=out), shape, by_input
         )
-    columns = by_input.float()
-    if has_outliers or len(columns) <= MAX_INPUTS:
+    no_rows = torch.empty((0, n_outputs), dtype=torch.int8)
+    if has_outliers or n_inputs <= MAX_INPUTS:
         return OperandProduct(
-            torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), by_input
+            torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), shape, no_rows
         )
 
     def multiply(operand: Tensor, out: Tensor, buffers: Buffers) -> None:
         piece, summand = (buffers.get("piece", tuple(out.shape), dtype) for dtype in (torch.float32, torch.int32))
         out.zero_()
-        for start in range(0, len(columns), MAX_INPUTS):
+        for start in range(0, n_inputs, MAX_INPUTS):
             inputs = slice(start, start + MAX_INPUTS)
             out.add_(summand.copy_(torch.mm(operand[:, inputs], columns[inputs], out=piece)))
 
-    return OperandProduct(torch.float32, torch.int32, multiply, by_input)
+    return OperandProduct(torch.float32, torch.int32, multiply, shape, no_rows)
 
 
 def product_of_12_bits(weight: Tensor) -> Product:
