@@ -11,6 +11,7 @@ import os
 import re
 from typing import Any
 
+import numpy as np
 import torch
 
 from sentiment.encoder.exact import KERNELS, ExactTransformer
@@ -36,10 +37,13 @@ LENGTHS = (64, 1, 2, 17, 30, 30, 31, 33)
 
 def features(config: TransformerConfig) -> str:
     """Return the SHA-256 of the features of some random texts by random weights."""
-    generator = torch.Generator().manual_seed(0)
-    weights = {name: torch.randn(shape, generator=generator).mul_(0.2) for name, shape in param_shapes(config).items()}
+    generator = np.random.default_rng(0)  # the same numbers on every processor
+    weights = {
+        name: torch.from_numpy(generator.standard_normal(shape, np.float32)).mul_(0.2)
+        for name, shape in param_shapes(config).items()
+    }
     encoder = ExactTransformer(config, weights, 8, torch.device("cpu"))
-    ids = [torch.randint(0, config.vocab_size, (n,), generator=generator).tolist() for n in LENGTHS]
+    ids = [generator.integers(0, config.vocab_size, n).tolist() for n in LENGTHS]
     return hashlib.sha256(encoder.encode(ids, "mean+max").numpy().tobytes()).hexdigest()
 
 
