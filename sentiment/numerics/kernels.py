@@ -1,4 +1,4 @@
-"""Fuse the elementwise passes of an 8-bit forward pass into compiled loops over one row at a time.
+"""Fuse the elementwise passes of an 8-bit forward pass into compiled loops over rows.
 
 The torch operations of `numerics.functions` and `numerics.quantization` each read and write all activations. A kernel
 here does what several of them do while a row is in the processor's first cache, and gives the same bytes: the same IEEE
@@ -55,7 +55,7 @@ E0, E1, E2, E3, E4, E5 = (f4(c) for c in GELU_ERF)
 T0, T1, T2, T3, T4, T5 = (f4(c) for c in GELU_TANH)
 X0, X1, X2, X3 = (f4(c) for c in EXP_ROOT)
 ERF_END, TANH_END, SCORE_END = f4(MAX_ERF), f4(MAX_TANH), f4(MIN_SCORE)
-LARGEST_PRODUCT = i4(2**30)  # of a query and a key, which is within 2^24
+BELOW_PRODUCTS = i4(-(2**30))  # products of queries and keys are within 2^24
 
 
 def outlier_capacity(dim: int) -> int:
@@ -194,14 +194,9 @@ def cut_outliers(row: Float32s, limit: Any, n_outliers: Any, outliers: Int32s, p
 
 @helper
 def quantize_by_norm(
-    rows: Float32s,
-    limit: Any,
-    operand: Operand,
-    scales: Float32s,
-    outliers: Int32s,
-    previous: Int32s,
+    rows: Float32s, limit: Any, operand: Operand, scales: Float32s, outliers: Int32s, previous: Int32s,
     scratch: Float32s,
-) -> None:
+) -> None:  # fmt: skip
     """Write the integers and scales of rows as `quantize_rows_by_norm` makes them, the integers cut at `limit`.
 
     Args:
@@ -234,20 +229,9 @@ def quantize_by_norm(
 
 @kernel
 def embed(
-    ids: Int64s,
-    positions: Int64s,
-    words: Float32s,
-    position_vectors: Float32s,
-    weight: Float32s,
-    bias: Float32s,
-    eps: Any,
-    limit: Any,
-    out: Float32s,
-    operand: Operand,
-    scales: Float32s,
-    outliers: Int32s,
-    scratch: Float32s,
-) -> None:
+    ids: Int64s, positions: Int64s, words: Float32s, position_vectors: Float32s, weight: Float32s, bias: Float32s,
+    eps: Any, limit: Any, out: Float32s, operand: Operand, scales: Float32s, outliers: Int32s, scratch: Float32s,
+) -> None:  # fmt: skip
     """Add the vectors of words and positions, normalize and quantize.
 
     Args:
@@ -274,19 +258,10 @@ def embed(
 
 @kernel
 def project(
-    sums: Sums,
-    outliers: Int32s,
-    by_input: NDArray[np.int8],
-    row_scales: Float32s,
-    column_scales: Float32s,
-    bias: Float32s,
-    limit: Any,
-    out: Float32s,
-    operand: Operand,
-    scales: Float32s,
-    out_outliers: Int32s,
+    sums: Sums, outliers: Int32s, by_input: NDArray[np.int8], row_scales: Float32s, column_scales: Float32s,
+    bias: Float32s, limit: Any, out: Float32s, operand: Operand, scales: Float32s, out_outliers: Int32s,
     scratch: Float32s,
-) -> None:
+) -> None:  # fmt: skip
     """Finish a linear layer whose input has `outliers`, and quantize its output.
 
     Args:
@@ -310,21 +285,10 @@ def project(
 
 @kernel
 def add_and_norm(
-    sums: Sums,
-    high_sums: Sums,
-    row_scales: Float32s,
-    column_scales: Float32s,
-    bias: Float32s,
-    weight: Float32s,
-    norm_bias: Float32s,
-    eps: Any,
-    limit: Any,
-    out: Float32s,
-    operand: Operand,
-    scales: Float32s,
-    outliers: Int32s,
+    sums: Sums, high_sums: Sums, row_scales: Float32s, column_scales: Float32s, bias: Float32s, weight: Float32s,
+    norm_bias: Float32s, eps: Any, limit: Any, out: Float32s, operand: Operand, scales: Float32s, outliers: Int32s,
     scratch: Float32s,
-) -> None:
+) -> None:  # fmt: skip
     """Finish a linear layer, add its output to `out`, normalize and quantize.
 
     Args:
@@ -364,7 +328,7 @@ def gelu(row: Float32s, n: int, is_erf: bool) -> None:
             a = abs(x)
             a = ERF_END if a > ERF_END else a
             p = ((((a * E5 + E4) * a + E3) * a + E2) * a + E1) * a + E0
-            p = p * p
+            p = p * p  # five times: the 32nd power
             p = p * p
             p = p * p
             p = p * p
@@ -376,7 +340,7 @@ def gelu(row: Float32s, n: int, is_erf: bool) -> None:
             a = abs(x)
             a = TANH_END if a > TANH_END else a
             p = ((((a * T5 + T4) * a + T3) * a + T2) * a + T1) * a + T0
-            p = p * p
+            p = p * p  # four times: the 16th power
             p = p * p
             p = p * p
             p = p * p
@@ -401,19 +365,10 @@ def quantize(row: Float32s, bits: Int32s, n: int, levels: Any, operand: Operand)
 
 @kernel
 def activate(
-    sums: Sums,
-    outliers: Int32s,
-    by_input: NDArray[np.int8],
-    row_scales: Float32s,
-    column_scales: Float32s,
-    bias: Float32s,
-    is_erf: bool,
-    levels: Any,
-    operand: Operand,
-    high_operand: Operand,
-    scales: Float32s,
+    sums: Sums, outliers: Int32s, by_input: NDArray[np.int8], row_scales: Float32s, column_scales: Float32s,
+    bias: Float32s, is_erf: bool, levels: Any, operand: Operand, high_operand: Operand, scales: Float32s,
     scratch: Float32s,
-) -> None:
+) -> None:  # fmt: skip
     """Finish a linear layer whose input has `outliers`, apply GELU, and quantize.
 
     Args:
@@ -445,18 +400,9 @@ def activate(
 
 @kernel
 def quantize_heads(
-    sums: Sums,
-    outliers: Int32s,
-    by_input: NDArray[np.int8],
-    row_scales: Float32s,
-    column_scales: Float32s,
-    bias: Float32s,
-    starts: Int64s,
-    levels: Float32s,
-    out: Float32s,
-    scales: Float32s,
-    sizes: Float32s,
-) -> None:
+    sums: Sums, outliers: Int32s, by_input: NDArray[np.int8], row_scales: Float32s, column_scales: Float32s,
+    bias: Float32s, starts: Int64s, levels: Float32s, out: Float32s, scales: Float32s, sizes: Float32s,
+) -> None:  # fmt: skip
     """Finish the linear layer of queries, keys and values, and quantize them by text and head.
 
     Args:
@@ -516,7 +462,7 @@ def softmax_weights(
             scale = scales[text, 0, head] * scales[text, 1, head] * inverse_root
             for i in range(length):
                 row = products[text, head, i]
-                largest = -LARGEST_PRODUCT
+                largest = BELOW_PRODUCTS
                 for j in range(length):
                     largest = max(largest, i4(row[j]))
                 top = f4(largest) * scale
@@ -525,7 +471,7 @@ def softmax_weights(
                     x = row[j] * scale - top
                     x = SCORE_END if x < SCORE_END else x
                     p = ((x * X3 + X2) * x + X1) * x + X0
-                    p = p * p
+                    p = p * p  # four times: the 16th power
                     p = p * p
                     p = p * p
                     p = p * p
@@ -540,14 +486,9 @@ def softmax_weights(
 
 @kernel
 def quantize_context(
-    context: Float32s,
-    starts: Int64s,
-    scales: Float32s,
-    inverse_levels: Any,
-    operand: Operand,
-    row_scales: Float32s,
+    context: Float32s, starts: Int64s, scales: Float32s, inverse_levels: Any, operand: Operand, row_scales: Float32s,
     scratch: Float32s,
-) -> None:
+) -> None:  # fmt: skip
     """Scale what the heads return, put them side by side, and quantize to 8 bits.
 
     Args:
