@@ -11,6 +11,7 @@ TORCH = "torch==2.9.1"  # the newest whose aarch64 wheel on PyPI is a CPU build,
 # what the stages import
 IMPORTED = (
     "dvclive",
+    "numba",
     "numpy",
     "pandas",
     "pyarrow",
