@@ -390,6 +390,12 @@ class ExactTransformer:
         hidden = self._hidden(layout)
         return pool(hidden, layout, pooling, self._buffers), hidden
 
+    def load_kernels(self) -> None:
+        """Use the compiled kernels from now on, where they can be; takes half a second, or some to compile them."""
+        if self._min_activations < inf:
+            self._min_activations = 0.0
+            self.encode([[0]], "mean+max")  # compiles them
+
     @property
     def has_kernels(self) -> bool:
         """Whether the compiled kernels are loaded."""

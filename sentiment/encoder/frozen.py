@@ -185,6 +185,11 @@ class FrozenEncoder:
         """Whether several batches are computed at one time, as `map_batches` does it."""
         return isinstance(self.model, ExactTransformer) and self.device.type == "cpu"
 
+    def load_kernels(self) -> None:
+        """Compile what makes the encoder faster now, and not when many tokens were encoded; changes no vector."""
+        if isinstance(self.model, ExactTransformer):
+            self.model.load_kernels()
+
     def encode(self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None) -> NDArray[np.float32]:
         """Return one float32 vector per text, shape (n_texts, dim), in the order of the texts.
 

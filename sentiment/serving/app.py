@@ -59,6 +59,7 @@ access_log = logging.getLogger("sentiment.serving.access")
 
 def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
     """Return the application; its queue and threads exist between startup and shutdown."""
+    classifier.encoder.load_kernels()  # else a request would wait for it
     classifier.predict_proba(["warm up"])  # the first pass allocates, and so fails now or never
     registry = CollectorRegistry()
     batch_sizes = Histogram("te_batch_next_size", "Texts in a batch", buckets=TEXTS, registry=registry)

@@ -90,6 +90,15 @@ def test_kernels_are_loaded_after_many_tokens(texts: list[str], monkeypatch: pyt
     assert vectors.tobytes() == by_torch(BUNDLED, "mean", monkeypatch).encode(texts[:300]).tobytes()
 
 
+def test_kernels_can_be_loaded_before_the_first_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    for choice in ("auto", "never"):
+        monkeypatch.setenv("SENTIMENT_KERNELS", choice)
+        encoder = load(BUNDLED, "int8")
+        encoder.load_kernels()
+        assert model_of(encoder).has_kernels == (choice == "auto")
+    load(BUNDLED, "float32").load_kernels()  # has none
+
+
 @pytest.mark.usefixtures("with_kernels")
 def test_without_numba_torch_computes(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentiment.encoder.fused", None)  # an import of it fails
