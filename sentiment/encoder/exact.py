@@ -52,9 +52,9 @@ ROW_MULTIPLE = 64
 MASKED = -1e30  # added to the score of a key that is padding
 
 KERNELS = "SENTIMENT_KERNELS"  # the environment variable that says whether compiled kernels are used
-# by its value, how many activations of feed-forward layers torch computes first; loading the kernels takes about as
-# long as 2^25 of them, so a process that labels a few texts does not wait for that
-MIN_ACTIVATIONS = {"auto": 2.0**25, "always": 0.0, "never": inf}
+# by its value, from how many activations of feed-forward layers on; to load the kernels takes as long as they save with
+# 2^27 activations, so a process that labels a few texts does not wait for them
+MIN_ACTIVATIONS = {"auto": 2.0**27, "always": 0.0, "never": inf}
 
 log = logging.getLogger(__name__)
 
@@ -322,7 +322,7 @@ def pool(hidden: Tensor, layout: Layout, pooling: str, buffers: Buffers) -> Tens
 
 
 def min_activations() -> float:
-    """Return how many activations a model computes by torch's operations before it loads the kernels.
+    """Return how many activations a model must be asked for before it loads the kernels.
 
     Raises:
         EncoderError: the environment variable SENTIMENT_KERNELS is unknown.
@@ -353,7 +353,7 @@ class ExactTransformer:
         self._layers = quantized.layers()
         self._with_kernels: FusedTransformer | None = None
         self._lock = Lock()
-        self._n_activations = 0  # that have been computed
+        self._n_activations = 0  # that were asked for
         self._activations_per_token = config.num_hidden_layers * config.intermediate_size
         widest = max(config.hidden_size, self._embeddings[0].shape[1])
         can_use_kernels = bits == 8 and device.type == "cpu" and widest <= MAX_DIM_BY_NORM
@@ -382,13 +382,16 @@ class ExactTransformer:
 
     def _forward(self, layout: Layout, pooling: str) -> tuple[Tensor, Tensor]:
         """Return one vector a text, and the last hidden state of each token, by kernels where they are faster."""
-        self._n_activations += len(layout.ids) * self._activations_per_token
         fused = self._fused() if self._n_activations >= self._min_activations else None
         if fused:
             hidden = fused.hidden(layout, self._buffers)
             return fused.pool(hidden, layout, pooling), hidden
         hidden = self._hidden(layout)
         return pool(hidden, layout, pooling, self._buffers), hidden
+
+    def expect(self, n_tokens: int) -> None:
+        """Prepare for so many tokens more: many of them are encoded by the compiled kernels, which changes no byte."""
+        self._n_activations += n_tokens * self._activations_per_token
 
     def load_kernels(self) -> None:
         """Use the compiled kernels from now on, where they can be; takes half a second, or some to compile them."""

@@ -243,8 +243,10 @@ class FrozenEncoder:
     def _map_batches(self, function: Callable[[list[int]], R], token_ids: Sequence[Sequence[int]]) -> Iterator[R]:
         """Yield what `function` makes of the indices of each batch of texts."""
         run_all, at_once = (map_batches, n_workers(torch.get_num_threads())) if self.has_batch_per_thread else (map, 1)
-        budget = TOKEN_BUDGET[self.device.type]
-        yield from run_all(function, token_batches([len(ids) for ids in token_ids], budget, at_once))
+        lengths = [len(ids) for ids in token_ids]
+        if isinstance(self.model, ExactTransformer):
+            self.model.expect(sum(lengths))
+        yield from run_all(function, token_batches(lengths, TOKEN_BUDGET[self.device.type], at_once))
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, special tokens included, cut to `max_length`."""

@@ -3,14 +3,13 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.config import Pooling
 from sentiment.encoder.exact import ExactTransformer
-from sentiment.encoder.frozen import FrozenEncoder, token_batches
+from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import backend
 from tests.encoder.conftest import load
 from tests.project import BUNDLED
@@ -71,23 +70,21 @@ def test_threads_share_the_kernels(texts: list[str], n_threads: int, monkeypatch
         torch.set_num_threads(before)
 
 
-def test_kernels_are_loaded_after_many_tokens(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle of a run, which changes no byte."""
+def test_kernels_are_loaded_for_many_tokens(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one call or in several, and in the middle of a run, which changes no byte."""
     monkeypatch.setenv("SENTIMENT_KERNELS", "auto")
-    encoder = load(BUNDLED, "int8", "mean")
-    model = model_of(encoder)
-    ids = encoder.tokenize(texts[:300])
-    batches = list(token_batches([len(one) for one in ids], 2_048))
+    encoder, reference = load(BUNDLED, "int8", "mean"), by_torch(BUNDLED, "mean", monkeypatch)
+    ids = encoder.tokenize(texts[:100])
     n_activations = 2 * 512 * sum(len(one) for one in ids)  # layers, intermediate size
-    monkeypatch.setattr(model, "_min_activations", n_activations / 2)
-    had_kernels, vectors = [], np.empty((len(ids), encoder.dim), np.float32)
-    for batch in batches:
-        vectors[batch] = model.encode([ids[index] for index in batch], "mean").numpy()
-        had_kernels.append(model.has_kernels)
-    assert had_kernels == sorted(had_kernels)
-    assert had_kernels[0] is False
-    assert had_kernels[-1] is True
-    assert vectors.tobytes() == by_torch(BUNDLED, "mean", monkeypatch).encode(texts[:300]).tobytes()
+    for n_needed, calls_with_kernels in ((n_activations, 3), (2 * n_activations, 2), (3 * n_activations + 1, 0)):
+        encoder = load(BUNDLED, "int8", "mean")
+        monkeypatch.setattr(model_of(encoder), "_min_activations", n_needed)
+        had_kernels = []
+        for _ in range(3):
+            assert encoder.encode_tokens(ids).tobytes() == reference.encode_tokens(ids).tobytes()
+            had_kernels.append(model_of(encoder).has_kernels)
+        assert had_kernels.count(True) == calls_with_kernels
+        assert had_kernels == sorted(had_kernels)
 
 
 def test_kernels_can_be_loaded_before_the_first_text(monkeypatch: pytest.MonkeyPatch) -> None:
