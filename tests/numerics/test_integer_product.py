@@ -19,6 +19,7 @@ from sentiment.numerics.products import (
     float64_product,
     native8_product,
     native16_product,
+    operand_product,
     outlier_product,
     product_of_12_bits,
     split_bytes,
@@ -101,6 +102,22 @@ def test_product_of_12_bits_is_that_of_python_integers(seed: int) -> None:
     weight = torch.randint(-127, 128, (8, 32), generator=generator).float()
     expected = torch.tensor(by_python(x[:4], weight)).float()
     assert torch.equal(product_of_12_bits(weight)(x, Buffers(CPU))(ALL_ROWS)[:4], expected)
+
+
+@pytest.mark.parametrize("choice", ["auto", "float32"])
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_product_of_an_operand_is_that_of_python_integers(choice: str, data: st.DataObject) -> None:
+    x, weight = data.draw(operands(8))
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("SENTIMENT_INT8", choice)
+        backend.cache_clear()
+        product = operand_product(weight, has_outliers=False)
+    backend.cache_clear()
+    assert product.shape == (weight.shape[1], weight.shape[0])
+    sums = torch.empty((len(x), len(weight)), dtype=product.sums_type)
+    product.multiply(x.to(product.operand_type), sums, Buffers(CPU))
+    assert torch.equal(sums[:4].double(), torch.tensor(by_python(x[:4], weight)).double())
 
 
 @settings(deadline=None)
