@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 
 def helper(function: Function) -> Function:
-    """Let compiled functions call `function`, which becomes a part of them."""
-    return cast(Function, numba.njit(**OPTIONS, forceinline=True)(function))
+    """Let compiled functions call `function`; it lies in the cache as a part of them."""
+    return cast(Function, numba.njit(**OPTIONS)(function))
 
 
 def kernel(*sources: str) -> Callable[[Function], Function]:
