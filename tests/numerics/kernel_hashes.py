@@ -2,7 +2,7 @@
 
 python -m tests.numerics.kernel_hashes
 
-Features of small random encoders of both families, by int8 and by float32 products, with kernels and without.
+Features of small random encoders of both families, with kernels and without.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import torch
 from sentiment.encoder.exact import KERNELS, ExactTransformer
 from sentiment.encoder.families import TransformerConfig, param_shapes
 from sentiment.numerics import kernels
-from sentiment.numerics.products import VARIABLE, backend
 
 ALL_KERNELS: tuple[Any, ...] = (
     kernels.embed, kernels.project, kernels.add_and_norm, kernels.activate, kernels.quantize_heads,
@@ -51,11 +50,7 @@ def main() -> None:
     hashes: dict[str, list[str]] = {}
     for choice in ("always", "never"):
         os.environ[KERNELS] = choice
-        hashes[choice] = []
-        for product in ("auto", "float32"):
-            os.environ[VARIABLE] = product
-            backend.cache_clear()
-            hashes[choice] += map(features, CONFIGS)
+        hashes[choice] = [features(config) for config in CONFIGS]
     assembly = [code for kernel in ALL_KERNELS for code in kernel.inspect_asm().values()]
     print(  # noqa: T201
         json.dumps(

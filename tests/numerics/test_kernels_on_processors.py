@@ -13,12 +13,17 @@ import pytest
 from tests.numerics.kernel_hashes import FUSED
 from tests.project import ROOT
 
+pytestmark = pytest.mark.slow  # compiles all kernels each time
+
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
-x86 = [pytest.mark.slow, pytest.mark.skipif(not IS_X86, reason="compiles for processors of another architecture")]
+x86 = pytest.mark.skipif(not IS_X86, reason="compiles for processors of another architecture")
 # an empty list of features means those of the named processor, else they are this machine's
 PROCESSORS = [
     pytest.param({}, id="this processor"),
-    pytest.param({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, marks=pytest.mark.slow, id="SSE2"),
+    pytest.param(
+        {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "SENTIMENT_INT8": "float32"},
+        id="SSE2, no int8 products",
+    ),
     pytest.param({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, marks=x86, id="AVX2 and FMA"),
 ]
 
@@ -43,7 +48,7 @@ def test_every_processor_gives_the_bytes_of_torch_without_fused_operations(
     assert result["hashes"]["always"] == result["hashes"]["never"]
     assert result["fused"] == []
     assert result["lines"] > 100, "else nothing was disassembled"
-    assert result["n_compiled"] >= 12
+    assert result["n_compiled"] >= 8
     if IS_X86 and environment:
         assert result["has_avx"] == (environment["NUMBA_CPU_NAME"] != "generic")
 
