@@ -1,8 +1,8 @@
-"""Measure FrozenEncoder in each precision beside sentence-transformers: same weights, texts and tokens."""
+"""Measure FrozenEncoder in each precision beside other engines: same weights, texts and tokens."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -10,21 +10,21 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import AlbertConfig, AlbertModel
 
 from benchmarks.machine import encoder_flops, matmul_rate, synchronize
+from benchmarks.peers import Encode, peers
 from sentiment.encoder.config import EncoderConfig, Precision
+from sentiment.encoder.exact import KERNELS
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import VARIABLE, backend
 
 BUNDLED = Path("models/encoders/reviews-albert")
 # of the products, by precision; float32 is measured in any case
-DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "int8": torch.int8, "int16": torch.int8}
-Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+DTYPES: dict[Precision, torch.dtype] = {"int8": torch.int8, "int16": torch.int8, "bfloat16": torch.bfloat16}
 
 
 def base_shape(folder: Path) -> Path:
@@ -62,6 +62,19 @@ def baseline(folder: Path, max_length: int, device: str) -> Encode:
     return partial(SentenceTransformer(modules=modules, device=device).encode, show_progress_bar=False)
 
 
+def load_without_kernels(folder: Path, max_length: int, device: str) -> FrozenEncoder:
+    """Load the encoder in int8 by torch's operations, as where Numba is not installed."""
+    with patch.dict(os.environ, {KERNELS: "never"}):
+        return load(folder, max_length, device, "int8")
+
+
+def dtype_of_products(name: str) -> torch.dtype:
+    """Return the type in which what `name` describes multiplies matrices."""
+    if "by float32 products" in name:
+        return torch.float32
+    return next((dtype for precision, dtype in DTYPES.items() if precision in name), torch.float32)
+
+
 def measure(
     folder: Path, max_length: int, texts: Sequence[str], device: str, rounds: int
 ) -> Iterator[dict[str, object]]:
@@ -74,10 +87,14 @@ def measure(
         "sentence-transformers": baseline(folder, max_length, device),
         "this project": encoder.encode,
         **{f"this project, {name}": load(folder, max_length, device, name).encode for name in DTYPES},
+        "this project, int8 by torch's operations": load_without_kernels(folder, max_length, device).encode,
         "this project, int8 by float32 products": load_without_native_int8(folder, max_length, device).encode,
+        **(peers(folder, max_length, texts) if device == "cpu" else {}),
     }
+    for encode in compared.values():  # what is compiled, is compiled now
+        encode(texts[: len(texts) // 4])
     seconds = dict.fromkeys(compared, float("inf"))
-    dtypes = dict.fromkeys(compared, torch.float32) | {f"this project, {name}": dtype for name, dtype in DTYPES.items()}
+    dtypes = {name: dtype_of_products(name) for name in compared}
     limits = dict.fromkeys(dtypes.values(), 0.0)
     vectors = {}
     for _ in range(rounds):
@@ -90,6 +107,7 @@ def measure(
     assert isinstance(encoder.model, FloatTransformer)
     work = encoder_flops([len(ids) for ids in encoder.tokenize(texts)], encoder.model.config)
     unit = {name: rows / np.linalg.norm(rows, axis=1, keepdims=True) for name, rows in vectors.items()}
+    ours = unit["this project"]
     for name in compared:
         yield {
             "encoder": folder.name,
@@ -98,5 +116,5 @@ def measure(
             "texts_per_second": len(texts) / seconds[name],
             "times_sentence_transformers": seconds["sentence-transformers"] / seconds[name],
             "share_of_matmul": work / seconds[name] / limits[dtypes[name]],
-            "least_cosine": float((unit["this project"] * unit[name]).sum(1).min()),
+            "least_cosine": float((ours * unit[name]).sum(1).min()) if unit[name].shape == ours.shape else None,
         }

@@ -25,4 +25,4 @@ def test_every_precision_is_measured_and_close_to_float32(tmp_path: Path) -> Non
     ):
         assert rows[f"this project, {precision}"]["least_cosine"] > least
     assert all(0 < row["share_of_matmul"] < 1.5 for row in rows.values())
-    assert "| bundled | 128 | this project |" in done.stdout
+    assert "| reviews-albert | 128 | this project |" in done.stdout
