@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("label texts, files or S3 objects", "s3"),
     "insights": ("find what customers are unhappy with, where and since when", "s3"),
     "batch": ("label many files, on many processes or machines", "s3"),
+    "export": ("write a classifier as ONNX, or for sentence-transformers or transformers", "export"),
     "serve": ("serve a classifier over HTTP, with a page", "serve"),
     "init": ("find out how to read reviews of your own, and write it to params.yaml", "pipeline"),
     "check": ("test how a classifier behaves: negations, typos, other names, ...", "pipeline"),
@@ -55,6 +56,8 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import insights as module
     elif name == "batch":
         from sentiment.cli import batch as module
+    elif name == "export":
+        from sentiment.cli import export as module
     elif name == "serve":
         from sentiment.cli import serve as module
     elif name == "init":

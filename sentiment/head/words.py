@@ -179,7 +179,7 @@ class Words:
     weights: Float64s
 
     @cached_property
-    def _by_step(self) -> Float64s:
+    def by_step(self) -> Float64s:
         """Weight of one step of each n-gram, on a grid. # (n_ngrams,)"""
         return np.asarray(round_to_bits(self.weights, WEIGHT_BITS) / 2**STEP_BITS)
 
@@ -189,7 +189,7 @@ class Words:
 
     def _logits(self, tokens: Tokens) -> Float64s:
         entries = self.vocabulary.entries(tokens)
-        products = self.vocabulary.steps(entries) * self._by_step[entries.columns]
+        products = self.vocabulary.steps(entries) * self.by_step[entries.columns]
         return np.bincount(entries.texts, products, len(tokens)).astype(np.float64)
 
     def contributions(self, token_ids: Sequence[int]) -> Float64s:
@@ -197,7 +197,7 @@ class Words:
         tokens = Tokens.of([token_ids])
         columns, _, firsts = self.vocabulary.find(tokens)
         entries = self.vocabulary.entries(tokens)
-        parts = self.vocabulary.steps(entries) * self._by_step[entries.columns] / entries.counts  # of one occurrence
+        parts = self.vocabulary.steps(entries) * self.by_step[entries.columns] / entries.counts  # of one occurrence
         by_ngram = parts[np.searchsorted(entries.columns, columns)]
         is_pair = self.vocabulary.keys[columns] >= PAIR
         by_ngram[is_pair] /= 2
