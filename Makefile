@@ -12,7 +12,7 @@ LOCK_RAY := uv pip compile pyproject.toml --extra ray --constraint requirements.
 PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxprocesses 6 --dist loadfile
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
-.PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews
+.PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews promote
 .PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench lock
 .DEFAULT_GOAL := help
 
@@ -88,6 +88,13 @@ s3-share: $(INSTALLED)  ## print the commands with which a colleague reads from 
 
 s3-stop: $(INSTALLED)  ## stop that server; its data stays
 	@python -m tools.s3_server stop
+
+promote: $(INSTALLED)  ## make promote VERSION=v1.1.0 puts HEAD into production, if the gate and make verify pass
+	@test -n "$(VERSION)" || { echo "error: name the version: make promote VERSION=v1.1.0" >&2; exit 1; }
+	sentiment gate
+	@$(MAKE) --no-print-directory verify
+	gto register sentiment HEAD --version $(VERSION)
+	gto assign sentiment --version $(VERSION) --stage production
 
 ##@ Change the project
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "check": ("test how a classifier behaves: negations, typos, other names, ...", "pipeline"),
     "experiments": ("list experiments, the best first, with the params that differ", "pipeline"),
     "compare": ("test whether one experiment is better than another", "pipeline"),
+    "gate": ("decide whether a revision may take the place of the one in production", "pipeline"),
     "report": ("write an HTML report about one or more revisions", "report"),
     "baseline": ("train TF-IDF and the majority class, to compare with", "pipeline"),
     "doctor": ("check the S3 remote of a DVC project", "pipeline"),
@@ -68,6 +69,8 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import experiments as module
     elif name == "compare":
         from sentiment.cli import compare as module
+    elif name == "gate":
+        from sentiment.cli import gate as module
     elif name == "report":
         from sentiment.cli import report as module
     elif name == "baseline":

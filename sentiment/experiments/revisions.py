@@ -5,6 +5,7 @@ resolve("tfidf").read("data/evaluate/test.parquet")
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST, VAL
 from sentiment.experiments.paths import ALL_METRICS, METRICS, PARAMS, PLOTS, PREDICTIONS, SLICES, SPLIT_METRICS
 
+STAGED = re.compile(r"(?P<artifact>[\w/-]+)@(?P<stage>[a-z][\w-]*)")  # of DVC's model registry, as gto names it
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows
 WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are now
 MAX_SECONDS = 600  # of a command that reads what git and the DVC cache hold
@@ -127,7 +129,23 @@ class Revision:
         # DVC takes "" for the workspace, and ends in a traceback where git names a file or a folder
         if not self.name or (_git(self._root, *VERIFY, self.name) and not _is_commit(self._root, self.name)):
             raise InputError(f"'{self.name}' does not name a commit; expected a commit, branch, tag or experiment")
-        return DVCFileSystem(str(self._root.resolve()), rev=self.name)
+        return DVCFileSystem(str(self._root.resolve()), rev=self._staged() or self.name)
+
+    def exists(self) -> bool:
+        """Return whether it is the workspace, or a commit by one of its names."""
+        return self.name == WORKSPACE or _is_commit(self._root, self.name) or self._staged() is not None
+
+    def _staged(self) -> str | None:
+        """Return the commit of an artifact's version in a stage of DVC's model registry; None for another name."""
+        if not (match := STAGED.fullmatch(self.name)) or _is_commit(self._root, self.name):
+            return None
+        from dvc.api import artifacts_show
+        from dvc.exceptions import DvcException
+
+        try:
+            return artifacts_show(match["artifact"], stage=match["stage"], repo=str(self._root.resolve()))["rev"]
+        except DvcException:
+            return None
 
 
 def _reason(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def _write_transformers(folder: Path, encoder: Path, classifier: Classifier) -> 
     write_sequence_classifier(folder, encoder, classifier)
     from transformers import pipeline
 
-    label = pipeline("text-classification", model=str(folder), device="cpu")
+    label: Any = pipeline("text-classification", model=str(folder), device="cpu")
     positive = classifier.config.labels[1]
 
     def probabilities(texts: Sequence[str]) -> Arrays:

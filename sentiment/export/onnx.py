@@ -42,8 +42,7 @@ class Scorer(nn.Module):
         self.encoder, self._sep = encoder, sep
         config = classifier.config.features.config
         self._max_length, self._pooling = config.max_length, config.pooling
-        self.register_buffer("mean", torch.from_numpy(classifier.mean))
-        self.register_buffer("std", torch.from_numpy(classifier.std))
+        self._mean, self._std = torch.from_numpy(classifier.mean), torch.from_numpy(classifier.std)
         self.layers = nn.ModuleList()
         for weight, bias in round_weights(classifier.layers):
             layer = nn.Linear(weight.shape[1], weight.shape[0])
@@ -62,7 +61,7 @@ class Scorer(nn.Module):
         ids = torch.where(is_cut & is_last, self._sep, input_ids)[:, : self._max_length]
         mask = attention_mask[:, : self._max_length]
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        features = ((pool(hidden, mask, self._pooling) - self.mean) / self.std).clamp(-MAX_ABS, MAX_ABS)
+        features = ((pool(hidden, mask, self._pooling) - self._mean) / self._std).clamp(-MAX_ABS, MAX_ABS)
         outputs = (features * STEPS).round() / STEPS  # (n_texts, dim), as `head.standardization` rounds
         for number, layer in enumerate(self.layers):
             outputs = layer(outputs if number == 0 else outputs.relu())
@@ -92,6 +91,7 @@ def onnx_model(encoder: Path, classifier: Classifier) -> onnx.ModelProto:
             opset_version=OPSET,
             verbose=False,
         )
+    assert exported is not None
     proto = exported.model_proto
     graph, logit = proto.graph, LOGIT
     if classifier.words:

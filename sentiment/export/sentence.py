@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sentiment.common.files import write_json
+from sentiment.common.files import write_json, write_text
 from sentiment.encoder.files import copy_files
 from sentiment.head.classifier import Classifier
 
@@ -25,7 +25,7 @@ def write_sentence_transformer(folder: Path, encoder: Path, classifier: Classifi
         "pooling_mode_mean_tokens": "mean" in features.config.pooling,
         "pooling_mode_max_tokens": "max" in features.config.pooling,
     }
-    write_json(folder / "modules.json", MODULES)
+    write_text(folder / "modules.json", json.dumps(MODULES, indent=2) + "\n")
     write_json(folder / POOLING / "config.json", pooling)
     write_json(
         folder / "sentence_bert_config.json", {"max_seq_length": features.config.max_length, "do_lower_case": False}

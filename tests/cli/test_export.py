@@ -25,6 +25,8 @@ def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[st
             elif self.path == "/api/repos/create":
                 assert self.headers["Authorization"] == "Bearer hf_secret"
                 self._answer(200, {"url": f"{address()}/{NAME}"})
+            elif self.path == "/api/validate-yaml":
+                self._answer(200, {"errors": [], "warnings": []})
             elif self.path == f"/api/models/{NAME}/preupload/main":
                 files = [{"path": one["path"], "uploadMode": "regular"} for one in json.loads(body)["files"]]
                 self._answer(200, {"files": [{**one, "shouldIgnore": False, "oid": None} for one in files]})
@@ -63,16 +65,18 @@ def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[st
         server.server_close()
 
 
-def export(project: Project, *arguments: str, check: bool = True, **environment: str) -> str:
+def export(project: Project, *arguments: str, check: bool = True, environment: dict[str, str] | None = None) -> str:
     """Run the command; return standard error."""
-    return project.run("python", "-m", "sentiment", "export", *arguments, check=check, **environment).stderr
+    return project.run("python", "-m", "sentiment", "export", *arguments, check=check, **(environment or {})).stderr
 
 
 def test_a_revision_is_exported_and_uploaded_with_its_card(completed_project: Project, tmp_path: Path) -> None:
     uploaded: dict[str, bytes] = {}
     with running_upload_hub(uploaded, refuses=False) as hub:
         environment = {"HF_ENDPOINT": hub, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
-        stderr = export(completed_project, "out", "--to", "onnx", "--rev", "HEAD", "--push", NAME, **environment)
+        stderr = export(
+            completed_project, "out", "--to", "onnx", "--rev", "HEAD", "--push", NAME, environment=environment
+        )
     assert "greatest difference to float32 on" in stderr
     assert f"export: http://hub/{NAME}/commit/1" in stderr
     written = {path.name: path.read_bytes() for path in (completed_project.root / "out").iterdir()}
@@ -91,6 +95,6 @@ def test_what_goes_wrong_is_one_line(completed_project: Project, tmp_path: Path)
     with running_upload_hub({}, refuses=True) as hub:
         environment = {"HF_ENDPOINT": hub, "HF_TOKEN": "wrong", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
         arguments = ("vectors", "--to", "sentence-transformers", "--push", NAME)
-        stderr = export(completed_project, *arguments, check=False, **environment)
+        stderr = export(completed_project, *arguments, check=False, environment=environment)
     assert "`hf auth login`" in stderr.splitlines()[-1]
     assert (completed_project.root / "vectors/modules.json").is_file()

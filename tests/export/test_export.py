@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from sentiment.common.errors import ClassifierError, ParamsError
-from sentiment.encoder.config import EncoderConfig, FeatureMetadata
+from sentiment.encoder.config import EncoderConfig, FeatureMetadata, Pooling
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.export.folder import export
 from sentiment.head.classifier import Classifier, ClassifierConfig, copy_encoder
@@ -32,7 +32,7 @@ def texts() -> list[str]:
 def make_classifier(texts: list[str], tmp_path: Path) -> MakeClassifier:
     """Write a classifier with a random head to tmp_path/classifier, and return it as it computes in float32."""
 
-    def make(pooling: str, has_words: bool) -> SentimentClassifier:
+    def make(pooling: Pooling, has_words: bool) -> SentimentClassifier:
         exact = FrozenEncoder.load(BUNDLED, EncoderConfig(max_length=MAX_LENGTH, pooling=pooling, precision="auto"))
         metadata = FeatureMetadata(
             config=exact.config, fingerprint=exact.fingerprint, dim=exact.dim, text_columns=("text",)

@@ -1,0 +1,81 @@
+"""`sentiment gate`, and what is in production: register, promote and roll back by git tags, in a real repository."""
+
+import subprocess
+
+import pytest
+
+from sentiment.experiments.gate import worse_kinds
+from tests.project import Project
+
+
+def gate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return project.run("python", "-m", "sentiment", "gate", *arguments, check=False)
+
+
+def promote(project: Project, version: str, register: bool = True) -> None:
+    if register:
+        project.run("gto", "register", "sentiment", "HEAD", "--version", version)
+    project.run("gto", "assign", "sentiment", "--version", version, "--stage", "production")
+
+
+def label_of_production(project: Project) -> str:
+    command = ("predict", "--format", "text", "--rev", "sentiment@production", "Soft and warm, I love it")
+    return project.run("python", "-m", "sentiment", *command).stdout.split()[0]
+
+
+def test_register_promote_and_roll_back(completed_project: Project) -> None:
+    project = completed_project
+    first = gate(project)
+    assert (first.returncode, first.stdout.splitlines()[0]) == (0, "nothing is in production: no sentiment@production")
+    assert "holds  no leak: reviews that the encoder was trained on: 0 of val, 0 of test" in first.stdout
+    promote(project, "v1.0.0")
+    same = gate(project)
+    assert same.returncode == 0
+    assert [line.split(":")[0] for line in same.stdout.splitlines()] == [
+        "holds  no leak", "holds  accuracy", "holds  behavior",
+    ]  # fmt: skip
+    assert label_of_production(project) == "positive"
+
+    project.set_params(train={"threshold": 0.999})  # now nothing is positive
+    project.run("dvc", "repro")
+    project.commit("Raise the threshold")
+    worse = gate(project)
+    assert worse.returncode == 1
+    assert "FAILS  accuracy: HEAD is worse than sentiment@production" in worse.stdout
+    assert gate(project, "HEAD", "sentiment@production").returncode == 0
+
+    promote(project, "v1.1.0")  # without the gate
+    assert label_of_production(project) == "negative"
+    promote(project, "v1.0.0", register=False)
+    assert label_of_production(project) == "positive"
+
+
+def test_another_stage_or_revision_is_named_where_it_is_missing(completed_project: Project) -> None:
+    done = gate(completed_project, "sentiment@staging")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "sentiment@staging: no such commit" in done.stderr
+
+
+def test_a_kind_is_worse_where_that_is_more_than_chance_among_all_kinds() -> None:
+    def results(*failures: int) -> dict[str, dict[str, object]]:
+        return {str(kind): {"title": f"kind {kind}", "failures": n, "cases": 200} for kind, n in enumerate(failures)}
+
+    assert worse_kinds(results(5, 5, 5), results(40, 8, 0)) == ["kind 0: 5 failures of 200, now 40 of 200, p = 0.000"]
+    assert worse_kinds(results(5), results(14)), "p of one kind is 0.028"
+    assert not worse_kinds(results(5, 5), results(14, 5)), "but of two"
+    assert not worse_kinds({}, results(200)), "a kind that is new has nothing to be compared with"
+
+
+@pytest.mark.slow
+def test_make_promote_runs_the_gate_and_verify_and_refuses_what_is_worse(completed_project: Project) -> None:
+    project = completed_project
+    assert "name the version" in project.run("make", "promote", check=False).stderr
+    project.run("make", "promote", "VERSION=v1.0.0")
+    tags = project.run("git", "tag").stdout.split()
+    assert {"sentiment@v1.0.0", "sentiment#production#1"} <= set(tags)
+    project.set_params(train={"threshold": 0.999})
+    project.run("dvc", "repro")
+    project.commit("Raise the threshold")
+    assert project.run("make", "promote", "VERSION=v1.1.0", check=False).returncode != 0
+    assert project.run("git", "tag").stdout.split() == tags
