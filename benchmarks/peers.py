@@ -34,13 +34,14 @@ class MeanPooled(nn.Module):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.model = AlbertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+        self.model = AlbertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).train(False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return vectors, shape (n_texts, hidden_size), of ids and mask, shape (n_texts, seq_len)."""
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * mask).sum(1) / mask.sum(1)
+        pooled: Tensor = (hidden * mask).sum(1) / mask.sum(1)
+        return pooled
 
 
 class Batches:

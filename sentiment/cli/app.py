@@ -23,6 +23,7 @@ from sentiment.common.errors import ParamsError
 COMMANDS = {
     "predict": ("label texts, files or S3 objects", "s3"),
     "insights": ("find what customers are unhappy with, where and since when", "s3"),
+    "drift": ("test whether new reviews are like those of training", "pipeline"),
     "batch": ("label many files, on many processes or machines", "s3"),
     "export": ("write a classifier as ONNX, or for sentence-transformers or transformers", "export"),
     "serve": ("serve a classifier over HTTP, with a page", "serve"),
@@ -45,6 +46,10 @@ EXTRA_OF_PACKAGE = {
     "s3fs": "s3",
     "ray": "ray",
     "jinja2": "pipeline",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+    "sentence_transformers": "export",
 }
 
 
@@ -55,6 +60,8 @@ def load(name: str) -> ModuleType:
         from sentiment.cli import predict as module
     elif name == "insights":
         from sentiment.cli import insights as module
+    elif name == "drift":
+        from sentiment.cli import drift as module
     elif name == "batch":
         from sentiment.cli import batch as module
     elif name == "export":

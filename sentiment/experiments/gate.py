@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from scipy.stats import fisher_exact
 
 from sentiment.common.tables import SCORED, VAL
@@ -60,7 +61,7 @@ def worse_kinds(before: Results, after: Results) -> list[str]:
     shared = [kind for kind in after if kind in before]
     counts = {kind: [(one[kind]["failures"], one[kind]["cases"]) for one in (before, after)] for kind in shared}
     p_values = [
-        fisher_exact([[b, n_b - b], [a, n_a - a]], alternative="greater").pvalue
+        fisher_exact(np.array([[b, n_b - b], [a, n_a - a]]), alternative="greater").pvalue
         for (a, n_a), (b, n_b) in counts.values()
     ]
     return [

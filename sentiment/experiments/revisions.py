@@ -143,7 +143,7 @@ class Revision:
         from dvc.exceptions import DvcException
 
         try:
-            return artifacts_show(match["artifact"], stage=match["stage"], repo=str(self._root.resolve()))["rev"]
+            return str(artifacts_show(match["artifact"], stage=match["stage"], repo=str(self._root.resolve()))["rev"])
         except DvcException:
             return None
 

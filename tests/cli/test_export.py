@@ -78,7 +78,7 @@ def test_a_revision_is_exported_and_uploaded_with_its_card(completed_project: Pr
             completed_project, "out", "--to", "onnx", "--rev", "HEAD", "--push", NAME, environment=environment
         )
     assert "greatest difference to float32 on" in stderr
-    assert f"export: http://hub/{NAME}/commit/1" in stderr
+    assert f"/{NAME}/commit/1" in stderr.splitlines()[-1]
     written = {path.name: path.read_bytes() for path in (completed_project.root / "out").iterdir()}
     assert set(uploaded) - {".gitattributes"} == set(written)
     assert all(uploaded[name] == content for name, content in written.items())

@@ -2,6 +2,7 @@
 
 import subprocess
 
+import pandas as pd
 import pytest
 
 from sentiment.experiments.gate import worse_kinds
@@ -12,14 +13,22 @@ def gate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     return project.run("python", "-m", "sentiment", "gate", *arguments, check=False)
 
 
-def promote(project: Project, version: str, register: bool = True) -> None:
-    if register:
-        project.run("gto", "register", "sentiment", "HEAD", "--version", version)
-    project.run("gto", "assign", "sentiment", "--version", version, "--stage", "production")
+def assign(project: Project, version: str, *options: str) -> None:
+    project.run("gto", "assign", "sentiment", "--version", version, "--stage", "production", *options)
+
+
+def promote(project: Project, version: str) -> None:
+    project.run("gto", "register", "sentiment", "HEAD", "--version", version)
+    assign(project, version)
 
 
 def label_of_production(project: Project) -> str:
-    command = ("predict", "--format", "text", "--rev", "sentiment@production", "Soft and warm, I love it")
+    """Return the label of the val review that is most positive."""
+    scored = pd.read_parquet(project.root / "data/evaluate/val.parquet")
+    reviews = pd.read_parquet(project.root / "data/split/val.parquet")
+    best = scored.sort_values("probability")["id"].iloc[-1]
+    text = str(reviews["text"][reviews["id"] == best].iloc[0])
+    command = ("predict", "--format", "text", "--rev", "sentiment@production", text)
     return project.run("python", "-m", "sentiment", *command).stdout.split()[0]
 
 
@@ -46,7 +55,7 @@ def test_register_promote_and_roll_back(completed_project: Project) -> None:
 
     promote(project, "v1.1.0")  # without the gate
     assert label_of_production(project) == "negative"
-    promote(project, "v1.0.0", register=False)
+    assign(project, "v1.0.0", "--force")  # for it has been there before
     assert label_of_production(project) == "positive"
 
 

@@ -1,0 +1,139 @@
+"""Test whether new reviews are still like those on which a classifier was tested.
+
+    sentiment drift new.csv                             exit status 1 where they are not, for cron
+    sentiment drift new.csv --by Department --by day    each value with at least 100 reviews, too
+    sentiment drift new.csv --rev sentiment@production --json drift.json
+
+The val reviews of the revision are what is known. Compared are lengths, tokens per word (which typos, names and other
+languages raise), predicted probabilities (Kolmogorov-Smirnov's test of each), and content: how well a linear
+classifier tells new from known by the encoder's features. An alarm needs a difference that is more than chance, with
+p corrected for all that is tested, and large: of at most 2,000 reviews, so that no alarm comes from size alone.
+A value of a column is compared with the same value among the known reviews, or with all of them where these have no
+such column, or fewer than 100 reviews of it.
+"""
+
+import argparse
+import io
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sentiment.cli.arguments import add_classifier_arguments
+from sentiment.common.errors import InputError
+from sentiment.common.files import write_json
+from sentiment.data.readers import ID, InputColumns
+from sentiment.experiments.paths import SPLIT
+from sentiment.experiments.revisions import Revision
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.formats import reader_of
+from sentiment.inference.streams import progress, reading
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sentiment.drift.shifts import Sample, Shift
+
+KNOWN = SPLIT / "val.parquet"
+MIN_GROUP, MAX_GROUPS = 100, 12  # reviews of a value, and values of a column, those with most reviews
+ALL = ""  # the group of all reviews
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the file, the columns, and where the classifier is."""
+    parser.add_argument("file", metavar="FILE", help="of new reviews, or - for standard input")
+    parser.add_argument(
+        "--by", action="append", default=[], metavar="COLUMN", help="also by its values, such as days (may be repeated)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every test as JSON")
+    add_classifier_arguments(parser)
+
+
+def read(args: argparse.Namespace, columns: tuple[str, ...]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the texts of the file that are not blank, and their values of each column of --by.
+
+    Raises:
+        InputError: the file cannot be read, or lacks a column.
+    """
+    texts: list[str] = []
+    values: dict[str, list[str]] = {name: [] for name in args.by}
+    with reading(args.file) as source, progress("drift", source) as advance:
+        table = reader_of(args.file)(args.file, source.content, InputColumns(columns, None, with_ids=False))
+        found = [name for name in table.types if name != ID]
+        for name in args.by:
+            if name not in found:
+                raise InputError(f"{args.file}: no column '{name}'; found {', '.join(found) or 'none'}")
+        for batch in table.batches:
+            kept = [row for row, text in enumerate(batch.texts) if text.strip()]
+            texts += [batch.texts[row] for row in kept]
+            for name, of_column in values.items():
+                of_column += [str(batch.passthrough[name][row]) for row in kept]
+            advance(batch.first + len(batch.texts) - 1)
+    if not texts:
+        raise InputError(f"{args.file}: no reviews")
+    return texts, values
+
+
+def group_rows(n_texts: int, values: Mapping[str, Sequence[str]]) -> "dict[str, NDArray[np.intp]]":
+    """Return the rows of all reviews, and of each frequent value of each column."""
+    rows = {ALL: np.arange(n_texts)}
+    for name, of_column in values.items():
+        array = np.array(of_column)
+        for value, count in Counter(of_column).most_common(MAX_GROUPS):
+            if count >= MIN_GROUP:
+                rows[f"{name}: {value}"] = np.flatnonzero(array == value)
+    return rows
+
+
+def sampled(
+    classifier: SentimentClassifier, texts: Sequence[str], groups: "Mapping[str, NDArray[np.intp]]"
+) -> "dict[str, Sample]":
+    """Return a sample of each group of texts; each text is encoded once."""
+    from sentiment.drift.shifts import MAX_REVIEWS, Sample, evenly
+
+    few = {name: rows[evenly(len(rows), MAX_REVIEWS)] for name, rows in groups.items()}
+    chosen = np.unique(np.concatenate(list(few.values())))
+    sample = Sample.of(classifier, [texts[row] for row in chosen])
+    return {name: sample[np.searchsorted(chosen, rows)] for name, rows in few.items()}
+
+
+def as_text(found: "list[Shift]") -> str:
+    """Return a table, a line for each test."""
+    lines = [f"{'':<28}{'':<26}{'known':>9}{'new':>9}{'distance':>10}{'p':>8}"]
+    for one in found:
+        medians = "".join(f"{'' if value is None else format(value, '.2f'):>9}" for value in (one.known, one.new))
+        p = "< 0.001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
+        alarm = "  ALARM" if one.alarm else ""
+        lines.append(f"{one.group or 'all reviews':<28}{one.name:<26}{medians}{one.distance:>10.3f}{p:>8}{alarm}")
+    return "\n".join(lines)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the table; 1 where a test is an alarm.
+
+    Raises:
+        InputError: the file or the val reviews of the revision cannot be read.
+        ClassifierError: the classifier is missing or damaged.
+    """
+    from sentiment.drift.shifts import shifts  # scikit-learn, a second
+
+    classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
+    texts, values = read(args, classifier.classifier.config.features.text_columns)
+    val = pq.read_table(io.BytesIO(Revision(args.rev).read(KNOWN.as_posix())))
+    shared = {name: list(map(str, val[name].to_pylist())) for name in args.by if name in val.column_names}
+    known = sampled(classifier, val["text"].to_pylist(), group_rows(len(val), shared))
+    new = sampled(classifier, texts, group_rows(len(texts), values))
+    found = shifts({name: (known.get(name, known[ALL]), sample) for name, sample in new.items()})
+    n_alarms = sum(one.alarm for one in found)
+    sys.stdout.write(f"{as_text(found)}\n\n{len(texts):,} new reviews: {n_alarms or 'no'} alarms\n")
+    if args.json:
+        write_json(args.json, {"reviews": len(texts), "alarms": n_alarms, "tests": [asdict(one) for one in found]})
+    return int(n_alarms > 0)

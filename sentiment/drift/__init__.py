@@ -1,0 +1,1 @@
+"""Tells whether new reviews are still what a classifier was trained on."""

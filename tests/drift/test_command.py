@@ -1,0 +1,50 @@
+"""`sentiment drift` in a project: table, JSON, exit status, and groups."""
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+from tests.project import SAMPLE, Project
+
+
+def drift(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return project.run("python", "-m", "sentiment", "drift", *arguments, check=False)
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_the_known_reviews_do_not_alarm_and_longer_ones_do(completed_project: Project) -> None:
+    project = completed_project
+    with (project.root / SAMPLE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    write(project.root / "new.csv", [{**row, "day": f"day {number % 3}"} for number, row in enumerate(rows)])
+    same = drift(project, "new.csv", "--by", "day", "--by", "Division Name", "--json", "drift.json")
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert same.stdout.splitlines()[-1].endswith("new reviews: no alarms")
+    written = json.loads((project.root / "drift.json").read_text())
+    groups = {one["group"] for one in written["tests"]}
+    assert groups >= {"", "day: day 0", "day: day 1", "day: day 2", "Division Name: General"}
+    assert {one["name"] for one in written["tests"]} == {
+        "length (words)", "tokens per word", "probability of positive", "content",
+    }  # fmt: skip
+
+    twice = [{**row, "Review Text": f"{row['Review Text']} {row['Review Text']}"} for row in rows]
+    write(project.root / "longer.csv", twice)
+    longer = drift(project, "longer.csv")
+    assert longer.returncode == 1
+    [line] = [line for line in longer.stdout.splitlines() if "length (words)" in line]
+    assert line.endswith("ALARM")
+
+
+def test_what_goes_wrong_is_one_line(completed_project: Project) -> None:
+    missing = drift(completed_project, SAMPLE, "--by", "Color")
+    assert missing.returncode == 1
+    assert missing.stderr.splitlines()[-1].startswith(f"error: {SAMPLE}: no column 'Color'; found ")
+    (completed_project.root / "empty.csv").write_text("Title,Review Text\n,\n")
+    assert "error: empty.csv: no reviews" in drift(completed_project, "empty.csv").stderr
