@@ -1,0 +1,36 @@
+"""`make wheel` gives the same bytes twice, and the wheel holds every file of the package that git has."""
+
+import os
+import subprocess
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT
+
+
+def build(folder: Path, modified: float) -> Path:
+    """Build the committed files in a folder of their own, all with one time of modification."""
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, folder], check=True, timeout=120)
+    for path in folder.rglob("*"):
+        os.utime(path, (modified, modified))
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    subprocess.run(["make", "wheel"], cwd=folder, check=True, timeout=120, env=environment)
+    [wheel] = (folder / "dist").glob("*.whl")
+    return wheel
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / ".venv/.installed").exists(), reason="make setup has not made .venv")
+def test_two_builds_have_equal_bytes_and_every_file(tmp_path: Path) -> None:
+    wheels = [build(tmp_path / name, modified) for name, modified in (("first", 1.7e9), ("second", 1.75e9))]
+    first, second = (sha256(wheel.read_bytes()).hexdigest() for wheel in wheels)
+    assert first == second
+    listed = subprocess.run(
+        ["git", "ls-files", "sentiment"], cwd=tmp_path / "first", capture_output=True, text=True, timeout=60
+    ).stdout.split()
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        assert set(listed) <= set(wheel.namelist())
