@@ -21,7 +21,6 @@ from tests.command_call import call_command
 from tests.project import ROOT, SAMPLE, Project, copy_reviews
 from tests.random_encoders import VOCAB_SIZE, random_model, save_encoder
 from tools.results import __main__ as command
-from tools.results import measure
 from tools.results.measure import METRICS, ResultsClone
 from tools.results.tables import BEGIN, CARD, END, NOT_RUN, README, read_rows, render, split_page
 
@@ -60,15 +59,14 @@ def test_a_row_that_is_repeated_has_mean_and_spread_below_the_table() -> None:
 
 
 @pytest.mark.slow
-def test_the_baselines_are_repeated_on_other_splits(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "REPEATS", 3)
+def test_the_baselines_are_repeated_on_other_splits(project: Project) -> None:
     copy_reviews(project.root / SAMPLE, project.root / SAMPLE, N_REVIEWS)
     project.run("dvc", "repro")
     project.commit("Run the pipeline on the first reviews")
     clone = ResultsClone(project.root, project.root / SAMPLE, {}, project.root.parent / "repeated")
     clone.run(next(row for row in read_rows() if row.name == "default"))
     rows = [row for row in read_rows() if row.command == "sentiment baseline"]
-    repeated = clone.repeat(rows)
+    repeated = clone.repeat(rows, 2)
     assert set(repeated) == {"majority", "tfidf", "static"}
     for runs in repeated.values():
         assert len(runs) == 2
@@ -93,7 +91,7 @@ def test_rows_have_the_figures_of_their_commands_and_a_folder_fills_the_row_that
     earlier = {**json.loads((ROOT / RESULTS).read_text(encoding="utf-8"))["finetuned"], **origin_of(project)}
     write_json(project.root / RESULTS, {"finetuned": earlier})
     names = ["finetuned-minilm", "albert-base-v1", "cls-128"]
-    project.run(*COMMAND, "--encoder", f"albert-base-v1={albert}", "--rows", *names)
+    project.run(*COMMAND, "--encoder", f"albert-base-v1={albert}", "--runs", "1", "--rows", *names)
     results = json.loads((project.root / RESULTS).read_text(encoding="utf-8"))
     assert set(results) == {"default", "majority", "tfidf", "static", "finetuned", *names}
     assert results["finetuned"] == earlier

@@ -33,12 +33,17 @@ RESULTS = Path("metrics/results.json")
 # what a row depends on, besides the reviews
 CODE = ("dvc.yaml", "params.yaml", "requirements.txt", "sentiment", "stages", "models/encoders")
 CARDS = ":!models/encoders/*/README.md"
+RUNS = 5  # of a row that is repeated
 NEEDS_HUB = "needs the Hugging Face Hub"
 log = logging.getLogger("results")
 
 
-def run_rows(clone: ResultsClone, rows: Sequence[Row]) -> dict[str, Any]:
-    """Run the rows of `select` one after another and return their results by name, as JSON can hold them."""
+def run_rows(clone: ResultsClone, rows: Sequence[Row], n_runs: int) -> dict[str, Any]:
+    """Run the rows of `select` one after another and return their results by name, as JSON can hold them.
+
+    Args:
+        n_runs: of each row that is repeated with other splits or seeds, the first one counted.
+    """
     machine = describe("cuda" if torch.cuda.is_available() else "cpu")
     commands = list(dict.fromkeys(row.command for row in rows))
     by_command = {command: [row for row in rows if row.command == command] for command in commands}
@@ -61,9 +66,9 @@ def run_rows(clone: ResultsClone, rows: Sequence[Row]) -> dict[str, Any]:
             unread = []
     for command in sorted(commands, key=lambda command: by_command[command][0].repeat == "salts"):
         repeated = [row for row in by_command[command] if row.repeat and NOT_RUN not in results[row.name]]
-        if repeated:
+        if repeated and n_runs > 1:
             log.info("results: again, with other %s: %s", repeated[0].repeat, command)
-            for name, others in clone.repeat(repeated).items():
+            for name, others in clone.repeat(repeated, n_runs - 1).items():
                 first = {metric: results[name]["metrics"][metric] for metric in ("accuracy", "roc_auc")}
                 results[name]["repeated"] = [first, *others]
     return results
@@ -79,7 +84,11 @@ def same_code(commit: str) -> bool:
 
 
 def measure(
-    reviews: Path, rows: Sequence[Row], encoders: Mapping[str, str], earlier: Mapping[str, Mapping[str, Any]]
+    reviews: Path,
+    rows: Sequence[Row],
+    encoders: Mapping[str, str],
+    earlier: Mapping[str, Mapping[str, Any]],
+    n_runs: int,
 ) -> dict[str, Any]:
     """Run rows in a temporary clone; return their results and the kept ones of earlier runs, by name.
 
@@ -104,7 +113,7 @@ def measure(
             "run all rows, without --rows"
         )
     with tempfile.TemporaryDirectory(prefix="results-") as temporary:
-        results = run_rows(ResultsClone(Path(), reviews, encoders, Path(temporary) / "clone"), rows)
+        results = run_rows(ResultsClone(Path(), reviews, encoders, Path(temporary) / "clone"), rows, n_runs)
     measured = {name: {**result, **origin} for name, result in results.items() if NOT_RUN not in result}
     return {**results, **kept, **measured}  # figures of an earlier run are better than none
 
@@ -120,6 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--encoder", action="append", default=[], metavar="NAME=SOURCE",
         help="take an encoder of models/encoders from a folder or an installed package, and not from the Hub",
     )  # fmt: skip
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=RUNS,
+        metavar="N",
+        help="of rows that are repeated on other splits, or by other seeds (%(default)s)",
+    )
     args = parser.parse_args(arguments)
     for page in PAGES:
         split_page(page)  # fails now and not after an hour
@@ -127,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.reviews:
         encoders = dict(one.partition("=")[::2] for one in args.encoder)
         names = args.rows or [row.name for row in read_rows()]
-        results = measure(args.reviews, select(names), encoders, results)
+        results = measure(args.reviews, select(names), encoders, results, args.runs)
         write_json(RESULTS, {row.name: results[row.name] for row in read_rows() if row.name in results})
     elif not results:
         raise InputError(f"{RESULTS}: no such file; give --reviews")

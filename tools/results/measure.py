@@ -23,7 +23,6 @@ log = logging.getLogger("results")
 
 ENCODERS = Path("models/encoders")
 MAX_SECONDS = 6 * 3600  # of one row: a larger encoder, fine-tuned without a GPU
-REPEATS = 5  # runs of a row that is repeated
 METRICS = ("rows", "accuracy", "accuracy_low", "accuracy_high", "roc_auc", "roc_auc_low", "roc_auc_high")
 
 
@@ -85,16 +84,19 @@ class ResultsClone:
             result |= {"p_value": comparison.p_value, "verdict": comparison.verdict}
         return {**result, "seconds": self._seconds[row.command]}
 
-    def repeat(self, rows: Sequence[Row]) -> dict[str, list[dict[str, float]]]:
+    def repeat(self, rows: Sequence[Row], n_times: int) -> dict[str, list[dict[str, float]]]:
         """Run the rows of one command, which have been run, with other splits or seeds; return their test metrics.
 
         Other splits end the comparisons with TF-IDF, so they come last.
+
+        Args:
+            n_times: how often they are run again.
 
         Returns:
             Of each row by name, those of every other run.
         """
         repeated: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
-        for number in range(1, REPEATS):
+        for number in range(1, n_times + 1):
             run(self.root, "git", "reset", "--quiet", "--hard")
             run(self.root, "dvc", "checkout", "--quiet")
             if rows[0].repeat == "salts":
