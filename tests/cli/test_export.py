@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from tests.project import Project
 
 NAME = "shop/sentiment"
@@ -70,6 +72,7 @@ def export(project: Project, *arguments: str, check: bool = True, environment: d
     return project.run("python", "-m", "sentiment", "export", *arguments, check=check, **(environment or {})).stderr
 
 
+@pytest.mark.slow
 def test_a_revision_is_exported_and_uploaded_with_its_card(completed_project: Project, tmp_path: Path) -> None:
     uploaded: dict[str, bytes] = {}
     with running_upload_hub(uploaded, refuses=False) as hub:
@@ -87,6 +90,7 @@ def test_a_revision_is_exported_and_uploaded_with_its_card(completed_project: Pr
     assert "## Sentiment of product reviews\n" in card, "the classifier's own card"
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_is_one_line(completed_project: Project, tmp_path: Path) -> None:
     (completed_project.root / "there").mkdir()
     assert "error: there: is there already" in export(completed_project, "there", "--to", "onnx", check=False)

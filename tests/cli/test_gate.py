@@ -32,6 +32,7 @@ def label_of_production(project: Project) -> str:
     return project.run("python", "-m", "sentiment", *command).stdout.split()[0]
 
 
+@pytest.mark.slow
 def test_register_promote_and_roll_back(completed_project: Project) -> None:
     project = completed_project
     first = gate(project)

@@ -52,6 +52,7 @@ def make_classifier(texts: list[str], tmp_path: Path) -> MakeClassifier:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_words", [True, False])
 def test_onnx_is_one_file_from_token_ids_to_probability(
     make_classifier: MakeClassifier, texts: list[str], tmp_path: Path, has_words: bool
@@ -73,6 +74,7 @@ def test_onnx_is_one_file_from_token_ids_to_probability(
     assert (tmp_path / "out/example.py").read_text(encoding="utf-8") in card
 
 
+@pytest.mark.slow
 def test_transformers_labels_with_a_head_on_the_first_token(
     make_classifier: MakeClassifier, texts: list[str], tmp_path: Path
 ) -> None:
@@ -100,6 +102,7 @@ def test_transformers_is_refused_where_its_classifiers_cannot_compute_it(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["cls", "mean", "mean+max"])
 def test_sentence_transformers_gives_the_features(
     make_classifier: MakeClassifier, texts: list[str], tmp_path: Path, pooling: str

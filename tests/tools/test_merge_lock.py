@@ -34,6 +34,7 @@ def test_a_stage_that_both_changed_differently_is_left_out(
     assert merge({"a": 1}, ours, theirs) == expected
 
 
+@pytest.mark.slow
 def test_two_branches_merge_and_what_differs_runs_again(completed_project: Project) -> None:
     project = completed_project
     project.run("git", "config", "merge.dvc-results.driver", DRIVER)
