@@ -13,7 +13,7 @@ PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxpr
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews promote
-.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench wheel lock
+.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench site wheel lock
 .DEFAULT_GOAL := help
 
 ##@ Run the pipeline, and look at the results
@@ -151,6 +151,11 @@ results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of th
 
 bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv for real reviews
 	python -m benchmarks $(if $(REVIEWS_CSV),--reviews "$(REVIEWS_CSV)")
+
+site: $(INSTALLED)  ## build the documentation as a site in .site/html; a broken link is an error
+	@rm -rf .site && mkdir -p .site/src && git ls-files -z README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs deploy Dockerfile \
+	  benchmarks/TRIED.md 'models/encoders/*/README.md' | xargs -0 cp --parents -t .site/src
+	zensical build --strict
 
 wheel: $(INSTALLED)  ## build the package into dist/; a commit gives the same bytes each time
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) uv build --no-build-isolation --quiet

@@ -84,6 +84,15 @@ class Project:
         return Project(to)
 
 
+def link_environment(root: Path) -> None:
+    """Link this environment to .venv, for targets of make: an installation takes minutes and the network."""
+    (root / ".venv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != ".installed":
+            (root / ".venv" / entry.name).symlink_to(entry)
+    (root / ".venv" / ".installed").touch()
+
+
 def copy_reviews(source: Path, target: Path, n_reviews: int) -> None:
     """Write the header and the first reviews of a CSV file to another file, or to the same one."""
     with source.open(encoding="utf-8", newline="") as file:

@@ -61,13 +61,14 @@ SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's cla
 class SentimentClassifier:
     """A saved classifier and its encoder, for texts.
 
-    >>> classifier = SentimentClassifier.load("models/classifier")
-    >>> classifier.predict(["Soft, warm, and the color is lovely", "The seams came loose after one wash"])
-    ['positive', 'negative']
-    >>> classifier.labels
-    ('negative', 'positive')
-    >>> classifier.threshold
-    0.5
+    Examples:
+        >>> classifier = SentimentClassifier.load("models/classifier")
+        >>> classifier.predict(["Soft, warm, and the color is lovely", "The seams came loose after one wash"])
+        ['positive', 'negative']
+        >>> classifier.labels
+        ('negative', 'positive')
+        >>> classifier.threshold
+        0.5
     """
 
     def __init__(self, classifier: Classifier, encoder: "FrozenEncoder") -> None:
@@ -131,8 +132,9 @@ class SentimentClassifier:
 
         The probability of a text of white space only is NaN.
 
-        >>> SentimentClassifier.load("models/classifier").predict_proba(["Soft and warm"]).shape
-        (1,)
+        Examples:
+            >>> SentimentClassifier.load("models/classifier").predict_proba(["Soft and warm"]).shape
+            (1,)
 
         Args:
             texts: any number of texts, each as `sentiment.data.text.join_text` joins title and body.
@@ -181,8 +183,9 @@ class SentimentClassifier:
 
         A classifier with `abstain_precision` answers "unsure" between its two thresholds.
 
-        >>> SentimentClassifier.load("models/classifier").predict(["", "Soft, warm, and the color is lovely"])
-        [None, 'positive']
+        Examples:
+            >>> SentimentClassifier.load("models/classifier").predict(["", "Soft, warm, and the color is lovely"])
+            [None, 'positive']
 
         Args:
             texts: as for `predict_proba`.
@@ -193,12 +196,13 @@ class SentimentClassifier:
     def explain(self, texts: Sequence[str]) -> "list[Explanation | None]":
         """Return why each text has its probability, by words; None for a text of white space only.
 
-        >>> [explanation] = SentimentClassifier.load("models/classifier").explain(["Soft and warm"])
-        >>> [word.text for word in explanation.words]
-        ['Soft', 'and', 'warm']
-        >>> words = sum(word.contribution for word in explanation.words)
-        >>> abs(explanation.bias + explanation.special_tokens + words - explanation.logit) < 1e-6
-        True
+        Examples:
+            >>> [explanation] = SentimentClassifier.load("models/classifier").explain(["Soft and warm"])
+            >>> [word.text for word in explanation.words]
+            ['Soft', 'and', 'warm']
+            >>> words = sum(word.contribution for word in explanation.words)
+            >>> abs(explanation.bias + explanation.special_tokens + words - explanation.logit) < 1e-6
+            True
 
         Args:
             texts: as for `predict_proba`.
@@ -213,10 +217,11 @@ class SentimentClassifier:
     def predict_clauses(self, texts: Sequence[str]) -> list[list[Clause]]:
         """Return the clauses of each text, in order, each labeled as a text of its own.
 
-        >>> classifier = SentimentClassifier.load("models/classifier")
-        >>> [clauses] = classifier.predict_clauses(["The color is lovely, but the quality is poor"])
-        >>> [(clause.text, clause.label) for clause in clauses]
-        [('The color is lovely,', 'positive'), ('but the quality is poor', 'negative')]
+        Examples:
+            >>> classifier = SentimentClassifier.load("models/classifier")
+            >>> [clauses] = classifier.predict_clauses(["The color is lovely, but the quality is poor"])
+            >>> [(clause.text, clause.label) for clause in clauses]
+            [('The color is lovely,', 'positive'), ('but the quality is poor', 'negative')]
 
         Args:
             texts: as for `predict_proba`.

@@ -181,8 +181,10 @@ class Explanation:
     def strongest_words(self, width: int) -> str:
         """Return the words that contribute most with their contributions, at least one, in at most `width` characters.
 
-        >>> Explanation("positive", 0.7, 0.8, 0, 0, (Word("warm", 0, 4, 0.8),), "exact sum", False).strongest_words(40)
-        '+0.80 warm'
+        Examples:
+            >>> words = (Word("warm", 0, 4, 0.8),)
+            >>> Explanation("positive", 0.7, 0.8, 0, 0, words, "exact sum", False).strongest_words(40)
+            '+0.80 warm'
         """
         order = sorted(self.words, key=lambda word: -abs(word.contribution))
         shown = [f"{word.contribution:+.2f} {word.text}" for word in order]

@@ -7,7 +7,6 @@ public bucket. Of both, the first reviews: every command works alike on them. Ea
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import RUNNABLE, Block, missing_lines, read_blocks
-from tests.project import ROOT, SAMPLE, Project, copy_reviews, make_project
+from tests.project import ROOT, SAMPLE, Project, copy_reviews, link_environment, make_project
 from tests.s3_server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
@@ -68,7 +67,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A fresh clone with its virtual environment, as `make setup` would leave it."""
     cloned = origin.clone(tmp_path_factory.mktemp("walk") / FOLDER)
-    _install(cloned.root)
+    link_environment(cloned.root)
     yield cloned
     shell(cloned, "make s3-stop")
 
@@ -77,20 +76,11 @@ def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def clone_with_sample(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Another one, which stays with the sample; its pipeline has run, and the cache is that of the origin."""
     cloned = origin.clone(tmp_path_factory.mktemp("walk_sample") / FOLDER)
-    _install(cloned.root)
+    link_environment(cloned.root)
     shutil.copytree(origin.root / ".dvc" / "cache", cloned.root / ".dvc" / "cache")
     cloned.run("dvc", "checkout")
     yield cloned
     shell(cloned, "make s3-stop")
-
-
-def _install(root: Path) -> None:
-    """Link this environment to .venv: an installation takes minutes and the network."""
-    (root / ".venv").mkdir()
-    for entry in Path(sys.prefix).iterdir():
-        if entry.name != ".installed":
-            (root / ".venv" / entry.name).symlink_to(entry)
-    (root / ".venv" / ".installed").touch()
 
 
 def shell(project: Project, script: str) -> subprocess.CompletedProcess[str]:
