@@ -3,6 +3,7 @@
     sentiment drift new.csv                             exit status 1 where they are not, for cron
     sentiment drift new.csv --by Department --by day    each value with at least 100 reviews, too
     sentiment drift new.csv --rev sentiment@production --json drift.json
+    sentiment drift predictions.jsonl --predictions --by day      the log of `sentiment serve --prediction-log`
 
 The val reviews of the revision are what is known. Compared are lengths, tokens per word (which typos, names and other
 languages raise), predicted probabilities (Kolmogorov-Smirnov's test of each), and content: how well a linear
@@ -26,13 +27,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from sentiment.cli.arguments import add_classifier_arguments
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json
 from sentiment.data.readers import ID, InputColumns
 from sentiment.experiments.paths import SPLIT
 from sentiment.experiments.revisions import Revision
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import reader_of
+from sentiment.inference.prediction_log import read_predictions
 from sentiment.inference.streams import progress, reading
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 KNOWN = SPLIT / "val.parquet"
 MIN_GROUP, MAX_GROUPS = 100, 12  # reviews of a value, and values of a column, those with most reviews
+DAY = "day"  # in UTC
 ALL = ""  # the group of all reviews
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="of new reviews, or - for standard input")
     parser.add_argument(
         "--by", action="append", default=[], metavar="COLUMN", help="also by its values, such as days (may be repeated)"
+    )
+    parser.add_argument(
+        "--predictions", action="store_true", help="FILE is a server's log: no content is compared; --by day alone"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every test as JSON")
     add_classifier_arguments(parser)
@@ -105,6 +111,27 @@ def sampled(
     return {name: sample[np.searchsorted(chosen, rows)] for name, rows in few.items()}
 
 
+def logged(args: argparse.Namespace) -> "tuple[dict[str, Sample], int]":
+    """Return a sample of each group of a log of predictions, and the number of its lines.
+
+    Raises:
+        ParamsError: --by is not day.
+        InputError: the file is no such log.
+    """
+    from sentiment.drift.shifts import MAX_REVIEWS, Sample, evenly, measures
+
+    if unknown := set(args.by) - {DAY}:
+        raise ParamsError(f"--by {min(unknown)}: of a log of predictions, only --by {DAY}")
+    table = read_predictions(Path(args.file))
+    columns = {name: table[name].to_numpy().astype(np.float64) for name in table.column_names}
+    days = {DAY: np.datetime_as_string(columns["time"].astype("datetime64[s]"), "D").tolist()} if args.by else {}
+    groups = {name: rows[evenly(len(rows), MAX_REVIEWS)] for name, rows in group_rows(len(table), days).items()}
+    names = ("words", "tokens", "probability")
+    return {
+        name: Sample(measures(*(columns[column][rows] for column in names)), None) for name, rows in groups.items()
+    }, len(table)
+
+
 def as_text(found: "list[Shift]") -> str:
     """Return a table, a line for each test."""
     lines = [f"{'':<28}{'':<26}{'known':>9}{'new':>9}{'distance':>10}{'p':>8}"]
@@ -126,14 +153,17 @@ def main(args: argparse.Namespace) -> int:
     from sentiment.drift.shifts import shifts  # scikit-learn, a second
 
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-    texts, values = read(args, classifier.classifier.config.features.text_columns)
     val = pq.read_table(io.BytesIO(Revision(args.rev).read(KNOWN.as_posix())))
     shared = {name: list(map(str, val[name].to_pylist())) for name in args.by if name in val.column_names}
     known = sampled(classifier, val["text"].to_pylist(), group_rows(len(val), shared))
-    new = sampled(classifier, texts, group_rows(len(texts), values))
+    if args.predictions:
+        new, n_reviews = logged(args)
+    else:
+        texts, values = read(args, classifier.classifier.config.features.text_columns)
+        new, n_reviews = sampled(classifier, texts, group_rows(len(texts), values)), len(texts)
     found = shifts({name: (known.get(name, known[ALL]), sample) for name, sample in new.items()})
     n_alarms = sum(one.alarm for one in found)
-    sys.stdout.write(f"{as_text(found)}\n\n{len(texts):,} new reviews: {n_alarms or 'no'} alarms\n")
+    sys.stdout.write(f"{as_text(found)}\n\n{n_reviews:,} new reviews: {n_alarms or 'no'} alarms\n")
     if args.json:
-        write_json(args.json, {"reviews": len(texts), "alarms": n_alarms, "tests": [asdict(one) for one in found]})
+        write_json(args.json, {"reviews": n_reviews, "alarms": n_alarms, "tests": [asdict(one) for one in found]})
     return int(n_alarms > 0)

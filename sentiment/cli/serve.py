@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-texts", type=positive, default=4_096, help="texts of one request (%(default)s)")
     parser.add_argument("--max-chars", type=positive, default=100_000, help="characters of one text (%(default)s)")
     parser.add_argument("--max-body-mib", type=positive, default=8, help="MiB of one request (%(default)s)")
+    note = "append what was predicted, without the texts, for `sentiment drift --predictions`"
+    parser.add_argument("--prediction-log", type=Path, metavar="FILE", help=note)
     drain = "seconds after SIGTERM in which /health says 503 and requests are still answered (%(default)s)"
     parser.add_argument("--drain-seconds", type=natural, default=5, help=drain)
 
@@ -73,6 +75,7 @@ def main(args: argparse.Namespace) -> int:
         args.max_body_mib * 2**20,
         api_key,
         classifier_info(args.rev),
+        args.prediction_log,
     )
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
     server.run(classifier, settings, listener, args.drain_seconds)

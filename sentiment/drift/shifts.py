@@ -34,11 +34,11 @@ class Sample:
 
     Attributes:
         measures: numbers of each review, by name, shape (n_reviews,) each.
-        features: of the encoder, shape (n_reviews, dim).
+        features: of the encoder, shape (n_reviews, dim); None for a log of predictions, which has no content.
     """
 
     measures: Mapping[str, Floats]
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | None
 
     @classmethod
     def of(cls, classifier: SentimentClassifier, texts: Sequence[str]) -> Self:
@@ -48,19 +48,21 @@ class Sample:
         features = classifier.encoder.encode_tokens(read)
         n_tokens = np.array([len(ids) for ids in whole], np.float64)
         n_words = np.array([len(text.split()) for text in cleaned], np.float64)
-        measures = {
-            "length (words)": n_words,
-            "tokens per word": n_tokens / np.maximum(n_words, 1),  # rises with typos, names, other languages
-            "probability of positive": classifier.score(features, whole).astype(np.float64),
-        }
-        return cls(measures, features)
+        return cls(measures(n_words, n_tokens, classifier.score(features, whole).astype(np.float64)), features)
 
     def __getitem__(self, rows: NDArray[np.intp]) -> Self:
         """Return some of the reviews."""
-        return type(self)({name: values[rows] for name, values in self.measures.items()}, self.features[rows])
+        features = None if self.features is None else self.features[rows]
+        return type(self)({name: values[rows] for name, values in self.measures.items()}, features)
 
-    def __len__(self) -> int:
-        return len(self.features)
+
+def measures(n_words: Floats, n_tokens: Floats, probabilities: Floats) -> dict[str, Floats]:
+    """Return what is known of reviews without their texts, shape (n_reviews,) each."""
+    return {
+        "length (words)": n_words,
+        "tokens per word": n_tokens / np.maximum(n_words, 1),  # rises with typos, names, other languages
+        "probability of positive": probabilities,
+    }
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def _tests(known: Sample, new: Sample) -> list[tuple[str, float | None, float | 
         result = ks_2samp(values, new.measures[name])
         medians = float(np.median(values)), float(np.median(new.measures[name]))
         tests.append((name, *medians, float(result.statistic), float(result.pvalue), MIN_DISTANCE))
+    if known.features is None or new.features is None:
+        return tests
     auc, p_value = content_auc(known.features, new.features)
     return [*tests, ("content", None, None, max(0.0, 2 * auc - 1), p_value, 2 * MIN_AUC - 1)]
 

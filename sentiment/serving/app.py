@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.prediction_log import PredictionLog
 from sentiment.serving import protocols
 from sentiment.serving.protocols import Service, Settings
 from sentiment.serving.queue import TextQueue
@@ -61,12 +62,13 @@ def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
     """Return the application; its queue and threads exist between startup and shutdown."""
     classifier.encoder.load_kernels()  # else a request would wait for it
     classifier.predict_proba(["warm up"])  # the first pass allocates, and so fails now or never
+    prediction_log = PredictionLog(settings.prediction_log) if settings.prediction_log else None
     registry = CollectorRegistry()
     batch_sizes = Histogram("te_batch_next_size", "Texts in a batch", buckets=TEXTS, registry=registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        queue = TextQueue(classifier, settings.queue_texts, on_batch=batch_sizes.observe)
+        queue = TextQueue(classifier, settings.queue_texts, on_batch=batch_sizes.observe, log=prediction_log)
         waiting = Gauge("te_queue_size", "Texts that wait or are being computed", registry=registry)
         waiting.set_function(lambda: queue.n_texts)
         app.state.service = Service(classifier, queue, settings, registry)

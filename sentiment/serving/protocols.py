@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -80,6 +81,7 @@ class Settings:
     max_body_bytes: int = 8 * 2**20  # of one request
     api_key: str | None = None  # that clients must send
     about: Mapping[str, Any] = field(default_factory=dict)  # the classifier, for the page and /info
+    prediction_log: Path | None = None  # to which each prediction is appended, without its text
 
     def check_count(self, n_texts: int) -> None:
         """Refuse too many texts, before they are looked at one by one."""

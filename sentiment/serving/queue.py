@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.prediction_log import PredictionLog
 from sentiment.serving.schemas import ServingError
 
 MIN_TEXTS = 8  # in smaller batches the fixed costs of a batch weigh more than padding
@@ -66,6 +67,7 @@ class TextQueue:
         max_texts: that wait or are computed; an empty queue takes a request of any size.
         batch_chars: characters of a batch that the encoder reads; None for what suits the device.
         on_batch: called with the number of texts of each batch.
+        log: to which each prediction is appended.
 
     Attributes:
         n_texts: that wait or are computed.
@@ -79,6 +81,7 @@ class TextQueue:
         max_texts: int,
         batch_chars: int | None = None,
         on_batch: Callable[[int], object] = lambda n_texts: None,
+        log: PredictionLog | None = None,
     ) -> None:
         import torch  # seconds, which the checks of arguments do without
 
@@ -94,6 +97,7 @@ class TextQueue:
         self._read_chars = CHARS_PER_TOKEN * encoder.config.max_length
         self._max_texts = max_texts
         self._on_batch = on_batch
+        self._log = log
         self._jobs: list[Job] = []  # without an answer, the longest waiting first
         self._running: set[asyncio.Future[Scores]] = set()  # a batch each
         self.classifier = classifier
@@ -162,7 +166,9 @@ class TextQueue:
             self._jobs.sort(key=served.__contains__)
             self._on_batch(len(batch))
             texts = [job.texts[index] for job, index in batch]
-            computed = asyncio.get_running_loop().run_in_executor(self._pool, score_texts, self.classifier, texts)
+            computed = asyncio.get_running_loop().run_in_executor(
+                self._pool, score_texts, self.classifier, texts, self._log
+            )
             self._running.add(computed)
             computed.add_done_callback(partial(self._end_batch, batch))
 
@@ -254,8 +260,8 @@ def find_too_long(classifier: SentimentClassifier, texts: Sequence[str]) -> tupl
     return None
 
 
-def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores:
-    """Return the probability of "positive" of each text, shape (n_texts,), as `predict_proba` does.
+def score_texts(classifier: SentimentClassifier, texts: Sequence[str], log: PredictionLog | None = None) -> Scores:
+    """Return the probability of "positive" of each text, as `predict_proba` does, and note it in `log`. # (n_texts,)
 
     Raises:
         ClassifierError: the encoder's features are not finite.
@@ -267,7 +273,8 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores
     encoder = classifier.encoder
     budget = round(MAX_OVER_BUDGET * TOKEN_BUDGET[encoder.device.type])
     with torch.inference_mode():
-        token_ids, whole_ids = classifier.tokenize(classifier.clean(texts))
+        cleaned = classifier.clean(texts)
+        token_ids, whole_ids = classifier.tokenize(cleaned)
         lengths = [len(ids) for ids in token_ids]
         scores = np.empty(len(texts), dtype=np.float32)
         order = sorted(range(len(texts)), key=lengths.__getitem__)  # equal lengths need no mask
@@ -275,4 +282,6 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str]) -> Scores
         for indices in [order] if fits else token_batches(lengths, budget):
             features = encoder.model.encode([token_ids[index] for index in indices], encoder.config.pooling)
             scores[indices] = classifier.score(features.cpu().numpy(), [whole_ids[index] for index in indices])
+    if log:
+        log.write(cleaned, whole_ids if classifier.classifier.words else encoder.tokenize_whole(cleaned)[1], scores)
     return scores

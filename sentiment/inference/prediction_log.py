@@ -1,0 +1,71 @@
+"""Note what a server predicted, without texts: a JSON line for each, which `sentiment drift --predictions` reads.
+
+{"time": 1764444000.123, "words": 12, "tokens": 17, "probability": 0.9375}
+"""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json as pa_json
+from numpy.typing import NDArray
+
+from sentiment.common.errors import InputError, ParamsError, one_line
+
+SCHEMA = pa.schema(
+    [("time", pa.float64()), ("words", pa.int64()), ("tokens", pa.int64()), ("probability", pa.float64())]
+)
+
+log = logging.getLogger(__name__)
+
+
+class PredictionLog:
+    """A file to which several threads and processes append; `logrotate` may cut it (copytruncate)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and make it where it is missing.
+
+        Raises:
+            ParamsError: it cannot be written.
+        """
+        try:
+            self._file = path.open("ab", buffering=0)  # a batch is one write at the end of the file
+        except OSError as error:
+            raise ParamsError(f"--prediction-log {path}: {error.strerror}") from None
+
+    def write(self, texts: Sequence[str], token_ids: Sequence[Sequence[int]], scores: NDArray[np.float32]) -> None:
+        """Append a line for each text; a full disk is logged, and ends no request.
+
+        Args:
+            token_ids: of the whole texts.
+            scores: probabilities of "positive", shape (n_texts,).
+        """
+        now = round(time.time(), 3)
+        lines = [
+            json.dumps({"time": now, "words": len(text.split()), "tokens": len(ids), "probability": float(score)})
+            for text, ids, score in zip(texts, token_ids, scores, strict=True)
+        ]
+        try:
+            self._file.write("".join(f"{line}\n" for line in lines).encode())
+        except OSError as error:
+            log.error("the prediction log was not written: %s", error.strerror)
+
+
+def read_predictions(path: Path) -> pa.Table:
+    """Return the lines of a log as a table of `SCHEMA`.
+
+    Raises:
+        InputError: the file is missing, is none, or is empty.
+    """
+    options = pa_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
+    try:
+        table = pa_json.read_json(path, parse_options=options).select(SCHEMA.names)
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise InputError(f"{path}: {one_line(error)}; expected the file of sentiment serve --prediction-log") from None
+    if any(column.null_count for column in table.columns) or not len(table):
+        raise InputError(f"{path}: expected lines with {', '.join(SCHEMA.names)}")
+    return table

@@ -1,0 +1,81 @@
+"""The log of a server's predictions: what it holds, and drift found by it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentiment.common.errors import InputError, ParamsError
+from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.prediction_log import PredictionLog, read_predictions
+from tests.project import Project
+from tests.serving.conftest import StartServer
+
+DAY = 24 * 60 * 60
+
+
+def test_a_server_notes_each_prediction_without_its_text(
+    start_server: StartServer, sentiment: SentimentClassifier, tmp_path: Path
+) -> None:
+    texts = ["Soft and warm", "Came apart after one wash, so disappointed"]
+    server = start_server("--prediction-log", str(tmp_path / "log.jsonl"))
+    with server.client() as client:
+        assert client.post("/predict", json={"inputs": [[text] for text in texts]}).status_code == 200
+    content = (tmp_path / "log.jsonl").read_text()
+    assert "Soft" not in content
+    lines = sorted(map(json.loads, content.splitlines()), key=lambda line: line["words"])
+    assert [line["words"] for line in lines] == [3, 7]
+    assert [line["tokens"] for line in lines] == [len(ids) for ids in sentiment.encoder.tokenize_whole(texts)[1]]
+    np.testing.assert_allclose([line["probability"] for line in lines], sentiment.predict_proba(texts))
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"--prediction-log .*: Is a directory"):
+        PredictionLog(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "text\n", '{"words": 3}\n'])
+def test_another_file_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"log\.jsonl: .*expected"):
+        read_predictions(path)
+    with pytest.raises(InputError, match=r"missing\.jsonl"):
+        read_predictions(tmp_path / "missing.jsonl")
+
+
+def drift(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return project.run("python", "-m", "sentiment", "drift", *arguments, check=False)
+
+
+@pytest.mark.slow
+def test_a_day_that_differs_alarms(completed_project: Project) -> None:
+    project = completed_project
+    same = project.root / "same.jsonl"
+    code = (
+        "import sys, pandas as pd, json\n"
+        "from sentiment import SentimentClassifier\n"
+        "classifier = SentimentClassifier.load('models/classifier')\n"
+        "texts = pd.read_parquet('data/split/train.parquet')['text'].tolist()[:600]\n"
+        "ids = classifier.encoder.tokenize_whole(texts)[1]\n"
+        "for n, (text, one, p) in enumerate(zip(texts, ids, classifier.predict_proba(texts))):\n"
+        "    line = dict(time=1.7e9 + n % 3 * 86400, words=len(text.split()), tokens=len(one), probability=float(p))\n"
+        "    print(json.dumps(line))\n"
+    )
+    same.write_text(project.run("python", "-c", code).stdout)
+    done = drift(project, "same.jsonl", "--predictions", "--by", "day")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("day: 2023-11-1") == 9
+    assert "content" not in done.stdout
+
+    lines = [json.loads(line) for line in same.read_text().splitlines()]
+    longer = [line | ({"words": 3 * line["words"]} if line["time"] > 1.7e9 + DAY else {}) for line in lines]
+    (project.root / "longer.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in longer))
+    done = drift(project, "longer.jsonl", "--predictions", "--by", "day")
+    assert done.returncode == 1
+    alarms = [line for line in done.stdout.splitlines() if line.endswith("ALARM")]
+    assert any(line.startswith("day: 2023-11-16") and "length (words)" in line for line in alarms)
+    assert not any(line.startswith("day: 2023-11-14") for line in alarms)
+    assert "only --by day" in drift(project, "same.jsonl", "--predictions", "--by", "Age").stderr
