@@ -1,6 +1,6 @@
 """A `dvc repro` or `dvc exp run` that is interrupted at any moment: the next `dvc repro` gives the committed bytes.
 
-KILLS=150 pytest -m slow tests/pipeline/test_kills.py interrupts that many, and takes an hour; by default 10.
+KILLS=150 pytest -m slow tests/pipeline/test_kills.py interrupts that many, and takes an hour; by default 6.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import pytest
 from tests.project import SAMPLE, Project, copy_reviews
 from tools.repair import repair
 
-N_KILLS = int(os.environ.get("KILLS", "10"))
+N_KILLS = int(os.environ.get("KILLS", "6"))
 N_ROWS, N_STAGES = 300, 6
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 START_SECONDS = 120  # in which the last stage begins, on a machine that does other work
