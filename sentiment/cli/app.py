@@ -1,6 +1,6 @@
 """Tell positive from negative product reviews; train, compare and serve the classifiers that do.
 
-    sentiment predict "Soft, warm, and the color is lovely"    label a text
+    sentiment predict "I love this dress, it fits perfectly"    label a text
     sentiment predict reviews.csv --output labels.csv          label a file
     sentiment insights reviews.csv --html insights.html        what customers are unhappy with
     sentiment serve                                            answer over HTTP, with a page to try it

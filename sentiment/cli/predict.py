@@ -1,6 +1,6 @@
 """Labels texts: writes the probability of "positive" and the sentiment of each, by a trained classifier.
 
-    sentiment predict "Soft, warm, and the color is lovely" "The seams came loose after one wash"
+    sentiment predict "I love this dress, it fits perfectly" "The seams came loose after one wash"
     sentiment predict reviews.csv --output labels.csv
     sentiment predict s3://bucket/new.parquet --output s3://bucket/labels.parquet --keep-columns
     sentiment predict reviews.csv --text-column headline --text-column body --format jsonl
@@ -22,7 +22,7 @@ what belongs to no word; together they add up to the logit.
 From Python:
 
     from sentiment import SentimentClassifier
-    SentimentClassifier.load("models/classifier").predict_proba(["Soft and warm", "Came apart after one wash"])
+    SentimentClassifier.load("models/classifier").predict_proba(["I love it, it fits perfectly", "Came apart after one wash"])
 """
 
 import argparse

@@ -63,7 +63,7 @@ class SentimentClassifier:
 
     Examples:
         >>> classifier = SentimentClassifier.load("models/classifier")
-        >>> classifier.predict(["Soft, warm, and the color is lovely", "The seams came loose after one wash"])
+        >>> classifier.predict(["I love this dress, it fits perfectly", "The seams came loose after one wash"])
         ['positive', 'negative']
         >>> classifier.labels
         ('negative', 'positive')
@@ -184,7 +184,7 @@ class SentimentClassifier:
         A classifier with `abstain_precision` answers "unsure" between its two thresholds.
 
         Examples:
-            >>> SentimentClassifier.load("models/classifier").predict(["", "Soft, warm, and the color is lovely"])
+            >>> SentimentClassifier.load("models/classifier").predict(["", "I love this dress, it fits perfectly"])
             [None, 'positive']
 
         Args:

@@ -35,7 +35,7 @@ def test_an_installed_wheel_labels_a_text_with_a_copied_classifier(classifier: P
 import sentiment
 from sentiment import SentimentClassifier
 print(sentiment.__file__)
-print(SentimentClassifier.load("my-classifier").predict(["Soft, warm, and the color is lovely"]))
+print(SentimentClassifier.load("my-classifier").predict(["I love this dress, it fits perfectly"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -16,7 +16,7 @@ from sentiment.evaluation.scoring import Predictions
 from tests.project import Project
 from tests.serving.conftest import running
 
-TEXTS = ["Soft, warm, and the color is lovely", "The seams came loose after one wash", "It has a zipper", ""]
+TEXTS = ["I love this dress, it fits perfectly", "The seams came loose after one wash", "It has a zipper", ""]
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,19 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertConfig, PreTrainedTokenizerFast
 
+from sentiment.behavior.cases import MAX_CASES, cases
+from sentiment.behavior.templates import KINDS
 from sentiment.common.command import run_main
 from sentiment.common.errors import EncoderError
-from sentiment.data.text import hash_texts
+from sentiment.data.text import hash_texts, normalize_text
 from tests.command_call import call_command
 from tests.project import ROOT, SAMPLE
 from tests.random_encoders import random_model
 from tests.tools.encoder_checks import assert_loads_with_transformers
 from tools.encoder import __main__ as command
-from tools.encoder.corpus import SPECIAL_TOKENS, Ids, is_held_out, prune, tokenize_sentences
+from tools.encoder.corpus import SPECIAL_TOKENS, Ids, is_held_out, prune, read_texts, tokenize_sentences
 from tools.encoder.opinion import named_rating, opinions
+from tools.encoder.phrases import write_opinions
 from tools.encoder.training import Piece, Pieces, Settings, build_student, first_position
 
 WRITTEN = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "trained_on.npy"]
@@ -141,11 +144,35 @@ def test_a_pruned_vocabulary_keeps_characters_and_the_most_frequent_tokens(teach
     a, b, c = sorted(token for token in source.get_vocab() if len(token) > 5 and token.isalpha())[:3]
     n_letters = 2 * 26 + 5
     size = len(SPECIAL_TOKENS) + n_letters + 2
-    tokenizer, source_ids = prune(source, Counter({a: 1, b: 2, c: 3}), size)
+    tokenizer, source_ids = prune(source, Counter({a: 1, b: 2, c: 3}), size, {})
     assert len(source_ids) == size
     encoding = tokenizer.encode(f"{a} {b} {c}")
     assert {token for token in encoding.tokens if len(token.removeprefix("##")) > 1} - set(SPECIAL_TOKENS) == {b, c}
     assert [source.id_to_token(source_ids[token]) for token in encoding.ids] == encoding.tokens
+
+
+def test_an_emoji_stands_for_a_word_of_the_teacher(teacher: Path) -> None:
+    source = Tokenizer.from_file(str(teacher / "tokenizer.json"))
+    tokenizer, source_ids = prune(source, Counter(), 100, {"👍": "love", "👎": "no such word"})
+    ids = tokenizer.encode("a👍 👍👍 👎", add_special_tokens=False).ids
+    assert [tokenizer.id_to_token(token) for token in ids] == ["a", "##👍", "👍", "##👍", "[UNK]"]
+    assert [source.id_to_token(source_ids[token]) for token in ids] == ["a", "love", "love", "love", "[UNK]"]
+
+
+def test_written_opinions_are_balanced_and_none_is_a_behavioral_test() -> None:
+    written = write_opinions(4_000, seed=0)
+    assert written == write_opinions(4_000, seed=0)
+    assert abs(np.mean([one.opinion for one in written])) < 0.1
+    tested = {normalize_text(case.text) for kind in KINDS for case in cases(kind, seed=0, n=MAX_CASES)}
+    assert not tested & {normalize_text(one.text) for one in written}
+
+
+def test_an_unlabeled_review_that_judges_is_left_out(folder: Path, texts: list[str], tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    judge = texts[95]  # of the test part
+    pd.DataFrame({"text": ["An unlabeled one", judge.upper()]}).to_parquet(tmp_path / "imdb_unlabeled.parquet")
+    assert read_texts(tmp_path)["imdb_unlabeled"] == ["An unlabeled one"]
 
 
 def test_pieces_are_runs_of_sentences_and_a_swap_changes_some_tokens(teacher: Path, texts: list[str]) -> None:

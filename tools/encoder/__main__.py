@@ -4,7 +4,7 @@
     python -m tools.encoder --texts FOLDER --teacher FOLDER --out trial --steps 30
 
 Not a stage of the pipeline: it is run by hand, and its output is in git. FOLDER has the public reviews as Parquet
-files; of them it reads texts alone. It takes two cores 100 minutes, and goes on where it was stopped. It also writes
+files; of them it reads texts alone. It takes two cores an hour, and goes on where it was stopped. It also writes
 `trained_on.npy`: the 64-bit hash of every text that it read, so that `evaluate` can detect leaks.
 """
 
@@ -31,6 +31,7 @@ from sentiment.encoder.loading import pick_device
 from sentiment.finetuning.run import make_deterministic
 from tools.encoder.corpus import (
     CHARACTER_TOKENS,
+    COPIES,
     PRODUCTS,
     SPECIAL_TOKENS,
     count_tokens,
@@ -39,10 +40,13 @@ from tools.encoder.corpus import (
     tokenize_sentences,
 )  # fmt: skip
 from tools.encoder.opinion import opinions
+from tools.encoder.phrases import EMOJI, write_opinions
 from tools.encoder.training import Pieces, Settings, Teacher, build_student, has_bfloat16, initial_embeddings, train
 from tools.encoder_folder import export, model_folder
 
 log = logging.getLogger("encoder")
+
+N_WRITTEN = 40_000  # opinions beside the reviews: one in six pieces, one in 25 tokens
 
 
 def load_teacher(folder: Path, device: torch.device) -> tuple[FloatTransformer, Tokenizer]:
@@ -76,12 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = read_texts(args.texts)
     texts = [text for of_file in files.values() for text in of_file]
     out_of_five = [name in PRODUCTS for name, of_file in files.items() for _ in of_file]
+    copies = np.repeat(np.arange(len(texts)), [COPIES.get(name, 1) for name, of_file in files.items() for _ in of_file])
+    scores = opinions(texts, out_of_five)
+    written = write_opinions(N_WRITTEN, settings.seed)
     with model_folder(args.teacher) as folder:
         transformer, source = load_teacher(folder, device)
-    tokenizer, source_ids = prune(source, count_tokens(source, texts), settings.vocab_size)
+    counts = count_tokens(source, [*texts, *(one.text for one in written)])
+    aliases = {emoji: word for words in EMOJI.values() for emoji, word in words.items()}
+    tokenizer, source_ids = prune(source, counts, settings.vocab_size, aliases)
     names = np.array([tokenizer.id_to_token(token) for token in range(len(source_ids))])
     swappable = np.flatnonzero(~np.isin(names, [*SPECIAL_TOKENS, *CHARACTER_TOKENS])).astype(np.int32)
-    pieces = Pieces(tokenize_sentences(tokenizer, texts), opinions(texts, out_of_five).tolist(), settings, swappable)
+    sentences = tokenize_sentences(tokenizer, [*(texts[row] for row in copies), *(one.text for one in written)])
+    pieces = Pieces(sentences, [*scores[copies].tolist(), *(one.opinion for one in written)], settings, swappable)
     with torch.inference_mode():
         embeddings = initial_embeddings(transformer, source_ids, settings.embedding_size)
     model = build_student(settings, embeddings.cpu().clone())

@@ -1,14 +1,14 @@
 """Read review texts, prune the teacher's vocabulary to them, and cut them into pieces of token ids.
 
 Texts alone are read: no label, no rating. Left out are a tenth of the film reviews, by which encoders are compared, and
-every set that judges them (see `tools.judge`).
+every set that judges them (see `tools.judge`); a text of these that is also among the unlabeled reviews is left out.
 """
 
 import json
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ Ids = NDArray[np.int32]
 
 FILES = {"imdb": ["text"], "imdb_unlabeled": ["text"], "amazon4": ["title", "text"]}  # and the columns that are read
 PRODUCTS = ("amazon4",)  # whose writers count stars up to five
+COPIES = {"amazon4": 3}  # cut at other places each, so that products count beside the many films
 HELD_OUT = 10  # one in this many reviews of IMDB's train part
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
@@ -50,16 +51,26 @@ def read_texts(folder: Path) -> dict[str, list[str]]:
             raise InputError(f"{path}: no such file; expected {', '.join(FILES)} as Parquet files in {folder}")
         table = pd.read_parquet(path, columns=[*columns, "split"] if name == "imdb" else columns)
         if name == "imdb":
-            table = table[(table["split"] == "train") & ~table["text"].map(is_held_out)]
+            is_read = (table["split"] == "train") & ~table["text"].map(is_held_out)
+            judges = {normalize_text(text) for text in table["text"][~is_read]}  # some are among the unlabeled, too
+            table = table[is_read]
+        elif name == "imdb_unlabeled":
+            table = table[~table["text"].map(normalize_text).isin(judges)]
         rows = table[columns].fillna("").itertuples(index=False, name=None)
         texts[name] = [decode_html(join_text(row)) for row in rows]
     return texts
 
 
-def prune(source: Tokenizer, counts: Counter[str], size: int) -> tuple[Tokenizer, list[int]]:
-    """Keep special tokens, single characters, and the most frequent tokens, `size` in all.
+def prune(
+    source: Tokenizer, counts: Counter[str], size: int, aliases: Mapping[str, str]
+) -> tuple[Tokenizer, list[int]]:
+    """Keep special tokens, single characters and the most frequent tokens, and add aliases, `size` in all.
 
     A word whose token is left out is split into shorter ones: every single character stays.
+
+    Args:
+        counts: of the tokens of the source.
+        aliases: new characters, and the token of the source in whose place each stands; without it, none is added.
 
     Returns:
         The pruned tokenizer, which adds [CLS] and [SEP], and the id of each of its tokens in the source.
@@ -70,10 +81,13 @@ def prune(source: Tokenizer, counts: Counter[str], size: int) -> tuple[Tokenizer
     if not isinstance(source.model, WordPiece) or any(source.token_to_id(token) is None for token in SPECIAL_TOKENS):
         raise EncoderError(f"the teacher's tokenizer must be WordPiece with {', '.join(SPECIAL_TOKENS)}")
     ids = source.get_vocab()
-    always = CHARACTER_TOKENS & ids.keys()
-    others = sorted(counts.keys() - always - set(SPECIAL_TOKENS), key=lambda token: (-counts[token], ids[token]))
-    chosen = always.union(others[: size - len(always) - len(SPECIAL_TOKENS)])
-    kept = [*SPECIAL_TOKENS, *sorted(chosen, key=ids.__getitem__)]
+    added = {prefix + new: ids[old] for new, old in aliases.items() if old in ids for prefix in ("", "##")}
+    always = (CHARACTER_TOKENS & ids.keys()) - added.keys()
+    others = sorted(
+        counts.keys() - always - added.keys() - set(SPECIAL_TOKENS), key=lambda token: (-counts[token], ids[token])
+    )
+    chosen = always.union(others[: size - len(always) - len(added) - len(SPECIAL_TOKENS)])
+    kept = [*SPECIAL_TOKENS, *sorted(chosen, key=ids.__getitem__), *added]
     settings = json.loads(source.to_str())  # the pruned one normalizes and splits texts alike
     settings["model"]["vocab"] = {token: token_id for token_id, token in enumerate(kept)}
     settings |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
@@ -84,7 +98,7 @@ def prune(source: Tokenizer, counts: Counter[str], size: int) -> tuple[Tokenizer
         special_tokens=[(CLS, kept.index(CLS)), (SEP, kept.index(SEP))],
     )
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    return tokenizer, [ids[token] for token in kept]
+    return tokenizer, [added[token] if token in added else ids[token] for token in kept]
 
 
 def count_tokens(source: Tokenizer, texts: Sequence[str]) -> Counter[str]:

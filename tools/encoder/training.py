@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 from transformers import AlbertConfig, AlbertModel
 
@@ -290,14 +291,19 @@ def train(model: AlbertModel, teacher: Teacher, pieces: Pieces, settings: Settin
     matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=ADAM_BETAS)
-    average = {name: value.clone() for name, value in model.state_dict().items()}
-    state: dict[str, Any] = {"model": model, "heads": heads, "optimizer": optimizer}
+
+    def update(average: Tensor, value: Tensor, n: Tensor | int) -> Tensor:
+        # a shorter average at first, as in TensorFlow's ExponentialMovingAverage, forgets the first weights
+        return average.lerp(value, 1 - min(settings.ema_decay, (int(n) + 1) / (int(n) + 11)))
+
+    average = AveragedModel(model, avg_fn=update)
+    state: dict[str, Any] = {"model": model, "heads": heads, "optimizer": optimizer, "average": average}
     first = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=model.device, weights_only=True)
         for name, part in state.items():
             part.load_state_dict(saved[name])
-        average, first = saved["average"], saved["step"]
+        first = saved["step"]
         log.info("encoder: goes on from step %d", first)
     batches = islice(batches, first, None)
     model.train()
@@ -317,8 +323,7 @@ def train(model: AlbertModel, teacher: Teacher, pieces: Pieces, settings: Settin
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
             optimizer.step()
-            # a shorter average at first, as in TensorFlow's ExponentialMovingAverage, forgets the first weights
-            update_average(average, model, min(settings.ema_decay, (step + 1) / (step + 11)))
+            average.update_parameters(model)
             if not math.isfinite(loss.item()):
                 raise EncoderError(f"training diverged at step {step + 1}")
             shown = {"tokens": token_loss, "texts": text_loss, "opinions": opinion_loss}
@@ -328,8 +333,8 @@ def train(model: AlbertModel, teacher: Teacher, pieces: Pieces, settings: Settin
             if (step + 1) % CHECKPOINT_STEPS == 0:
                 parts = {name: part.state_dict() for name, part in state.items()}
                 with atomic(checkpoint) as partial:
-                    torch.save({**parts, "average": average, "step": step + 1}, partial)
-    model.load_state_dict(average)
+                    torch.save({**parts, "step": step + 1}, partial)
+    model.load_state_dict(average.module.state_dict())
     model.train(False)
 
 
@@ -389,11 +394,3 @@ class Scales:
         return Targets(
             (targets.hidden - self.hidden_mean) / self.hidden_std, (targets.means - self.means_mean) / self.means_std
         )
-
-
-@torch.no_grad()
-def update_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    """Move the average towards the weights: average = decay * average + (1 - decay) * weights."""
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
