@@ -109,12 +109,13 @@ def measure(
     unit = {name: rows / np.linalg.norm(rows, axis=1, keepdims=True) for name, rows in vectors.items()}
     ours = unit["this project"]
     for name in compared:
+        is_same = unit[name].shape == ours.shape  # not static vectors, which multiply no matrices
         yield {
             "encoder": folder.name,
             "tokens": max_length,
             "baseline": name,
             "texts_per_second": len(texts) / seconds[name],
             "times_sentence_transformers": seconds["sentence-transformers"] / seconds[name],
-            "share_of_matmul": work / seconds[name] / limits[dtypes[name]],
-            "least_cosine": float((ours * unit[name]).sum(1).min()) if unit[name].shape == ours.shape else None,
+            "share_of_matmul": work / seconds[name] / limits[dtypes[name]] if is_same else None,
+            "least_cosine": float((ours * unit[name]).sum(1).min()) if is_same else None,
         }

@@ -24,5 +24,8 @@ def test_every_precision_is_measured_and_close_to_float32(tmp_path: Path) -> Non
         ("int16", 0.9999),
     ):
         assert rows[f"this project, {precision}"]["least_cosine"] > least
+    static = rows.pop("model2vec")
+    assert static["least_cosine"] is None
+    assert static["times_sentence_transformers"] > 10
     assert all(0 < row["share_of_matmul"] < 1.5 for row in rows.values())
     assert "| reviews-albert | 128 | this project |" in done.stdout
