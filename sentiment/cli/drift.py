@@ -9,8 +9,8 @@ The val reviews of the revision are what is known. Compared are lengths, tokens 
 languages raise), predicted probabilities (Kolmogorov-Smirnov's test of each), and content: how well a linear
 classifier tells new from known by the encoder's features. An alarm needs a difference that is more than chance, with
 p corrected for all that is tested, and large: of at most 2,000 reviews, so that no alarm comes from size alone.
-A value of a column is compared with the same value among the known reviews, or with all of them where these have no
-such column, or fewer than 100 reviews of it.
+A value of a column is compared with the same value among the known reviews, and left out where fewer than 100 of them
+have it; where they have no such column, with all of them.
 """
 
 import argparse
@@ -161,6 +161,8 @@ def main(args: argparse.Namespace) -> int:
     else:
         texts, values = read(args, classifier.classifier.config.features.text_columns)
         new, n_reviews = sampled(classifier, texts, group_rows(len(texts), values)), len(texts)
+    rare = tuple(f"{column}: " for column in shared)  # what the known reviews have too few of says nothing
+    new = {name: sample for name, sample in new.items() if name in known or not name.startswith(rare)}
     found = shifts({name: (known.get(name, known[ALL]), sample) for name, sample in new.items()})
     n_alarms = sum(one.alarm for one in found)
     sys.stdout.write(f"{as_text(found)}\n\n{n_reviews:,} new reviews: {n_alarms or 'no'} alarms\n")

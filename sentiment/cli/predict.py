@@ -22,7 +22,7 @@ what belongs to no word; together they add up to the logit.
 From Python:
 
     from sentiment import SentimentClassifier
-    SentimentClassifier.load("models/classifier").predict_proba(["I love it, it fits perfectly", "Came apart after one wash"])
+    SentimentClassifier.load("models/classifier").predict_proba(["I love it, it fits", "Came apart after one wash"])
 """
 
 import argparse

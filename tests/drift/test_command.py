@@ -24,12 +24,15 @@ def test_the_known_reviews_do_not_alarm_and_longer_ones_do(completed_project: Pr
     with (project.root / SAMPLE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     write(project.root / "new.csv", [{**row, "day": f"day {number % 3}"} for number, row in enumerate(rows)])
-    same = drift(project, "new.csv", "--by", "day", "--by", "Division Name", "--json", "drift.json")
+    same = drift(
+        project, "new.csv", "--by", "day", "--by", "Division Name", "--by", "Class Name", "--json", "drift.json"
+    )
     assert same.returncode == 0, same.stdout + same.stderr
     assert same.stdout.splitlines()[-1].endswith("new reviews: no alarms")
     written = json.loads((project.root / "drift.json").read_text())
     groups = {one["group"] for one in written["tests"]}
     assert groups >= {"", "day: day 0", "day: day 1", "day: day 2", "Division Name: General"}
+    assert not any(group.startswith("Class Name") for group in groups), "val has fewer than 100 of each"
     assert {one["name"] for one in written["tests"]} == {
         "length (words)", "tokens per word", "probability of positive", "content",
     }  # fmt: skip
