@@ -118,7 +118,7 @@ def with_typos(text: str, rng: np.random.Generator) -> str:
 def german(n: int, rng: np.random.Generator) -> list[str]:
     """Return German texts of about the length of the real reviews."""
     sentences = [
-        "Das Kleid sitzt wunderbar und der Stoff ist angenehm weich.",
+        "Das Kleid sitzt wunderbar, der Stoff wirkt angenehm weich.",
         "Leider fällt die Bluse viel zu klein aus.",
         "Nach der ersten Wäsche war der Pullover eingelaufen.",
         "Die Farbe gefällt mir sehr gut, ich würde es wieder kaufen.",

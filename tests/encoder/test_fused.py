@@ -13,6 +13,7 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import backend
 from tests.encoder.conftest import load
 from tests.project import BUNDLED
+from tests.random_encoders import VOCAB_SIZE
 
 
 @pytest.fixture
@@ -75,7 +76,8 @@ def test_kernels_are_loaded_for_many_tokens(texts: list[str], monkeypatch: pytes
     monkeypatch.setenv("SENTIMENT_KERNELS", "auto")
     encoder, reference = load(BUNDLED, "int8", "mean"), by_torch(BUNDLED, "mean", monkeypatch)
     ids = encoder.tokenize(texts[:100])
-    n_activations = 2 * 512 * sum(len(one) for one in ids)  # layers, intermediate size
+    config = model_of(encoder).config
+    n_activations = config.num_hidden_layers * config.intermediate_size * sum(len(one) for one in ids)
     for n_needed, calls_with_kernels in ((n_activations, 3), (2 * n_activations, 2), (3 * n_activations + 1, 0)):
         encoder = load(BUNDLED, "int8", "mean")
         monkeypatch.setattr(model_of(encoder), "_min_activations", n_needed)
@@ -105,7 +107,7 @@ def test_without_numba_torch_computes(texts: list[str], monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("with_kernels")
-@pytest.mark.parametrize("ids", [[2, 6_078, 3], [2, -1, 3], [5] * 257])
+@pytest.mark.parametrize("ids", [[2, VOCAB_SIZE, 3], [2, -1, 3], [5] * 513])  # 512 positions
 def test_tokens_out_of_range_are_refused(ids: list[int]) -> None:
     model = model_of(load(BUNDLED, "int8"))
     with pytest.raises(IndexError):

@@ -192,7 +192,7 @@ def test_formulas_are_written_as_they_are_or_as_text(predict: Predict, tmp_path:
 
 
 def test_a_file_of_which_the_encoder_reads_little_is_told(predict: Predict, tmp_path: Path) -> None:
-    (tmp_path / "emoji.txt").write_text("\U0001f600 \U0001f621\n" * 3, encoding="utf-8")
+    (tmp_path / "emoji.txt").write_text("\U0001f9e3 \U0001f9e6\n" * 3, encoding="utf-8")
     assert "predict: 100% of the tokens are unknown to the encoder" in predict(str(tmp_path / "emoji.txt")).stderr
     (tmp_path / "plain.txt").write_text("Soft and warm\n")
     assert "unknown" not in predict(str(tmp_path / "plain.txt")).stderr
