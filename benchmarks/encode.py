@@ -42,7 +42,9 @@ def base_shape(folder: Path) -> Path:
 def load(folder: Path, max_length: int, device: str, precision: Precision = "float32") -> FrozenEncoder:
     """Load an encoder of this project with mean pooling."""
     config = EncoderConfig(max_length=max_length, pooling="mean", precision=precision)
-    return FrozenEncoder.load(folder, config, device)
+    encoder = FrozenEncoder.load(folder, config, device)
+    encoder.load_kernels()  # as a server does; the other engines compile now, too
+    return encoder
 
 
 def load_without_native_int8(folder: Path, max_length: int, device: str) -> FrozenEncoder:
