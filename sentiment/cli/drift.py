@@ -89,13 +89,15 @@ def read(args: argparse.Namespace, columns: tuple[str, ...]) -> tuple[list[str],
 
 
 def group_rows(n_texts: int, values: Mapping[str, Sequence[str]]) -> "dict[str, NDArray[np.intp]]":
-    """Return the rows of all reviews, and of each frequent value of each column."""
-    rows = {ALL: np.arange(n_texts)}
+    """Return rows of all reviews, and of each frequent value of each column, at most `MAX_REVIEWS` of each."""
+    from sentiment.drift.shifts import MAX_REVIEWS, evenly
+
+    rows = {ALL: evenly(n_texts, MAX_REVIEWS)}
     for name, of_column in values.items():
         array = np.array(of_column)
         for value, count in Counter(of_column).most_common(MAX_GROUPS):
             if count >= MIN_GROUP:
-                rows[f"{name}: {value}"] = np.flatnonzero(array == value)
+                rows[f"{name}: {value}"] = np.flatnonzero(array == value)[evenly(count, MAX_REVIEWS)]
     return rows
 
 
@@ -103,12 +105,11 @@ def sampled(
     classifier: SentimentClassifier, texts: Sequence[str], groups: "Mapping[str, NDArray[np.intp]]"
 ) -> "dict[str, Sample]":
     """Return a sample of each group of texts; each text is encoded once."""
-    from sentiment.drift.shifts import MAX_REVIEWS, Sample, evenly
+    from sentiment.drift.shifts import Sample
 
-    few = {name: rows[evenly(len(rows), MAX_REVIEWS)] for name, rows in groups.items()}
-    chosen = np.unique(np.concatenate(list(few.values())))
+    chosen = np.unique(np.concatenate(list(groups.values())))
     sample = Sample.of(classifier, [texts[row] for row in chosen])
-    return {name: sample[np.searchsorted(chosen, rows)] for name, rows in few.items()}
+    return {name: sample[np.searchsorted(chosen, rows)] for name, rows in groups.items()}
 
 
 def logged(args: argparse.Namespace) -> "tuple[dict[str, Sample], int]":
@@ -118,18 +119,15 @@ def logged(args: argparse.Namespace) -> "tuple[dict[str, Sample], int]":
         ParamsError: --by is not day.
         InputError: the file is no such log.
     """
-    from sentiment.drift.shifts import MAX_REVIEWS, Sample, evenly, measures
+    from sentiment.drift.shifts import Sample, measures
 
     if unknown := set(args.by) - {DAY}:
         raise ParamsError(f"--by {min(unknown)}: of a log of predictions, only --by {DAY}")
     table = read_predictions(Path(args.file))
     columns = {name: table[name].to_numpy().astype(np.float64) for name in table.column_names}
     days = {DAY: np.datetime_as_string(columns["time"].astype("datetime64[s]"), "D").tolist()} if args.by else {}
-    groups = {name: rows[evenly(len(rows), MAX_REVIEWS)] for name, rows in group_rows(len(table), days).items()}
-    names = ("words", "tokens", "probability")
-    return {
-        name: Sample(measures(*(columns[column][rows] for column in names)), None) for name, rows in groups.items()
-    }, len(table)
+    sample = Sample(measures(columns["words"], columns["tokens"], columns["probability"]), None)
+    return {name: sample[rows] for name, rows in group_rows(len(table), days).items()}, len(table)
 
 
 def as_text(found: "list[Shift]") -> str:

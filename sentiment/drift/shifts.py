@@ -4,8 +4,8 @@ Of both at most `MAX_REVIEWS` are compared, so that no difference is found for t
 difference must be both more than chance and large enough to matter.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -22,7 +22,7 @@ from sentiment.inference.classifier import SentimentClassifier
 MAX_REVIEWS = 2_000
 ALPHA = 0.01  # chance of any alarm where nothing differs
 MIN_DISTANCE = 0.08  # between two distributions (Kolmogorov-Smirnov), from 0 to 1
-MIN_AUC = 0.58  # with which a linear classifier tells new from known; 0.5 is a guess
+MIN_AUC = 0.58  # with which a linear classifier separates new from known; 0.5 is a guess
 C2ST_C, FOLDS = 0.001, 5
 
 Floats = NDArray[np.float64]
@@ -89,31 +89,28 @@ class Shift:
 
 def shifts(groups: Mapping[str, tuple[Sample, Sample]]) -> list[Shift]:
     """Return every test of every group: known reviews, and new ones."""
-    found = [(group, *test) for group, (known, new) in groups.items() for test in _tests(known, new)]
-    corrected = holm([p for *_, p, _ in found])
-    return [
-        Shift(group, name, median, new_median, distance, p, p < ALPHA and distance >= least)
-        for (group, name, median, new_median, distance, _, least), p in zip(found, corrected, strict=True)
-    ]
+    found = [one for group, (known, new) in groups.items() for one in _uncorrected(group, known, new)]
+    corrected = holm([one.p_value for one in found])
+    return [replace(one, p_value=p, alarm=one.alarm and p < ALPHA) for one, p in zip(found, corrected, strict=True)]
 
 
-def _tests(known: Sample, new: Sample) -> list[tuple[str, float | None, float | None, float, float, float]]:
-    """Return name, medians, distance, p value and the least distance that matters, of each respect."""
-    tests: list[tuple[str, float | None, float | None, float, float, float]] = []
+def _uncorrected(group: str, known: Sample, new: Sample) -> Iterator[Shift]:
+    """Yield every test of one group, with its own p value; `alarm` says whether the difference is large enough."""
     for name, values in known.measures.items():
         result = ks_2samp(values, new.measures[name])
         medians = float(np.median(values)), float(np.median(new.measures[name]))
-        tests.append((name, *medians, float(result.statistic), float(result.pvalue), MIN_DISTANCE))
-    if known.features is None or new.features is None:
-        return tests
-    auc, p_value = content_auc(known.features, new.features)
-    return [*tests, ("content", None, None, max(0.0, 2 * auc - 1), p_value, 2 * MIN_AUC - 1)]
+        distance = float(result.statistic)
+        yield Shift(group, name, *medians, distance, float(result.pvalue), distance >= MIN_DISTANCE)
+    if known.features is not None and new.features is not None:
+        auc, p_value = content_auc(known.features, new.features)
+        yield Shift(group, "content", None, None, max(0.0, 2 * auc - 1), p_value, auc >= MIN_AUC)
 
 
 def content_auc(known: NDArray[np.float32], new: NDArray[np.float32]) -> tuple[float, float]:
-    """Return how well new and known features are told apart, as AUC, and its p value (one-sided Mann-Whitney).
+    """Return the AUC with which a classifier separates new features from known ones, and its one-sided p value.
 
-    A classifier two-sample test (Lopez-Paz and Oquab, 2017, https://arxiv.org/abs/1610.06545), by cross-validation.
+    A classifier two-sample test (Lopez-Paz and Oquab, 2017, https://arxiv.org/abs/1610.06545), by cross-validation. The
+    p value is Mann-Whitney's.
     """
     is_new = np.repeat([0, 1], [len(known), len(new)])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=C2ST_C, class_weight="balanced", max_iter=200))
