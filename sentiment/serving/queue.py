@@ -274,7 +274,7 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str], log: Pred
     budget = round(MAX_OVER_BUDGET * TOKEN_BUDGET[encoder.device.type])
     with torch.inference_mode():
         cleaned = classifier.clean(texts)
-        token_ids, whole_ids = classifier.tokenize(cleaned)
+        token_ids, whole_ids = encoder.tokenize_whole(cleaned) if log else classifier.tokenize(cleaned)
         lengths = [len(ids) for ids in token_ids]
         scores = np.empty(len(texts), dtype=np.float32)
         order = sorted(range(len(texts)), key=lengths.__getitem__)  # equal lengths need no mask
@@ -283,5 +283,5 @@ def score_texts(classifier: SentimentClassifier, texts: Sequence[str], log: Pred
             features = encoder.model.encode([token_ids[index] for index in indices], encoder.config.pooling)
             scores[indices] = classifier.score(features.cpu().numpy(), [whole_ids[index] for index in indices])
     if log:
-        log.write(cleaned, whole_ids if classifier.classifier.words else encoder.tokenize_whole(cleaned)[1], scores)
+        log.write(cleaned, whole_ids, scores)
     return scores
