@@ -23,7 +23,7 @@ from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import VARIABLE, backend
 
 BUNDLED = Path("models/encoders/reviews-albert")
-# of the products, by precision; float32 is measured in any case
+# of the products, by precision, the first one that a row's name contains; float32 is measured in any case
 DTYPES: dict[Precision, torch.dtype] = {"int8": torch.int8, "int16": torch.int8, "bfloat16": torch.bfloat16}
 
 

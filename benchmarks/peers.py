@@ -6,7 +6,7 @@ texts of similar length, as `FrozenEncoder` makes them. Tokenizing counts. An en
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,11 @@ from torch import Tensor, nn
 from transformers import AlbertModel
 
 from sentiment.encoder.floating import padded
-from sentiment.encoder.frozen import token_batches
+from sentiment.encoder.frozen import TOKEN_BUDGET, token_batches
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 Batch = tuple[NDArray[np.int64], NDArray[np.int64]]  # token ids and mask, shape (n_texts, seq_len) each
-TOKENS_PER_BATCH = 2_048
 CALIBRATION_BATCHES = 40  # for static int8
-N_THREADS = torch.get_num_threads
 
 
 class MeanPooled(nn.Module):
@@ -48,25 +46,27 @@ class Batches:
     """The tokenizer of a folder, which makes batches of texts of similar length."""
 
     def __init__(self, folder: Path, max_length: int) -> None:
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(max_length)
-        self._tokenizer.no_padding()
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(max_length)
+        self.tokenizer.no_padding()
 
     def __call__(self, texts: Sequence[str]) -> list[tuple[list[int], Batch]]:
         """Return the indices of the texts of each batch, and its token ids and mask."""
-        token_ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        token_ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
         batches = []
-        for indices in token_batches([len(ids) for ids in token_ids], TOKENS_PER_BATCH, N_THREADS()):
+        for indices in token_batches([len(ids) for ids in token_ids], TOKEN_BUDGET["cpu"], torch.get_num_threads()):
             ids, mask = padded([token_ids[index] for index in indices], 0)
             batches.append((indices, (ids, np.ones_like(ids) if mask is None else mask)))
         return batches
 
 
-def with_openvino(model: Any, core: Any, batches: Batches, settings: Mapping[str, object]) -> Encode:
-    """Return what encodes by one infer request for each stream of OpenVINO."""
+def with_openvino(model: Any, core: Any, batches: Batches, precision: str) -> Encode:
+    """Return what encodes by one infer request for each stream of OpenVINO; `precision` is its name of a type."""
     import openvino
 
-    compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", **settings})
+    compiled = core.compile_model(
+        model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
+    )
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         out = np.empty((len(texts), compiled.output(0).partial_shape[1].get_length()), np.float32)
@@ -96,12 +96,10 @@ def openvino_peers(module: MeanPooled, batches: Batches, texts: Sequence[str]) -
         model, nncf.Dataset(calibration, list), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(calibration)
     )
     return {
-        "OpenVINO, float32": with_openvino(model, core, batches, {"INFERENCE_PRECISION_HINT": "f32"}),
-        "OpenVINO, bfloat16": with_openvino(model, core, batches, {"INFERENCE_PRECISION_HINT": "bf16"}),
-        "OpenVINO, static int8": with_openvino(quantized, core, batches, {"INFERENCE_PRECISION_HINT": "f32"}),
-        "OpenVINO, static int8 and bfloat16": with_openvino(
-            quantized, core, batches, {"INFERENCE_PRECISION_HINT": "bf16"}
-        ),
+        "OpenVINO, float32": with_openvino(model, core, batches, "f32"),
+        "OpenVINO, bfloat16": with_openvino(model, core, batches, "bf16"),
+        "OpenVINO, static int8": with_openvino(quantized, core, batches, "f32"),
+        "OpenVINO, static int8 and bfloat16": with_openvino(quantized, core, batches, "bf16"),
     }
 
 
@@ -121,7 +119,7 @@ def onnx_peers(module: MeanPooled, batches: Batches, texts: Sequence[str]) -> di
         return out
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = N_THREADS()
+    options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         path, quantized = (str(Path(folder, name)) for name in ("float32.onnx", "int8.onnx"))
         names = ["input_ids", "attention_mask"]
@@ -140,7 +138,7 @@ def static_vectors(module: MeanPooled, batches: Batches, texts: Sequence[str]) -
     from model2vec import StaticModel
 
     vectors = module.model.embeddings.word_embeddings.weight.detach().numpy()
-    model = StaticModel(vectors, batches._tokenizer)
+    model = StaticModel(vectors, batches.tokenizer)
     return {"model2vec": partial(model.encode, show_progress_bar=False)}
 
 
