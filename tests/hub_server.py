@@ -66,12 +66,18 @@ def running_hub(model: Path) -> Iterator[HubServer]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub = HubServer(f"http://127.0.0.1:{server.server_port}")
+    with serving(Handler) as hub:
+        yield hub
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[HubServer]:
+    """Answer by a handler until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield hub
+        yield HubServer(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         server.server_close()

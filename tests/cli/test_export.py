@@ -4,20 +4,20 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
+from tests.hub_server import HubServer, serving
 from tests.project import Project
 
 NAME = "shop/sentiment"
 
 
 @contextmanager
-def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[str]:
-    """Take what huggingface_hub uploads until the block ends; yield the address."""
+def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[HubServer]:
+    """Take what huggingface_hub uploads until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -26,7 +26,7 @@ def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[st
                 self._answer(401, {"error": "Invalid token"})
             elif self.path == "/api/repos/create":
                 assert self.headers["Authorization"] == "Bearer hf_secret"
-                self._answer(200, {"url": f"{address()}/{NAME}"})
+                self._answer(200, {"url": f"{self.url()}/{NAME}"})
             elif self.path == "/api/validate-yaml":
                 self._answer(200, {"errors": [], "warnings": []})
             elif self.path == f"/api/models/{NAME}/preupload/main":
@@ -36,7 +36,7 @@ def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[st
                 for line in map(json.loads, body.splitlines()):
                     if line["key"] == "file":
                         uploaded[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-                commit = {"commitUrl": f"{address()}/{NAME}/commit/1", "commitOid": "1" * 40}
+                commit = {"commitUrl": f"{self.url()}/{NAME}/commit/1", "commitOid": "1" * 40}
                 self._answer(200, {**commit, "hookOutput": ""})
             else:
                 self._answer(404, {"error": self.path})
@@ -52,19 +52,14 @@ def running_upload_hub(uploaded: dict[str, bytes], refuses: bool) -> Iterator[st
             self.end_headers()
             self.wfile.write(body)
 
+        def url(self) -> str:
+            return f"http://{self.headers['Host']}"
+
         def log_message(self, *arguments: object) -> None:
             pass
 
-    def address() -> str:
-        return f"http://127.0.0.1:{server.server_port}"
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield address()
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as hub:
+        yield hub
 
 
 def export(project: Project, *arguments: str, check: bool = True, environment: dict[str, str] | None = None) -> str:
@@ -76,7 +71,7 @@ def export(project: Project, *arguments: str, check: bool = True, environment: d
 def test_a_revision_is_exported_and_uploaded_with_its_card(completed_project: Project, tmp_path: Path) -> None:
     uploaded: dict[str, bytes] = {}
     with running_upload_hub(uploaded, refuses=False) as hub:
-        environment = {"HF_ENDPOINT": hub, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        environment = hub.environment(tmp_path) | {"HF_TOKEN": "hf_secret"}
         stderr = export(
             completed_project, "out", "--to", "onnx", "--rev", "HEAD", "--push", NAME, environment=environment
         )
@@ -97,7 +92,7 @@ def test_what_goes_wrong_is_one_line(completed_project: Project, tmp_path: Path)
     stderr = export(completed_project, "new", "--to", "onnx", "--rev", "nowhere", check=False)
     assert "nowhere: no such commit" in stderr.splitlines()[-1]
     with running_upload_hub({}, refuses=True) as hub:
-        environment = {"HF_ENDPOINT": hub, "HF_TOKEN": "wrong", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        environment = hub.environment(tmp_path) | {"HF_TOKEN": "wrong"}
         arguments = ("vectors", "--to", "sentence-transformers", "--push", NAME)
         stderr = export(completed_project, *arguments, check=False, environment=environment)
     assert "`hf auth login`" in stderr.splitlines()[-1]
