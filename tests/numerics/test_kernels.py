@@ -120,7 +120,7 @@ def test_row_total_is_row_sums(number: Numbers, n_rows: int, dim: int) -> None:
 def test_embed(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any, float]) -> None:
     _, operand_type, limit = backend
     words, positions, weight, bias = number.floats(20, dim), number.floats(9, dim), number.small(dim), number.small(dim)
-    ids, places = (number.rng.integers(0, n, n_rows) for n in (20, 9))
+    ids, indices = (number.rng.integers(0, n, n_rows) for n in (20, 9))
     out, operand, scales = (
         np.empty((n_rows, dim), np.float32),
         np.empty((n_rows, dim), operand_type),
@@ -129,7 +129,7 @@ def test_embed(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any, 
     outliers = outliers_for(n_rows, dim)
     kernels.embed(
         ids,
-        places,
+        indices,
         words,
         positions,
         weight,
@@ -142,7 +142,7 @@ def test_embed(number: Numbers, n_rows: int, dim: int, backend: tuple[Any, Any, 
         outliers,
         row_scratch(dim),
     )
-    expected = torch.from_numpy(words[ids]) + torch.from_numpy(positions[places])
+    expected = torch.from_numpy(words[ids]) + torch.from_numpy(positions[indices])
     layer_norm_(expected, torch.from_numpy(weight), torch.from_numpy(bias), EPS, BUFFERS)
     np.testing.assert_array_equal(out, expected.numpy())
     assert_quantized_by_norm(expected, operand, scales, outliers)

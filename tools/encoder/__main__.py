@@ -79,9 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)  # teacher and student have one each, and equal bytes need the same number everywhere
     files = read_texts(args.texts)
     texts = [text for of_file in files.values() for text in of_file]
-    out_of_five = [name in PRODUCTS for name, of_file in files.items() for _ in of_file]
-    copies = np.repeat(np.arange(len(texts)), [COPIES.get(name, 1) for name, of_file in files.items() for _ in of_file])
-    scores = opinions(texts, out_of_five)
+    sources = [name for name, of_file in files.items() for _ in of_file]
+    copies = np.repeat(np.arange(len(texts)), [COPIES.get(name, 1) for name in sources])
+    scores = opinions(texts, [name in PRODUCTS for name in sources])
     written = write_opinions(N_WRITTEN, settings.seed)
     with model_folder(args.teacher) as folder:
         transformer, source = load_teacher(folder, device)

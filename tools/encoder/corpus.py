@@ -23,7 +23,8 @@ from sentiment.data.text import decode_html, hash64, join_text, normalize_text
 
 Ids = NDArray[np.int32]
 
-FILES = {"imdb": ["text"], "imdb_unlabeled": ["text"], "amazon4": ["title", "text"]}  # and the columns that are read
+# and the columns that are read; imdb comes first, because it says which of the unlabeled reviews judge
+FILES = {"imdb": ["text"], "imdb_unlabeled": ["text"], "amazon4": ["title", "text"]}
 PRODUCTS = ("amazon4",)  # whose writers count stars up to five
 COPIES = {"amazon4": 3}  # cut at other places each, so that products count beside the many films
 HELD_OUT = 10  # one in this many reviews of IMDB's train part
