@@ -77,8 +77,15 @@ def folder(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run_encoder(teacher: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> RunEncoder:
+def run_encoder(
+    teacher: Path,
+    folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> RunEncoder:
     """Run three steps into a folder of `tmp_path`; later arguments override earlier ones."""
+    monkeypatch.setattr(command, "N_WRITTEN", 200)  # as many as there are reviews
 
     def call(name: str, *more: object) -> tuple[int, str, Path]:
         arguments = ["--texts", folder, "--teacher", teacher, "--out", tmp_path / name, "--steps", 3, *more]
