@@ -48,7 +48,7 @@ def test_a_413_and_a_404_before_the_body_close_the_connection(server: Server) ->
 
 @pytest.mark.slow
 def test_a_429_before_the_body_closes_the_connection_and_one_behind_it_does_not(start_server: StartServer) -> None:
-    server = start_server("--queue-texts", "8")
+    server = start_server("--queue-texts", "8", "--max-texts", "8000")
     with server.client() as client, ThreadPoolExecutor(1) as pool:
         longer = {"inputs": LONG_WORK["inputs"] * 3}  # than the 2 seconds in which the rest of a body may arrive
         long = pool.submit(client.post, "/predict", json=longer)

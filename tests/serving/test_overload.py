@@ -42,7 +42,7 @@ async def main():
 
 asyncio.run(main())
 """
-LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 1_200}
+LONG_WORK = {"inputs": [["this dress is a nice one and it fits " * 20]] * 2_400}
 
 
 @pytest.mark.slow
