@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tests.browser import Opened, open_url
 from tests.project import ROOT
 
 START_SECONDS = 60
+ASKS_LOG = "asks-log-"  # begins the ids of the requests that wait for the access log
 
 
 @dataclass
@@ -43,8 +45,20 @@ class Server:
         return self.log_file.read_text()
 
     def access(self) -> list[dict[str, Any]]:
-        """The access log's lines."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        """The access log's lines, of every request that has been answered.
+
+        A line is written after its answer was sent, so that a client may be sooner. A request of our own ends the wait:
+        the server writes lines in the order of its answers. A server that has ended has written all.
+        """
+        request_id = f"{ASKS_LOG}{uuid.uuid4().hex}"
+        if self.process.poll() is None:
+            httpx.get(f"{self.url}/health", headers={**self.headers, "x-request-id": request_id}, timeout=30)
+        deadline = time.monotonic() + 30
+        while self.process.poll() is None and request_id not in self.log():
+            assert time.monotonic() < deadline, "the log has no line of a request that was answered"
+            time.sleep(0.01)
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return [line for line in lines if not line["request_id"].startswith(ASKS_LOG)]
 
     def stop(self, sig: int = signal.SIGTERM) -> int:
         self.process.send_signal(sig)

@@ -73,6 +73,7 @@ def test_a_key_is_asked_for_on_every_path_but_the_health_checks(start_server: St
         )
         for value in wrong:
             assert client.post("/predict", json=BODY, headers={"authorization": value}).status_code == 401
+    assert 401 in [line["status"] for line in server.access()]
     assert KEY not in server.log()
     document = server.client().get("/openapi.json").json()
     assert document["paths"]["/predict"]["post"]["security"] == [{"key": []}]
