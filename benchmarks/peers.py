@@ -137,7 +137,7 @@ def static_vectors(module: MeanPooled, batches: Batches, texts: Sequence[str]) -
     """Return a model2vec of the encoder's word vectors: the floor of what encoding costs, with another meaning."""
     from model2vec import StaticModel
 
-    vectors = module.model.embeddings.word_embeddings.weight.detach().numpy()
+    vectors = module.model.embeddings.word_embeddings.weight.detach().numpy()[: batches.tokenizer.get_vocab_size()]
     model = StaticModel(vectors, batches.tokenizer)
     return {"model2vec": partial(model.encode, show_progress_bar=False)}
 

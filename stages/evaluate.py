@@ -12,7 +12,7 @@ same as of test.
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,17 +21,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sentiment.common.command import run_main
+from sentiment.common.errors import InputError
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import FOLD, ROWS_PER_GROUP, SCORED, TEST, VAL, open_table
 from sentiment.data.labels import is_unsure, predict_labels
+from sentiment.data.text import SEEN_TEXTS, hash_texts, read_seen_texts
 from sentiment.encoder.features import read_features
-from sentiment.evaluation.metrics import (
-    OPTIONAL_METRICS,
-    PRIMARY_METRICS,
-    SLICE_COLUMNS,
+from sentiment.evaluation.curves import (
     calibration_curve,
-    calibration_error,
     confusion_points,
     coverage_points,
     precision_recall_points,
@@ -39,17 +37,19 @@ from sentiment.evaluation.metrics import (
     roc_points,
     thinned_points,
 )
-from sentiment.evaluation.model_card import render_model_card
-from sentiment.evaluation.scoring import (
+from sentiment.evaluation.metrics import (
+    OPTIONAL_METRICS,
+    PRIMARY_METRICS,
+    SLICE_COLUMNS,
     Predictions,
     Scores,
     ScoringParams,
+    calibration_error,
     check_slices_of,
-    count_seen,
-    refuse_leakage,
     score,
     write_predictions,
 )
+from sentiment.evaluation.model_card import render_model_card
 from sentiment.head.classifier import ENCODER, FOLDS, Classifier
 from sentiment.head.words import Tokens
 
@@ -80,6 +80,30 @@ class Evaluation:
     predictions: Predictions
     scores: Scores
     metrics: dict[str, float]
+
+
+def count_seen(texts: Sequence[str], encoder: Path) -> int:
+    """Return how many of the texts are in the list of an encoder's folder; 0 where it has no list.
+
+    Raises:
+        EncoderError: the list is damaged.
+    """
+    seen = read_seen_texts(encoder)
+    return int(np.isin(hash_texts(texts), seen).sum()) if len(seen) else 0
+
+
+def refuse_leakage(n_seen: Mapping[str, int], n_reviews: Mapping[str, int], encoder: Path, allowed: bool) -> None:
+    """Raise InputError where the encoder saw reviews that are scored and that is not allowed.
+
+    Args:
+        n_seen, n_reviews: by split.
+    """
+    if any(n_seen.values()) and not allowed:
+        seen = " and ".join(f"{n:,} of the {n_reviews[split]:,} {split} reviews" for split, n in n_seen.items() if n)
+        raise InputError(
+            f"{encoder / SEEN_TEXTS}: the encoder was trained on {seen}; "
+            "use the split that it was trained on, or another encoder, or set evaluate.allow_leakage to true"
+        )
 
 
 def load_folds(folder: Path, folds: NDArray[np.int8]) -> list[Classifier]:

@@ -32,10 +32,10 @@ from sentiment.encoder.features import read_features, read_metadata
 from sentiment.head.classifier import FOLDS, Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.decision import BEST, REACHED, RULE, Rules, decide
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
+from sentiment.head.features import ClassWeight, LabeledFeatures, mean_and_std
 from sentiment.head.mlp import Head
 from sentiment.head.solver import PENALTIES, LinearHead, refit, solve_path
-from sentiment.head.standardization import mean_and_std
-from sentiment.head.training import ClassWeight, LabeledFeatures, train_head
+from sentiment.head.training import train_head
 from sentiment.head.words import Tokens
 
 OnEpoch = Callable[[EpochMetrics], object]

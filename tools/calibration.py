@@ -18,7 +18,7 @@ from sentiment.encoder.features import read_metadata
 from sentiment.evaluation.metrics import calibration_error
 from sentiment.experiments.paths import PARAMS, SPLIT
 from sentiment.head.classifier import Classifier, ClassifierConfig
-from sentiment.head.training import LabeledFeatures
+from sentiment.head.features import LabeledFeatures
 from stages.train import Params, cross_validate, read_split, solve
 
 FEATURES = Path("data/encode")

@@ -23,9 +23,9 @@ from sentiment.common.params import load_params
 from sentiment.data.splitting import SplitParams, assign_folds
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.evaluation.significance import holm, mcnemar_exact
+from sentiment.evaluation.significance import format_p, holm, mcnemar_exact
 from sentiment.head.classifier import Classifier, ClassifierConfig
-from sentiment.head.training import LabeledFeatures
+from sentiment.head.features import LabeledFeatures
 from sentiment.head.words import Tokens
 from stages.train import Params, cross_validate, solve
 from tools.judge import SENTENCES, TFIDF, head_of, read_imdb, read_products, read_sentences
@@ -120,12 +120,12 @@ def main() -> None:
         rows.append([name, len(texts), *shares[list(METHODS)]])
         log.info("%s: %s", name, ", ".join(f"{method} {share:.4f}" for method, share in shares.items()))
     lines = [
-        f"| reviews | number | {' | '.join(METHODS)} | p (Holm) |",
+        "| reviews | number | default, with words if they help on val | features alone | TF-IDF | p (Holm) |",
         "| --- |" + " ---: |" * (len(METHODS) + 2),
     ]
     for (name, n, *accuracies), p in zip(rows, holm(p_values), strict=True):
         cells = " | ".join(f"{value:.4f}" for value in accuracies)
-        lines.append(f"| {name} | {n:,} | {cells} | {p:.3f} |")
+        lines.append(f"| {name} | {n:,} | {cells} | {format_p(p)} |")
     means = " | ".join(f"{value:.4f}" for value in np.mean([row[2:] for row in rows], axis=0))
     lines.append(f"| mean | | {means} | |")
     replace_table(PAGE, "\n".join(lines))

@@ -30,6 +30,7 @@ from sentiment.cli.arguments import add_classifier_arguments
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json
 from sentiment.data.readers import ID, InputColumns
+from sentiment.evaluation.significance import format_p
 from sentiment.experiments.paths import SPLIT
 from sentiment.experiments.revisions import Revision
 from sentiment.inference.classifier import SentimentClassifier
@@ -135,7 +136,7 @@ def as_text(found: "list[Shift]") -> str:
     lines = [f"{'':<28}{'':<26}{'known':>9}{'new':>9}{'distance':>10}{'p':>8}"]
     for one in found:
         medians = "".join(f"{'' if value is None else format(value, '.2f'):>9}" for value in (one.known, one.new))
-        p = "< 0.001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
+        p = format_p(one.p_value)
         alarm = "  ALARM" if one.alarm else ""
         lines.append(f"{one.group or 'all reviews':<28}{one.name:<26}{medians}{one.distance:>10.3f}{p:>8}{alarm}")
     return "\n".join(lines)

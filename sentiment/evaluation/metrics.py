@@ -1,4 +1,4 @@
-"""Compute the metrics of binary predictions with their 95% intervals, by slice too, and the curves of the plots.
+"""Score the predictions of reviews: metrics with their 95% intervals, by slice too, and the file of every prediction.
 
     values = compute_metrics(labels, probabilities, threshold=0.5, bins=10, n_resamples=10_000, seed=0)
     values["recall_negative"], values["recall_negative_low"], values["recall_negative_high"]
@@ -8,24 +8,26 @@ No floats are summed in an order that matters. Tested against scikit-learn.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import sqrt
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
+from sentiment.common.errors import ParamsError
+from sentiment.common.files import atomic
+from sentiment.common.params import StageParams
 from sentiment.data.labels import LABELS
-from sentiment.evaluation.bootstrap import (
-    Float64s,
-    Labels,
-    Probabilities,
-    WeightedMetrics,
-    percentile_interval,
-    resample,
-)
-from sentiment.numerics.arrays import exact_mean
+from sentiment.data.text import LENGTH, format_rating
+from sentiment.evaluation.bootstrap import Labels, Probabilities, WeightedMetrics, percentile_interval, resample
 
 # Student's t quantile of 0.975 for 1 to 19 degrees of freedom; scipy's differ in the last digit between processors
 T_975 = (
@@ -219,76 +221,56 @@ def wilson_interval(n_correct: int, n_samples: int) -> tuple[float, float]:
     return low, high
 
 
-def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -> Iterator[dict[str, float]]:
-    """Yield mean probability, share of positive reviews and rows of each non-empty bin of equal width."""
-    bin_ids = np.minimum((probabilities * bins).astype(int), bins - 1)
-    for bin_id in np.unique(bin_ids):
-        selected = bin_ids == bin_id
-        yield {
-            "predicted": exact_mean(probabilities[selected]),
-            "observed": int(np.count_nonzero(labels[selected])) / int(np.count_nonzero(selected)),
-            "rows": int(np.count_nonzero(selected)),
-        }
-
-
 def calibration_error(labels: Labels, probabilities: Probabilities, bins: int) -> float:
     """Return the expected calibration error of probabilities of label 1, both of shape (n_samples,)."""
     metrics = WeightedMetrics(labels, labels, probabilities, bins)
     return point_metrics(metrics, len(labels))["expected_calibration_error"]
 
 
-@dataclass(frozen=True)
-class RankCounts:
-    """Samples at or above each distinct score, from the highest score to the lowest.
-
-    Attributes:
-        false_positives, true_positives: of labels 0 and 1, shape (n_scores,), int64.
-    """
-
-    false_positives: NDArray[np.int64]
-    true_positives: NDArray[np.int64]
-
-
-def rank_counts(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> RankCounts:
-    """Count labels by score.
+def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the value of every row by slice, each of shape (n_samples,).
 
     Args:
-        labels: 0 or 1, shape (n_samples,).
-        scores: higher for label 1, shape (n_samples,).
+        table: with column text, and a column for every slice but "length".
+        slices: names of columns, or "length": the number of words.
+        length_edges: upper bounds of the bins of "length".
+
+    Raises:
+        ParamsError: the table has no such column.
     """
-    order = np.argsort(-scores, kind="stable")
-    sorted_scores = scores[order]
-    last_of_score = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(scores) - 1)
-    true_positives = np.cumsum(labels[order], dtype=np.int64)[last_of_score]
-    return RankCounts(last_of_score + 1 - true_positives, true_positives)
+    check_slices_of(table, slices)
+    values = {}
+    for name in slices:
+        if name == LENGTH:
+            words = np.array([len(text.split()) for text in table["text"].to_pylist()])
+            values[name] = _length_bins(words, length_edges)
+        else:
+            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
+    return values
 
 
-def coverage_points(labels: Labels, predicted: Labels, probabilities: Probabilities) -> tuple[Float64s, Float64s]:
-    """Return coverage, and the share of wrong labels among the reviews covered: the surest ones first.
-
-    Sure is what has a high probability of the predicted label. Geifman and El-Yaniv, Selective Classification for Deep
-    Neural Networks, NeurIPS 2017.
-    """
-    sureness = np.where(predicted == 1, probabilities, 1 - probabilities)
-    order = np.argsort(-sureness, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(sureness[order])), len(order) - 1)  # of each run of equal ones
-    n_wrong = np.cumsum((labels != predicted)[order], dtype=np.int64)[last]
-    return (last + 1) / len(order), n_wrong / (last + 1)
+def check_slices_of(table: pa.Table, slices: Sequence[str]) -> None:
+    """Raise ParamsError where a table has no column for some slices."""
+    if missing := [repr(name) for name in slices if name not in (*table.column_names, LENGTH)]:
+        available = [column for column in table.column_names if column not in ("id", "text", "label")]
+        raise ParamsError(
+            f"evaluate.slices: no column {', '.join(missing)}; expected {', '.join([LENGTH, *available])}"
+        )
 
 
-def roc_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
-    """Return false and true positive rates, from (0, 0) to (1, 1), without points on a straight line."""
-    fp, tp = counts.false_positives, counts.true_positives
-    corners = np.flatnonzero((np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)) + 1
-    kept = np.unique(np.concatenate([[0], corners, [len(fp) - 1]]))
-    fp, tp = (np.insert(count[kept], 0, 0) for count in (fp, tp))
-    return fp / fp[-1], tp / tp[-1]
+def _slice_name(value: object) -> str:
+    """Return the name of a value; a rating of 0 is a value, an empty or missing text is none."""
+    if value is None or value == "":
+        return "(none)"
+    return format_rating(value) if isinstance(value, float) else str(value)
 
 
-def precision_recall_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
-    """Return precision and recall at each score, by growing recall, after the point of recall 0 and precision 1."""
-    fp, tp = counts.false_positives, counts.true_positives
-    return np.insert(tp / (tp + fp), 0, 1.0), np.insert(tp / tp[-1], 0, 0.0)
+def _length_bins(words: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.str_]:
+    """Return the bin name of each length, such as "1-20 words"."""
+    bounds = [0, *sorted(edges)]
+    names = [f"{low + 1}-{high} words" for low, high in pairwise(bounds)]
+    names.append(f"over {bounds[-1]} words")
+    return np.array(names)[np.searchsorted(bounds[1:], words, side="left")]
 
 
 def natural_key(name: str) -> tuple[Fraction | float, list[tuple[int, str]]]:
@@ -303,27 +285,80 @@ def natural_key(name: str) -> tuple[Fraction | float, list[tuple[int, str]]]:
     return number, [(len(part) if index % 2 else 0, part) for index, part in enumerate(digits)]
 
 
-MAX_POINTS = 200  # of a curve; more do not show
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of reviews.
+
+    Attributes:
+        probabilities: of label 1, shape (n_samples,).
+        labels: 0 or 1, shape (n_samples,).
+        is_sure: whether the answer is the label and not "unsure", shape (n_samples,); None where it always is.
+    """
+
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    is_sure: NDArray[np.bool_] | None = None
 
 
-def thinned_points(**columns: NDArray[np.float64]) -> list[dict[str, float]]:
-    """Return the points of a curve by the names of its coordinates, at most `MAX_POINTS`, both ends among them."""
-    last = len(next(iter(columns.values()))) - 1
-    steps = min(last, MAX_POINTS - 1)
-    indices = [(2 * step * last + steps) // (2 * steps) for step in range(steps + 1)]  # evenly spaced and rounded
-    return [{name: float(column[index]) for name, column in columns.items()} for index in indices]
+def write_predictions(path: Path, table: pa.Table, predictions: Predictions) -> None:
+    """Write id, label, probability and predicted label of every review; the metadata names the labels.
+
+    Args:
+        table: with columns id and label, one row per review.
+    """
+    columns = {"id": table["id"], "label": table["label"], "probability": predictions.probabilities}
+    columns["predicted"] = predictions.labels
+    if predictions.is_sure is not None:
+        columns["sure"] = predictions.is_sure
+    with atomic(path) as partial:
+        pq.write_table(pa.table(columns, metadata={"labels": "\n".join(LABELS)}), partial, compression="zstd")
 
 
-def confusion_points(labels: Labels, predicted: Labels) -> list[dict[str, object]]:
-    """Return the four cells of the confusion matrix: actual and predicted label, rows, share of the actual label."""
-    cells = np.bincount(2 * labels.astype(np.int64) + predicted, minlength=4).reshape(2, 2).tolist()
-    return [
-        {
-            "actual": LABELS[actual],
-            "predicted": LABELS[label],
-            "rows": cells[actual][label],
-            "share": cells[actual][label] / max(1, sum(cells[actual])),
-        }
-        for actual in (0, 1)
-        for label in (0, 1)
-    ]
+class ScoringParams(StageParams):
+    """What decides the scores, of section `evaluate` of params.yaml.
+
+    Attributes:
+        slices: columns of the table, or "length".
+        length_edges: upper bounds of the bins of "length", in words.
+        n_resamples, seed: of the bootstrap.
+    """
+
+    slices: tuple[str, ...]
+    length_edges: tuple[int, ...]
+    calibration_bins: int = Field(ge=1, le=1000)
+    n_resamples: int = Field(ge=100)
+    seed: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the predictions of a table are worth.
+
+    Attributes:
+        metrics: by name, as `compute_metrics` returns them.
+        slices: a row per value of a slice, as `metrics_by_slice` yields them.
+    """
+
+    metrics: dict[str, float]
+    slices: list[dict[str, object]]
+
+
+def score(
+    table: pa.Table,
+    predictions: Predictions,
+    params: ScoringParams,
+    folds: NDArray[np.int8] | None = None,
+) -> Scores:
+    """Score the predictions of a table.
+
+    Args:
+        table: with columns label, text and the slices, one row per review.
+        folds: of each review in cross-validation, shape (n_samples,); they decide the intervals.
+    """
+    parts = table["label"].to_numpy(), predictions.labels, predictions.probabilities
+    settings = params.calibration_bins, params.n_resamples, params.seed
+    slices = slice_values(table, params.slices, params.length_edges)
+    metrics = compute_metrics(*parts, *settings, folds)
+    if predictions.is_sure is not None:
+        metrics |= abstention_metrics(*parts[:2], predictions.is_sure)
+    return Scores(metrics, list(metrics_by_slice(*parts, *settings, slices)))

@@ -119,6 +119,15 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * tail / (1 << n))
 
 
+def format_p(p: float) -> str:
+    """Return a p value as tables show it.
+
+    >>> format_p(0.0004), format_p(0.04)
+    ('< 0.001', '0.040')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values that hold for all of the tests together, in the given order.
 

@@ -26,8 +26,14 @@ from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.tables import FOLD, SCORED, VAL
 from sentiment.data.labels import predict_labels
 from sentiment.evaluation.bootstrap import WeightedMetrics
-from sentiment.evaluation.metrics import SLICE_COLUMNS, point_metrics
-from sentiment.evaluation.scoring import Predictions, ScoringParams, score, write_predictions
+from sentiment.evaluation.metrics import (
+    SLICE_COLUMNS,
+    Predictions,
+    ScoringParams,
+    point_metrics,
+    score,
+    write_predictions,
+)
 from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
 from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, MODEL2VEC, STATIC, TFIDF, TFIDF_FEATURES
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from sentiment.encoder.loading import load_auto_model
 from sentiment.encoder.pooling import pool
 from sentiment.head.classifier import Classifier
+from sentiment.head.features import MAX_ABS, STEPS
 from sentiment.head.mlp import round_weights
-from sentiment.head.standardization import MAX_ABS, STEPS
 from sentiment.head.words import PAIR, PRODUCT_STEPS, STEP_BITS, Words
 
 OPSET = 18
@@ -62,7 +62,7 @@ class Scorer(nn.Module):
         mask = attention_mask[:, : self._max_length]
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         features = ((pool(hidden, mask, self._pooling) - self._mean) / self._std).clamp(-MAX_ABS, MAX_ABS)
-        outputs = (features * STEPS).round() / STEPS  # (n_texts, dim), as `head.standardization` rounds
+        outputs = (features * STEPS).round() / STEPS  # (n_texts, dim), as `head.features` rounds
         for number, layer in enumerate(self.layers):
             outputs = layer(outputs if number == 0 else outputs.relu())
         return outputs[:, 0]

@@ -18,8 +18,8 @@ from sentiment.common.params import StageParams
 from sentiment.data.labels import LABELS
 from sentiment.encoder.config import FeatureMetadata
 from sentiment.encoder.files import check_weights, copy_files
+from sentiment.head.features import chunks, standardize
 from sentiment.head.mlp import Layers, forward, round_weights
-from sentiment.head.standardization import chunks, standardize
 from sentiment.head.words import Tokens, Words
 from sentiment.numerics.arrays import sigmoid
 

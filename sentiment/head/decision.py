@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError
 from sentiment.head.classifier import Classifier
-from sentiment.head.training import LabeledFeatures
+from sentiment.head.features import LabeledFeatures
 from sentiment.numerics.arrays import sigmoid, tree_sum
 
 Float64s = NDArray[np.float64]

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.head.standardization import X_BITS
+from sentiment.head.features import X_BITS
 from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_bits
 
 Float64s = NDArray[np.float64]

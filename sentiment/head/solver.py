@@ -21,9 +21,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from sentiment.head.epoch_log import EpochMetrics
+from sentiment.head.features import (
+    X_BITS,
+    ClassWeight,
+    LabeledFeatures,
+    StandardizedFeatures,
+    class_costs,
+    mean_and_std,
+    rows_per_chunk,
+)
 from sentiment.head.mlp import Layers
-from sentiment.head.standardization import X_BITS, StandardizedFeatures, mean_and_std, rows_per_chunk
-from sentiment.head.training import ClassWeight, LabeledFeatures, class_costs
 from sentiment.head.words import STEP_BITS, WEIGHT_BITS, Tokens, Vocabulary, Words
 from sentiment.numerics.arrays import approximate_sigmoid, bits_left, round_to_bits, softplus, tree_sum
 
@@ -125,7 +132,7 @@ class Problem:
     Attributes:
         x: standardized features, shape (n_samples, dim).
         labels: 0 or 1, shape (n_samples,).
-        costs: weight of each row in the mean loss, shape (n_samples,); see `head.training.class_costs`.
+        costs: weight of each row in the mean loss, shape (n_samples,); see `head.features.class_costs`.
         words: beside the features; None where they do not count.
     """
 

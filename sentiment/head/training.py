@@ -8,71 +8,18 @@ element-wise, with running products in place of powers, and a mean loss is an ex
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.head.epoch_log import EpochMetrics
+from sentiment.head.features import ClassWeight, LabeledFeatures, StandardizedFeatures, class_costs, rows_per_chunk
 from sentiment.head.mlp import Float64s, Head, forward, round_weights
-from sentiment.head.standardization import StandardizedFeatures, rows_per_chunk
-from sentiment.head.words import Tokens
 from sentiment.numerics.arrays import exact_mean, softplus
 
 Float32s = NDArray[np.float32]
 
-ClassWeight = Literal["none", "balanced"]
-
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as everywhere
-
-
-@dataclass(frozen=True)
-class LabeledFeatures:
-    """What a head is trained on.
-
-    Attributes:
-        features: shape (n_samples, dim), possibly memory-mapped.
-        labels: 0 or 1, shape (n_samples,).
-        tokens: of the texts, where their words count beside the features.
-    """
-
-    features: Float32s
-    labels: Float64s
-    tokens: Tokens | None = None
-
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Self:
-        """Return the rows of a mask."""
-        return replace(
-            self, features=self.features[rows], labels=self.labels[rows], tokens=self.tokens and self.tokens[rows]
-        )
-
-    def joined(self, other: Self) -> Self:
-        """Return the rows of both."""
-        tokens = Tokens.joined([self.tokens, other.tokens]) if self.tokens and other.tokens else None
-        return replace(
-            self,
-            features=np.concatenate([self.features, other.features]),
-            labels=np.concatenate([self.labels, other.labels]),
-            tokens=tokens,
-        )
-
-
-def class_costs(labels: Float64s, class_weight: ClassWeight) -> Float64s:
-    """Return what an error in a negative and in a positive row weighs in the mean loss, shape (2,).
-
-    "balanced" lets both classes weigh as much, as in scikit-learn: n_samples / (2 n_samples_of_class).
-
-    Args:
-        labels: of the train rows, shape (n_samples,).
-
-    >>> class_costs(np.array([0.0, 1.0, 1.0, 1.0]), "balanced")
-    array([2.        , 0.66666667])
-    """
-    n_positive = np.count_nonzero(labels)
-    if class_weight == "none":
-        return np.ones(2)
-    return len(labels) / (2 * np.array([len(labels) - n_positive, n_positive]))
 
 
 class AdamW:

@@ -2,7 +2,7 @@
 
 With one linear layer the logit is bias + sum over j of w[j] * x[j], where x is the standardized feature vector. Mean
 pooling makes x[j] a sum over tokens, so each token has its share; max pooling takes x[j] from one token, which gets all
-of it. What rounding and clipping in `head.standardization` change is shared equally among the tokens of a mean. A token
+of it. What rounding and clipping in `head.features` change is shared equally among the tokens of a mean. A token
 counts against the average of the training data: a usual feature contributes nothing.
 
 Where words count beside the features, each n-gram adds a number of its own to the logit. That of a single token is the
@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.data.text import decoded_pieces
+from sentiment.head.features import standardize
 from sentiment.head.mlp import forward, round_weights
-from sentiment.head.standardization import standardize
 from sentiment.head.words import Tokens
 from sentiment.inference.classifier import SentimentClassifier
 

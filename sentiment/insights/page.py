@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from sentiment.common.command import printable
+from sentiment.evaluation.significance import format_p
 from sentiment.insights.analysis import Contrast, Direction, Insights
-from sentiment.insights.ranking import Effect, Finding
+from sentiment.insights.ranking import Finding
 
 MAX_VERDICTS = 8  # named in one line
 PHRASE_WIDTH = 20
@@ -16,7 +17,7 @@ def render(insights: Insights, created: str) -> str:
     from sentiment.report.page import environment, style  # jinja2, which the table does not need
 
     templates = environment()
-    templates.filters |= {"points": points, "p_value": p_value, "pieces": pieces, "place": place, "others": others}
+    templates.filters |= {"points": points, "format_p": format_p, "pieces": pieces, "place": place, "others": others}
     template = templates.get_template("insights.html.j2")
     return template.render(insights=insights, overview=overview(insights), created=created, style=style())
 
@@ -44,7 +45,7 @@ def overview(insights: Insights) -> list[str]:
 def _direction(direction: Direction, width: int) -> Iterator[str]:
     label = direction.ranking.label
     title = f"What makes reviews {label}"
-    yield f"{title:<{PHRASE_WIDTH + 8}}  reviews  {label:>8}  others     effect (95%)   extra       p"
+    yield f"{title:<{PHRASE_WIDTH + 8}}  reviews  {label:>8}  others     effect (95%)   extra        p"
     rows = zip(direction.ranking.findings, direction.where, direction.since, strict=True)
     for finding, where, since in rows:
         yield _row(finding)
@@ -80,7 +81,7 @@ def _row(finding: Finding) -> str:
     numbers = f"{effect.reviews:>7,}  {effect.share:>8.0%}  {effect.other_share:>6.0%}"
     interval = f"{points(effect.difference)} ({points(effect.low)} to {points(effect.high)})"
     phrase = f"{_cut(finding.phrase.text, PHRASE_WIDTH + 8):<{PHRASE_WIDTH + 8}}"
-    return f"{phrase}  {numbers}  {interval:>15}  {effect.excess:>6,.0f}  {p_value(effect):>6}"
+    return f"{phrase}  {numbers}  {interval:>15}  {effect.excess:>6,.0f}  {format_p(effect.p_value):>7}"
 
 
 def contrast_in_words(contrast: Contrast | None) -> str:
@@ -107,11 +108,6 @@ def points(share: float) -> str:
     '+9'
     """
     return f"{share * 100:+.0f}"
-
-
-def p_value(effect: Effect) -> str:
-    """Return a p value as tables have it."""
-    return "<0.001" if effect.p_value < 0.001 else f"{effect.p_value:.3f}"
 
 
 def pieces(example: str, phrase: str) -> list[tuple[str, bool]]:

@@ -8,14 +8,8 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from sentiment.evaluation.bootstrap import percentile_interval
-from sentiment.evaluation.metrics import (
-    Z_95,
-    compute_metrics,
-    precision_recall_points,
-    rank_counts,
-    roc_points,
-    wilson_interval,
-)
+from sentiment.evaluation.curves import precision_recall_points, rank_counts, roc_points
+from sentiment.evaluation.metrics import Z_95, compute_metrics, wilson_interval
 
 
 def sample(n: int, decimals: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

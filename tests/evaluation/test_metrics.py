@@ -8,20 +8,14 @@ import scipy.stats
 from sklearn import metrics
 
 from sentiment.evaluation.bootstrap import WeightedMetrics, percentile_interval, resample
+from sentiment.evaluation.curves import calibration_curve
 from sentiment.evaluation.metrics import (
-    MAX_POINTS,
     METRICS,
     T_975,
-    calibration_curve,
     compute_metrics,
-    confusion_points,
     fold_intervals,
     metrics_by_slice,
     point_metrics,
-    precision_recall_points,
-    rank_counts,
-    roc_points,
-    thinned_points,
     wilson_interval,
 )
 
@@ -164,27 +158,6 @@ def test_a_slice_of_one_label_has_no_auc() -> None:
     [row] = metrics_by_slice(ones, ones, ones.astype(np.float32), 10, 100, 0, {"s": np.array(["a"] * 3, dtype=object)})
     assert "roc_auc" not in row
     assert row["accuracy"] == row["recall"] == 1
-
-
-def test_curves_are_thinned_and_keep_their_ends() -> None:
-    probabilities = RNG.random(5000).astype(np.float32)
-    labels = (RNG.random(5000) < probabilities).astype(np.int8)
-    for curve in (roc_points, precision_recall_points):
-        x, y = curve(rank_counts(labels, probabilities))
-        points = thinned_points(x=x, y=y)
-        assert len(points) == MAX_POINTS < len(x)
-        assert (points[0], points[-1]) == ({"x": x[0], "y": y[0]}, {"x": x[-1], "y": y[-1]})
-
-
-def test_confusion_matrix_by_hand() -> None:
-    cells = confusion_points(np.array([0, 0, 1, 1, 1], np.int8), np.array([0, 1, 1, 1, 0], np.int8))
-    assert [(cell["actual"], cell["predicted"], cell["rows"]) for cell in cells] == [
-        ("negative", "negative", 1),
-        ("negative", "positive", 1),
-        ("positive", "negative", 1),
-        ("positive", "positive", 2),
-    ]
-    assert cells[3]["share"] == pytest.approx(2 / 3)
 
 
 def test_intervals_of_folds_are_those_of_the_corrected_t_test() -> None:

@@ -10,7 +10,7 @@ from sentiment.data.labels import predict_labels
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.decision import Candidates, Decision, Rules, decide, fit_temperature
-from sentiment.head.training import LabeledFeatures
+from sentiment.head.features import LabeledFeatures
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(1.0, 2.0, 2_000)

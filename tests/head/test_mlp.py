@@ -8,9 +8,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from sentiment.head.features import LabeledFeatures, StandardizedFeatures, mean_and_std, standardize
 from sentiment.head.mlp import Head, forward, round_weights
-from sentiment.head.standardization import StandardizedFeatures, mean_and_std, standardize
-from sentiment.head.training import AdamW, LabeledFeatures, loss_and_accuracy, train_head
+from sentiment.head.training import AdamW, loss_and_accuracy, train_head
 
 
 def on_grid(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
 
+from sentiment.head.features import LabeledFeatures, StandardizedFeatures, class_costs, mean_and_std
 from sentiment.head.solver import PENALTIES as PATH
 from sentiment.head.solver import (
     PENALTIES_AT_ONCE,
@@ -19,8 +20,6 @@ from sentiment.head.solver import (
     solve,
     solve_path,
 )
-from sentiment.head.standardization import StandardizedFeatures, mean_and_std
-from sentiment.head.training import LabeledFeatures, class_costs
 from sentiment.head.words import Tokens
 
 PENALTIES = np.array([0.001, 0.01, 0.1, 1.0])

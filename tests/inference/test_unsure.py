@@ -11,8 +11,8 @@ import yaml
 
 from sentiment import SentimentClassifier
 from sentiment.cli.app import main
-from sentiment.evaluation.metrics import abstention_metrics, coverage_points
-from sentiment.evaluation.scoring import Predictions
+from sentiment.evaluation.curves import coverage_points
+from sentiment.evaluation.metrics import Predictions, abstention_metrics
 from tests.project import Project
 from tests.serving.conftest import running
 

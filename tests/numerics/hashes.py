@@ -11,18 +11,12 @@ from typing import Any
 import numpy as np
 
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
-from sentiment.evaluation.metrics import (
-    calibration_curve,
-    compute_metrics,
-    metrics_by_slice,
-    precision_recall_points,
-    rank_counts,
-    roc_points,
-)
+from sentiment.evaluation.curves import calibration_curve, precision_recall_points, rank_counts, roc_points
+from sentiment.evaluation.metrics import compute_metrics, metrics_by_slice
 from sentiment.evaluation.significance import Predictions, compare_paired
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.epoch_log import EpochMetrics
-from sentiment.head.training import LabeledFeatures
+from sentiment.head.features import LabeledFeatures
 from sentiment.head.words import Tokens
 from stages.train import Params, solve, train
 

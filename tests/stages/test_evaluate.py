@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from sentiment.data.text import SEEN_TEXTS, hash_texts, write_seen_texts
-from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS
-from sentiment.evaluation.scoring import slice_values
+from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS, slice_values
 from tests.project import Project
 
 Written = tuple[Project, str, NDArray[np.int8], NDArray[np.float32]]

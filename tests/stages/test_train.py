@@ -17,8 +17,8 @@ from sentiment.data.schema import table_schema
 from sentiment.encoder.config import FeatureMetadata
 from sentiment.encoder.features import feature_writer, read_metadata
 from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.features import LabeledFeatures
 from sentiment.head.solver import PENALTIES
-from sentiment.head.training import LabeledFeatures
 from sentiment.head.words import Tokens
 from stages import train
 from tests.project import BUNDLED

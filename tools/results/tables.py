@@ -15,7 +15,7 @@ import yaml
 
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_text
-from sentiment.evaluation.significance import ALPHA, holm
+from sentiment.evaluation.significance import ALPHA, format_p, holm
 from sentiment.experiments.revisions import TFIDF, WORKSPACE
 
 README, CARD = Path("README.md"), Path("models/encoders/reviews-albert/README.md")
@@ -102,7 +102,7 @@ def _cells(row: Row, result: Mapping[str, Any], p: float | None) -> list[str]:
     if p is None:  # TF-IDF itself
         significance = "-"
     else:
-        significance = "< 0.001" if p < 0.001 else f"{p:.3f}"
+        significance = format_p(p)
         significance += f", {result['verdict']}" if p < ALPHA else ""
     duration = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return [*cells, significance, duration, f"`{row.command}`"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sentiment.head import standardization
-from sentiment.head.standardization import MAX_ABS, StandardizedFeatures, mean_and_std, standardize
+from sentiment.head import features as head_features
+from sentiment.head.features import MAX_ABS, StandardizedFeatures, mean_and_std, standardize
 
 
 def test_mean_and_std_in_chunks_and_constant_columns() -> None:
@@ -29,7 +29,7 @@ def test_standardized_features_are_clipped_multiples_of_the_step() -> None:
 
 @pytest.mark.parametrize("limit", [0, 10**6])
 def test_rows_are_the_same_whether_they_are_kept_or_not(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standardization, "MAX_CACHED_ELEMENTS", limit)
+    monkeypatch.setattr(head_features, "MAX_CACHED_ELEMENTS", limit)
     features = np.random.default_rng(0).normal(3, 2, (20_000, 3)).astype(np.float32)
     mean, std = mean_and_std(features)
     x = StandardizedFeatures(features, mean, std)

@@ -1,4 +1,4 @@
-"""Standardize features by the mean and std of their columns, on a grid.
+"""Hold labeled features, and standardize features by the mean and std of their columns, on a grid.
 
     x = standardize(features, *mean_and_std(train_features))  # once
     x = StandardizedFeatures(features, mean, std)[rows]       # over and over, as training does
@@ -7,14 +7,18 @@ Every operation is element-wise or a `tree_sum`, so the result has the same bits
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.head.words import Tokens
 from sentiment.numerics.arrays import tree_sum
 
 Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]
+ClassWeight = Literal["none", "balanced"]
 
 MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
 MAX_CACHED_ELEMENTS = 2**27  # 256 MB as int16; features beyond that are standardized again whenever they are needed
@@ -22,6 +26,54 @@ STEPS = 2**10  # per std
 X_BITS = 15  # of a standardized feature, see `numerics.arrays`; its number of steps is an int16
 MAX_ABS = (2**X_BITS - 1) / STEPS  # in stds, almost 32; farther ones are clipped
 ROUND_OFFSET = np.float32(1.5 * 2**23 / STEPS)  # added and subtracted again, it rounds to whole steps
+
+
+@dataclass(frozen=True)
+class LabeledFeatures:
+    """What a head is trained on.
+
+    Attributes:
+        features: shape (n_samples, dim), possibly memory-mapped.
+        labels: 0 or 1, shape (n_samples,).
+        tokens: of the texts, where their words count beside the features.
+    """
+
+    features: Float32s
+    labels: Float64s
+    tokens: Tokens | None = None
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Self:
+        """Return the rows of a mask."""
+        return replace(
+            self, features=self.features[rows], labels=self.labels[rows], tokens=self.tokens and self.tokens[rows]
+        )
+
+    def joined(self, other: Self) -> Self:
+        """Return the rows of both."""
+        tokens = Tokens.joined([self.tokens, other.tokens]) if self.tokens and other.tokens else None
+        return replace(
+            self,
+            features=np.concatenate([self.features, other.features]),
+            labels=np.concatenate([self.labels, other.labels]),
+            tokens=tokens,
+        )
+
+
+def class_costs(labels: Float64s, class_weight: ClassWeight) -> Float64s:
+    """Return what an error in a negative and in a positive row weighs in the mean loss, shape (2,).
+
+    "balanced" lets both classes weigh as much, as in scikit-learn: n_samples / (2 n_samples_of_class).
+
+    Args:
+        labels: of the train rows, shape (n_samples,).
+
+    >>> class_costs(np.array([0.0, 1.0, 1.0, 1.0]), "balanced")
+    array([2.        , 0.66666667])
+    """
+    n_positive = np.count_nonzero(labels)
+    if class_weight == "none":
+        return np.ones(2)
+    return len(labels) / (2 * np.array([len(labels) - n_positive, n_positive]))
 
 
 def mean_and_std(features: Float32s) -> tuple[Float32s, Float32s]:
