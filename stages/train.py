@@ -34,7 +34,7 @@ from sentiment.head.decision import BEST, REACHED, RULE, Rules, decide
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.features import ClassWeight, LabeledFeatures, mean_and_std
 from sentiment.head.mlp import Head
-from sentiment.head.solver import PENALTIES, LinearHead, refit, solve_path
+from sentiment.head.solver import PENALTIES, LinearHead, Problems, refit, solve_path
 from sentiment.head.training import train_head
 from sentiment.head.words import Tokens
 
@@ -144,13 +144,13 @@ def solve(
         ClassifierError: no threshold reaches what the params ask for.
     """
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
-    path = solve_path(train_split, val_split, penalties, params.class_weight, on_pass)
+    problems = Problems.of(train_split, val_split, params.class_weight)
+    path = solve_path(problems, penalties, on_pass)
     if params.words == "auto" and train_split.tokens:
-        features = replace(train_split, tokens=None), replace(val_split, tokens=None)
-        without = solve_path(*features, penalties, params.class_weight, on_pass)
+        without = solve_path(problems.without_words(), penalties, on_pass)
         log.info("train: val loss %.4f with words, %.4f without", path.kept.val_loss, without.kept.val_loss)
         if without.kept.val_loss <= path.kept.val_loss:
-            path, (train_split, val_split) = without, features
+            path, (train_split, val_split) = without, (replace(one, tokens=None) for one in (train_split, val_split))
     for penalty in path.metrics:
         on_penalty(penalty)
     kept = path.kept

@@ -262,7 +262,7 @@ def local_encoder(params: Path) -> Path | None:
 
 def fitting_length(max_length: int, folder: Path, texts: list[str]) -> int:
     """Return `max_length`, or as much more of `LENGTHS` as the texts need and the encoder in a folder takes."""
-    from sentiment.encoder.loading import load_tokenizer  # torch, seconds
+    from sentiment.encoder.tokenizer import load_tokenizer
 
     n_positions = json.loads((folder / "config.json").read_bytes()).get("max_position_embeddings", max_length)
     allowed = [max_length, *(longer for longer in LENGTHS if max_length < longer <= n_positions)]

@@ -17,7 +17,7 @@ from sentiment.cards import render_markdown
 from sentiment.common.errors import ParamsError
 from sentiment.common.files import atomic_folder, write_text
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.encoder.loading import load_tokenizer
+from sentiment.encoder.tokenizer import load_tokenizer
 from sentiment.head.classifier import ENCODER, Classifier
 from sentiment.inference.classifier import SentimentClassifier
 

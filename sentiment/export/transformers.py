@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sentiment.common.errors import ClassifierError
-from sentiment.encoder.loading import load_auto_tokenizer
+from sentiment.encoder.tokenizer import load_auto_tokenizer
 from sentiment.head.classifier import Classifier
 
 # tanh(x * SCALE) / SCALE is x to within 2e-9 of its third power

@@ -15,7 +15,8 @@ from sentiment.common.tables import batches
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts, write_seen_texts
 from sentiment.encoder.config import PoolingConfig
 from sentiment.encoder.files import WEIGHTS_FILES, copy_files
-from sentiment.encoder.loading import load_auto_model, loading, pick_device, tokenize_with
+from sentiment.encoder.loading import load_auto_model, pick_device
+from sentiment.encoder.tokenizer import loading, tokenize_with
 from sentiment.finetuning.model import EncoderWithHead, freeze
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.finetuning.training import finetune, rating_thresholds, read_dataset

@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import batches as table_batches
 from sentiment.common.tables import read_column
-from sentiment.encoder.loading import Tokenize
+from sentiment.encoder.tokenizer import Tokenize
 from sentiment.finetuning.model import EncoderWithHead, build_optimizer
 from sentiment.finetuning.settings import FinetuneParams
 from sentiment.head.epoch_log import EpochMetrics

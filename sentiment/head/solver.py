@@ -1,6 +1,6 @@
 """Solve a linear head: logistic regression with an L2 penalty, by L-BFGS on all rows, many penalties at once.
 
-    path = solve_path(train, val, PENALTIES, "none")
+    path = solve_path(Problems.of(train, val, "none"), PENALTIES)
     path.kept.l2, path.head.layers
 
 The penalties share each pass over the features, which is most of the time. Each has a step length and a history of its
@@ -232,6 +232,31 @@ class LinearHead:
 
 
 @dataclass(frozen=True)
+class Problems:
+    """Train and val, and the head that is solved for them.
+
+    Attributes:
+        head: without weights.
+        train, val: standardized by it, with its words.
+    """
+
+    head: LinearHead
+    train: Problem
+    val: Problem
+
+    @classmethod
+    def of(cls, train: LabeledFeatures, val: LabeledFeatures, class_weight: ClassWeight) -> Self:
+        """Return those of two splits; `class_weight` is of `class_costs`, and the losses of both are weighted by it."""
+        head, by_class = LinearHead.before(train), class_costs(train.labels, class_weight)
+        return cls(head, head.problem(train, by_class), head.problem(val, by_class))
+
+    def without_words(self) -> Self:
+        """Return the same of the features alone."""
+        train, val = (replace(one, words=None) for one in (self.train, self.val))
+        return replace(self, head=replace(self.head, words=None), train=train, val=val)
+
+
+@dataclass(frozen=True)
 class PenaltyPath:
     """Heads for the penalties of a path.
 
@@ -247,11 +272,7 @@ class PenaltyPath:
 
 
 def solve_path(
-    train: LabeledFeatures,
-    val: LabeledFeatures,
-    penalties: Sequence[float],
-    class_weight: ClassWeight,
-    on_pass: Callable[[], object] = lambda: None,
+    problems: Problems, penalties: Sequence[float], on_pass: Callable[[], object] = lambda: None
 ) -> PenaltyPath:
     """Solve for every penalty, and keep the first of lowest validation loss.
 
@@ -260,21 +281,18 @@ def solve_path(
 
     Args:
         penalties: at least 0; the stronger ones first.
-        class_weight: of `class_costs`; the losses of train and val are weighted likewise.
         on_pass: called after every iteration.
     """
-    head = LinearHead.before(train)
-    by_class = class_costs(train.labels, class_weight)
-    train_rows, val_rows = (head.problem(split, by_class) for split in (train, val))
+    head = problems.head
     metrics: list[EpochMetrics] = []
     kept: EpochMetrics | None = None
     size = PENALTIES_AT_ONCE if head.words else len(penalties)
     for first in range(0, len(penalties), size):
-        for solutions in solve(train_rows, np.array(penalties[first : first + size])):  # noqa: B007, the last ones count
+        for solutions in solve(problems.train, np.array(penalties[first : first + size])):  # noqa: B007, the last ones count
             on_pass()
         measured = zip(
-            *train_rows.losses_and_accuracies(solutions.weights),
-            *val_rows.losses_and_accuracies(solutions.weights),
+            *problems.train.losses_and_accuracies(solutions.weights),
+            *problems.val.losses_and_accuracies(solutions.weights),
             strict=True,
         )
         for column, (train_loss, train_accuracy, val_loss, val_accuracy) in enumerate(measured):

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.encoder.tokenizer import load_tokenizer
 from sentiment.numerics.arrays import EXACT_BITS, log, round_to_bits
 
 Int64s = NDArray[np.int64]
@@ -65,8 +66,6 @@ class Tokens:
         Raises:
             EncoderError: the tokenizer is missing or damaged.
         """
-        from sentiment.encoder.loading import load_tokenizer  # torch, seconds: not where words do not count
-
         tokenizer = load_tokenizer(encoder)
         encoded = (tokenizer.encode_batch_fast(chunk, add_special_tokens=False) for chunk in texts)
         return cls.joined([cls.of([one.ids for one in chunk]) for chunk in encoded])

@@ -15,6 +15,7 @@ from sentiment.head.solver import (
     UNIT,
     LinearHead,
     Problem,
+    Problems,
     Solutions,
     refit,
     solve,
@@ -93,7 +94,7 @@ def test_constant_and_equal_features_have_a_solution() -> None:
     features[:, 1], features[:, 2] = 3.0, features[:, 0]
     labels = (features[:, 0] > 0).astype(float)
     split = LabeledFeatures(features, labels)
-    path = solve_path(split, split, tuple(PENALTIES), "none")
+    path = solve_path(Problems.of(split, split, "none"), tuple(PENALTIES))
     weight = path.head.layers[0][0][0]
     assert path.kept.l2 == min(PENALTIES)  # val is train
     assert weight[1] == 0
@@ -103,7 +104,7 @@ def test_constant_and_equal_features_have_a_solution() -> None:
 def test_the_penalty_of_lowest_validation_loss_is_kept(problem: Problem) -> None:
     x = problem.x[slice(None)].astype(np.float32)
     train, val = (LabeledFeatures(x[rows], problem.labels[rows]) for rows in (slice(400), slice(400, 600)))
-    path = solve_path(train, val, tuple(PENALTIES), "none")
+    path = solve_path(Problems.of(train, val, "none"), tuple(PENALTIES))
     assert [one.l2 for one in path.metrics] == list(PENALTIES)
     assert path.kept.val_loss == min(one.val_loss for one in path.metrics)
     assert path.metrics[0].train_loss < path.metrics[-1].train_loss  # the weakest penalty comes first in this list
@@ -142,13 +143,13 @@ def test_words_are_solved_with_the_features_as_by_scikit_learn(with_words: Label
 
 def test_the_path_with_words_ends_after_the_group_in_which_the_loss_rises(with_words: LabeledFeatures) -> None:
     is_train = np.arange(1_500) < 1_200
-    path = solve_path(with_words[is_train], with_words[~is_train], PATH, "none")
+    path = solve_path(Problems.of(with_words[is_train], with_words[~is_train], "none"), PATH)
     losses = [one.val_loss for one in path.metrics]
     assert path.kept.val_loss == min(losses) < losses[-1]
     assert len(losses) - PENALTIES_AT_ONCE <= path.kept.number < len(losses) < len(PATH)
     assert len(losses) % PENALTIES_AT_ONCE == 0
     without = replace(with_words, tokens=None)
-    of_features = solve_path(without[is_train], without[~is_train], PATH, "none")
+    of_features = solve_path(Problems.of(without[is_train], without[~is_train], "none"), PATH)
     assert path.kept.val_loss < of_features.kept.val_loss
     both = refit(with_words[is_train], with_words[~is_train], path, "none").head
     assert path.head.words is not None
@@ -160,5 +161,5 @@ def test_texts_without_an_ngram_of_five_reviews_have_a_head_of_features(problem:
     x = problem.x[slice(None)].astype(np.float32)
     tokens = Tokens.of([[number] for number in range(600)])
     split = LabeledFeatures(x, problem.labels, tokens)
-    path = solve_path(split, split, (1.0,), "none")
+    path = solve_path(Problems.of(split, split, "none"), (1.0,))
     assert path.head.words is None
