@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sentiment.encoder.loading import load_auto_model
 from sentiment.encoder.pooling import pool
 from sentiment.head.classifier import Classifier
-from sentiment.head.features import MAX_ABS, STEPS
+from sentiment.head.features import MAX_ABS
 from sentiment.head.mlp import round_weights
 from sentiment.head.words import PAIR, PRODUCT_STEPS, STEP_BITS, Words
 
@@ -61,8 +61,8 @@ class Scorer(nn.Module):
         ids = torch.where(is_cut & is_last, self._sep, input_ids)[:, : self._max_length]
         mask = attention_mask[:, : self._max_length]
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        features = ((pool(hidden, mask, self._pooling) - self._mean) / self._std).clamp(-MAX_ABS, MAX_ABS)
-        outputs = (features * STEPS).round() / STEPS  # (n_texts, dim), as `head.features` rounds
+        # (n_texts, dim); `head.features` also rounds them, to 2**-15
+        outputs = ((pool(hidden, mask, self._pooling) - self._mean) / self._std).clamp(-MAX_ABS, MAX_ABS)
         for number, layer in enumerate(self.layers):
             outputs = layer(outputs if number == 0 else outputs.relu())
         return outputs[:, 0]

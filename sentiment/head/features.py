@@ -22,10 +22,10 @@ ClassWeight = Literal["none", "balanced"]
 
 MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
 MAX_CACHED_ELEMENTS = 2**27  # 256 MB as int16; features beyond that are standardized again whenever they are needed
-STEPS = 2**10  # per std
-X_BITS = 15  # of a standardized feature, see `numerics.arrays`; its number of steps is an int16
-MAX_ABS = (2**X_BITS - 1) / STEPS  # in stds, almost 32; farther ones are clipped
-ROUND_OFFSET = np.float32(1.5 * 2**23 / STEPS)  # added and subtracted again, it rounds to whole steps
+MAX_ABS = 32 - 2.0**-10  # in stds; farther ones are clipped
+# of a standardized feature, see `numerics.arrays`: steps per std, and its bits
+STEPS, X_BITS = 2**10, 15  # where a head is trained: the number of steps is an int16
+FINE_STEPS, FINE_BITS = 2**15, 20  # where it predicts, so that exports in float32 compute nearly the same
 
 
 @dataclass(frozen=True)
@@ -89,23 +89,25 @@ def mean_and_std(features: Float32s) -> tuple[Float32s, Float32s]:
     return np.asarray(mean, np.float32), std.astype(np.float32)
 
 
-def standardize(features: Float32s, mean: Float32s, std: Float32s) -> Float32s:
-    """Return (features - mean) / std, clipped to +-32 and rounded to multiples of 2**-10: numbers of `X_BITS` bits.
+def standardize(features: Float32s, mean: Float32s, std: Float32s, steps: int = FINE_STEPS) -> Float32s:
+    """Return (features - mean) / std, clipped to almost +-32 and rounded to multiples of 1 / steps.
 
     Args:
         features: shape (n_samples, dim).
         mean, std: shape (dim,).
+        steps: `FINE_STEPS` or `STEPS`.
     """
+    offset = np.float32(1.5 * 2**23 / steps)  # added and subtracted again, it rounds to whole steps
     x = np.subtract(features, mean, dtype=np.float32)
     x /= std
     np.maximum(np.minimum(x, MAX_ABS, out=x), -MAX_ABS, out=x)
-    x += ROUND_OFFSET
-    x -= ROUND_OFFSET
+    x += offset
+    x -= offset
     return x
 
 
 class StandardizedFeatures:
-    """Rows of `standardize(features, mean, std)` as float64; where all fit into 256 MB, they are computed once."""
+    """Rows of `standardize(..., STEPS)` as float64; where all fit into 256 MB, they are computed once."""
 
     def __init__(self, features: Float32s, mean: Float32s, std: Float32s) -> None:
         self.dim = features.shape[1]
@@ -114,7 +116,7 @@ class StandardizedFeatures:
         if self._steps is not None:
             size = rows_per_chunk(len(mean))
             for number, chunk in enumerate(chunks(features)):
-                self._steps[number * size : (number + 1) * size] = standardize(chunk, mean, std) * STEPS
+                self._steps[number * size : (number + 1) * size] = standardize(chunk, mean, std, STEPS) * STEPS
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Float64s:
         """Return the rows of a slice or of an array of indices, shape (n_rows, dim)."""
@@ -122,7 +124,7 @@ class StandardizedFeatures:
             x = self._steps[rows].astype(np.float64)
             x *= 1 / STEPS
             return x
-        return standardize(self._features[rows], self._mean, self._std).astype(np.float64)
+        return standardize(self._features[rows], self._mean, self._std, STEPS).astype(np.float64)
 
 
 def rows_per_chunk(dim: int) -> int:

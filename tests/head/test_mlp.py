@@ -8,15 +8,15 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.head.features import LabeledFeatures, StandardizedFeatures, mean_and_std, standardize
+from sentiment.head.features import FINE_STEPS, STEPS, LabeledFeatures, StandardizedFeatures, mean_and_std, standardize
 from sentiment.head.mlp import Head, forward, round_weights
 from sentiment.head.training import AdamW, loss_and_accuracy, train_head
 
 
-def on_grid(values: np.ndarray) -> np.ndarray:
-    """Values of shape (n, dim) as standardized features are: multiples of 2**-10, as float64."""
-    dim = values.shape[1]
-    return standardize(values.astype(np.float32), np.zeros(dim, np.float32), np.ones(dim, np.float32)).astype(float)
+def on_grid(values: np.ndarray, steps: int = STEPS) -> np.ndarray:
+    """Values of shape (n, dim) as standardized features are, as float64."""
+    zeros, ones = np.zeros(values.shape[1], np.float32), np.ones(values.shape[1], np.float32)
+    return standardize(values.astype(np.float32), zeros, ones, steps).astype(float)
 
 
 @pytest.mark.parametrize("sizes", [[7, 1], [7, 5, 1], [7, 5, 5, 1]])
@@ -120,7 +120,7 @@ def test_forward_has_a_relu_between_layers() -> None:
 def test_a_logit_does_not_depend_on_the_samples_beside_it(sizes: list[int]) -> None:
     rng = np.random.default_rng(0)
     layers = round_weights(Head(sizes, rng).layers)
-    x = on_grid(rng.standard_normal((300, 700)))
+    x = on_grid(rng.standard_normal((300, 700)), FINE_STEPS)
     together = forward(layers, x)
     alone = np.concatenate([forward(layers, row[None]) for row in x])
     order = rng.permutation(300)
@@ -131,6 +131,6 @@ def test_a_logit_does_not_depend_on_the_samples_beside_it(sizes: list[int]) -> N
 def test_products_of_a_trained_head_are_those_of_fractions() -> None:
     rng = np.random.default_rng(0)
     ((weight, bias),) = round_weights(Head([512, 1], rng).layers)
-    x = on_grid(rng.standard_normal((3, 512)) * 12)
+    x = on_grid(rng.standard_normal((3, 512)) * 12, FINE_STEPS)
     exact = [sum(Fraction(a) * Fraction(b) for a, b in zip(row, weight[0].tolist(), strict=True)) for row in x.tolist()]
     assert forward(((weight, bias),), x).tolist() == [float(value) + float(bias[0]) for value in exact]
