@@ -1,4 +1,4 @@
-// Label a text: npm install onnxruntime-node @huggingface/tokenizers; node example.mjs "Soft and warm"
+// Label a text: npm install --ignore-scripts onnxruntime-node @huggingface/tokenizers; node example.mjs "Soft and warm"
 import { readFileSync } from "node:fs";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { InferenceSession, Tensor } from "onnxruntime-node";

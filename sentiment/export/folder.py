@@ -46,6 +46,8 @@ def export(classifier_folder: Path, to: Kind, texts: Sequence[str], output: Path
     encoder, classifier = classifier_folder / ENCODER, ours.classifier
     with atomic_folder(output) as partial:
         theirs = WRITERS[to](partial, encoder, classifier)
+        for weights in partial.glob("*.safetensors"):
+            weights.chmod(0o644)  # safetensors writes for the owner alone
         in_float32 = FrozenEncoder.load(encoder, ours.encoder.config.model_copy(update={"precision": "float32"}), "cpu")
         differences: dict[str, float] = {}
         if texts:
@@ -124,8 +126,7 @@ def _write_sentence_transformers(
     from sentiment.export.sentence import write_sentence_transformer
 
     write_sentence_transformer(folder, encoder, classifier)
-    float32 = {"dtype": "float32"}  # and not the file's float16
-    model = SentenceTransformer(str(folder), device="cpu", model_kwargs=float32, local_files_only=True)
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     return lambda texts: np.asarray(model.encode(list(texts)), np.float32)
 
 

@@ -95,7 +95,7 @@ def onnx_model(encoder: Path, classifier: Classifier) -> onnx.ModelProto:
     proto = exported.model_proto
     graph, logit = proto.graph, LOGIT
     if classifier.words:
-        nodes, constants = words_nodes(classifier.words, set(tokenizer.all_special_ids))
+        nodes, constants = words_nodes(classifier.words, set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
         graph.node.extend([*nodes, helper.make_node("Add", [LOGIT, WORDS_LOGIT], ["logit"])])
         graph.initializer.extend(constants)
         logit = "logit"
@@ -109,8 +109,11 @@ def onnx_model(encoder: Path, classifier: Classifier) -> onnx.ModelProto:
 def words_nodes(words: Words, special_ids: Set[int]) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Return nodes from `input_ids` to `WORDS_LOGIT`, and their constants; formulas as in `head.words`.
 
+    They compute in float64: in float32 another step, which is a hundredth of a logit, is now and then the nearest one.
+
     Args:
-        special_ids: of tokens that are no words; n-grams with them are left out, because the inputs have them.
+        special_ids: of tokens around a text; n-grams with them are left out, because the inputs have them. An unknown
+            word is within a text.
     """
     keys, idf = words.vocabulary.keys, words.vocabulary.idf
     firsts, seconds = np.where(keys < PAIR, keys, keys // PAIR - 1), np.where(keys < PAIR, -1, keys % PAIR)
@@ -118,23 +121,24 @@ def words_nodes(words: Words, special_ids: Set[int]) -> tuple[list[onnx.NodeProt
     is_pair = seconds[kept] >= 0  # keys ascend, so single tokens come first
     pool_ids = [*firsts[kept][~is_pair], *np.stack([firsts[kept][is_pair], seconds[kept][is_pair]], axis=1).ravel()]
     constants = {
-        "words.idf": (idf[kept] * PRODUCT_STEPS).astype(np.float32)[None],  # (1, n_ngrams)
-        "words.by_step": words.by_step[kept].astype(np.float32)[:, None],  # (n_ngrams, 1)
-        "words.scale": np.float32(2**STEP_BITS),
-        "words.zero": np.float32(0),
-        "words.one": np.float32(1),
-        "words.least": np.float32(1e-9),
+        "words.idf": (idf[kept] * PRODUCT_STEPS)[None],  # (1, n_ngrams)
+        "words.by_step": words.by_step[kept][:, None],  # (n_ngrams, 1)
+        "words.scale": np.float64(2**STEP_BITS),
+        "words.zero": np.float64(0),
+        "words.one": np.float64(1),
+        "words.least": np.float64(1e-9),
         "words.axis": np.array([1], np.int64),
     }
     nodes = [
         helper.make_node(
-            "TfIdfVectorizer", ["input_ids"], ["words.counts"],
+            "TfIdfVectorizer", ["input_ids"], ["words.float32"],
             mode="TF", min_gram_length=1, max_gram_length=2, max_skip_count=0,
             ngram_counts=[0, int((~is_pair).sum())], ngram_indexes=list(range(int(kept.sum()))),
             pool_int64s=[int(one) for one in pool_ids],
         ),  # (n_texts, n_ngrams)
+        helper.make_node("Cast", ["words.float32"], ["words.counts"], to=TensorProto.DOUBLE),
         helper.make_node("Greater", ["words.counts", "words.zero"], ["words.has"]),
-        helper.make_node("Cast", ["words.has"], ["words.present"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["words.has"], ["words.present"], to=TensorProto.DOUBLE),
         helper.make_node("Max", ["words.counts", "words.one"], ["words.at_least_1"]),
         helper.make_node("Log", ["words.at_least_1"], ["words.log"]),
         helper.make_node("Add", ["words.log", "words.present"], ["words.tf"]),  # 1 + log(count), or 0
@@ -146,6 +150,7 @@ def words_nodes(words: Words, special_ids: Set[int]) -> tuple[list[onnx.NodeProt
         helper.make_node("Mul", ["words.shares", "words.scale"], ["words.scaled"]),
         helper.make_node("Round", ["words.scaled"], ["words.steps"]),
         helper.make_node("MatMul", ["words.steps", "words.by_step"], ["words.sum"]),
-        helper.make_node("Squeeze", ["words.sum", "words.axis"], [WORDS_LOGIT]),
+        helper.make_node("Squeeze", ["words.sum", "words.axis"], ["words.logit"]),
+        helper.make_node("Cast", ["words.logit"], [WORDS_LOGIT], to=TensorProto.FLOAT),
     ]  # fmt: skip
     return nodes, [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import torch
+
 from sentiment.common.files import write_json, write_text
-from sentiment.encoder.files import copy_files
+from sentiment.encoder.files import TOKENIZER_FILES, copy_files
+from sentiment.encoder.loading import load_auto_model
 from sentiment.head.classifier import Classifier
 
 POOLING = "1_Pooling"
@@ -15,12 +18,23 @@ MODULES = [
 
 
 def write_sentence_transformer(folder: Path, encoder: Path, classifier: Classifier) -> None:
-    """Write the encoder and two files that name its modules; of "mean+max", sentence-transformers puts max first."""
+    """Write the encoder and the files that name its modules; of "mean+max", sentence-transformers puts max first.
+
+    The weights are float32, because the library computes in the precision of the file. The layer behind the first
+    token, which it loads and does not use, is zero.
+    """
     features = classifier.config.features
-    copy_files(encoder, folder)
-    hidden_size = json.loads((encoder / "config.json").read_bytes())["hidden_size"]
+    copy_files(encoder, folder, TOKENIZER_FILES)
+    _, pretrained = load_auto_model(encoder)
+    model = type(pretrained)(pretrained.config)
+    model.load_state_dict(pretrained.state_dict(), strict=False)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.startswith("pooler."):
+                parameter.zero_()
+    model.save_pretrained(folder)
     pooling = {
-        "word_embedding_dimension": hidden_size,
+        "word_embedding_dimension": model.config.hidden_size,
         "pooling_mode_cls_token": features.config.pooling == "cls",
         "pooling_mode_mean_tokens": "mean" in features.config.pooling,
         "pooling_mode_max_tokens": "max" in features.config.pooling,
