@@ -2,7 +2,7 @@
 
     sentiment drift new.csv                             exit status 1 where they are not, for cron
     sentiment drift new.csv --by Department --by day    each value with at least 100 reviews, too
-    sentiment drift new.csv --rev sentiment@production --json drift.json
+    sentiment drift new.csv --rev sentiment@production --json drift.json --html drift.html
     sentiment drift predictions.jsonl --predictions --by day      the log of `sentiment serve --prediction-log`
 
 The val reviews of the revision are what is known. Compared are lengths, tokens per word (which typos, names and other
@@ -20,6 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 
 from sentiment.cli.arguments import add_classifier_arguments
 from sentiment.common.errors import InputError, ParamsError
-from sentiment.common.files import write_json
+from sentiment.common.files import write_json, write_text
 from sentiment.data.readers import ID, InputColumns
 from sentiment.evaluation.significance import format_p
 from sentiment.experiments.paths import SPLIT
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", action="store_true", help="FILE is a server's log: no content is compared; --by day alone"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every test as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write every test as a self-contained HTML page")
     add_classifier_arguments(parser)
 
 
@@ -142,6 +144,19 @@ def as_text(found: "list[Shift]") -> str:
     return "\n".join(lines)
 
 
+def as_page(found: "list[Shift]", name: str, n_reviews: int) -> str:
+    """Return an HTML page, in the look of the report."""
+    from sentiment.drift.shifts import ALPHA, MAX_REVIEWS, MIN_AUC, MIN_DISTANCE
+    from sentiment.report.page import environment, style  # jinja2, which the table does not need
+
+    templates = environment()
+    templates.filters["format_p"] = format_p
+    return templates.get_template("drift.html.j2").render(
+        shifts=found, name=name, n_reviews=n_reviews, limits=(MIN_DISTANCE, 2 * MIN_AUC - 1), alpha=ALPHA,
+        max_reviews=MAX_REVIEWS, created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", style=style(),
+    )  # fmt: skip
+
+
 def main(args: argparse.Namespace) -> int:
     """Write the table; 1 where a test is an alarm.
 
@@ -167,4 +182,6 @@ def main(args: argparse.Namespace) -> int:
     sys.stdout.write(f"{as_text(found)}\n\n{n_reviews:,} new reviews: {n_alarms or 'no'} alarms\n")
     if args.json:
         write_json(args.json, {"reviews": n_reviews, "alarms": n_alarms, "tests": [asdict(one) for one in found]})
+    if args.html:
+        write_text(args.html, as_page(found, Path(args.file).name, n_reviews))
     return int(n_alarms > 0)

@@ -5,6 +5,9 @@ import json
 import subprocess
 from pathlib import Path
 
+from playwright.sync_api import Browser
+
+from tests.browser import WIDTHS_AND_SCHEMES, assert_fits_and_is_accessible, open_url
 from tests.project import SAMPLE, Project
 
 
@@ -19,7 +22,7 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def test_the_known_reviews_do_not_alarm_and_longer_ones_do(completed_project: Project) -> None:
+def test_the_known_reviews_do_not_alarm_and_longer_ones_do(completed_project: Project, browser: Browser) -> None:
     project = completed_project
     with (project.root / SAMPLE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -39,10 +42,17 @@ def test_the_known_reviews_do_not_alarm_and_longer_ones_do(completed_project: Pr
 
     twice = [{**row, "Review Text": f"{row['Review Text']} {row['Review Text']}"} for row in rows]
     write(project.root / "longer.csv", twice)
-    longer = drift(project, "longer.csv")
+    longer = drift(project, "longer.csv", "--by", "Division Name", "--html", "drift.html")
     assert longer.returncode == 1
-    [line] = [line for line in longer.stdout.splitlines() if "length (words)" in line]
+    line = next(line for line in longer.stdout.splitlines() if "length (words)" in line)
     assert line.endswith("ALARM")
+    for width, scheme in WIDTHS_AND_SCHEMES:
+        opened = open_url(browser, (project.root / "drift.html").as_uri(), width, scheme, offline=True)
+        assert_fits_and_is_accessible(opened.page)
+        assert opened.errors == []
+    assert "All reviews: length (words) differs" in opened.page.locator("#verdict").inner_text()
+    n_alarms = longer.stdout.count("ALARM")
+    assert opened.page.get_by_text("▲ alarm").count() == n_alarms
 
 
 def test_what_goes_wrong_is_one_line(completed_project: Project) -> None:
