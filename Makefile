@@ -13,7 +13,7 @@ PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxpr
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews promote
-.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench site wheel lock
+.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench site wheel sbom audit lock
 .DEFAULT_GOAL := help
 
 ##@ Run the pipeline, and look at the results
@@ -159,6 +159,14 @@ site: $(INSTALLED)  ## build the documentation as a site in .site/html; a broken
 
 wheel: $(INSTALLED)  ## build the package into dist/; a commit gives the same bytes each time
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) uv build --no-build-isolation --quiet
+
+# uvx: both tools need packages that this project does not
+sbom: $(INSTALLED)  ## list what requirements.txt installs in dist/sbom.json, for scanners (CycloneDX)
+	@mkdir -p dist
+	uvx --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --output-reproducible --of JSON -o dist/sbom.json
+
+audit: $(INSTALLED)  ## look for known vulnerabilities in what requirements.txt installs; needs the network
+	uvx --from pip-audit==2.10.1 pip-audit --strict --requirement requirements.txt --no-deps --disable-pip
 
 lock: $(INSTALLED)  ## regenerate requirements.txt and requirements-ray.txt from pyproject.toml
 	$(LOCK) --output-file requirements.txt

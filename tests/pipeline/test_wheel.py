@@ -1,6 +1,8 @@
-"""`make wheel` gives the same bytes twice, and the wheel holds every file of the package that git has."""
+"""`make wheel` gives the same bytes twice, with every file of the package that git has; `make sbom` lists every pin."""
 
+import json
 import os
+import re
 import subprocess
 import zipfile
 from hashlib import sha256
@@ -33,3 +35,16 @@ def test_two_builds_have_equal_bytes_and_every_file(tmp_path: Path) -> None:
     ).stdout.split()
     with zipfile.ZipFile(wheels[0]) as wheel:
         assert set(listed) <= set(wheel.namelist())
+
+
+@pytest.mark.slow
+def test_the_list_of_packages_has_every_pin(tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, folder], check=True, timeout=120)
+    link_environment(folder)
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    subprocess.run(["make", "sbom"], cwd=folder, check=True, timeout=120, env=environment)
+    document = json.loads((folder / "dist/sbom.json").read_text(encoding="utf-8"))
+    pins = re.findall(r"^([\w.-]+)==([\w.+]+)", (folder / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert document["bomFormat"] == "CycloneDX"
+    assert [(one["name"], one["version"]) for one in document["components"]] == pins
