@@ -13,7 +13,7 @@ PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxpr
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews promote
-.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench site wheel sbom audit lock
+.PHONY: test test-fast test-slow check _types _style _locks verify encoder results bench site notebook wheel sbom audit lock
 .DEFAULT_GOAL := help
 
 ##@ Run the pipeline, and look at the results
@@ -156,6 +156,11 @@ site: $(INSTALLED)  ## build the documentation as a site in .site/html; a broken
 	@rm -rf .site && mkdir -p .site/src && git ls-files -z README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs deploy Dockerfile \
 	  benchmarks/TRIED.md 'models/encoders/*/README.md' | xargs -0 cp --parents -t .site/src
 	zensical build --strict
+
+# --no-project: into this environment, which needs no Jupyter otherwise
+notebook: $(INSTALLED)  ## run docs/notebook.ipynb from top to bottom; the page is .site/notebook.html
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv run --quiet --no-project --with nbconvert==7.17.1 --with ipykernel==7.4.0 \
+	  jupyter nbconvert --execute --to html --log-level ERROR --output-dir .site docs/notebook.ipynb
 
 wheel: $(INSTALLED)  ## build the package into dist/; a commit gives the same bytes each time
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) uv build --no-build-isolation --quiet

@@ -1,0 +1,32 @@
+"""docs/notebook.ipynb runs in Jupyter from top to bottom, shows what it says, and leaves the last commit."""
+
+import json
+import os
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT, link_environment
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_a_fresh_clone_and_leaves_nothing(tmp_path: Path) -> None:
+    clone = tmp_path / "a clone"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, clone], check=True, timeout=120)
+    link_environment(clone)
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    environment["DVC_SITE_CACHE_DIR"] = str(tmp_path / "dvc")
+    done = subprocess.run(["make", "notebook"], cwd=clone, env=environment, capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = unescape((clone / ".site/notebook.html").read_text(encoding="utf-8"))
+    metrics = json.loads((clone / "metrics/val.json").read_text())
+    assert f"{metrics['accuracy']:.6f}" in page
+    assert "A = HEAD, B = notebook: 204 val reviews" in page
+    assert "background: rgba(" in page
+    assert "<td>Poor quality, I sent it back</td>" in page
+    status = subprocess.run(["git", "status", "--short"], cwd=clone, capture_output=True, text=True, timeout=60).stdout
+    assert status == ""
+    notebook = json.loads((ROOT / "docs/notebook.ipynb").read_text(encoding="utf-8"))
+    assert all(cell.get("outputs", []) == [] for cell in notebook["cells"]), "outputs are not for git"
