@@ -1,4 +1,4 @@
-"""What CI calls: each script says what is missing, and the workflow pins what it runs."""
+"""What CI calls: each script says what is missing, and the workflows pin what they run."""
 
 import re
 import threading
@@ -75,15 +75,27 @@ def test_summary_refuses_what_it_would_lose(completed_project: Project) -> None:
 def test_summary_shows_the_metrics_of_both_commits_and_their_comparison(completed_project: Project) -> None:
     completed_project.set_params(train={"threshold": 0.9})
     completed_project.commit("A threshold that few reviews reach")
-    summary = completed_project.run(".ci/summary", "HEAD~1", "HEAD").stdout
-    assert re.search(r"\| metrics/val.json \| accuracy +\|", summary)
-    assert "A = ci-base, B = ci-proposed" in summary
+    completed_project.set_params(train={"threshold": 0.1})
+    completed_project.commit("A threshold that most reviews reach")
+    summary = completed_project.run(".ci/summary", "HEAD~2", "HEAD~1", "HEAD", PLOTS="plots").stdout
+    first, second = summary.split("## ")[1:]
+    for part, subject, threshold in ((first, "few", "0.9"), (second, "most", "0.1")):
+        assert f": A threshold that {subject} reviews reach\n" in part
+        assert re.search(rf"\| params.yaml \| train.threshold \| 0.5 +\| {threshold} +\|", part)
+        assert re.search(r"\| metrics/val.json \| accuracy +\|", part)
+        assert "A = ci-base, B = ci-proposed" in part
+    pictures = re.findall(r"!\[\w+\]\((plots/\w+\.svg)\)", second)
+    assert pictures == ["plots/roc.svg", "plots/precision_recall.svg", "plots/calibration.svg"]
+    for picture in pictures:
+        content = (completed_project.root / picture).read_text(encoding="utf-8")
+        assert all(f">{name}<" in content for name in ("ci-base", "ci-proposed", "ci-proposed-2"))
+        (completed_project.root / picture).unlink()
     assert completed_project.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_every_action_is_pinned_by_a_commit_and_names_its_version() -> None:
-    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
-    uses = re.findall(r"uses: (.+)", workflow)
+    workflows = [path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")]
+    uses = re.findall(r"uses: (.+)", "\n".join(workflows))
     assert uses
     assert [action for action in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v[\d.]+", action)] == []
 
