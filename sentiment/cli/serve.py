@@ -24,7 +24,7 @@ from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST
 from sentiment.experiments.paths import CLASSIFIER, METRICS, PARAMS
-from sentiment.experiments.revisions import WORKSPACE, Revision
+from sentiment.experiments.revisions import Revision
 from sentiment.inference.classifier import SentimentClassifier
 
 ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
@@ -109,7 +109,6 @@ def classifier_info(rev: str) -> dict[str, Any]:
         info |= {key: metrics[key] for key in ("rows", "accuracy", "accuracy_low", "accuracy_high") if key in metrics}
     with suppress(PipelineError, KeyError, TypeError, ImportError):
         info["source"] = read_yaml(revision.read(PARAMS), PARAMS)["prepare"]["source"]
-    git = ["git", "rev-parse", "--short=12", f"{'HEAD' if rev == WORKSPACE else rev}^{{commit}}"]
-    with suppress(OSError, subprocess.SubprocessError):
-        info["commit"] = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    with suppress(OSError, subprocess.SubprocessError):  # no git here
+        info["commit"] = revision.commit
     return info

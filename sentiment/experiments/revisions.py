@@ -135,6 +135,12 @@ class Revision:
         """Return whether it is the workspace, or a commit by one of its names."""
         return self.name == WORKSPACE or _is_commit(self._root, self.name) or self._staged() is not None
 
+    @property
+    def commit(self) -> str | None:
+        """The first digits of its commit, for the workspace of HEAD; None outside of git."""
+        name = "HEAD" if self.name == WORKSPACE else self._staged() or self.name
+        return _git(self._root, "rev-parse", "--short=12", *VERIFY[1:], f"{name}^{{commit}}") or None
+
     def _staged(self) -> str | None:
         """Return the commit of an artifact's version in a stage of DVC's model registry; None for another name."""
         if not (match := STAGED.fullmatch(self.name)) or _is_commit(self._root, self.name):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from sentiment.experiments.gate import worse_kinds
+from sentiment.experiments.revisions import Revision
 from tests.project import Project
 
 
@@ -56,8 +57,10 @@ def test_register_promote_and_roll_back(completed_project: Project) -> None:
 
     promote(project, "v1.1.0")  # without the gate
     assert label_of_production(project) == "negative"
+    assert Revision("sentiment@production", project.root).commit == Revision("HEAD", project.root).commit
     assign(project, "v1.0.0", "--force")  # for it has been there before
     assert label_of_production(project) == "positive"
+    assert Revision("sentiment@production", project.root).commit == Revision("HEAD~1", project.root).commit
 
 
 def test_another_stage_or_revision_is_named_where_it_is_missing(completed_project: Project) -> None:
