@@ -69,7 +69,7 @@ class FeatureMetadata(StageParams):
         dim: of a feature vector.
         text_columns: the columns joined into a text.
         decode_html: whether entities were decoded in a text, and tags removed.
-        int8_min_cosine: the least cosine between the int8 and the int16 vector of a text, among the first 256 texts of
+        int8_min_cosine: the least cosine between the int8 and the int16 vector of a text, among the first 128 texts of
             train; null in another precision.
         coverage: of the first 2,048 texts of train; null in the files of older versions.
     """

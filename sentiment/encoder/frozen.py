@@ -32,7 +32,7 @@ MIN_TOKENS = 1_024  # of a batch near the end: smaller ones cost more in startin
 MAX_WORKERS = 8  # Python starts one operation at a time; with more workers they would wait for each other
 
 N_COVERED = 2_048  # texts whose tokens `coverage` looks at
-N_TEXTS = 256  # that int8 is compared with int16 by
+N_TEXTS = 128  # that int8 is compared with int16 by
 MIN_COSINE = 0.998  # below it, an activation much larger than the others takes most of the 8 bits
 
 Model = ExactTransformer | FloatTransformer | TransformersEncoder
@@ -306,7 +306,7 @@ def _with_offsets(encoding: Encoding) -> TokensWithOffsets:
 def int8_min_cosine(encoder: FrozenEncoder, texts: Sequence[str]) -> float | None:
     """Return the least cosine between the int8 and the int16 vector of a text, rounded; logs a line where it is low.
 
-    None where the encoder does not compute in int8. At most the first 256 texts are looked at.
+    None where the encoder does not compute in int8. At most the first 128 texts are looked at.
     """
     if encoder.precision != "int8" or not texts:
         return None
