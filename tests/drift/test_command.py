@@ -5,6 +5,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import WIDTHS_AND_SCHEMES, assert_fits_and_is_accessible, open_url
@@ -22,6 +23,7 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
+@pytest.mark.slow
 def test_the_known_reviews_do_not_alarm_and_longer_ones_do(completed_project: Project, browser: Browser) -> None:
     project = completed_project
     with (project.root / SAMPLE).open(newline="", encoding="utf-8") as file:

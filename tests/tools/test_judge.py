@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["sentences", "domains"])
+@pytest.mark.parametrize("kind", ["sentences", pytest.param("domains", marks=pytest.mark.slow)])
 def test_it_prints_a_row_for_tfidf_and_for_each_encoder(
     folder: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
