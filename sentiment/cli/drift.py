@@ -14,7 +14,6 @@ have it; where they have no such column, with all of them.
 """
 
 import argparse
-import io
 import logging
 import sys
 from collections import Counter
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.cli.arguments import add_classifier_arguments
@@ -167,7 +167,7 @@ def main(args: argparse.Namespace) -> int:
     from sentiment.drift.shifts import shifts  # scikit-learn, a second
 
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-    val = pq.read_table(io.BytesIO(Revision(args.rev).read(KNOWN.as_posix())))
+    val = pq.read_table(pa.BufferReader(Revision(args.rev).read(KNOWN.as_posix())))
     shared = {name: list(map(str, val[name].to_pylist())) for name in args.by if name in val.column_names}
     known = sampled(classifier, val["text"].to_pylist(), group_rows(len(val), shared))
     if args.predictions:

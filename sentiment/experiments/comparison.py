@@ -3,7 +3,6 @@
 compare(Revision("HEAD"), Revision("workspace"), "val")
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -51,8 +50,9 @@ def compare(a: Revision, b: Revision, split: str, shared: bool = False) -> Compa
 def read_predictions(revision: Revision, split: str) -> pa.Table:
     """Return a revision's predictions of val or test, sorted by review id."""
     path = PREDICTIONS[split]
+    # a BufferReader: with a file of Python's, Arrow's threads may still want Python when it ends, and abort the process
     try:
-        table = pq.read_table(io.BytesIO(revision.read_scored(PREDICTIONS, split)))
+        table = pq.read_table(pa.BufferReader(revision.read_scored(PREDICTIONS, split)))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:
