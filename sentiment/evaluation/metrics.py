@@ -1,6 +1,6 @@
 """Score the predictions of reviews: metrics with their 95% intervals, by slice too, and the file of every prediction.
 
-    values = compute_metrics(labels, probabilities, threshold=0.5, bins=10, n_resamples=10_000, seed=0)
+    values = compute_metrics(labels, predicted, probabilities, bins=10, n_resamples=10_000, seed=0)
     values["recall_negative"], values["recall_negative_low"], values["recall_negative_high"]
 
 No floats are summed in an order that matters. Tested against scikit-learn.

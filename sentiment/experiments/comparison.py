@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, one_line
-from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired, holm
+from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired, format_p, holm
 from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BaselineRevision, Revision
 
@@ -98,7 +98,8 @@ def sentence(a: str, b: str, comparison: Comparison, split: str) -> str:
         split: whose reviews are compared.
     """
     difference = comparison.metrics["accuracy"].difference
-    p = "McNemar's exact p " + ("< 0.001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}")
+    p = format_p(comparison.p_value)
+    p = f"McNemar's exact p {p if p.startswith('<') else f'= {p}'}"
     numbers = f"accuracy {difference * 100:+.2f} points, {p}"
     count = f"{abs(difference) * 100:.1f} {'more' if difference > 0 else 'fewer'} of 100 reviews"
     if comparison.verdict != "no difference":

@@ -1,24 +1,19 @@
 """docs/notebook.ipynb runs in Jupyter from top to bottom, shows what it says, and leaves the last commit."""
 
 import json
-import os
 import subprocess
 from html import unescape
 from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, link_environment
+from tests.project import ROOT, fresh_clone, make
 
 
 @pytest.mark.slow
 def test_the_notebook_runs_from_a_fresh_clone_and_leaves_nothing(tmp_path: Path) -> None:
-    clone = tmp_path / "a clone"
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, clone], check=True, timeout=120)
-    link_environment(clone)
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    environment["DVC_SITE_CACHE_DIR"] = str(tmp_path / "dvc")
-    done = subprocess.run(["make", "notebook"], cwd=clone, env=environment, capture_output=True, text=True, timeout=580)
+    clone = fresh_clone(tmp_path / "a clone")
+    done = make(clone, "notebook", DVC_SITE_CACHE_DIR=str(tmp_path / "dvc"))
     assert done.returncode == 0, done.stdout + done.stderr
     page = unescape((clone / ".site/notebook.html").read_text(encoding="utf-8"))
     metrics = json.loads((clone / "metrics/val.json").read_text())

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, link_environment
+from tests.project import ROOT, fresh_clone, link_environment, make
 
 
 def build(folder: Path, modified: float) -> Path:
     """Build the committed files in a folder of their own, all with one time of modification."""
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, folder], check=True, timeout=120)
-    for path in folder.rglob("*"):
+    for path in folder.rglob("*"):  # before the environment is there
         os.utime(path, (modified, modified))
     link_environment(folder)
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    subprocess.run(["make", "wheel"], cwd=folder, check=True, timeout=120, env=environment)
+    make(folder, "wheel").check_returncode()
     [wheel] = (folder / "dist").glob("*.whl")
     return wheel
 
@@ -39,11 +38,8 @@ def test_two_builds_have_equal_bytes_and_every_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_list_of_packages_has_every_pin(tmp_path: Path) -> None:
-    folder = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, folder], check=True, timeout=120)
-    link_environment(folder)
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    subprocess.run(["make", "sbom"], cwd=folder, check=True, timeout=120, env=environment)
+    folder = fresh_clone(tmp_path / "clone")
+    make(folder, "sbom").check_returncode()
     document = json.loads((folder / "dist/sbom.json").read_text(encoding="utf-8"))
     pins = re.findall(r"^([\w.-]+)==([\w.+]+)", (folder / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert document["bomFormat"] == "CycloneDX"
