@@ -93,17 +93,11 @@ def link_environment(root: Path) -> None:
     (root / ".venv" / ".installed").touch()
 
 
-def fresh_clone(folder: Path) -> Path:
-    """Clone the committed files into a new folder, with this environment in .venv; return it."""
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, folder], check=True, timeout=120)
+def fresh_clone(folder: Path) -> Project:
+    """Clone the checkout's commit into a new folder, with this environment in .venv."""
+    cloned = Project(ROOT).clone(folder)
     link_environment(folder)
-    return folder
-
-
-def make(clone: Path, target: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a target of make in a clone, without the settings of a make that runs the tests."""
-    settings = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"} | environment
-    return subprocess.run(["make", target], cwd=clone, env=settings, capture_output=True, text=True, timeout=580)
+    return cloned
 
 
 def copy_reviews(source: Path, target: Path, n_reviews: int) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, fresh_clone, link_environment, make
+from tests.project import ROOT, Project, fresh_clone, link_environment
 
 
 def build(folder: Path, modified: float) -> Path:
     """Build the committed files in a folder of their own, all with one time of modification."""
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, folder], check=True, timeout=120)
+    clone = Project(ROOT).clone(folder)
     for path in folder.rglob("*"):  # before the environment is there
         os.utime(path, (modified, modified))
     link_environment(folder)
-    make(folder, "wheel").check_returncode()
+    clone.run("make", "wheel")
     [wheel] = (folder / "dist").glob("*.whl")
     return wheel
 
@@ -38,9 +38,11 @@ def test_two_builds_have_equal_bytes_and_every_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_list_of_packages_has_every_pin(tmp_path: Path) -> None:
-    folder = fresh_clone(tmp_path / "clone")
-    make(folder, "sbom").check_returncode()
-    document = json.loads((folder / "dist/sbom.json").read_text(encoding="utf-8"))
-    pins = re.findall(r"^([\w.-]+)==([\w.+]+)", (folder / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    clone = fresh_clone(tmp_path / "clone")
+    clone.run("make", "sbom")
+    document = json.loads((clone.root / "dist/sbom.json").read_text(encoding="utf-8"))
+    pins = re.findall(
+        r"^([\w.-]+)==([\w.+]+)", (clone.root / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert document["bomFormat"] == "CycloneDX"
     assert [(one["name"], one["version"]) for one in document["components"]] == pins
