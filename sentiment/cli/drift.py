@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sentiment.cli.arguments import add_classifier_arguments
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json, write_text
+from sentiment.common.tables import read_content
 from sentiment.data.readers import ID, InputColumns
 from sentiment.evaluation.significance import format_p
 from sentiment.experiments.paths import SPLIT
@@ -167,7 +166,7 @@ def main(args: argparse.Namespace) -> int:
     from sentiment.drift.shifts import shifts  # scikit-learn, a second
 
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-    val = pq.read_table(pa.BufferReader(Revision(args.rev).read(KNOWN.as_posix())))
+    val = read_content(Revision(args.rev).read(KNOWN.as_posix()))
     shared = {name: list(map(str, val[name].to_pylist())) for name in args.by if name in val.column_names}
     known = sampled(classifier, val["text"].to_pylist(), group_rows(len(val), shared))
     if args.predictions:

@@ -31,6 +31,18 @@ def open_table(path: Path) -> pq.ParquetFile:
         raise InputError(f"{path}: not a Parquet file ({one_line(error)[:200]})") from None
 
 
+def read_content(content: bytes) -> pa.Table:
+    """Return the table that the bytes of a Parquet file hold, read by this thread alone.
+
+    Arrow's own threads let go of the bytes after the last row is read. Where Python is ending by then, that aborts the
+    process (apache/arrow#34314): one of some hundred, on a busy machine.
+
+    Raises:
+        pyarrow.ArrowException, OSError: it is not Parquet, or damaged.
+    """
+    return pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
+
+
 def read_column(path: Path, name: str) -> pa.ChunkedArray:
     """Return one whole column; meant for narrow ones such as ids and labels. # (n_rows,)"""
     return open_table(path).read(columns=[name]).column(name)

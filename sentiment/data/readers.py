@@ -460,7 +460,8 @@ def _rows_of(parquet: Any, columns: list[str], start: int, stop: int) -> Iterato
             groups.append(index)
         position = end
     position = first
-    for batch in parquet.iter_batches(MAX_ROWS, row_groups=groups, columns=columns):
+    # a thread of Arrow's that still holds what it read from a file of Python's can abort the process at its end
+    for batch in parquet.iter_batches(MAX_ROWS, row_groups=groups, columns=columns, use_threads=False):
         end = position + batch.num_rows
         if position < stop and end > start:
             yield batch.slice(max(0, start - position), min(stop, end) - max(start, position))

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, one_line
+from sentiment.common.tables import read_content
 from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired, format_p, holm
 from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BaselineRevision, Revision
@@ -50,9 +50,8 @@ def compare(a: Revision, b: Revision, split: str, shared: bool = False) -> Compa
 def read_predictions(revision: Revision, split: str) -> pa.Table:
     """Return a revision's predictions of val or test, sorted by review id."""
     path = PREDICTIONS[split]
-    # a BufferReader: with a file of Python's, Arrow's threads may still want Python when it ends, and abort the process
     try:
-        table = pq.read_table(pa.BufferReader(revision.read_scored(PREDICTIONS, split)))
+        table = read_content(revision.read_scored(PREDICTIONS, split))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:
