@@ -46,6 +46,7 @@ from sentiment.numerics.quantization import (
 
 if TYPE_CHECKING:
     from sentiment.encoder.fused import FusedTransformer
+    from sentiment.encoder.fused_gpu import GpuTransformer
 
 # Rows are rounded up to this: oneDNN prepares a product for each new number of rows, and CUDA wants at least 17.
 ROW_MULTIPLE = 64
@@ -55,6 +56,8 @@ KERNELS = "SENTIMENT_KERNELS"  # the environment variable that says whether comp
 # by its value, from how many activations of feed-forward layers on; to load the kernels takes as long as they save with
 # 2^27 activations, so a process that labels a few texts does not wait for them
 MIN_ACTIVATIONS = {"auto": 2.0**27, "always": 0.0, "never": inf}
+
+TRIED_TOKENS = 40  # of the longest text by which a GPU's kernels are compared with torch's operations
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +143,23 @@ class Layout:
             return padded
         return torch.index_select(padded, 0, self.padding.to_rows, out=out)
 
+    def pool(self, hidden: Tensor, pooling: str, buffers: Buffers) -> Tensor:
+        """Return one vector a text, float32, shape (n_texts, dim), for "mean+max" (n_texts, 2 * dim).
+
+        Args:
+            hidden: the last hidden state, shape (n_rows, dim), without negative zeros.
+            pooling: "cls" (the first token), "mean", "max", or "mean+max" (both, side by side).
+        """
+        shape = (self.n_texts * self.seq_len, hidden.shape[1])
+        padded = self.pad(hidden, buffers.get("pooled", shape)).view(self.n_texts, self.seq_len, -1)
+        if pooling == "cls":
+            return padded[:, 0].clone()
+        pooled = [padded.amax(1)] if "max" in pooling else []  # padding repeats a token
+        if "mean" in pooling:
+            summands = padded if self.padding is None else padded * self.padding.token_mask
+            pooled.insert(0, adjacent_sums(summands) / self.counts)
+        return torch.cat(pooled, dim=1)
+
 
 Weights = Mapping[str, Tensor]
 
@@ -148,7 +168,7 @@ class Linear(NamedTuple):
     """A quantized linear layer: its integers as a product, their scale by output, and its bias or None.
 
     `quantize` makes integers and scales by row of its input. `for_kernels` is the same product as compiled kernels take
-    it, for 8 bits on the CPU.
+    it, for 8 bits on the CPU, and `weight` its integers as int8, (n_outputs, n_inputs), for 8 bits on a GPU.
     """
 
     product: Product
@@ -156,6 +176,7 @@ class Linear(NamedTuple):
     bias: Tensor | None
     quantize: Callable[[Tensor, Buffers], tuple[Tensor, Tensor]]
     for_kernels: OperandProduct | None
+    weight: Tensor | None
 
 
 class Norm(NamedTuple):
@@ -230,14 +251,15 @@ class QuantizedWeights:
         """Quantize a layer; in 8 bits, inputs with outliers are split, and `fine` ones take 12 bits."""
         integers, scales = quantize_weight(weight, self._bits)
         if self._bits == 16:
-            return Linear(integer_product(integers, 16), scales, bias, partial(quantize_rows, 16), None)
+            return Linear(integer_product(integers, 16), scales, bias, partial(quantize_rows, 16), None, None)
         by_norm = has_outliers and weight.shape[1] <= MAX_DIM_BY_NORM
-        for_kernels = operand_product(integers, by_norm) if self._device.type == "cpu" else None
+        on_gpu = uses_triton(self._device)
+        kernels = None if on_gpu else operand_product(integers, by_norm), integers.to(torch.int8) if on_gpu else None
         if by_norm:
-            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm, for_kernels)
+            return Linear(outlier_product(integers), scales, bias, quantize_rows_by_norm, *kernels)
         if fine:
-            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12), for_kernels)
-        return Linear(integer_product(integers, 8), scales, bias, partial(quantize_rows, 8), for_kernels)
+            return Linear(product_of_12_bits(integers), scales, bias, partial(quantize_rows, 12), *kernels)
+        return Linear(integer_product(integers, 8), scales, bias, partial(quantize_rows, 8), *kernels)
 
 
 def matrix_vector(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -303,22 +325,9 @@ def attention_levels(head_dim: int, max_len: int, bits: int) -> tuple[int, int, 
     return isqrt(2**24 // head_dim), weight_levels, 2**24 // (weight_levels + max_len)
 
 
-def pool(hidden: Tensor, layout: Layout, pooling: str, buffers: Buffers) -> Tensor:
-    """Return one vector a text, float32, shape (n_texts, dim), for "mean+max" (n_texts, 2 * dim).
-
-    Args:
-        hidden: the last hidden state, shape (n_rows, dim), without negative zeros.
-        pooling: "cls" (the first token), "mean", "max", or "mean+max" (both, side by side).
-    """
-    shape = (layout.n_texts * layout.seq_len, hidden.shape[1])
-    padded = layout.pad(hidden, buffers.get("pooled", shape)).view(layout.n_texts, layout.seq_len, -1)
-    if pooling == "cls":
-        return padded[:, 0].clone()
-    pooled = [padded.amax(1)] if "max" in pooling else []  # padding repeats a token
-    if "mean" in pooling:
-        summands = padded if layout.padding is None else padded * layout.padding.token_mask
-        pooled.insert(0, adjacent_sums(summands) / layout.counts)
-    return torch.cat(pooled, dim=1)
+def uses_triton(device: torch.device) -> bool:
+    """Return whether compiled kernels are Triton's: on a GPU, and where Triton's interpreter takes its place."""
+    return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def min_activations() -> float:
@@ -351,12 +360,12 @@ class ExactTransformer:
         self._embeddings = quantized.embeddings()
         self._projection = quantized.projection()
         self._layers = quantized.layers()
-        self._with_kernels: FusedTransformer | None = None
+        self._with_kernels: FusedTransformer | GpuTransformer | None = None
         self._lock = Lock()
         self._n_activations = 0  # that were asked for
         self._activations_per_token = config.num_hidden_layers * config.intermediate_size
         widest = max(config.hidden_size, self._embeddings[0].shape[1])
-        can_use_kernels = bits == 8 and device.type == "cpu" and widest <= MAX_DIM_BY_NORM
+        can_use_kernels = bits == 8 and device.type in ("cpu", "cuda") and widest <= MAX_DIM_BY_NORM
         self._min_activations = min_activations() if can_use_kernels else inf
 
     @torch.inference_mode()
@@ -383,11 +392,9 @@ class ExactTransformer:
     def _forward(self, layout: Layout, pooling: str) -> tuple[Tensor, Tensor]:
         """Return one vector a text, and the last hidden state of each token, by kernels where they are faster."""
         fused = self._fused() if self._n_activations >= self._min_activations else None
-        if fused:
-            hidden = fused.hidden(layout, self._buffers)
-            return fused.pool(hidden, layout, pooling), hidden
-        hidden = self._hidden(layout)
-        return pool(hidden, layout, pooling, self._buffers), hidden
+        hidden = fused.hidden(layout, self._buffers) if fused else self._hidden(layout)
+        pool = fused.pool if fused else Layout.pool
+        return pool(layout, hidden, pooling, self._buffers), hidden
 
     def expect(self, n_tokens: int) -> None:
         """Prepare for so many tokens more: many of them are encoded by the compiled kernels, which changes no byte."""
@@ -404,22 +411,39 @@ class ExactTransformer:
         """Whether the compiled kernels are loaded."""
         return self._with_kernels is not None
 
-    def _fused(self) -> "FusedTransformer | None":
-        """Return the encoder as the kernels take it; None where Numba is not installed."""
+    def _fused(self) -> "FusedTransformer | GpuTransformer | None":
+        """Return the encoder as the kernels take it; None where there are none, or those of a GPU differ."""
         with self._lock:
             if self._with_kernels is None and self._min_activations < inf:
                 try:
-                    from sentiment.encoder.fused import FusedTransformer  # imports Numba
-                except ImportError as error:
-                    log.debug("torch's operations compute, for there are no kernels: %s", error)
+                    self._with_kernels = self._make_fused()
+                except (ImportError, EncoderError) as error:
+                    level = logging.INFO if isinstance(error, EncoderError) else logging.DEBUG
+                    log.log(level, "encode: torch's operations compute, for there are no kernels: %s", error)
                     self._min_activations = inf
-                else:
-                    head_dim = self.config.hidden_size // self.config.num_attention_heads
-                    levels = attention_levels(head_dim, self.config.max_position_embeddings, self.bits)
-                    self._with_kernels = FusedTransformer(
-                        self.config, self._embeddings, self._projection, self._layers, levels
-                    )
             return self._with_kernels
+
+    def _make_fused(self) -> "FusedTransformer | GpuTransformer":
+        """Return the encoder as the kernels take it.
+
+        Raises:
+            ImportError: Numba or Triton is not installed.
+            EncoderError: the kernels are not for this encoder, or do not give the bytes of torch's operations here.
+        """
+        head_dim = self.config.hidden_size // self.config.num_attention_heads
+        levels = attention_levels(head_dim, self.config.max_position_embeddings, self.bits)
+        parts = self.config, self._embeddings, self._projection, self._layers, levels
+        if not uses_triton(self.device):
+            from sentiment.encoder.fused import FusedTransformer  # imports Numba
+
+            return FusedTransformer(*parts)
+        from sentiment.encoder.fused_gpu import GpuTransformer  # imports Triton
+
+        fused = GpuTransformer(*parts)
+        longest = min(TRIED_TOKENS, self.config.max_position_embeddings)
+        layout = Layout([list(range(n)) for n in (longest, 1, longest // 2 + 1)], self.device)
+        fused.check(layout, self._hidden(layout).clone())
+        return fused
 
     def _hidden(self, layout: Layout) -> Tensor:
         """Return the last hidden state of each token, shape (n_rows, hidden_size)."""

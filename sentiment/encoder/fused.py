@@ -172,13 +172,14 @@ class FusedTransformer:
             )  # fmt: skip
         return hidden
 
-    def pool(self, hidden: Tensor, layout: "Layout", pooling: str) -> Tensor:
-        """Return what `exact.pool` does."""
+    @staticmethod
+    def pool(layout: "Layout", hidden: Tensor, pooling: str, buffers: Buffers) -> Tensor:
+        """Return what `Layout.pool` does."""
         if pooling == "cls":
             return hidden[torch.from_numpy(layout.starts[:-1])]
         n_texts, dim = layout.n_texts, hidden.shape[1]
         mean, largest = (torch.empty((n_texts if kind in pooling else 0, dim)) for kind in ("mean", "max"))
-        sums = np.empty(((layout.seq_len + 1) // 2, dim), np.float32)
+        sums = array(buffers, "pooled", ((layout.seq_len + 1) // 2, dim))
         kernels.pool(hidden.numpy(), layout.starts, mean.numpy(), largest.numpy(), sums)
         return torch.cat([one for one in (mean, largest) if len(one)], dim=1)
 

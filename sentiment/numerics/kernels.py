@@ -521,7 +521,7 @@ def copy(source: Float32s, target: Float32s) -> None:
 
 @kernel
 def pool(hidden: Float32s, starts: Int64s, mean: Float32s, largest: Float32s, sums: Float32s) -> None:
-    """Write the mean and the maximum of the rows of each text, as `encoder.exact.pool` computes them.
+    """Write the mean and the maximum of the rows of each text, as `encoder.exact.Layout.pool` computes them.
 
     Args:
         hidden: shape (n_rows, dim).

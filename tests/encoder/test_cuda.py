@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sentiment.encoder.config import Precision
+from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.numerics.products import backend
 from tests.encoder.conftest import config
@@ -50,6 +51,15 @@ def test_a_text_has_the_same_bytes_alone_and_in_any_batch(precision: Precision, 
         assert encode(BUNDLED, precision, "cuda", [texts[number]]).tobytes() == together[number].tobytes()
     reversed_order = encode(BUNDLED, precision, "cuda", texts[299::-1])
     assert reversed_order[::-1].tobytes() == together.tobytes()
+
+
+def test_kernels_give_the_bytes_of_the_cpu(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of Triton, which comes with torch's CUDA builds; one batch decides whether they are used."""
+    monkeypatch.setenv("SENTIMENT_KERNELS", "always")
+    encoder = FrozenEncoder.load(BUNDLED, config("int8"), "cuda")
+    assert encoder.encode(texts).tobytes() == encode(BUNDLED, "int8", "cpu", texts).tobytes()
+    assert isinstance(encoder.model, ExactTransformer)
+    assert encoder.model.has_kernels
 
 
 def test_the_gpu_multiplies_int8_natively() -> None:
