@@ -8,6 +8,7 @@ Every operation is element-wise or a `tree_sum`, so the result has the same bits
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
@@ -21,6 +22,10 @@ Float64s = NDArray[np.float64]
 ClassWeight = Literal["none", "balanced"]
 
 MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
+CACHE_CHUNKS = (
+    8  # of `rows_per_chunk` that a product takes together: some 500 rows, for which NumPy's calls cost little
+)
+ROWS_BY_FEATURE = 8  # that tell how features correlate; more do not save the solver a pass
 MAX_CACHED_ELEMENTS = 2**27  # 256 MB as int16; features beyond that are standardized again whenever they are needed
 MAX_ABS = 32 - 2.0**-10  # in stds; farther ones are clipped
 # of a standardized feature, see `numerics.arrays`: steps per std, and its bits
@@ -117,6 +122,19 @@ class StandardizedFeatures:
             size = rows_per_chunk(len(mean))
             for number, chunk in enumerate(chunks(features)):
                 self._steps[number * size : (number + 1) * size] = standardize(chunk, mean, std, STEPS) * STEPS
+
+    @cached_property
+    def mean_products(self) -> Float64s:
+        """The mean of x.T @ x, with 1 as the last feature, over some of the rows. # (dim + 1, dim + 1)"""
+        n = len(self._features)
+        rows = np.arange(0, n, max(1, n // (ROWS_BY_FEATURE * self.dim)))
+        total = np.zeros((self.dim + 1, self.dim + 1))
+        size = CACHE_CHUNKS * rows_per_chunk(self.dim)
+        for start in range(0, len(rows), size):
+            x = self[rows[start : start + size]]
+            x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+            total += x.T @ x  # exact: 2 * X_BITS bits for a product, and at least 2**23 of them in a sum
+        return total / len(rows)
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Float64s:
         """Return the rows of a slice or of an array of indices, shape (n_rows, dim)."""

@@ -13,7 +13,7 @@ sum over rows or weights is a `tree_sum`, and nothing is drawn at random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 
 from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.features import (
+    CACHE_CHUNKS,
     X_BITS,
     ClassWeight,
     LabeledFeatures,
@@ -40,7 +41,6 @@ Float64s = NDArray[np.float64]
 PENALTIES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)  # of "auto"
 REFERENCES = (1.0, 0.03, 0.001)  # penalties with a preconditioner, which the penalties near them share
 CURVATURE = 0.18  # of the loss by the logit: p * (1 - p), 0.25 at most
-ROWS_BY_FEATURE = 8  # that tell the preconditioner how features correlate; more do not save a pass
 INVERSE_BITS = 26
 HISTORY = 10  # steps that L-BFGS remembers
 TOLERANCE = 1e-5  # of the largest derivative of the mean loss, where scikit-learn stops at 1e-4
@@ -49,7 +49,6 @@ MIN_PIVOT = 1e-9  # of a matrix that is singular but for rounding
 MAX_ITERATIONS = 300
 SUFFICIENT_DECREASE = 1e-4  # of the loss, as a share of what the slope promises (Armijo)
 MIN_STEP = 2.0**-20  # a shorter one is lost in the rounding of the loss
-CACHE_CHUNKS = 8  # of `rows_per_chunk` handled together: some 500 rows, for which NumPy's calls cost little
 TEXTS_PER_MATRIX = 2**14  # of one sparse matrix: an error in each keeps 25 bits
 # norm of a text's words, where a standardized feature has a std of 1; of 32, 64, 128 and 256 the lowest
 # loss on val of the real reviews: 0.2441, 0.2409, 0.2393, 0.2427
@@ -134,12 +133,14 @@ class Problem:
         labels: 0 or 1, shape (n_samples,).
         costs: weight of each row in the mean loss, shape (n_samples,); see `head.features.class_costs`.
         words: beside the features; None where they do not count.
+        inverses: of `inverse`, by penalty; the same features without words share them.
     """
 
     x: StandardizedFeatures
     labels: Float64s
     costs: Float64s
     words: WordMatrix | None = None
+    inverses: dict[float, Float64s] = field(default_factory=dict)
 
     @property
     def n_weights(self) -> int:
@@ -170,17 +171,14 @@ class Problem:
             gradients[dim + 1 :] = self.words.transposed_times(np.concatenate(all_errors))
         return losses / len(self.labels), gradients / len(self.labels)
 
-    def mean_products(self) -> Float64s:
-        """Return the mean of x.T @ x, with 1 as the last feature, over some of the rows. # (dim + 1, dim + 1)"""
-        dim, n = self.x.dim, len(self.labels)
-        rows = np.arange(0, n, max(1, n // (ROWS_BY_FEATURE * dim)))
-        total = np.zeros((dim + 1, dim + 1))
-        size = CACHE_CHUNKS * rows_per_chunk(dim)
-        for start in range(0, len(rows), size):
-            x = self.x[rows[start : start + size]]
-            x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-            total += x.T @ x  # exact: 2 * X_BITS bits for a product, and at least 2**23 of them in a sum
-        return total / len(rows)
+    def inverse(self, penalty: float) -> Float64s:
+        """Return the inverse of CURVATURE * mean products + penalty on the diagonal. # (dim + 1, dim + 1)"""
+        if penalty not in self.inverses:
+            matrix = CURVATURE * self.x.mean_products
+            weights = np.arange(self.x.dim)  # the bias, which is last, has no penalty
+            matrix[weights, weights] += penalty
+            self.inverses[penalty] = round_to_bits(_inverse(matrix), INVERSE_BITS)
+        return self.inverses[penalty]
 
     def _chunks(self, weights: Float64s) -> Iterator[tuple[Float64s, Float64s, Float64s, Float64s]]:
         """Yield x (rows, dim), labels and costs (rows, 1), and the saved head's logits (rows, n_penalties)."""
@@ -367,7 +365,7 @@ def solve(problem: Problem, penalties: Float64s, max_iterations: int = MAX_ITERA
 
 
 class _Preconditioner:
-    """The inverse of roughly the second derivatives: of CURVATURE * mean products + the penalty on the diagonal.
+    """The inverse of roughly the second derivatives: `Problem.inverse` for the reference nearest to each penalty.
 
     On features that correlate it takes a tenth of the passes. For words it is the diagonal alone, of the words minus
     their means, which the bias makes up for. Frequent words are nearly constant, so else most passes would look for the
@@ -375,16 +373,12 @@ class _Preconditioner:
     """
 
     def __init__(self, problem: Problem, penalties: Float64s) -> None:
-        mean_products = problem.mean_products()
         distances = np.abs(np.array(REFERENCES)[:, None] / np.maximum(penalties, 1e-9) - 1)
         nearest = distances.argmin(axis=0)
-        weights = np.arange(len(mean_products) - 1)  # the bias, which is last, has no penalty
-        self._inverses = []  # of each reference that is used, with the numbers of its penalties
-        for number in np.unique(nearest):
-            matrix = CURVATURE * mean_products
-            matrix[weights, weights] += REFERENCES[number]
-            self._inverses.append((np.flatnonzero(nearest == number), round_to_bits(_inverse(matrix), INVERSE_BITS)))
-        self._dense = len(mean_products)
+        self._inverses = [  # of each reference that is used, with the numbers of its penalties
+            (np.flatnonzero(nearest == number), problem.inverse(REFERENCES[number])) for number in np.unique(nearest)
+        ]
+        self._dense = problem.x.dim + 1
         if problem.words:
             mean, variance = problem.words.mean_and_variance()
             self._mean = mean[:, None]
