@@ -7,7 +7,7 @@ import pytest
 
 from sentiment.experiments.gate import worse_kinds
 from sentiment.experiments.revisions import Revision
-from tests.project import Project
+from tests.project import Project, link_environment
 
 
 def gate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,7 @@ def test_a_kind_is_worse_where_that_is_more_than_chance_among_all_kinds() -> Non
 @pytest.mark.slow
 def test_make_promote_runs_the_gate_and_verify_and_refuses_what_is_worse(completed_project: Project) -> None:
     project = completed_project
+    link_environment(project.root)
     assert "name the version" in project.run("make", "promote", check=False).stderr
     project.run("make", "promote", "VERSION=v1.0.0")
     tags = project.run("git", "tag").stdout.split()
