@@ -30,7 +30,7 @@ from tests.random_encoders import VOCAB_SIZE, random_model, save_encoder
 
 assert os.environ.get("TRITON_INTERPRET") == "1", "these cases are for the interpreter"
 
-examples = settings(max_examples=40, deadline=None)
+examples = settings(max_examples=20, deadline=None)
 n_rows_of = st.sampled_from([1, 3])
 
 
