@@ -441,7 +441,8 @@ class ExactTransformer:
 
         fused = GpuTransformer(*parts)
         longest = min(TRIED_TOKENS, self.config.max_position_embeddings)
-        layout = Layout([list(range(n)) for n in (longest, 1, longest // 2 + 1)], self.device)
+        ids = [token % self.config.vocab_size for token in range(longest)]
+        layout = Layout([ids, ids[:1], ids[: longest // 2 + 1]], self.device)
         fused.check(layout, self._hidden(layout).clone())
         return fused
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import chdir, redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from sentiment.cli.app import dispatch
+from sentiment.common.errors import PipelineError
 from sentiment.data.polarity import polarities
 from sentiment.data.profile import Column, Profile
 from sentiment.data.proposal import Choices, propose
@@ -40,9 +43,16 @@ def table(positive: str, negative: str) -> str:
 
 
 def init(project: Project, *arguments: str, check: bool = True) -> str:
-    """Run the command; return standard output, or the last line of standard error where it fails."""
-    done = project.run("python", "-m", "sentiment", "init", *arguments, check=check)
-    return done.stderr.splitlines()[-1] if done.returncode else done.stdout
+    """Run the command in this process; return standard output, or the error where it fails."""
+    with chdir(project.root), redirect_stdout(io.StringIO()) as shown:
+        try:
+            dispatch(["init", *arguments])
+        except (PipelineError, OSError) as error:
+            if check:
+                raise
+            return f"error: {error}"
+    assert check, shown.getvalue()
+    return shown.getvalue()
 
 
 def params_of(project: Project) -> dict[str, dict[str, object]]:
