@@ -9,26 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.evaluation.bootstrap import WeightedMetrics, percentile_interval, resample
-from sentiment.evaluation.metrics import Z_95, point_metrics
+from sentiment.evaluation.metrics import Z_95, Predictions, point_metrics
 
 ALPHA = 0.05  # significance level: the rate of false "better" or "worse" verdicts between equal classifiers
 POWER = 0.8  # of the test, for the minimum detectable difference
 Z_POWER = 0.8416212335729142  # the normal quantile of POWER; the quantile of 1 - ALPHA / 2 is Z_95
 CALIBRATION_BINS = 10  # of the expected calibration error
 MIN_DISCORDANT = 6  # discordant reviews, all in one direction, needed to reach ALPHA: 2 / 2**6 < 0.05
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """One classifier's predictions on the reviews, in the same order for both classifiers.
-
-    Attributes:
-        predicted: 0 or 1, shape (rows,).
-        probabilities: of label 1, shape (rows,).
-    """
-
-    predicted: NDArray[np.int8]
-    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -84,10 +71,10 @@ def compare_paired(labels: NDArray[np.int8], a: Predictions, b: Predictions, n_r
         a, b: the predictions of each classifier.
         n_resamples, seed: of the paired bootstrap; every resample takes the same reviews for A and B.
     """
-    sides = [WeightedMetrics(labels, side.predicted, side.probabilities, CALIBRATION_BINS) for side in (a, b)]
+    sides = [WeightedMetrics(labels, side.labels, side.probabilities, CALIBRATION_BINS) for side in (a, b)]
     value_a, value_b = (point_metrics(side, len(labels)) for side in sides)
     resampled = resample(sides, len(labels), n_resamples, seed)
-    is_correct_a, is_correct_b = a.predicted == labels, b.predicted == labels
+    is_correct_a, is_correct_b = a.labels == labels, b.labels == labels
     only_a, only_b = int((is_correct_a & ~is_correct_b).sum()), int((is_correct_b & ~is_correct_a).sum())
     return Comparison(
         rows=len(labels),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.tables import read_content
-from sentiment.evaluation.significance import POWER, Comparison, Predictions, compare_paired, format_p, holm
+from sentiment.evaluation.metrics import Predictions
+from sentiment.evaluation.significance import POWER, Comparison, compare_paired, format_p, holm
 from sentiment.experiments.paths import PREDICTIONS
 from sentiment.experiments.revisions import BaselineRevision, Revision
 
@@ -84,7 +85,7 @@ def paired_labels(
 
 def _predictions(table: pa.Table) -> Predictions:
     return Predictions(
-        table["predicted"].to_numpy().astype(np.int8), table["probability"].to_numpy().astype(np.float32)
+        table["probability"].to_numpy().astype(np.float32), table["predicted"].to_numpy().astype(np.int8)
     )
 
 

@@ -10,9 +10,9 @@ from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from sentiment.evaluation.metrics import Predictions
 from sentiment.evaluation.significance import (
     POWER,
-    Predictions,
     compare_paired,
     holm,
     mcnemar_exact,
@@ -26,12 +26,12 @@ ROWS = 2264  # of the real test reviews, about
 def predictions_of(correct: NDArray[np.bool_], labels: NDArray[np.int8]) -> Predictions:
     """Predictions that are correct where `correct` is True, with a probability of 0.9 or 0.1."""
     predicted = np.where(correct, labels, 1 - labels).astype(np.int8)
-    return Predictions(predicted, np.where(predicted == 1, 0.9, 0.1).astype(np.float32))
+    return Predictions(np.where(predicted == 1, 0.9, 0.1).astype(np.float32), predicted)
 
 
 def noisy_predictions(rng: np.random.Generator, labels: NDArray[np.int8], noise: float) -> Predictions:
     probabilities = np.clip(labels * 0.4 + 0.3 + rng.normal(0, noise, len(labels)), 0.01, 0.99).astype(np.float32)
-    return Predictions((probabilities >= 0.5).astype(np.int8), probabilities)
+    return Predictions(probabilities, (probabilities >= 0.5).astype(np.int8))
 
 
 @pytest.fixture
@@ -91,11 +91,11 @@ def test_intervals_agree_with_a_bootstrap_by_brute_force(pair: Pair) -> None:
     for _ in range(300):
         rows = rng.integers(0, len(labels), len(labels))
         for name, measure in measures.items():
-            values = [measure((labels[rows], x.predicted[rows], x.probabilities[rows]), x) for x in (a, b)]
+            values = [measure((labels[rows], x.labels[rows], x.probabilities[rows]), x) for x in (a, b)]
             resampled[name].append(values[1] - values[0])
     for name, measure in measures.items():
         difference = comparison.metrics[name]
-        exact = [measure((labels, x.predicted, x.probabilities), x) for x in (a, b)]
+        exact = [measure((labels, x.labels, x.probabilities), x) for x in (a, b)]
         assert (difference.a, difference.b) == pytest.approx(tuple(exact), abs=1e-9)
         low, high = np.quantile(resampled[name], [0.025, 0.975])
         width = high - low

@@ -12,8 +12,8 @@ import numpy as np
 
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
 from sentiment.evaluation.curves import calibration_curve, precision_recall_points, rank_counts, roc_points
-from sentiment.evaluation.metrics import compute_metrics, metrics_by_slice
-from sentiment.evaluation.significance import Predictions, compare_paired
+from sentiment.evaluation.metrics import Predictions, compute_metrics, metrics_by_slice
+from sentiment.evaluation.significance import compare_paired
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.epoch_log import EpochMetrics
 from sentiment.head.features import LabeledFeatures
@@ -91,7 +91,7 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
     probabilities, labels = classifier.predict_proba(test.features, test.tokens), test.labels.astype(np.int8)
     ranking = rank_counts(labels, probabilities)
     predicted = (probabilities >= np.float32(0.5)).astype(np.int8)
-    others = Predictions(1 - predicted, 1 - probabilities)
+    others = Predictions(1 - probabilities, 1 - predicted)
     return {
         "weights": parameters(classifier),
         "config": classifier.config.model_dump_json(),
@@ -107,7 +107,7 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
                 )
             )
         ),
-        "comparison": repr(compare_paired(labels, Predictions(predicted, probabilities), others, 200, 0)),
+        "comparison": repr(compare_paired(labels, Predictions(probabilities, predicted), others, 200, 0)),
     }
 
 

@@ -102,6 +102,8 @@ def test_machine_code_has_no_fused_operation_of_ours(name: str, constants: dict[
     code = compiled(getattr(gpu_kernels, name), constants, architecture, **gpu_kernels.STRICT)
     assert code.count(r"fma\.") == 0
     assert code.count(r"add\.") > 0
+    assert ".ftz" not in code.ptx, "small numbers stay as they are"
+    assert ".approx" not in code.ptx
     assert code.count(r"(add|sub|mul)\.(ftz\.)?f32") == 0, "without .rn, the assembler may fuse them"
     counts = {pattern: code.count(pattern) for pattern in expansions(architecture)}
     allowed = [

@@ -99,7 +99,7 @@ def test_the_committed_lock_is_that_of_the_oldest_processor(tmp_path: Path) -> N
 
 
 def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = True) -> Project:
-    """Return a project with the first reviews of a file, run by the default pipeline as this machine runs it."""
+    """Return a project with the first reviews of a file and the default pipeline, which has not run."""
     params: dict[str, dict[str, object]] = {
         "prepare": {"source": "data/raw/some.csv"},
         "split": {"folds": n_folds},
@@ -108,20 +108,26 @@ def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = Tru
     }
     project = make_project(root, params)
     copy_reviews(source, root / "data/raw/some.csv", N_REVIEWS)
-    project.run("dvc", "repro", "-q")
     return project
+
+
+def run_pipelines(folders: list[Path], runner: Project, **environment: str) -> None:
+    """Run the stages of each folder, all in one process with the modules of one project."""
+    runner.run("python", "-m", "tests.pipeline_run", *map(str, folders), check=True, **environment)
 
 
 @pytest.fixture(scope="module")
 def native_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Projects of the sample, without words and cross-validated too, and, where there are some, of real reviews."""
+    """Projects of the sample, without words and cross-validated too, and of real reviews if any, run here."""
     sources = {"sample": ROOT / SAMPLE}
     if path := os.environ.get("REVIEWS_CSV"):
         sources["real"] = Path(path)
     folder = tmp_path_factory.mktemp("native")
     projects = {name: project_of(source, folder / name) for name, source in sources.items()}
     projects["features"] = project_of(ROOT / SAMPLE, folder / "features", has_words=False)
-    return {**projects, "folds": project_of(ROOT / SAMPLE, folder / "folds", n_folds=3)}
+    projects["folds"] = project_of(ROOT / SAMPLE, folder / "folds", n_folds=3)
+    run_pipelines([project.root for project in projects.values()], projects["sample"])
+    return projects
 
 
 def write_tables(root: Path) -> list[Path]:
@@ -163,8 +169,7 @@ def write_tables(root: Path) -> list[Path]:
 def native_tables(native_projects: dict[str, Project], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The folders of `write_tables`, run as this machine runs them."""
     folders = write_tables(tmp_path_factory.mktemp("tables"))
-    runner = next(iter(native_projects.values()))
-    runner.run("python", "-m", "tests.pipeline_run", *map(str, folders), check=True)
+    run_pipelines(folders, native_projects["sample"])
     return folders
 
 
@@ -178,9 +183,8 @@ def test_every_output_is_the_same_bytes(
         for stage in stages:
             remove_outputs(project.root, stage)
     tables = write_tables(tmp_path / "tables")
-    folders = [str(folder) for folder in (*(project.root for project in copies.values()), *tables)]
-    first = next(iter(copies.values()))
-    first.run("python", "-m", "tests.pipeline_run", *folders, check=True, **PROCESSORS[processor])
+    folders = [*(project.root for project in copies.values()), *tables]
+    run_pipelines(folders, copies["sample"], **PROCESSORS[processor])
     for name, project in copies.items():
         assert_same_outputs(native_projects[name].root, project.root, stages, processor)
     for native, emulated in zip(native_tables, tables, strict=True):
