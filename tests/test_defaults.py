@@ -28,7 +28,7 @@ def test_no_file_that_a_user_changes_is_copied_to_a_tests_project() -> None:
 def test_the_tests_pass_in_a_checkout_with_own_data_columns_and_a_trained_classifier(
     completed_project: Project, tmp_path: Path
 ) -> None:
-    """Two tests, one of which runs a whole pipeline, in a clone of a project that was used and committed."""
+    """Two tests, one of which runs stages, in a clone of a project that was used and committed."""
     used = completed_project
     sample = (used.root / "data/raw/sample.csv").read_text(encoding="utf-8")
     (used.root / "data/raw/mine.csv").write_text(sample.replace("Review Text", "body", 1), encoding="utf-8")
@@ -39,7 +39,7 @@ def test_the_tests_pass_in_a_checkout_with_own_data_columns_and_a_trained_classi
     clone = used.clone(tmp_path / "clone")
     shutil.copytree(used.root / "models/classifier", clone.root / "models/classifier")
     tests = [
-        "tests/pipeline/test_encoders.py::test_a_key_of_train_runs_neither",
+        "tests/cli/test_init.py::test_the_stages_split_by_the_column_that_it_wrote",
         "tests/test_defaults.py::test_no_file_that_a_user_changes_is_copied_to_a_tests_project",
     ]
     pytest_command = ["python", "-m", "pytest", "-p", "no:cacheprovider", *tests]
