@@ -178,6 +178,14 @@ class Linear(NamedTuple):
     for_kernels: OperandProduct | None
     weight: Tensor | None
 
+    def whole_bias(self, more: Tensor | None) -> Tensor:
+        """Return the bias, shape (n_outputs,), 0 where there is none; `more` is added to the first outputs."""
+        whole = torch.zeros_like(self.scales)
+        for summand in (self.bias, more):
+            if summand is not None:
+                whole[: len(summand)] += summand
+        return whole
+
 
 class Norm(NamedTuple):
     """Weight and bias of a layer norm."""

@@ -18,7 +18,7 @@ from sentiment.numerics import kernels
 from sentiment.numerics.functions import exp_levels
 from sentiment.numerics.memory import Buffers
 from sentiment.numerics.products import OperandProduct
-from sentiment.numerics.quantization import LEVELS
+from sentiment.numerics.quantization import LEVELS, outlier_capacity
 
 if TYPE_CHECKING:
     from sentiment.encoder.exact import Layer, Layout, Linear, Norm
@@ -53,11 +53,7 @@ class FusedLinear(NamedTuple):
         product = linear.for_kernels
         if product is None:
             raise ValueError("kernels are for 8 bits on the CPU")
-        whole = torch.zeros_like(linear.scales)
-        for summand in (linear.bias, bias):
-            if summand is not None:
-                whole[: len(summand)] += summand
-        return cls(product, product.by_input.numpy(), linear.scales.numpy(), whole.numpy())
+        return cls(product, product.by_input.numpy(), linear.scales.numpy(), linear.whole_bias(bias).numpy())
 
     def operand(self, n_rows: int, name: str, buffers: Buffers) -> Operand:
         """Return the memory of an operand for this layer."""
@@ -65,7 +61,7 @@ class FusedLinear(NamedTuple):
         return Operand(
             buffers.get(f"operand_{name}", (n_rows, n_inputs), self.product.operand_type),
             array(buffers, f"scales_{name}", (n_rows,)),
-            array(buffers, f"outliers_{name}", (n_rows, 1 + 2 * kernels.outlier_capacity(n_inputs)), torch.int32),
+            array(buffers, f"outliers_{name}", (n_rows, 1 + 2 * outlier_capacity(n_inputs)), torch.int32),
         )
 
     def limit(self) -> np.float32:

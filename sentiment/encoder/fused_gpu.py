@@ -34,11 +34,7 @@ class GpuLinear(NamedTuple):
         """Return a layer for kernels; `bias` for the first outputs, where the layer has none of its own."""
         if linear.weight is None:
             raise ValueError("kernels are for 8 bits")
-        whole = torch.zeros_like(linear.scales)
-        for summand in (linear.bias, bias):
-            if summand is not None:
-                whole[: len(summand)] += summand
-        return cls(linear.weight, linear.scales, whole)
+        return cls(linear.weight, linear.scales, linear.whole_bias(bias))
 
     def __call__(self, x: Operand, out: Tensor, *, gelu: Gelu | None = None, residual: Tensor | None = None) -> Tensor:
         """Return what `gpu_kernels.linear` writes in `out`, shape (n_rows, n_outputs)."""

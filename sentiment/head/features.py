@@ -22,9 +22,7 @@ Float64s = NDArray[np.float64]
 ClassWeight = Literal["none", "balanced"]
 
 MAX_CHUNK_ELEMENTS = 2**15  # rows x dim handled together: 256 KB as float64, which fit the cache
-CACHE_CHUNKS = (
-    8  # of `rows_per_chunk` that a product takes together: some 500 rows, for which NumPy's calls cost little
-)
+CACHE_CHUNKS = 8  # of `rows_per_chunk` that a product takes: some 500 rows, for which NumPy's calls cost little
 ROWS_BY_FEATURE = 8  # that tell how features correlate; more do not save the solver a pass
 MAX_CACHED_ELEMENTS = 2**27  # 256 MB as int16; features beyond that are standardized again whenever they are needed
 MAX_ABS = 32 - 2.0**-10  # in stds; farther ones are clipped

@@ -30,7 +30,7 @@ from sentiment.numerics.functions import (
     Gelu,
 )
 from sentiment.numerics.memory import Buffers
-from sentiment.numerics.quantization import LEVELS, MIN_MAX, RMS_PER_LEVELS
+from sentiment.numerics.quantization import LEVELS, MIN_MAX, RMS_PER_LEVELS, outlier_capacity
 
 STRICT: Mapping[str, Any] = {"enable_fp_fusion": False}  # compiles what is written: a product, then a sum
 ODD_PARTS = (1, 3)  # of the width of a row that is normalized: its sum is a tree of 2^n leaves, then of one or three
@@ -66,11 +66,6 @@ class Operand(NamedTuple):
 def fits(dim: int) -> bool:
     """Return whether rows of this width can be normalized."""
     return dim // (dim & -dim) in ODD_PARTS
-
-
-def outlier_capacity(dim: int) -> int:
-    """Return how many of `dim` integers of `quantize_rows_by_norm` can exceed 127: they are six times the rms."""
-    return dim // 36 + 1
 
 
 @triton.jit
@@ -136,12 +131,12 @@ def normalize_rows(
     tl.store(integers + row * dim + columns, cut.to(tl.int8), mask=inside)
     is_outlier = inside & (tl.abs(whole) > 127.0)
     count = tl.reshape(is_outlier.to(tl.int32), ((1 << leaves) * wide,))
-    place = tl.reshape(tl.cumsum(count, axis=0), (1 << leaves, wide)) - 1
+    index = tl.reshape(tl.cumsum(count, axis=0), (1 << leaves, wide)) - 1
     target = outliers + row * (1 + 2 * capacity)
-    kept = is_outlier & (place < capacity)  # memory holds, whatever the numbers are
+    kept = is_outlier & (index < capacity)  # memory holds, whatever the numbers are
     tl.store(target, tl.minimum(tl.sum(count, axis=0), capacity))
-    tl.store(target + 1 + 2 * place, columns, mask=kept)
-    tl.store(target + 2 + 2 * place, (whole - cut).to(tl.int32), mask=kept)
+    tl.store(target + 1 + 2 * index, columns, mask=kept)
+    tl.store(target + 2 + 2 * index, (whole - cut).to(tl.int32), mask=kept)
 
 
 @triton.jit
@@ -184,11 +179,11 @@ def multiply(
     for first in range(0, n_inputs, tile_inputs):
         inputs = first + tl.arange(0, tile_inputs)
         is_input = inputs < n_inputs
-        places, is_place = rows[:, None] * n_inputs + inputs[None, :], is_row[:, None] & is_input[None, :]
+        indices, is_inside = rows[:, None] * n_inputs + inputs[None, :], is_row[:, None] & is_input[None, :]
         part = tl.load(weight + by_output + inputs[:, None], mask=is_input[:, None] & is_column[None, :], other=0)
-        sums = tl.dot(tl.load(integers + places, mask=is_place, other=0), part, sums, out_dtype=tl.int32)
+        sums = tl.dot(tl.load(integers + indices, mask=is_inside, other=0), part, sums, out_dtype=tl.int32)
         if has_high:
-            high_sums = tl.dot(tl.load(high + places, mask=is_place, other=0), part, high_sums, out_dtype=tl.int32)
+            high_sums = tl.dot(tl.load(high + indices, mask=is_inside, other=0), part, high_sums, out_dtype=tl.int32)
     if capacity > 0:
         of_row = outliers + rows * (1 + 2 * capacity)
         counts = tl.load(of_row, mask=is_row, other=0)
@@ -262,8 +257,8 @@ def quantize_heads(
         tokens = first + tl.arange(0, n_at_once)[:, None]
         inside = (tokens < length) & (inner < head_dim)
         x = tl.load(source + tokens * (3 * n_heads * head_dim) + inner, mask=inside, other=0.0)
-        is_place = (tokens < seq_len) & (inner < head_dim)
-        tl.store(target + tokens * head_dim + inner, rounded(x * factor), mask=is_place)
+        is_output = (tokens < seq_len) & (inner < head_dim)
+        tl.store(target + tokens * head_dim + inner, rounded(x * factor), mask=is_output)
 
 
 @triton.jit
@@ -278,9 +273,9 @@ def weigh_keys(
     of_text = scales + text * (3 * n_heads) + head
     scale = tl.load(of_text) * tl.load(of_text + n_heads) * inverse_root
     queries, keys = first + tl.arange(0, n_queries)[:, None], tl.arange(0, n_keys)[None, :]
-    places = (matrix * seq_len + queries) * seq_len + keys
+    indices = (matrix * seq_len + queries) * seq_len + keys
     is_pair = (queries < length) & (keys < length)
-    product = tl.load(products + places, mask=is_pair, other=BELOW_PRODUCTS)
+    product = tl.load(products + indices, mask=is_pair, other=BELOW_PRODUCTS)
     top = tl.max(product, axis=1)[:, None] * scale
     x = product * scale - top
     x = tl.where(x < SCORE_END, SCORE_END, x)
@@ -292,7 +287,7 @@ def weigh_keys(
     p = tl.where(is_pair, rounded(p * exp_level), 0.0)
     total = tl.sum(p, axis=1)[:, None]  # integers up to 2^24: exact in any order
     weights = rounded(p * tl.div_rn(level, tl.where(total > 0.0, total, 1.0)))
-    tl.store(products + places, weights, mask=(queries < length) & (keys < seq_len))
+    tl.store(products + indices, weights, mask=(queries < length) & (keys < seq_len))
 
 
 @triton.jit
@@ -307,9 +302,9 @@ def quantize_context(
     if token < tl.load(starts + text + 1) - start:
         columns = tl.arange(0, block)
         inside, head = columns < dim, columns // head_dim
-        places = ((text * n_heads + head) * seq_len + token) * head_dim + columns % head_dim
+        indices = ((text * n_heads + head) * seq_len + token) * head_dim + columns % head_dim
         scale = tl.load(scales + (text * 3 + 2) * n_heads + head, mask=inside, other=0.0) * inverse_level
-        x = tl.load(context + places, mask=inside, other=0.0) * scale
+        x = tl.load(context + indices, mask=inside, other=0.0) * scale
         write_quantized(x, start + token, columns, inside, integers, integers, row_scales, dim, 127, False)
 
 

@@ -58,11 +58,6 @@ ERF_END, TANH_END, SCORE_END = f4(MAX_ERF), f4(MAX_TANH), f4(MIN_SCORE)
 BELOW_PRODUCTS = i4(-(2**30))  # products of queries and keys are within 2^24
 
 
-def outlier_capacity(dim: int) -> int:
-    """Return how many of `dim` integers of `quantize_rows_by_norm` can exceed 127: they are six times the rms."""
-    return dim // 36 + 1
-
-
 @helper
 def largest_size(row: Float32s, bits: Int32s, n: int) -> Any:
     """Return the largest absolute value of a row whose bits are `bits`; its last element, after n, is written."""

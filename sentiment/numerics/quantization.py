@@ -151,6 +151,11 @@ def quantize_rows_by_norm(x: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
     return integers, scale
 
 
+def outlier_capacity(dim: int) -> int:
+    """Return how many of `dim` integers of `quantize_rows_by_norm` can exceed 127: they are six times the rms."""
+    return dim // 36 + 1
+
+
 def quantize_weight(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Return integers of shape (n_outputs, n_inputs) and scales of shape (n_outputs,) of a linear layer's weight."""
     integers, scales = quantize_rows(bits, weight, Buffers(weight.device))

@@ -82,7 +82,9 @@ PROCESSORS = {
     "this processor": {},
     "torch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
     "oneDNN with AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "SENTIMENT_KERNELS": "always"},
+    "MKL for any processor": {"MKL_CBWR": "COMPATIBLE"},
     "no native int8": {"SENTIMENT_INT8": "float32"},
+    "no native int8, kernels": {"SENTIMENT_INT8": "float32", "SENTIMENT_KERNELS": "always"},
 }
 
 

@@ -16,7 +16,7 @@ from sentiment.encoder.exact import Layout, attention, attention_levels
 from sentiment.numerics import kernels
 from sentiment.numerics.functions import Gelu, exp_levels, gelu_, layer_norm_
 from sentiment.numerics.memory import Buffers
-from sentiment.numerics.quantization import quantize_rows, quantize_rows_by_norm, row_sums
+from sentiment.numerics.quantization import outlier_capacity, quantize_rows, quantize_rows_by_norm, row_sums
 
 CPU = torch.device("cpu")
 BUFFERS = Buffers(CPU)
@@ -44,7 +44,7 @@ def row_scratch(dim: int) -> Float32s:
 
 
 def outliers_for(n_rows: int, dim: int) -> NDArray[np.int32]:
-    return np.empty((n_rows, 1 + 2 * kernels.outlier_capacity(dim)), np.int32)
+    return np.empty((n_rows, 1 + 2 * outlier_capacity(dim)), np.int32)
 
 
 def no_rows(like: Array) -> Array:

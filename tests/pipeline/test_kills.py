@@ -264,3 +264,5 @@ def test_a_repro_after_a_kill_gives_the_committed_bytes(small_project: Project) 
         log.info("%d %s exit %s%s, %d failed", number, kill, status, ", repaired" if repaired else "", len(failures))
     log.info("%d of %d held, %d of them after a repair", N_KILLS - len(failures), N_KILLS, n_repaired)
     assert not failures, "\n\n".join(failures)
+    small_project.run("dvc", "repro", "--force", "--single-item", "encode")
+    assert not (small_project.root / "data/.encode").exists(), "the next run of encode takes up what killed ones left"
