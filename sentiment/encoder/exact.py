@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 # Rows are rounded up to this: oneDNN prepares a product for each new number of rows, and CUDA wants at least 17.
 ROW_MULTIPLE = 64
-MASKED = -1e30  # added to the score of a key that is padding
+MASKED = -np.inf  # added to the score of a key that is padding
 
 KERNELS = "SENTIMENT_KERNELS"  # the environment variable that says whether compiled kernels are used
 # by its value, from how many activations of feed-forward layers on; to load the kernels takes as long as they save with
@@ -69,7 +69,7 @@ class Padding(NamedTuple):
         to_padded: the row of each token of the padded form; padding repeats its text's last token, which changes no
             maximum; shape (n_texts * seq_len,).
         to_rows: the place of each row in the padded form, 0 for rows of no text; shape (n_rows,).
-        key_mask: 0 for tokens and -1e30 for padding, shape (n_texts, 1, seq_len).
+        key_mask: 0 for tokens and -inf for padding, shape (n_texts, 1, seq_len).
         token_mask: 1 for tokens and 0 for padding, shape (n_texts, seq_len, 1).
     """
 

@@ -114,7 +114,7 @@ def softmax_integers_(scores: Tensor, levels: int, max_keys: int, bits: int, buf
     exp of the difference to the row's maximum is rounded to a grid so fine that the sum of a row stays within 2^24.
 
     Args:
-        scores: float32, the last dimension is one distribution; -1e30 for what takes no part: it becomes 0.
+        scores: float32, the last dimension is one distribution; -inf for what takes no part: it becomes 0.
         levels: the integer that stands for 1.
         max_keys: the most keys that a row can have, in any batch.
         bits: 16 takes `exp_`, within 2 units in the last place; 8 a shorter polynomial, within 6e-6.

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from sentiment.encoder.config import Pooling, Precision
-from sentiment.encoder.exact import ExactTransformer
+from sentiment.encoder.exact import ExactTransformer, Layout, attention
+from sentiment.numerics.memory import Buffers
 from tests.encoder.conftest import config, load
 from tests.project import BUNDLED, ROOT
 
@@ -62,6 +64,19 @@ def test_padding_changes_no_byte_of_a_small_encoder(
     assert isinstance(model, ExactTransformer)
     together = model.encode(ids, "mean+max").numpy()
     assert together.tobytes() == b"".join(model.encode([one], "mean+max").numpy().tobytes() for one in ids)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_padding_is_no_key_however_small_the_scores_are(bits: int) -> None:
+    """A single token attends to itself alone; its score here is -4e37."""
+    cpu = torch.device("cpu")
+    x = torch.full((64, 6), 5e18)
+    x[:, 2:4] *= -1
+
+    def context(token_ids: list[list[int]]) -> torch.Tensor:
+        return attention(x, Layout(token_ids, cpu), 1, 512, bits, Buffers(cpu))[0]
+
+    assert torch.equal(context([[1], [1] * 12]), context([[1]]))
 
 
 PROGRAM = """

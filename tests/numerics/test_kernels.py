@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
@@ -70,8 +70,8 @@ def assert_same(integers: Float32s, scales: Float32s, expected: Tensor, expected
 def assert_quantized_by_norm(x: Tensor, operand: Array, scales: Float32s, outliers: NDArray[np.int32]) -> None:
     integers, expected_scales = quantize_rows_by_norm(x, BUFFERS)
     assert_same(whole(operand, outliers), scales, integers, expected_scales)
-    if operand.dtype == np.int8:
-        assert np.abs(operand.astype(int)).max() <= 127
+    if operand.dtype == np.int8:  # processors differ in which int8 they make of what is not a number
+        assert (np.abs(operand[np.isfinite(scales)].astype(int)) <= 127).all()
 
 
 class Numbers:
@@ -80,6 +80,10 @@ class Numbers:
     def __init__(self, seed: int, size: float) -> None:
         self.rng = np.random.default_rng(seed)
         self.size = size
+        self.name = f"Numbers({seed}, {size})"
+
+    def __repr__(self) -> str:
+        return self.name
 
     def floats(self, *shape: int) -> Float32s:
         values = self.rng.standard_normal(shape).astype(np.float32)
@@ -279,6 +283,7 @@ def quantized_attention(
 
 @examples
 @given(numbers, lengths_of_texts, st.sampled_from([1, 2, 3]), st.sampled_from([1, 5, 16, 64]), backends)
+@example(Numbers(1088622607, 1e15), [1, 19, 3, 11], 3, 5, (np.int32, np.int8, 127.0))  # scores of -1e37
 def test_attention(
     number: Numbers, lengths: list[int], n_heads: int, head_dim: int, backend: tuple[Any, Any, float]
 ) -> None:

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 import pytest
+import torch
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
 from tests.project import ROOT
@@ -15,12 +16,13 @@ from tests.project import ROOT
 # what NumPy has SIMD code for, by its own names, which change between versions: X86_V4 is AVX-512, X86_V3 AVX2
 ALL_SIMD = " ".join(__cpu_dispatch__)
 AVX512 = " ".join(name for name in __cpu_dispatch__ if name.startswith(("AVX512", "X86_V4")))
+HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"  # else OpenBLAS ends by an illegal instruction
 PROCESSORS: dict[str, dict[str, str]] = {
     "this one, two threads": {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"},
     "Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
     "Prescott": {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": ALL_SIMD},
     "Nehalem, two threads": {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "2"},
-    "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"},
+    **({"SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}} if HAS_AVX512 else {}),
     "NumPy without AVX-512": {"NPY_DISABLE_CPU_FEATURES": AVX512},
     "NumPy without SIMD beyond its baseline": {"NPY_DISABLE_CPU_FEATURES": ALL_SIMD},
 }

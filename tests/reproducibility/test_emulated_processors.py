@@ -19,6 +19,7 @@ import pytest
 import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__  # the list that NPY_DISABLE_CPU_FEATURES takes
 
+from tests.numerics.test_processors import HAS_AVX512
 from tests.pipeline_run import assert_same_outputs, remove_outputs, stages_of
 from tests.project import DEFAULTS, ROOT, SAMPLE, Project, copy_reviews, make_project
 from tests.stages.conftest import PARAMS as FORMAT_PARAMS
@@ -68,7 +69,7 @@ PROCESSORS: dict[str, dict[str, str]] = {
     },
     "AVX-512 without VNNI": {
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
-        "OPENBLAS_CORETYPE": "SkylakeX",
+        "OPENBLAS_CORETYPE": "SkylakeX" if HAS_AVX512 else "Haswell",
         "SENTIMENT_KERNELS": "always",
     },
     "MKL for any processor": {"MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem"},
