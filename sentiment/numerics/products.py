@@ -4,8 +4,8 @@
     sums = product(x, buffers)(ALL_ROWS)
 
 `torch._int_mm` adds int8 products as int32. A float32 product adds integers exactly while every partial sum stays
-within 2^24, which holds for 1,024 products of 8-bit integers; longer sums are made in pieces and added as int32. 16-bit
-integers are split into two bytes, x = 256 * high + low, so that one product becomes four of int8; or they are
+within 2^24, which holds for 1,040 products of 8-bit integers, and for some thousand where most weights are small;
+longer sums are made in pieces and added as int32. 16-bit integers are split into two bytes, x = 256 * high + low, so that one product becomes four of int8; or they are
 multiplied in float64, exact within 2^53. A sum of integers does not depend on its order.
 
 Which way a device takes is decided once, by a worst-case test and by speed, never by the processor's name: without
@@ -14,7 +14,7 @@ SENTIMENT_INT8=native, float32 or auto overrides the choice by speed; "native" i
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from time import perf_counter
 from typing import Literal, NamedTuple
@@ -34,7 +34,7 @@ Sums = Callable[[slice], Tensor]
 Product = Callable[[Tensor, Buffers], Sums]
 
 ALL_ROWS = slice(None)
-MAX_INPUTS = 1_024  # 1,024 * 127 * 127 < 2^24
+MAX_WEIGHTS = 2**24 // 127  # sum of absolute weights whose products with 8-bit integers add up exactly in float32
 MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
 
 Backend = Literal["native", "float32"]
@@ -58,21 +58,40 @@ def native8_product(weight: Tensor) -> Product:
 
 def float32_product(weight: Tensor) -> Product:
     """Return the product by float32 products: the same values as `native8_product`."""
-    starts = range(0, weight.shape[1], MAX_INPUTS)
-    pieces = [weight[:, start : start + MAX_INPUTS].t() for start in starts]
+    columns, pieces = weight.t(), exact_pieces(weight)
 
     def product(x: Tensor, buffers: Buffers) -> Sums:
         shape = (len(x), len(weight))
-        out = buffers.get("product", shape)
         if len(pieces) == 1:
-            return torch.mm(x, pieces[0], out=out).__getitem__
-        sums = buffers.get("sums", shape, torch.int32).zero_()
-        summand = buffers.get("piece", shape, torch.int32)
-        for start, piece in zip(starts, pieces, strict=True):
-            sums.add_(summand.copy_(torch.mm(x[:, start : start + MAX_INPUTS], piece, out=out)))
+            return torch.mm(x, columns, out=buffers.get("product", shape)).__getitem__
+        sums = buffers.get("sums", shape, torch.int32)
+        add_pieces(x, columns, pieces, sums, buffers)
         return partial(float32_rows, sums, buffers)
 
     return product
+
+
+def exact_pieces(weight: Tensor) -> list[slice]:
+    """Return slices of inputs over which a float32 product of 8-bit integers rounds no partial sum, in any order.
+
+    Args:
+        weight: integers in [-127, 127] in float32, shape (n_outputs, n_inputs).
+    """
+    pieces, start, n_inputs = [], 0, weight.shape[1]
+    while start < n_inputs:
+        sizes = weight[:, start:].abs().cumsum(1).amax(0)  # of the inputs so far, for the output with the largest sum
+        end = start + int((sizes <= MAX_WEIGHTS).sum())
+        pieces.append(slice(start, end))
+        start = end
+    return pieces
+
+
+def add_pieces(x: Tensor, columns: Tensor, pieces: Sequence[slice], out: Tensor, buffers: Buffers) -> None:
+    """Write x (n_rows, n_inputs) times columns (n_inputs, n_outputs) in `out`, int32, by the slices of `exact_pieces`."""
+    piece, summand = (buffers.get("piece", tuple(out.shape), dtype) for dtype in (torch.float32, torch.int32))
+    out.zero_()
+    for inputs in pieces:
+        out.add_(summand.copy_(torch.mm(x[:, inputs], columns[inputs], out=piece)))
 
 
 def native16_product(weight: Tensor) -> Product:
@@ -304,19 +323,17 @@ def operand_product(weight: Tensor, has_outliers: bool) -> OperandProduct:
             torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, by_input, out=out), shape, by_input
         )
     no_rows = torch.empty((0, n_outputs), dtype=torch.int8)
-    if has_outliers or n_inputs <= MAX_INPUTS:
+    if has_outliers or len(pieces := exact_pieces(weight)) == 1:
         return OperandProduct(
             torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), shape, no_rows
         )
-
-    def multiply(operand: Tensor, out: Tensor, buffers: Buffers) -> None:
-        piece, summand = (buffers.get("piece", tuple(out.shape), dtype) for dtype in (torch.float32, torch.int32))
-        out.zero_()
-        for start in range(0, n_inputs, MAX_INPUTS):
-            inputs = slice(start, start + MAX_INPUTS)
-            out.add_(summand.copy_(torch.mm(operand[:, inputs], columns[inputs], out=piece)))
-
-    return OperandProduct(torch.float32, torch.int32, multiply, shape, no_rows)
+    return OperandProduct(
+        torch.float32,
+        torch.int32,
+        lambda operand, out, buffers: add_pieces(operand, columns, pieces, out, buffers),
+        shape,
+        no_rows,
+    )
 
 
 def product_of_12_bits(weight: Tensor) -> Product:
