@@ -14,8 +14,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sentiment.behavior.cases import MAX_CASES
-from sentiment.behavior.results import KindResult, check
+from sentiment.behavior.suite import MAX_CASES, KindResult, check
 from sentiment.common.command import run_main
 from sentiment.common.files import write_json
 from sentiment.common.params import StageInputs, StageParams

@@ -25,7 +25,6 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import FOLD, ROWS_PER_GROUP, SCORED, TEST, VAL, open_table
-from sentiment.data.labels import is_unsure, predict_labels
 from sentiment.data.text import SEEN_TEXTS, hash_texts, read_seen_texts
 from sentiment.encoder.features import read_features
 from sentiment.evaluation.curves import (
@@ -50,7 +49,7 @@ from sentiment.evaluation.metrics import (
     write_predictions,
 )
 from sentiment.evaluation.model_card import render_model_card
-from sentiment.head.classifier import ENCODER, FOLDS, Classifier
+from sentiment.head.classifier import ENCODER, FOLDS, Classifier, is_unsure, predict_labels
 from sentiment.head.words import Tokens
 
 SEEN = "reviews_seen_by_encoder"

@@ -24,7 +24,6 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import scratch_folder, write_json
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import TableWriter, batches, table_writer
-from sentiment.data.ratings import MISSING_ADVICE, label_key, parse_ratings
 from sentiment.data.readers import FileFormat, InputBatch, InputColumns, as_string, read_source
 from sentiment.data.schema import (
     ID,
@@ -38,6 +37,7 @@ from sentiment.data.schema import (
     table_schema,
 )
 from sentiment.data.text import LENGTH, decode_html
+from sentiment.data.values import MISSING_ADVICE, label_key, parse_ratings
 
 log = logging.getLogger(__name__)
 

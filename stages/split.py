@@ -26,9 +26,9 @@ from sentiment.common.errors import InputError
 from sentiment.common.files import write_json
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import FOLD, SPLITS, batches, open_table, table_writer
-from sentiment.data.near_duplicates import NearDuplicates
 from sentiment.data.splitting import (
     ColumnSplitter,
+    NearDuplicates,
     SplitIndices,
     SplitParams,
     assign_folds,

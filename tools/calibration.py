@@ -16,7 +16,7 @@ from sentiment.common.tables import read_column
 from sentiment.data.splitting import SplitParams, assign_folds
 from sentiment.encoder.features import read_metadata
 from sentiment.evaluation.metrics import calibration_error
-from sentiment.experiments.paths import PARAMS, SPLIT
+from sentiment.experiments.revisions import PARAMS, SPLIT
 from sentiment.head.classifier import Classifier, ClassifierConfig
 from sentiment.head.features import LabeledFeatures
 from stages.train import Params, cross_validate, read_split, solve

@@ -15,7 +15,7 @@ from torch import nn
 from sentiment.common.errors import EncoderError
 from sentiment.common.files import atomic
 from sentiment.data.text import Hashes, write_seen_texts
-from sentiment.encoder.files import weights_sha256
+from sentiment.encoder.config import weights_sha256
 
 
 @contextmanager

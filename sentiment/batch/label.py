@@ -15,13 +15,11 @@ import pyarrow.parquet as pq
 from sentiment.batch.storage import Storage, printable, storage_for
 from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit
 from sentiment.common.errors import InputError, PipelineError, StorageError, one_line
-from sentiment.data.labels import UNSURE
 from sentiment.data.readers import InputBatch, InputColumns, InputTable, decompressed, from_parquet, suffix
 from sentiment.encoder.config import Device
-from sentiment.head.classifier import CONFIG, HEAD, Classifier
+from sentiment.head.classifier import CONFIG, HEAD, UNSURE, Classifier
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.formats import READERS, PredictionSummary
-from sentiment.inference.writers import OUTPUT_COLUMNS, PredictionBatch, parquet_writer
+from sentiment.inference.formats import OUTPUT_COLUMNS, READERS, PredictionBatch, PredictionSummary, parquet_writer
 
 FORMAT = 1  # of an output; a higher number labels every unit again
 KEY = b"sentiment"  # of the metadata in a Parquet file

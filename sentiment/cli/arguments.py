@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sentiment.experiments.paths import CLASSIFIER
-from sentiment.experiments.revisions import WORKSPACE
+from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE
 
 
 def add_classifier_arguments(

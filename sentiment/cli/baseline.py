@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.common.errors import ParamsError
-from sentiment.experiments import paths
+from sentiment.experiments.revisions import PARAMS, SPLIT
 
 if TYPE_CHECKING:
     from sentiment.experiments.baseline import Scored
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sentiment baseline`."""
     shown = " ".join(f"{c:g}" for c in C_GRID)
     parser.add_argument("--grid", type=float, nargs="+", metavar="C", default=C_GRID, help=f"default: {shown}")
-    parser.add_argument("--split", type=Path, default=paths.SPLIT, help="tables (default: %(default)s)")
+    parser.add_argument("--split", type=Path, default=SPLIT, help="tables (default: %(default)s)")
     parser.add_argument("--features", type=Path, help="features, for the baseline with TF-IDF and features")
     parser.add_argument("--model2vec", type=Path, metavar="FOLDER", help="a model2vec, or an encoder to make one of")
 
@@ -66,8 +66,8 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.experiments.baseline import EvaluationParams, train_baselines, write_baseline
     from sentiment.experiments.revisions import BASELINES, BASELINES_FOLDER
 
-    params = load_params(Path(paths.PARAMS), "evaluate", EvaluationParams)
-    sections = read_yaml(Path(paths.PARAMS).read_bytes(), paths.PARAMS)
+    params = load_params(Path(PARAMS), "evaluate", EvaluationParams)
+    sections = read_yaml(Path(PARAMS).read_bytes(), PARAMS)
     recorded = {name: sections[name] for name in RECORDED if name in sections}
     tables = {name: open_table(args.split / f"{name}.parquet").read() for name in SPLITS}
     features = None

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment.cli.arguments import add_device_arguments, positive
-from sentiment.experiments.paths import CLASSIFIER
+from sentiment.experiments.revisions import CLASSIFIER
 
 if TYPE_CHECKING:
-    from sentiment.behavior.results import KindResult, Outcome
+    from sentiment.behavior.suite import KindResult, Outcome
 
 
 def as_text(results: "Mapping[str, KindResult]") -> str:
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def n_cases(text: str) -> int:
     """Read a number of cases from the command line."""
-    from sentiment.behavior.cases import MAX_CASES
+    from sentiment.behavior.suite import MAX_CASES
 
     if (value := positive(text)) > MAX_CASES:
         raise argparse.ArgumentTypeError(f"there are at most {MAX_CASES} cases of a kind")
@@ -81,7 +81,7 @@ def n_cases(text: str) -> int:
 
 def main(args: argparse.Namespace) -> int:
     """Check the classifier, and write the results; 1 if --fail-above is given and a kind fails more often."""
-    from sentiment.behavior.results import check  # these take a second, which --help does not need
+    from sentiment.behavior.suite import check  # these take a second, which --help does not need
     from sentiment.common.files import write_json
     from sentiment.inference.classifier import SentimentClassifier
     from sentiment.inference.streams import STANDARD

@@ -31,8 +31,7 @@ from sentiment.common.files import write_json, write_text
 from sentiment.common.tables import read_content
 from sentiment.data.readers import ID, InputColumns
 from sentiment.evaluation.significance import format_p
-from sentiment.experiments.paths import SPLIT
-from sentiment.experiments.revisions import Revision
+from sentiment.experiments.revisions import SPLIT, Revision
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import reader_of
 from sentiment.inference.prediction_log import read_predictions

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Print the table."""
+    from sentiment.experiments.comparison import experiments, experiments_table
     from sentiment.experiments.revisions import unseen_source  # a second, which --help does not need
-    from sentiment.experiments.table import experiments, experiments_table
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_OF_A_FILE
     sys.stdout.write(experiments_table(experiments(), width) + "\n")

@@ -21,8 +21,7 @@ from pathlib import Path
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import scratch_folder
 from sentiment.common.tables import read_column
-from sentiment.experiments.paths import CLASSIFIER, SPLIT
-from sentiment.experiments.revisions import WORKSPACE, Revision
+from sentiment.experiments.revisions import CLASSIFIER, SPLIT, WORKSPACE, Revision
 
 N_REVIEWS = 1_000
 REVIEWS = SPLIT / "val.parquet"

@@ -38,11 +38,20 @@ from sentiment.cli.arguments import add_classifier_arguments, probability
 from sentiment.common.errors import ParamsError
 from sentiment.data.readers import InputBatch, InputColumns, from_texts
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.clauses import clause_texts
-from sentiment.inference.explanation import MAX_TEXTS
-from sentiment.inference.formats import PredictionSummary, input_file, output_format, plural, reader_of
+from sentiment.inference.explanation import MAX_TEXTS, clause_texts
+from sentiment.inference.formats import (
+    EXPLANATION,
+    OUTPUT_COLUMNS,
+    WRITERS,
+    PredictionBatch,
+    PredictionSummary,
+    csv_writer,
+    input_file,
+    output_format,
+    plural,
+    reader_of,
+)
 from sentiment.inference.streams import STANDARD, check_output, progress, reading, refuse_same_file, writing
-from sentiment.inference.writers import EXPLANATION, OUTPUT_COLUMNS, WRITERS, PredictionBatch, csv_writer
 
 log = logging.getLogger(__name__)
 

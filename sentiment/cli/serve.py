@@ -23,8 +23,7 @@ from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST
-from sentiment.experiments.paths import CLASSIFIER, METRICS, PARAMS
-from sentiment.experiments.revisions import Revision
+from sentiment.experiments.revisions import CLASSIFIER, METRICS, PARAMS, Revision
 from sentiment.inference.classifier import SentimentClassifier
 
 ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
@@ -62,12 +61,12 @@ def natural(text: str) -> int:
 def main(args: argparse.Namespace) -> int:
     """Load the classifier and serve it until SIGTERM or Ctrl-C."""
     try:
-        from sentiment.serving import server  # fastapi: most of a second
+        from sentiment.serving import app  # fastapi: most of a second
         from sentiment.serving.protocols import Settings
     except ModuleNotFoundError as error:
         raise ParamsError(f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serve]'") from None
-    listener = server.bind(args.host, args.port)
-    api_key = checked_key(args.no_auth, server.is_loopback(listener), args.host)
+    listener = app.bind(args.host, args.port)
+    api_key = checked_key(args.no_auth, app.is_loopback(listener), args.host)
     settings = Settings(
         args.queue_texts,
         args.max_texts,
@@ -78,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
         args.prediction_log,
     )
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-    server.run(classifier, settings, listener, args.drain_seconds)
+    app.run(classifier, settings, listener, args.drain_seconds)
     return 0
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sentiment.common.errors import InputError
-from sentiment.data.dates import read_time
-from sentiment.data.ratings import read_rating, scale_end
 from sentiment.data.readers import FILE, FileFormat, InputColumns, Source, as_string, read_source
+from sentiment.data.values import read_rating, read_time, scale_end
 
 MAX_DISTINCT = 1_000  # values that are counted one by one
 ALL_ROWS = 100_000  # of which every value is looked at; of the rows after them, those of each tenth batch

@@ -20,7 +20,6 @@ from typing import IO
 
 from sentiment.common.errors import InputError
 from sentiment.data.csv_reader import UTF8, Dialect, ReplayableLines, RowError, as_text, parse_records, what_it_is
-from sentiment.data.ratings import read_rating
 from sentiment.data.readers import (
     ENDINGS,
     FASTTEXT,
@@ -32,6 +31,7 @@ from sentiment.data.readers import (
     parts_of,
     suffix,
 )
+from sentiment.data.values import read_rating
 
 CHUNK = 2**20  # bytes
 HEAD = 2**21  # bytes in which delimiter, quotes and header are looked for

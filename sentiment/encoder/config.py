@@ -1,9 +1,14 @@
-"""Describe what decides a feature vector besides the encoder's own files. Imports no torch."""
+"""Describe an encoder without torch: the files of its folder, and what decides a feature vector besides them."""
 
+import shutil
+from collections.abc import Sequence
+from hashlib import file_digest
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from sentiment.common.errors import EncoderError
 from sentiment.common.params import StageParams
 
 Pooling = Literal["cls", "mean", "max", "mean+max"]
@@ -11,6 +16,11 @@ Precision = Literal["auto", "int8", "int16", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 MAX_UNKNOWN, MAX_TRUNCATED = 0.05, 0.25  # above which a warning is logged
+
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "spiece.model", "*.spm")
+WEIGHTS = "model.safetensors"  # where the weights are one file, as in every small encoder
+WEIGHTS_FILES = ("*.safetensors", "*.safetensors.index.json")
+ENCODER_FILES = ("config.json", *WEIGHTS_FILES, *TOKENIZER_FILES)  # of any encoder that transformers loads
 
 
 class PoolingConfig(StageParams):
@@ -91,3 +101,24 @@ class EncodeParams(EncoderConfig):
     def encoder_config(self) -> EncoderConfig:
         """Return what decides the vectors, without the device."""
         return EncoderConfig(**self.model_dump(exclude={"device"}))
+
+
+def check_weights(folder: Path) -> None:
+    """Raise EncoderError when a folder lacks its config or its safetensors weights."""
+    if not (folder / "config.json").is_file():
+        raise EncoderError(f"{folder / 'config.json'}: no such file; expected a Hugging Face encoder folder")
+    if not any(folder.glob("*.safetensors")):
+        restore = f"`git checkout {folder}` or `dvc checkout {folder}`"
+        raise EncoderError(f"{folder}: no safetensors weights; {restore}, or save them as safetensors")
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return the SHA-256 of model.safetensors; raises FileNotFoundError where the weights are several files."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def copy_files(source: Path, target: Path, patterns: Sequence[str] = ENCODER_FILES) -> None:
+    """Copy the files of `source` that match one of the patterns into the existing folder `target`."""
+    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
+        shutil.copyfile(path, target / path.name)

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sentiment.common.errors import EncoderError
+from sentiment.encoder.config import WEIGHTS, check_weights
 from sentiment.encoder.families import TransformerConfig, param_shapes
-from sentiment.encoder.files import WEIGHTS, check_weights
 from sentiment.encoder.tokenizer import (
     OFFLINE,
     Tokenize,

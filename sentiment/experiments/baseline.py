@@ -24,7 +24,6 @@ from sklearn.linear_model import LogisticRegression
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.files import write_csv, write_json, write_text
 from sentiment.common.tables import FOLD, SCORED, VAL
-from sentiment.data.labels import predict_labels
 from sentiment.evaluation.bootstrap import WeightedMetrics
 from sentiment.evaluation.metrics import (
     SLICE_COLUMNS,
@@ -34,8 +33,20 @@ from sentiment.evaluation.metrics import (
     score,
     write_predictions,
 )
-from sentiment.experiments.paths import ALL_METRICS, PARAMS, PREDICTIONS, SLICES, SPLIT_METRICS
-from sentiment.experiments.revisions import BASELINE_FILES, MAJORITY, MODEL2VEC, STATIC, TFIDF, TFIDF_FEATURES
+from sentiment.experiments.revisions import (
+    ALL_METRICS,
+    BASELINE_FILES,
+    MAJORITY,
+    MODEL2VEC,
+    PARAMS,
+    PREDICTIONS,
+    SLICES,
+    SPLIT_METRICS,
+    STATIC,
+    TFIDF,
+    TFIDF_FEATURES,
+)
+from sentiment.head.classifier import predict_labels
 
 THRESHOLD = 0.5  # a probability of at least this is positive
 VECTORIZER: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}

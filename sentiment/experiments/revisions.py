@@ -17,7 +17,24 @@ from typing import Any
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST, VAL
-from sentiment.experiments.paths import ALL_METRICS, METRICS, PARAMS, PLOTS, PREDICTIONS, SLICES, SPLIT_METRICS
+
+# what the stages write and commands read; dvc.yaml gives the paths to the stages
+PARAMS = "params.yaml"
+SPLIT = Path("data/split")
+FEATURES = Path("data/encode")
+CLASSIFIER = Path("models/classifier")
+PREDICTIONS = {VAL: "data/evaluate/val.parquet", TEST: "data/evaluate/test.parquet"}
+ALL_METRICS = "data/evaluate/metrics.json"  # of both splits
+METRICS = {VAL: "metrics/val.json", TEST: "metrics/test.json"}
+SLICES = {VAL: "metrics/slices.csv", TEST: "metrics/test/slices.csv"}
+PLOTS = [
+    {VAL: f"metrics/plots/{name}.csv", TEST: f"metrics/test/plots/{name}.csv"}
+    for name in ("confusion", "roc", "precision_recall", "calibration", "coverage")
+]
+BEHAVIOR = "data/check/behavior.json"
+SPLIT_METRICS = "metrics/split.json"
+HEAD_METRICS = "metrics/train/metrics.json"
+ENCODER_METRICS = "metrics/finetune/metrics.json"
 
 STAGED = re.compile(r"(?P<artifact>[\w/-]+)@(?P<stage>[a-z][\w-]*)")  # of DVC's model registry, as gto names it
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows

@@ -103,7 +103,7 @@ def _write_onnx(folder: Path, encoder: Path, classifier: Classifier) -> Callable
 
 
 def _write_transformers(folder: Path, encoder: Path, classifier: Classifier) -> Callable[[Sequence[str]], Arrays]:
-    from sentiment.export.transformers import write_sequence_classifier
+    from sentiment.export.hugging_face import write_sequence_classifier
 
     write_sequence_classifier(folder, encoder, classifier)
     from transformers import pipeline
@@ -123,7 +123,7 @@ def _write_sentence_transformers(
 ) -> Callable[[Sequence[str]], Arrays]:
     from sentence_transformers import SentenceTransformer
 
-    from sentiment.export.sentence import write_sentence_transformer
+    from sentiment.export.hugging_face import write_sentence_transformer
 
     write_sentence_transformer(folder, encoder, classifier)
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)

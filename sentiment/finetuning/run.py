@@ -13,8 +13,7 @@ from sentiment.common.errors import EncoderError
 from sentiment.common.files import scratch_folder, write_text
 from sentiment.common.tables import batches
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts, write_seen_texts
-from sentiment.encoder.config import PoolingConfig
-from sentiment.encoder.files import WEIGHTS_FILES, copy_files
+from sentiment.encoder.config import WEIGHTS_FILES, PoolingConfig, copy_files
 from sentiment.encoder.loading import load_auto_model, pick_device
 from sentiment.encoder.tokenizer import loading, tokenize_with
 from sentiment.finetuning.model import EncoderWithHead, freeze

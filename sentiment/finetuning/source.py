@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from sentiment.common.errors import EncoderError, one_line
-from sentiment.encoder.files import ENCODER_FILES, WEIGHTS, check_weights, copy_files, weights_sha256
+from sentiment.encoder.config import ENCODER_FILES, WEIGHTS, check_weights, copy_files, weights_sha256
 
 POINTER = "hub.json"
 MAX_REASON = 300  # characters of an error of the Hub

@@ -1,4 +1,7 @@
-"""Apply the trained head to features; save it as a folder with head.safetensors and config.json, nothing pickled."""
+"""Apply the trained head to features, and name the label by thresholds on the probability of "positive".
+
+It is saved as a folder with head.safetensors and config.json, nothing pickled.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,9 +18,7 @@ from safetensors.numpy import load, save
 from sentiment.common.errors import ClassifierError, one_line
 from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
-from sentiment.data.labels import LABELS
-from sentiment.encoder.config import FeatureMetadata
-from sentiment.encoder.files import check_weights, copy_files
+from sentiment.encoder.config import FeatureMetadata, check_weights, copy_files
 from sentiment.head.features import chunks, standardize
 from sentiment.head.mlp import Layers, forward, round_weights
 from sentiment.head.words import Tokens, Words
@@ -26,6 +27,9 @@ from sentiment.numerics.arrays import sigmoid
 HEAD, CONFIG = "head.safetensors", "config.json"
 FOLDS = "folds"  # folder in the classifier's with the classifiers of cross-validation, named 0, 1, ...
 ENCODER = "encoder"  # folder in the classifier's with a copy of its encoder
+
+LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1
+UNSURE = "unsure"  # the answer between two thresholds, where a classifier has them
 
 
 class ClassifierConfig(StageParams):
@@ -202,3 +206,17 @@ def copy_encoder(encoder: Path, classifier: Path) -> None:
     check_weights(encoder)
     with atomic_folder(classifier / ENCODER) as partial:
         copy_files(encoder, partial)
+
+
+def predict_labels(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.int8]:
+    """Return 1 for each probability of at least `threshold`, else 0; 0 for NaN. # (n_samples,)
+
+    Compared as float32 everywhere, so that a probability on the threshold has one label.
+    """
+    return (probabilities >= np.float32(threshold)).astype(np.int8)
+
+
+def is_unsure(probabilities: NDArray[np.float32], unsure: tuple[float, float] | None) -> NDArray[np.bool_]:
+    """Return whether each probability is from the first bound on and below the second. # (n_samples,)"""
+    low, high = unsure or (0.0, 0.0)
+    return (probabilities >= np.float32(low)) & (probabilities < np.float32(high))

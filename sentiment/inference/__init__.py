@@ -1,1 +1,1 @@
-"""Labels for new texts: readers, batches, the classifier applied to them, writers."""
+"""Labels for new texts: formats, batches, the classifier applied to them."""

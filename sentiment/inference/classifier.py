@@ -12,18 +12,15 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.common.files import scratch_folder
-from sentiment.data.labels import LABELS, UNSURE, is_unsure, predict_labels
 from sentiment.data.text import decode_html
 from sentiment.encoder.config import Device
-from sentiment.experiments.paths import CLASSIFIER
-from sentiment.experiments.revisions import WORKSPACE, Revision
-from sentiment.head.classifier import ENCODER, Classifier
+from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE, Revision
+from sentiment.head.classifier import ENCODER, LABELS, UNSURE, Classifier, is_unsure, predict_labels
 from sentiment.head.words import Tokens
-from sentiment.inference.clauses import Clause, clause_texts
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder, TokensWithOffsets
-    from sentiment.inference.explanation import Explanation
+    from sentiment.inference.explanation import Clause, Explanation
 
 
 def load_trained_on(folder: Path, classifier: Classifier, device: Device) -> "FrozenEncoder":
@@ -214,7 +211,7 @@ class SentimentClassifier:
 
         return explain(self, texts)
 
-    def predict_clauses(self, texts: Sequence[str]) -> list[list[Clause]]:
+    def predict_clauses(self, texts: Sequence[str]) -> list[list["Clause"]]:
         """Return the clauses of each text, in order, each labeled as a text of its own.
 
         Examples:
@@ -229,6 +226,8 @@ class SentimentClassifier:
         Raises:
             TypeError, ClassifierError: as `predict_proba`.
         """
+        from sentiment.inference.explanation import Clause, clause_texts
+
         split = [clause_texts(text) for text in self.clean(texts)]
         flat = [clause for clauses in split for clause in clauses]
         probabilities = self.predict_proba(flat)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
-from sentiment.data.dates import read_time
-from sentiment.data.labels import LABELS
-from sentiment.data.ratings import label_key, read_rating
 from sentiment.data.readers import InputBatch, as_string
+from sentiment.data.values import label_key, read_rating, read_time
 from sentiment.evaluation.significance import ALPHA
+from sentiment.head.classifier import LABELS
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.insights.counting import Corpus, Phrase, PhraseCounter
 from sentiment.insights.ranking import Ranking, fisher_exact, rank

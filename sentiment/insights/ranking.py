@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from sentiment.evaluation.metrics import wilson_interval
 from sentiment.evaluation.significance import ALPHA, holm
-from sentiment.insights.counting import Corpus, Phrase
-from sentiment.insights.stop_words import STOP_WORDS, VERDICTS
+from sentiment.insights.counting import STOP_WORDS, VERDICTS, Corpus, Phrase
 
 Bools = NDArray[np.bool_]
 

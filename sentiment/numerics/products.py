@@ -5,8 +5,9 @@
 
 `torch._int_mm` adds int8 products as int32. A float32 product adds integers exactly while every partial sum stays
 within 2^24, which holds for 1,040 products of 8-bit integers, and for some thousand where most weights are small;
-longer sums are made in pieces and added as int32. 16-bit integers are split into two bytes, x = 256 * high + low, so that one product becomes four of int8; or they are
-multiplied in float64, exact within 2^53. A sum of integers does not depend on its order.
+longer sums are made in pieces and added as int32. 16-bit integers are split into two bytes, x = 256 * high + low, so
+that one product becomes four of int8; or they are multiplied in float64, exact within 2^53. A sum of integers does not
+depend on its order.
 
 Which way a device takes is decided once, by a worst-case test and by speed, never by the processor's name: without
 native int8, `torch._int_mm` saturates on some processors and is silently wrong, and is slow on others.
@@ -87,7 +88,7 @@ def exact_pieces(weight: Tensor) -> list[slice]:
 
 
 def add_pieces(x: Tensor, columns: Tensor, pieces: Sequence[slice], out: Tensor, buffers: Buffers) -> None:
-    """Write x (n_rows, n_inputs) times columns (n_inputs, n_outputs) in `out`, int32, by the slices of `exact_pieces`."""
+    """Write x (n_rows, n_inputs) times columns (n_inputs, n_outputs) in `out`, int32, one slice after another."""
     piece, summand = (buffers.get("piece", tuple(out.shape), dtype) for dtype in (torch.float32, torch.int32))
     out.zero_()
     for inputs in pieces:
@@ -316,13 +317,13 @@ def operand_product(weight: Tensor, has_outliers: bool) -> OperandProduct:
             operand then holds them, and for an int8 one the kernel adds what exceeds 127, by `by_input`.
     """
     columns = weight.t()
-    n_inputs, n_outputs = shape = (columns.shape[0], columns.shape[1])
+    shape = (columns.shape[0], columns.shape[1])
     if backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in shape):
         by_input = columns.to(torch.int8).contiguous()
         return OperandProduct(
             torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, by_input, out=out), shape, by_input
         )
-    no_rows = torch.empty((0, n_outputs), dtype=torch.int8)
+    no_rows = torch.empty((0, len(weight)), dtype=torch.int8)
     if has_outliers or len(pieces := exact_pieces(weight)) == 1:
         return OperandProduct(
             torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), shape, no_rows

@@ -9,15 +9,35 @@ from typing import Any
 
 from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
-from sentiment.common.tables import SCORED, SPLITS
+from sentiment.common.tables import SCORED, SPLITS, TEST, VAL
 from sentiment.evaluation.metrics import METRICS, OPTIONAL_METRICS, Metric
 from sentiment.evaluation.significance import Comparison
-from sentiment.experiments import paths
-from sentiment.experiments.comparison import compare, correct_for_many, read_predictions, sentence
-from sentiment.experiments.revisions import WORKSPACE, Revision, commit_subject, resolve, workspace_title
-from sentiment.experiments.table import changed_params, flat_params
+from sentiment.experiments.comparison import (
+    changed_params,
+    compare,
+    correct_for_many,
+    flat_params,
+    read_predictions,
+    sentence,
+)
+from sentiment.experiments.revisions import (
+    ALL_METRICS,
+    BEHAVIOR,
+    ENCODER_METRICS,
+    HEAD_METRICS,
+    PARAMS,
+    PLOTS,
+    SLICES,
+    SPLIT,
+    SPLIT_METRICS,
+    WORKSPACE,
+    Revision,
+    commit_subject,
+    dvc_json,
+    resolve,
+    workspace_title,
+)
 from sentiment.head.epoch_log import KeptEpoch, kept_epoch
-from sentiment.report.charts import Plot, plots
 from sentiment.report.reviews import (
     LocalReview,
     MisclassifiedTable,
@@ -59,6 +79,20 @@ class RevisionResults:
     params: Params
     behavior: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     subject: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One chart.
+
+    Attributes:
+        spec: Vega-Lite, with a description for readers who cannot see it.
+        by_slice: whether it is the chart of slices, which have a section of their own.
+    """
+
+    title: str
+    spec: dict[str, Any]
+    by_slice: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +157,7 @@ def collect(names: Sequence[str], split: str) -> ReportData:
     tables = misclassified_tables(predictions, list(comparisons))
     ids = {row.id for table in tables for row in table.rows}
     # in cross-validation, reviews that are scored as val are in the table of test
-    reviews = {key: one for name in SCORED for key, one in local_reviews(paths.SPLIT / f"{name}.parquet", ids).items()}
+    reviews = {key: one for name in SCORED for key, one in local_reviews(SPLIT / f"{name}.parquet", ids).items()}
     return ReportData(
         split=split,
         revisions=results,
@@ -150,18 +184,18 @@ def collect(names: Sequence[str], split: str) -> ReportData:
 
 
 def _results(title: str, revision: Revision, split: str) -> RevisionResults:
-    sizes = json.loads(revision.read(paths.SPLIT_METRICS))
-    metrics = json.loads(revision.read(paths.ALL_METRICS))
+    sizes = json.loads(revision.read(SPLIT_METRICS))
+    metrics = json.loads(revision.read(ALL_METRICS))
     metrics = metrics.get(split, metrics)  # an older commit has those of test alone
     return RevisionResults(
         name=revision.name,
         title=title,
         metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
-        slices=_slices(revision.read_scored(paths.SLICES, split).decode()),
+        slices=_slices(revision.read_scored(SLICES, split).decode()),
         n_reviews={name: int(sizes[name]["rows"]) for name in SPLITS},
-        head_epoch=_kept_epoch(revision, paths.HEAD_METRICS),
-        encoder_epoch=_kept_epoch(revision, paths.ENCODER_METRICS),
-        params=flat_params(read_yaml(revision.read(paths.PARAMS), f"{paths.PARAMS} of {revision.name}")),
+        head_epoch=_kept_epoch(revision, HEAD_METRICS),
+        encoder_epoch=_kept_epoch(revision, ENCODER_METRICS),
+        params=flat_params(read_yaml(revision.read(PARAMS), f"{PARAMS} of {revision.name}")),
         behavior=_behavior(revision),
         subject=commit_subject(revision.name),
     )
@@ -177,7 +211,7 @@ def _kept_epoch(revision: Revision, file: str) -> KeptEpoch | None:
 
 def _behavior(revision: Revision) -> Mapping[str, Mapping[str, Any]]:
     try:
-        results: Mapping[str, Mapping[str, Any]] = json.loads(revision.read(paths.BEHAVIOR))
+        results: Mapping[str, Mapping[str, Any]] = json.loads(revision.read(BEHAVIOR))
     except InputError:
         return {}
     return results
@@ -221,3 +255,59 @@ def _verdict(results: RevisionResults, split: str) -> str:
     if "majority_accuracy" in metrics:
         verdict += f" The majority label for all of them would be correct for {metrics['majority_accuracy']:.1%}."
     return verdict
+
+
+def plots(revisions: Mapping[str, Revision], split: str) -> list[Plot]:
+    """Return what `dvc plots show` draws for the workspace, or `dvc plots diff` for several revisions.
+
+    Args:
+        revisions: by title; none where only baselines are shown, whose curves DVC does not have.
+        split: of the curves; those of dvc.yaml are of val, and of test they hold other points.
+
+    Raises:
+        InputError: DVC fails, or a plot lacks the data of a revision.
+    """
+    if not revisions:
+        return []
+    titles = {revision.name: title for title, revision in revisions.items()}
+    output = dvc_json("plots", "show") if list(titles) == [WORKSPACE] else dvc_json("plots", "diff", *titles)
+    for error in output.get("errors", ()):
+        raise InputError(f"plots of {error.get('rev')}: {error.get('source', '')} {error.get('msg', 'cannot be read')}")
+    specs = {path: views[0]["content"] for path, views in output["data"].items() if views}  # none: nothing fine-tuned
+    if split == TEST:
+        for paths in (SLICES, *PLOTS):
+            if paths[VAL] in specs:
+                _show_test(specs[paths[VAL]], paths, revisions)
+    return [_plot(spec, titles, by_slice=path == SLICES[VAL]) for path, spec in specs.items()]
+
+
+def _show_test(spec: dict[str, Any], paths: Mapping[str, str], revisions: Mapping[str, Revision]) -> None:
+    """Put the points of test in the place of those of val."""
+    spec["title"]["text"] = spec["title"]["text"].replace("val reviews", "test reviews")
+    of_dvc = {key: value for key, value in spec["data"]["values"][0].items() if key in ("filename", "field")}
+    spec["data"]["values"] = [
+        {**row, **of_dvc, "rev": revision.name}
+        for revision in revisions.values()
+        for row in csv.DictReader(io.StringIO(revision.read_scored(paths, TEST).decode()))
+    ]
+
+
+def _plot(spec: dict[str, Any], titles: Mapping[str, str], by_slice: bool) -> Plot:
+    """Move the title out of the chart, where the page can wrap it, and sort the points by revision."""
+    title = spec.pop("title")["text"]
+    points = [point for point in spec["data"]["values"] if point["rev"] in titles]  # `diff A` adds the workspace
+    order = list(titles)
+    spec["data"]["values"] = [
+        point | {"rev": titles[point["rev"]]} for point in sorted(points, key=lambda point: order.index(point["rev"]))
+    ]
+    axes = filter(None, (_axis(spec, axis) for axis in ("y", "x")))
+    description = f"Chart of {' by '.join(axes)}, for {' and '.join(titles.values())}"
+    return Plot(title, spec | {"description": f"{title}. {description}"}, by_slice)
+
+
+def _axis(spec: dict[str, Any], axis: str) -> str | None:
+    """Return the title of an axis, from the view or the first layer that names it."""
+    if title := spec.get("encoding", {}).get(axis, {}).get("title"):
+        return str(title)
+    inner = [spec["spec"]] if "spec" in spec else spec.get("layer", [])
+    return next((title for view in inner if (title := _axis(view, axis))), None)

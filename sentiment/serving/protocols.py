@@ -33,9 +33,9 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from sentiment.common.errors import PipelineError, one_line
-from sentiment.data.labels import UNSURE, is_unsure
 from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
+from sentiment.head.classifier import UNSURE, is_unsure
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import explain
 from sentiment.inference.formats import READERS

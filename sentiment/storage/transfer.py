@@ -21,9 +21,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import InputError
-from sentiment.storage.doctor import remote_checks
-from sentiment.storage.errors import explain
-from sentiment.storage.s3 import S3, Remote, dvc_cache, split
+from sentiment.storage.s3 import S3, Remote, dvc_cache, explain, remote_checks, split
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sentiment.behavior.cases import Case, cases
-from sentiment.behavior.results import check, outcome, summarize
+from sentiment.behavior.suite import Case, cases, check, outcome, summarize
 from sentiment.behavior.templates import KINDS
 from sentiment.evaluation.metrics import wilson_interval
 

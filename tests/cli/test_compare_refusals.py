@@ -9,8 +9,7 @@ import pytest
 
 from sentiment.common.errors import InputError
 from sentiment.experiments.comparison import compare, paired_labels, read_predictions
-from sentiment.experiments.paths import PREDICTIONS
-from sentiment.experiments.revisions import Revision
+from sentiment.experiments.revisions import PREDICTIONS, Revision
 
 
 def table(ids: Sequence[str], labels: Sequence[int]) -> pa.Table:

@@ -5,7 +5,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from sentiment.experiments.gate import worse_kinds
+from sentiment.cli.gate import worse_kinds
 from sentiment.experiments.revisions import Revision
 from tests.project import Project, link_environment
 

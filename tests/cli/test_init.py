@@ -21,9 +21,8 @@ import yaml
 
 from sentiment.cli.app import dispatch
 from sentiment.common.errors import PipelineError
-from sentiment.data.polarity import polarities
 from sentiment.data.profile import Column, Profile
-from sentiment.data.proposal import Choices, propose
+from sentiment.data.proposal import Choices, polarities, propose
 from sentiment.data.sniffing import guess_encoding
 from tests.project import DEFAULTS, ROOT, Project
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sentiment.data.dates import read_time
+from sentiment.data.values import read_time
 
 DAY = datetime(2024, 1, 31, tzinfo=UTC)
 HALF_PAST_NOON = datetime(2024, 1, 31, 12, 30, tzinfo=UTC)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from datasketch import MinHash
 
-from sentiment.data import near_duplicates
-from sentiment.data.near_duplicates import NearDuplicates, least_window_hashes, min_hashes, mix, shingle_hashes
+from sentiment.data import splitting
+from sentiment.data.splitting import NearDuplicates, least_window_hashes, min_hashes, mix, shingle_hashes
 
 TEXTS = [
     "A soft dress, warm and light.", "Fine", "", "日本 👗", "Soft " * 40,
@@ -82,7 +82,7 @@ def test_nothing_to_look_at() -> None:
 
 
 def test_near_duplicates_are_chosen_for_a_sample_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_duplicates, "MAX_ROWS", 1_000)
+    monkeypatch.setattr(splitting, "MAX_ROWS", 1_000)
     rng = random.Random(0)
     texts = [" ".join(long_text(rng)) for _ in range(5_000)]
     splits = np.tile(np.array([0, 1], np.uint8), 5_000)

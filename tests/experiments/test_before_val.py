@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sentiment.cli.serve import classifier_info
-from sentiment.experiments.paths import PLOTS, SLICES
+from sentiment.experiments.revisions import PLOTS, SLICES
 from tests.project import Project
 
 

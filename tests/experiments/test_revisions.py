@@ -6,9 +6,23 @@ import pytest
 import yaml
 
 from sentiment.common.errors import InputError
-from sentiment.common.tables import SCORED
-from sentiment.experiments import paths
-from sentiment.experiments.revisions import Revision, commit_subject, workspace_title
+from sentiment.experiments.revisions import (
+    ALL_METRICS,
+    BEHAVIOR,
+    CLASSIFIER,
+    ENCODER_METRICS,
+    FEATURES,
+    HEAD_METRICS,
+    METRICS,
+    PLOTS,
+    PREDICTIONS,
+    SLICES,
+    SPLIT,
+    SPLIT_METRICS,
+    Revision,
+    commit_subject,
+    workspace_title,
+)  # fmt: skip
 from sentiment.report.data import _results
 from tests.project import ROOT, Project
 
@@ -53,8 +67,8 @@ def test_the_paths_of_commands_are_those_of_dvc_yaml() -> None:
         for entry in stage.get(kind, ())
         for path in (entry if isinstance(entry, dict) else [entry])
     }
-    named = [value for name, value in vars(paths).items() if name.isupper()]
-    files = {str(value) for value in named if isinstance(value, str | Path)} - set(SCORED)
-    files |= {path for value in (*named, *paths.PLOTS) if isinstance(value, dict) for path in value.values()}
+    by_split = (PREDICTIONS, METRICS, SLICES, *PLOTS)
+    files = {str(path) for path in (SPLIT, FEATURES, CLASSIFIER, ALL_METRICS, BEHAVIOR)}
+    files |= {SPLIT_METRICS, HEAD_METRICS, ENCODER_METRICS, *(path for paths in by_split for path in paths.values())}
     assert len(files) > 20
-    assert [path for path in files - {"params.yaml"} if not {path, *map(str, Path(path).parents)} & outputs] == []
+    assert [path for path in files if not {path, *map(str, Path(path).parents)} & outputs] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.experiments.table import Experiment, experiments_table
+from sentiment.experiments.comparison import Experiment, experiments_table
 from tests.project import Project
 
 METRICS = {"accuracy": 0.9, "roc_auc": 0.95}

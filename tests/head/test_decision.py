@@ -6,9 +6,8 @@ from scipy.optimize import minimize_scalar
 from sklearn import metrics
 
 from sentiment.common.errors import ClassifierError
-from sentiment.data.labels import predict_labels
 from sentiment.encoder.config import EncoderConfig, FeatureMetadata
-from sentiment.head.classifier import Classifier, ClassifierConfig
+from sentiment.head.classifier import Classifier, ClassifierConfig, predict_labels
 from sentiment.head.decision import Candidates, Decision, Rules, decide, fit_temperature
 from sentiment.head.features import LabeledFeatures
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.clauses import clause_texts, split_clauses, split_sentences
+from sentiment.inference.explanation import clause_texts, split_clauses, split_sentences
 from tests.inference.conftest import Predict
 
 

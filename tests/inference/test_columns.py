@@ -14,8 +14,8 @@ import pytest
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.data.csv_reader import column_indices
 from sentiment.data.readers import FIRST_ROWS, InputBatch, InputColumns, from_csv, from_json, from_parquet
+from sentiment.inference.formats import OUTPUT_COLUMNS
 from sentiment.inference.streams import refuse_same_file
-from sentiment.inference.writers import OUTPUT_COLUMNS
 
 BODY, KEEP = InputColumns(("body",)), InputColumns(("title", "body"), None, OUTPUT_COLUMNS)
 

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser
 
-from sentiment.experiments.paths import PREDICTIONS
-from sentiment.experiments.revisions import Revision
+from sentiment.experiments.revisions import PREDICTIONS, Revision
 from tests.project import Project
 from tests.report.conftest import figures, file_at, open_page
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from sentiment.head.epoch_log import KeptEpoch
-from sentiment.report.charts import Plot
-from sentiment.report.data import ReportData, RevisionResults
+from sentiment.report.data import Plot, ReportData, RevisionResults
 from sentiment.report.page import render
 from sentiment.report.reviews import LocalReview, Misclassified, MisclassifiedTable
 from tests.report.conftest import open_page

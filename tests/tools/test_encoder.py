@@ -17,7 +17,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertConfig, PreTrainedTokenizerFast
 
-from sentiment.behavior.cases import MAX_CASES, cases
+from sentiment.behavior.suite import MAX_CASES, cases
 from sentiment.behavior.templates import KINDS
 from sentiment.common.command import run_main
 from sentiment.common.errors import EncoderError

@@ -11,10 +11,9 @@ from typing import Any
 
 from sentiment.common.errors import EncoderError
 from sentiment.common.tables import TEST, VAL
-from sentiment.encoder.files import check_weights, copy_files
+from sentiment.encoder.config import check_weights, copy_files
 from sentiment.experiments.comparison import compare
-from sentiment.experiments.paths import ALL_METRICS
-from sentiment.experiments.revisions import TFIDF, resolve
+from sentiment.experiments.revisions import ALL_METRICS, TFIDF, resolve
 from sentiment.finetuning.source import POINTER, check_hash, read_pointer
 from tools.process import run
 from tools.results.tables import DEFAULT, SOURCE, Row

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sentiment.behavior.cases import MAX_CASES, cases, drop_letter, swap_letters
+from sentiment.behavior.suite import MAX_CASES, cases, drop_letter, swap_letters
 from sentiment.behavior.templates import KINDS
 
 REQUESTED = {"negation", "double_negation", "intensifiers", "but_clauses", "neutral_facts", "typos",
