@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,34 @@ def uncalibrated(classifier: Classifier) -> Classifier:
     return classifier.divided(1 / classifier.config.temperature)
 
 
+def evaluate(
+    table: pa.Table, features: NDArray[np.float32], classifier: Classifier, folder: Path, n_seen: int, params: Params
+) -> Evaluation:
+    """Predict and score the reviews of a split.
+
+    Args:
+        table: of the split; where it has folds, each review is scored by the classifier of its own.
+        features: of its reviews, shape (n_samples, dim).
+        folder: of the classifier, with the encoder's tokenizer and the classifiers of the folds.
+        n_seen: reviews that the encoder was trained on.
+    """
+    folds = table[FOLD].to_numpy() if FOLD in table.schema.names else None
+    classifiers = [classifier] if folds is None else load_folds(folder, folds)
+    tokens = None
+    if any(one.words for one in classifiers):
+        texts = (chunk["text"].to_pylist() for chunk in table.select(["text"]).to_batches(ROWS_PER_GROUP))
+        tokens = Tokens.read(folder / ENCODER, texts)
+    predictions = predict(classifiers, features, tokens, folds)
+    scores = score(table, predictions, params, folds)
+    metrics = {**scores.metrics, SEEN: n_seen}
+    if classifier.config.temperature != 1:
+        before = predict([*map(uncalibrated, classifiers)], features, tokens, folds).probabilities
+        metrics["uncalibrated_error"] = calibration_error(table["label"].to_numpy(), before, params.calibration_bins)
+    coverage = classifier.config.features.coverage
+    metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
+    return Evaluation(table, predictions, scores, metrics)
+
+
 def write_split(predictions: Path, primary: Path, folder: Path, one: Evaluation, params: Params) -> None:
     """Write the files of one split.
 
@@ -190,30 +219,21 @@ def main() -> None:
     features = {name: args.features / f"{name}.npy" for name in SCORED}
     inputs.watch(*tables.values(), *features.values(), args.encoder, args.classifier, args.behavior, args.split_metrics)
     classifier = Classifier.load(args.classifier)
-    coverage, calibrates = classifier.config.features.coverage, classifier.config.temperature != 1
     has_folds = FOLD in open_table(tables[TEST]).schema_arrow.names
     read = {name: open_table(tables[name]).read() for name in ((TEST,) if has_folds else SCORED)}
     for table in read.values():
         check_slices_of(table, params.slices)
     n_seen = {name: count_seen(table["text"].to_pylist(), args.encoder) for name, table in read.items()}
     refuse_leakage(n_seen, {name: len(table) for name, table in read.items()}, args.encoder, params.allow_leakage)
-    by_split = {}
-    for name, table in read.items():
-        vectors, folds = read_features(features[name], len(table)), table[FOLD].to_numpy() if has_folds else None
-        classifiers = [classifier] if folds is None else load_folds(args.classifier, folds)
-        tokens = None
-        if any(one.words for one in classifiers):
-            texts = (chunk["text"].to_pylist() for chunk in table.select(["text"]).to_batches(ROWS_PER_GROUP))
-            tokens = Tokens.read(args.classifier / ENCODER, texts)
-        predictions = predict(classifiers, vectors, tokens, folds)
-        scores = score(table, predictions, params, folds)
-        metrics = {**scores.metrics, SEEN: n_seen[name]}
-        if calibrates:
-            before = predict([*map(uncalibrated, classifiers)], vectors, tokens, folds).probabilities
-            actual = table["label"].to_numpy()
-            metrics["uncalibrated_error"] = calibration_error(actual, before, params.calibration_bins)
-        metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
-        by_split[name] = Evaluation(table, predictions, scores, metrics)
+    with ThreadPoolExecutor(len(read)) as pool:  # NumPy resamples one split beside the other
+        evaluations = pool.map(
+            lambda name: evaluate(
+                read[name], read_features(features[name], len(read[name])), classifier, args.classifier, n_seen[name],
+                params,
+            ),
+            read,
+        )  # fmt: skip
+        by_split = dict(zip(read, evaluations, strict=True))
     val, test = by_split.get(VAL, by_split[TEST]), by_split[TEST]
 
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))

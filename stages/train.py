@@ -26,9 +26,9 @@ from pydantic import Field, field_validator, model_validator
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
 from sentiment.common.params import StageInputs, StageParams
-from sentiment.common.tables import FOLD, batches, open_table, read_column
+from sentiment.common.tables import FOLD, LABELS, batches, open_table, read_column
 from sentiment.encoder.features import read_features, read_metadata
-from sentiment.head.classifier import FOLDS, LABELS, Classifier, ClassifierConfig, copy_encoder
+from sentiment.head.classifier import FOLDS, Classifier, ClassifierConfig, copy_encoder
 from sentiment.head.decision import BEST, REACHED, RULE, Rules, decide
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.features import ClassWeight, LabeledFeatures, mean_and_std

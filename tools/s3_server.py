@@ -41,7 +41,8 @@ from cryptography.x509.oid import NameOID
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.files import write_text
-from sentiment.storage.s3 import DVC_FOLDER, STORAGE, Remote, dvc_config, explain
+from sentiment.storage.doctor import explain
+from sentiment.storage.s3 import DVC_FOLDER, STORAGE, Remote, dvc_config
 
 log = logging.getLogger(__name__)
 

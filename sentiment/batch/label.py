@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from sentiment.batch.storage import Storage, printable, storage_for
 from sentiment.batch.units import MAX_ROWS, TO_END, Part, Unit
 from sentiment.common.errors import InputError, PipelineError, StorageError, one_line
+from sentiment.common.tables import UNSURE
 from sentiment.data.readers import InputBatch, InputColumns, InputTable, decompressed, from_parquet, suffix
 from sentiment.encoder.config import Device
-from sentiment.head.classifier import CONFIG, HEAD, UNSURE, Classifier
+from sentiment.head.classifier import CONFIG, HEAD, Classifier
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import OUTPUT_COLUMNS, READERS, PredictionBatch, PredictionSummary, parquet_writer
 

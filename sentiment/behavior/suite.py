@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.behavior.templates import KINDS, POSITIVE, PRODUCTS, WORDS, Label, Product, Template
+from sentiment.common.tables import LABELS
 from sentiment.evaluation.metrics import wilson_interval
-from sentiment.head.classifier import LABELS, predict_labels
+from sentiment.head.classifier import predict_labels
 
 MAX_CASES = 300  # of a kind; each has more texts
 MIN_LETTERS = 5  # of a word that gets a typo

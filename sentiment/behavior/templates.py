@@ -9,7 +9,7 @@ Ribeiro et al., Beyond Accuracy: Behavioral Testing of NLP Models with CheckList
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from sentiment.head.classifier import LABELS
+from sentiment.common.tables import LABELS
 
 Label = Literal["negative", "positive"]
 TestType = Literal["minimum functionality", "invariance", "direction"]

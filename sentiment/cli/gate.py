@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True)
-class Check:
+class Condition:
     """One condition, whether it holds, and the figures behind that."""
 
     name: str
@@ -64,7 +64,7 @@ class Check:
     figures: str
 
 
-def checks(current: Revision | None, candidate: Revision) -> Iterator[Check]:
+def checks(current: Revision | None, candidate: Revision) -> Iterator[Condition]:
     """Yield every condition.
 
     Args:
@@ -76,14 +76,14 @@ def checks(current: Revision | None, candidate: Revision) -> Iterator[Check]:
     """
     seen = {split: json.loads(candidate.read(METRICS[split]))[SEEN] for split in SCORED}
     figures = ", ".join(f"{number:,} of {split}" for split, number in seen.items())
-    yield Check("no leak", not any(seen.values()), f"reviews that the encoder was trained on: {figures}")
+    yield Condition("no leak", not any(seen.values()), f"reviews that the encoder was trained on: {figures}")
     if current is None:
         return
     comparison = compare(current, candidate, VAL, shared=True)
     in_words = sentence(current.name, candidate.name, comparison, VAL)
-    yield Check("accuracy", comparison.verdict != "worse", in_words)
+    yield Condition("accuracy", comparison.verdict != "worse", in_words)
     worse = worse_kinds(*(json.loads(one.read(BEHAVIOR)) for one in (current, candidate)))
-    yield Check("behavior", not worse, "; ".join(worse) or "no kind of text fails significantly more often")
+    yield Condition("behavior", not worse, "; ".join(worse) or "no kind of text fails significantly more often")
 
 
 def worse_kinds(before: Results, after: Results) -> list[str]:

@@ -32,8 +32,8 @@ from pathlib import Path
 from sentiment.cli.arguments import add_classifier_arguments, positive
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json, write_text
+from sentiment.common.tables import LABELS
 from sentiment.data.readers import ID, InputColumns
-from sentiment.head.classifier import LABELS
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.formats import is_input_name, reader_of
 from sentiment.inference.streams import progress, reading

@@ -61,12 +61,12 @@ def natural(text: str) -> int:
 def main(args: argparse.Namespace) -> int:
     """Load the classifier and serve it until SIGTERM or Ctrl-C."""
     try:
-        from sentiment.serving import app  # fastapi: most of a second
+        from sentiment.serving.app import bind, is_loopback, run  # fastapi: most of a second
         from sentiment.serving.protocols import Settings
     except ModuleNotFoundError as error:
         raise ParamsError(f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serve]'") from None
-    listener = app.bind(args.host, args.port)
-    api_key = checked_key(args.no_auth, app.is_loopback(listener), args.host)
+    listener = bind(args.host, args.port)
+    api_key = checked_key(args.no_auth, is_loopback(listener), args.host)
     settings = Settings(
         args.queue_texts,
         args.max_texts,
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
         args.prediction_log,
     )
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-    app.run(classifier, settings, listener, args.drain_seconds)
+    run(classifier, settings, listener, args.drain_seconds)
     return 0
 
 

@@ -1,8 +1,9 @@
-"""Read and write Parquet tables in row groups, so that memory does not grow with their length."""
+"""Name splits and labels; read and write Parquet tables in row groups, so that memory does not grow with them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,8 @@ from sentiment.common.files import atomic
 
 SPLITS = ("train", "val", "test")
 SCORED = VAL, TEST = ("val", "test")  # one chooses by val, and looks at test once, for one chosen result
+LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1
+UNSURE = "unsure"  # the answer between two thresholds, where a classifier has them
 FOLD = "fold"  # column of test, where every review is in it
 ROWS_PER_GROUP = 16_384  # some 5 MB of reviews in memory; smaller groups compress worse
 

@@ -1,1 +1,1 @@
-"""Reviews as data: schema, text, CSV reading, deduplication and splitting."""
+"""Reviews as data: readers of any format, schema, texts, ratings and dates, splitting, and what `init` proposes."""

@@ -36,17 +36,6 @@ MAX_UNKNOWN = 1_000  # different values, after which a column is no column of sp
 MAX_SHOWN = 10
 MAX_FOLDS = 20
 
-SHINGLE_WORDS = 3
-BANDS, BAND_ROWS = 6, 10  # half of the pairs of similarity (1 - 0.5 ** (1 / 6)) ** (1 / 10) = 0.80 share a band
-MAX_ROWS = 100_000  # of more, a sample is looked at
-PUNCTUATION = re.compile(r"[\W_]+")
-MULTIPLIERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)  # of the words in a shingle: xxHash's primes
-BAND_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-WINDOW_BYTES = 16  # a power of 2
-
-Values = NDArray[np.uint32]
-Starts = NDArray[np.int64]
-
 
 class SplitParams(StageParams):
     """Section `split` of params.yaml.
@@ -259,7 +248,19 @@ def _are_in(ascending: Hashes, values: Hashes) -> NDArray[np.bool_]:
     return np.equal(ascending[np.minimum(indices, len(ascending) - 1)], values)
 
 
-def shingle_hashes(texts: Sequence[str]) -> tuple[Values, Starts]:
+SHINGLE_WORDS = 3
+BANDS, BAND_ROWS = 6, 10  # half of the pairs of similarity (1 - 0.5 ** (1 / 6)) ** (1 / 10) = 0.80 share a band
+MAX_COMPARED = 100_000  # of more, a sample is looked at
+PUNCTUATION = re.compile(r"[\W_]+")
+MULTIPLIERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)  # of the words in a shingle: xxHash's primes
+BAND_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+WINDOW_BYTES = 16  # a power of 2
+
+Uint32s = NDArray[np.uint32]
+Starts = NDArray[np.int64]
+
+
+def shingle_hashes(texts: Sequence[str]) -> tuple[Uint32s, Starts]:
     """Return the mixed hashes of all shingles, text by text, and where each text begins. # (n_shingles,), (n_texts,)
 
     Words end at white space and count without case and punctuation. A text has as many shingles as words, for those at
@@ -277,7 +278,7 @@ def shingle_hashes(texts: Sequence[str]) -> tuple[Values, Starts]:
     return mix(np.asarray(shingles, np.uint32)), starts
 
 
-def least_window_hashes(texts: Sequence[str]) -> Values:
+def least_window_hashes(texts: Sequence[str]) -> Uint32s:
     """Return of each text the least hash of all `WINDOW_BYTES` bytes in a row, in a tenth of the time. # (n_texts,)"""
     encoded = [text.lower().encode() for text in texts]
     padding = bytes(WINDOW_BYTES)
@@ -292,21 +293,21 @@ def least_window_hashes(texts: Sequence[str]) -> Values:
     return np.asarray(np.minimum.reduceat(mix(hashes), ranges.ravel())[::2])
 
 
-def mix(values: Values) -> Values:
+def mix(values: Uint32s) -> Uint32s:
     """Return each value as the finalizer of MurmurHash3 mixes it, a bijection. # (n,)"""
     values = (values ^ (values >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     values = (values ^ (values >> np.uint32(13))) * np.uint32(0xC2B2AE35)
     return values ^ (values >> np.uint32(16))
 
 
-def permutations() -> tuple[Values, Values]:
+def permutations() -> tuple[Uint32s, Uint32s]:
     """Return a and b of each permutation h -> a * h + b modulo 2**32; datasketch draws the same. # (60,), (60,)"""
     generator = np.random.RandomState(1)  # its stream is frozen
     a = generator.randint(0, 1 << 31, BANDS * BAND_ROWS, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return a, generator.randint(0, 1 << 32, BANDS * BAND_ROWS, dtype=np.uint32)
 
 
-def min_hashes(shingles: Values, starts: NDArray[np.int64]) -> Values:
+def min_hashes(shingles: Uint32s, starts: Starts) -> Uint32s:
     """Return the MinHash values of each text. # (n_texts, 60)"""
     a, b = permutations()
     found = np.empty((len(starts), len(a)), np.uint32)
@@ -315,7 +316,7 @@ def min_hashes(shingles: Values, starts: NDArray[np.int64]) -> Values:
     return found
 
 
-def band_hashes(values: Values) -> NDArray[np.uint64]:
+def band_hashes(values: Uint32s) -> NDArray[np.uint64]:
     """Return one hash for the values of each band. # (n_texts, 60) -> (n_texts, 6)"""
     bands = values.reshape(len(values), BANDS, BAND_ROWS).astype(np.uint64)
     hashes = np.zeros((len(values), BANDS), np.uint64)
@@ -328,14 +329,15 @@ def band_hashes(values: Values) -> NDArray[np.uint64]:
 class NearDuplicates:
     """Collect the band hashes of reviews, some after others, 48 bytes each, and count at the end.
 
-    Of more than `MAX_ROWS` reviews, about that many are looked at. A review is chosen by the least hash of all pieces
-    of its text: near duplicates mostly share it, so that they are chosen together, whatever the other reviews are.
+    Of more than `MAX_COMPARED` reviews, about that many are looked at. A review is chosen by the least hash of all
+    pieces of its text: near duplicates mostly share it, so that they are chosen together, whatever the other reviews
+    are.
     """
 
     def __init__(self, n_rows: int) -> None:
         """Take the number of all rows, which decides whether to take a sample."""
-        self.is_sample = n_rows > MAX_ROWS
-        self._limit = np.uint32((MAX_ROWS << 32) // n_rows) if self.is_sample else np.uint32(0)
+        self.is_sample = n_rows > MAX_COMPARED
+        self._limit = np.uint32((MAX_COMPARED << 32) // n_rows) if self.is_sample else np.uint32(0)
         self._bands: list[NDArray[np.uint64]] = [np.empty((0, BANDS), np.uint64)]
         self._splits: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)]
 

@@ -19,11 +19,6 @@ WRITTEN_RATING = re.compile(
 )
 DRAWN_RATING = re.compile(r"\s*((?:[★⭐]\ufe0f?)+)(☆*)\s*")  # "★★★★☆", "⭐⭐⭐"
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECONDS, MILLISECONDS = (9, 10), (12, 13)  # digits of a number since 1970, from 1973 and to 2286
-EXPECTED = "an ISO date or date-time, seconds since 1970, or a date by split.time_format"
-_PARTS = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:(?:T|,? +)(\S+))?")
-
 
 def read_rating(written: str) -> float:
     """Return the number in a rating as people write it; NaN where there is none.
@@ -95,6 +90,12 @@ def parse_ratings(source: str, raw: "pd.Series[str]", lowest: float, highest: fl
     return ratings
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECONDS_DIGITS, MILLISECONDS_DIGITS = (9, 10), (12, 13)  # digits of a number since 1970, from 1973 and to 2286
+EXPECTED_DATE = "an ISO date or date-time, seconds since 1970, or a date by split.time_format"
+_PARTS = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:(?:T|,? +)(\S+))?")
+
+
 def read_time(value: str, layout: str | None = None) -> datetime:
     """Return a date or date-time as an instant; a date is its midnight, and what names no zone is in UTC.
 
@@ -124,31 +125,31 @@ def read_time(value: str, layout: str | None = None) -> datetime:
 
 def _read_known_form(value: str) -> datetime:
     number = value.removesuffix(".0")
-    if number.isascii() and number.isdecimal() and len(number) in SECONDS:
+    if number.isascii() and number.isdecimal() and len(number) in SECONDS_DIGITS:
         return EPOCH + timedelta(seconds=int(number))
-    if number.isascii() and number.isdecimal() and len(number) in MILLISECONDS:
+    if number.isascii() and number.isdecimal() and len(number) in MILLISECONDS_DIGITS:
         return EPOCH + timedelta(milliseconds=int(number))
     try:
         return datetime.fromisoformat(value.removesuffix(" UTC"))
     except ValueError:
         pass
     if not (parts := _PARTS.fullmatch(value)):
-        raise ValueError(EXPECTED)
+        raise ValueError(EXPECTED_DATE)
     first, separator, second, last, clock = parts.groups()
     try:
-        year, month, day = _order(first, separator, second, last)
+        year, month, day = _year_month_day(first, separator, second, last)
         return datetime.combine(datetime(year, month, day), time.fromisoformat(clock or "00:00"))
     except _AmbiguousError as error:
         raise ValueError(str(error)) from None
     except ValueError:
-        raise ValueError(EXPECTED) from None
+        raise ValueError(EXPECTED_DATE) from None
 
 
 class _AmbiguousError(ValueError):
     """A date may be two days."""
 
 
-def _order(first: str, separator: str, second: str, last: str) -> tuple[int, int, int]:
+def _year_month_day(first: str, separator: str, second: str, last: str) -> tuple[int, int, int]:
     """Return year, month and day."""
     if len(first) == 4 and len(last) <= 2:
         return int(first), int(second), int(last)

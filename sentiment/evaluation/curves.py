@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.common.tables import LABELS
 from sentiment.evaluation.bootstrap import Float64s, Labels, Probabilities
-from sentiment.head.classifier import LABELS
 from sentiment.numerics.arrays import exact_mean
 
 

@@ -25,9 +25,9 @@ from pydantic import Field
 from sentiment.common.errors import ParamsError
 from sentiment.common.files import atomic
 from sentiment.common.params import StageParams
+from sentiment.common.tables import LABELS
 from sentiment.data.text import LENGTH, format_rating
 from sentiment.evaluation.bootstrap import Labels, Probabilities, WeightedMetrics, percentile_interval, resample
-from sentiment.head.classifier import LABELS
 
 # Student's t quantile of 0.975 for 1 to 19 degrees of freedom; scipy's differ in the last digit between processors
 T_975 = (

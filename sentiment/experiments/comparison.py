@@ -35,7 +35,7 @@ from sentiment.experiments.revisions import (
 from sentiment.head.epoch_log import kept_epoch
 
 N_RESAMPLES, SEED = 10_000, 0  # of the paired bootstrap
-COLUMNS = ("id", "label", "probability", "predicted")
+PREDICTION_COLUMNS = ("id", "label", "probability", "predicted")
 ADVICE = "`sentiment compare --shared` compares them by the reviews that both have"
 BASELINE_ADVICE = "the baseline was made from another split: run `sentiment baseline` again"
 
@@ -71,11 +71,11 @@ def read_predictions(revision: Revision, split: str) -> pa.Table:
         table = read_content(revision.read_scored(PREDICTIONS, split))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} of {revision.name}: not a Parquet file ({one_line(error)[:200]})") from None
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
+    if missing := [name for name in PREDICTION_COLUMNS if name not in table.column_names]:
         raise InputError(
             f"{path} of {revision.name}: column '{missing[0]}' is missing; was it written by another program?"
         )
-    return table.select(COLUMNS).sort_by("id")
+    return table.select(PREDICTION_COLUMNS).sort_by("id")
 
 
 def paired_labels(
@@ -195,7 +195,7 @@ def changed_params(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 MAX_NAME_WIDTH = 40  # characters; git allows longer names, which would leave no width for the params
-SHOWN = ("accuracy", "roc_auc")
+SHOWN_METRICS = ("accuracy", "roc_auc")
 INDENT = "    "  # of params that do not fit beside the numbers
 
 
@@ -208,7 +208,7 @@ def experiments_table(rows: Sequence[Experiment], width: int) -> str:
     start = f"{{:<{name_width}}}  {{:>8}}  {{:>8}}  {{:>8}}  "
     lines = [start.format("experiment", "val loss", "val acc", "val AUC") + "params that differ"]
     for name, row in zip(names, rows, strict=True):
-        numbers = [row.val_loss, *(row.metrics.get(metric, math.nan) for metric in SHOWN)]
+        numbers = [row.val_loss, *(row.metrics.get(metric, math.nan) for metric in SHOWN_METRICS)]
         prefix = start.format(name, *("-" if math.isnan(number) else f"{number:.4f}" for number in numbers))
         params = printable(", ".join(f"{param} = {row.params[param]}" for param in changed if param in row.params))
         if len(prefix) + len(params) <= width:

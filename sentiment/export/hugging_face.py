@@ -26,12 +26,6 @@ from sentiment.head.classifier import Classifier
 SCALE = 2.0**-14
 POOLERS = {"bert": "bert.pooler.dense", "albert": "albert.pooler"}  # the layer with tanh, by family
 
-POOLING = "1_Pooling"
-MODULES = [
-    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-    {"idx": 1, "name": "1", "path": POOLING, "type": "sentence_transformers.models.Pooling"},
-]
-
 
 def write_sequence_classifier(folder: Path, encoder: Path, classifier: Classifier) -> None:
     """Write config, weights and tokenizer.
@@ -77,6 +71,13 @@ def scaled_head(classifier: Classifier) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(by_std / SCALE).float(), torch.from_numpy(bias - by_std @ classifier.mean).float()
 
 
+POOLING_FOLDER = "1_Pooling"
+MODULES = [
+    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "name": "1", "path": POOLING_FOLDER, "type": "sentence_transformers.models.Pooling"},
+]
+
+
 def write_sentence_transformer(folder: Path, encoder: Path, classifier: Classifier) -> None:
     """Write the encoder and the files that name its modules; of "mean+max", sentence-transformers puts max first.
 
@@ -100,7 +101,7 @@ def write_sentence_transformer(folder: Path, encoder: Path, classifier: Classifi
         "pooling_mode_max_tokens": "max" in features.config.pooling,
     }
     write_text(folder / "modules.json", json.dumps(MODULES, indent=2) + "\n")
-    write_json(folder / POOLING / "config.json", pooling)
+    write_json(folder / POOLING_FOLDER / "config.json", pooling)
     write_json(
         folder / "sentence_bert_config.json", {"max_seq_length": features.config.max_length, "do_lower_case": False}
     )

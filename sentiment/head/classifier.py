@@ -1,6 +1,6 @@
 """Apply the trained head to features, and name the label by thresholds on the probability of "positive".
 
-It is saved as a folder with head.safetensors and config.json, nothing pickled.
+A classifier is a folder with head.safetensors and config.json, nothing pickled.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 from sentiment.common.errors import ClassifierError, one_line
 from sentiment.common.files import atomic, atomic_folder, write_text
 from sentiment.common.params import StageParams
+from sentiment.common.tables import LABELS
 from sentiment.encoder.config import FeatureMetadata, check_weights, copy_files
 from sentiment.head.features import chunks, standardize
 from sentiment.head.mlp import Layers, forward, round_weights
@@ -27,9 +28,6 @@ from sentiment.numerics.arrays import sigmoid
 HEAD, CONFIG = "head.safetensors", "config.json"
 FOLDS = "folds"  # folder in the classifier's with the classifiers of cross-validation, named 0, 1, ...
 ENCODER = "encoder"  # folder in the classifier's with a copy of its encoder
-
-LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive")  # names of the labels 0 and 1
-UNSURE = "unsure"  # the answer between two thresholds, where a classifier has them
 
 
 class ClassifierConfig(StageParams):

@@ -1,1 +1,1 @@
-"""Labels for new texts: formats, batches, the classifier applied to them."""
+"""Labels for new texts: formats, streams, the classifier applied to them, and why it says so."""

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, EncoderError
 from sentiment.common.files import scratch_folder
+from sentiment.common.tables import LABELS, UNSURE
 from sentiment.data.text import decode_html
 from sentiment.encoder.config import Device
 from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE, Revision
-from sentiment.head.classifier import ENCODER, LABELS, UNSURE, Classifier, is_unsure, predict_labels
+from sentiment.head.classifier import ENCODER, Classifier, is_unsure, predict_labels
 from sentiment.head.words import Tokens
+from sentiment.inference.explanation import Clause, Explanation, clause_texts, explain
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import FrozenEncoder, TokensWithOffsets
-    from sentiment.inference.explanation import Clause, Explanation
 
 
 def load_trained_on(folder: Path, classifier: Classifier, device: Device) -> "FrozenEncoder":
@@ -190,7 +191,7 @@ class SentimentClassifier:
         """
         return self.label(self.predict_proba(texts), threshold)
 
-    def explain(self, texts: Sequence[str]) -> "list[Explanation | None]":
+    def explain(self, texts: Sequence[str]) -> list[Explanation | None]:
         """Return why each text has its probability, by words; None for a text of white space only.
 
         Examples:
@@ -207,11 +208,9 @@ class SentimentClassifier:
         Raises:
             TypeError, ClassifierError: as `predict_proba`.
         """
-        from sentiment.inference.explanation import explain
-
         return explain(self, texts)
 
-    def predict_clauses(self, texts: Sequence[str]) -> list[list["Clause"]]:
+    def predict_clauses(self, texts: Sequence[str]) -> list[list[Clause]]:
         """Return the clauses of each text, in order, each labeled as a text of its own.
 
         Examples:
@@ -226,8 +225,6 @@ class SentimentClassifier:
         Raises:
             TypeError, ClassifierError: as `predict_proba`.
         """
-        from sentiment.inference.explanation import Clause, clause_texts
-
         split = [clause_texts(text) for text in self.clean(texts)]
         flat = [clause for clauses in split for clause in clauses]
         probabilities = self.predict_proba(flat)

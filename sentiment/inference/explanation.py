@@ -12,8 +12,8 @@ features, but of the words.
 With more layers there is no such sum. Then w is the gradient of the logit at x ("gradient times input"; Shrikumar et
 al., 2016, https://arxiv.org/abs/1605.01713), and the bias is what the contributions leave of the logit.
 
-A text that praises one thing and blames another is explained by its clauses: it is split at the ends of sentences, and
-where it turns: "but", "however", "although", "though".
+`split_clauses` splits a text at the ends of sentences, and where it turns: "but", "however", "although", "though".
+`SentimentClassifier.predict_clauses` labels each clause as a text of its own.
 """
 
 import re
@@ -29,26 +29,13 @@ from sentiment.data.text import decoded_pieces
 from sentiment.head.features import standardize
 from sentiment.head.mlp import forward, round_weights
 from sentiment.head.words import Tokens
-from sentiment.inference.classifier import SentimentClassifier
 
 if TYPE_CHECKING:
     from sentiment.encoder.frozen import TokensWithOffsets
+    from sentiment.inference.classifier import SentimentClassifier
 
 Float64s = NDArray[np.float64]
 Method = Literal["exact sum", "gradient times input"]
-
-Span = tuple[int, int]  # start and end in the text
-
-SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|[;\n]+")
-# "not only soft but also warm" and "nothing but trouble" do not turn
-TURN = re.compile(
-    r"(?<!nothing )(?<!anything )\bbut\b(?! also\b)|\bhowever\b|\balthough\b"
-    r"|\beven though\b|(?<!even )(?<!as )\bthough\b",
-    re.IGNORECASE,
-)
-CONCESSION = re.compile(r"(?:even )?(?:al)?though\b[^,]*,", re.IGNORECASE)
-WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-MIN_WORDS = 2  # of a clause; "pretty, though." is one clause
 
 
 class Attribution(NamedTuple):
@@ -65,7 +52,7 @@ class Attribution(NamedTuple):
     by_token: Float64s
 
 
-def attribute(classifier: SentimentClassifier, tokens: "Sequence[TokensWithOffsets]") -> list[Attribution]:
+def attribute(classifier: "SentimentClassifier", tokens: "Sequence[TokensWithOffsets]") -> list[Attribution]:
     """Return the attribution of each text; features and token vectors are from one pass of the encoder.
 
     Args:
@@ -209,7 +196,7 @@ class Explanation:
         return "  ".join(shown[: max(1, n_shown)])
 
 
-def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Explanation | None]:
+def explain(classifier: "SentimentClassifier", texts: Sequence[str]) -> list[Explanation | None]:
     """Return an explanation of each text; None for a text of white space only.
 
     Raises:
@@ -226,7 +213,7 @@ def explain(classifier: SentimentClassifier, texts: Sequence[str]) -> list[Expla
     return explanations
 
 
-def _explain_batch(classifier: SentimentClassifier, texts: Sequence[str]) -> Iterator[Explanation]:
+def _explain_batch(classifier: "SentimentClassifier", texts: Sequence[str]) -> Iterator[Explanation]:
     """Yield the explanations of texts, none of which is blank."""
     head = classifier.classifier
     method: Method = "exact sum" if len(head.layers) == 1 else "gradient times input"
@@ -283,6 +270,20 @@ def join_words(
     )
 
 
+Span = tuple[int, int]  # start and end in the text
+
+SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|[;\n]+")
+# "not only soft but also warm" and "nothing but trouble" do not turn
+TURN = re.compile(
+    r"(?<!nothing )(?<!anything )\bbut\b(?! also\b)|\bhowever\b|\balthough\b"
+    r"|\beven though\b|(?<!even )(?<!as )\bthough\b",
+    re.IGNORECASE,
+)
+CONCESSION = re.compile(r"(?:even )?(?:al)?though\b[^,]*,", re.IGNORECASE)
+WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+MIN_CLAUSE_WORDS = 2  # of a clause; "pretty, though." is one clause
+
+
 @dataclass(frozen=True)
 class Clause:
     """A clause of a text, labeled as a text of its own.
@@ -332,7 +333,7 @@ def _clauses(text: str, start: int, end: int) -> list[Span]:
     cuts += [match.end() for cut in [start, *cuts] if (match := CONCESSION.match(text, cut, end))]
     clauses: list[Span] = []
     for span in _between(text, start, end, sorted(set(cuts))):
-        if clauses and (n_words(text, span) < MIN_WORDS or n_words(text, clauses[-1]) < MIN_WORDS):
+        if clauses and (n_words(text, span) < MIN_CLAUSE_WORDS or n_words(text, clauses[-1]) < MIN_CLAUSE_WORDS):
             clauses[-1] = clauses[-1][0], span[1]
         else:
             clauses.append(span)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
+from sentiment.common.tables import LABELS, UNSURE
 from sentiment.data.readers import (
     BINARY,
     ENDINGS,
@@ -27,7 +28,6 @@ from sentiment.data.readers import (
     from_lines_or_json,
     suffix,
 )
-from sentiment.head.classifier import LABELS, UNSURE
 from sentiment.inference.streams import STANDARD
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ SUPPORTED = f"{', '.join(READERS)}; all but .parquet and .xlsx also with {GZIP}"
 
 OUTPUT_COLUMNS = ("probability", "sentiment")
 EXPLANATION = "explanation"  # one more output column, where it is asked for
-MAX_LISTED_ROWS = 100  # broken rows listed by number; more are only counted
 
 
 def is_input_name(argument: str) -> bool:
@@ -265,6 +264,9 @@ WRITERS: dict[str, Writer] = {
     "jsonl": jsonl_writer,
     "parquet": parquet_writer,
 }
+
+
+MAX_LISTED_ROWS = 100  # broken rows listed by number; more are only counted
 
 
 class PredictionSummary:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
+from sentiment.common.tables import LABELS
 from sentiment.data.readers import InputBatch, as_string
 from sentiment.data.values import label_key, read_rating, read_time
 from sentiment.evaluation.significance import ALPHA
-from sentiment.head.classifier import LABELS
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.insights.counting import Corpus, Phrase, PhraseCounter
 from sentiment.insights.ranking import Ranking, fisher_exact, rank
@@ -90,7 +90,7 @@ class Settings:
         labels: to explain.
         by: columns of slices.
         time: column of dates; None for none.
-        time_format: of the dates; None for the forms that `data.dates.read_time` knows.
+        time_format: of the dates; None for the forms that `data.values.read_time` knows.
         top: rows of a table, at most.
         min_support: reviews that have a phrase; None for one of a thousand, at least 5.
     """

@@ -59,9 +59,9 @@ NEGATIONS = _words("""
 aren't can't cannot couldn't didn't doesn't don't hadn't hasn't haven't isn't never no not nothing shouldn't wasn't
 weren't without won't wouldn't
 """)
-FIRST = NEGATIONS | {"too"}  # may begin a phrase: "not soft", "too big"
-LAST = _words("apart back down off out up")  # may end a phrase: "fell apart", "sent back"
-IN_PHRASES = NEGATIONS | _words("a an and as at for in is it of on the to too very was way")  # "out of shape"
+MAY_BEGIN = NEGATIONS | {"too"}  # may begin a phrase: "not soft", "too big"
+MAY_END = _words("apart back down off out up")  # may end a phrase: "fell apart", "sent back"
+MAY_BE_INSIDE = NEGATIONS | _words("a an and as at for in is it of on the to too very was way")  # "out of shape"
 
 # "disappointed" and "returned" say that a customer is unhappy, and not with what
 VERDICTS = _words("""
@@ -127,8 +127,8 @@ class WordNumbers:
             number = self._numbers[word] = len(self.words)
             self.words.append(word)
             is_content = word not in STOP_WORDS and not word.isdigit() and len(word) > 1
-            may_begin, may_end = is_content or word in FIRST, is_content or word in LAST
-            self._kinds.append((is_content, may_begin, may_end or word in IN_PHRASES, may_end, word in NEGATIONS))
+            may_begin, may_end = is_content or word in MAY_BEGIN, is_content or word in MAY_END
+            self._kinds.append((is_content, may_begin, may_end or word in MAY_BE_INSIDE, may_end, word in NEGATIONS))
         return number
 
     def words_of(self, key: int) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ Sums = Callable[[slice], Tensor]
 Product = Callable[[Tensor, Buffers], Sums]
 
 ALL_ROWS = slice(None)
-MAX_WEIGHTS = 2**24 // 127  # sum of absolute weights whose products with 8-bit integers add up exactly in float32
+MAX_WEIGHT_SUM = 2**24 // 127  # of absolute weights: their products with 8-bit integers add up exactly in float32
 MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
 
 Backend = Literal["native", "float32"]
@@ -78,10 +78,14 @@ def exact_pieces(weight: Tensor) -> list[slice]:
     Args:
         weight: integers in [-127, 127] in float32, shape (n_outputs, n_inputs).
     """
-    pieces, start, n_inputs = [], 0, weight.shape[1]
+    n_inputs = weight.shape[1]
+    if 127 * n_inputs <= MAX_WEIGHT_SUM:
+        return [slice(0, n_inputs)]
+    sizes = weight.abs().to(torch.int32)
+    pieces, start = [], 0
     while start < n_inputs:
-        sizes = weight[:, start:].abs().cumsum(1).amax(0)  # of the inputs so far, for the output with the largest sum
-        end = start + int((sizes <= MAX_WEIGHTS).sum())
+        sums = sizes[:, start:].cumsum(1).amax(0)  # up to each input, of the output with the largest sum
+        end = start + max(1, int((sums <= MAX_WEIGHT_SUM).sum()))
         pieces.append(slice(start, end))
         start = end
     return pieces

@@ -6,7 +6,6 @@
 """
 
 import asyncio
-import contextlib
 import ctypes
 import gc
 import hmac
@@ -63,8 +62,8 @@ PAGE_POLICY = (
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 STATIC = ["sentiment.serving", "sentiment.theme"]  # packages with a folder of that name
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+TEXTS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 LARGE_BYTES = 2**19  # of a body, after which free memory goes back to the system
 REST_SECONDS = 2.0  # in which the rest of a refused body may arrive; closed before, its client would see a reset
 ANSWER_SECONDS = 20  # for what was accepted; SageMaker kills 30 s after SIGTERM
@@ -81,7 +80,7 @@ def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
     classifier.predict_proba(["warm up"])  # the first pass allocates, and so fails now or never
     prediction_log = PredictionLog(settings.prediction_log) if settings.prediction_log else None
     registry = CollectorRegistry()
-    batch_sizes = Histogram("te_batch_next_size", "Texts in a batch", buckets=TEXTS, registry=registry)
+    batch_sizes = Histogram("te_batch_next_size", "Texts in a batch", buckets=TEXTS_BUCKETS, registry=registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -175,7 +174,7 @@ class Observer:
         self._fastapi = fastapi
         self._requests = Counter("te_request_count", "Requests answered", ["path", "status"], registry=registry)
         self._duration = Histogram(
-            "te_request_duration", "Seconds from head to answer", ["path"], buckets=SECONDS, registry=registry
+            "te_request_duration", "Seconds from head to answer", ["path"], buckets=SECONDS_BUCKETS, registry=registry
         )
         self._texts = Counter("sentiment_texts", "Texts accepted", registry=registry)
 
@@ -275,12 +274,12 @@ class Exchange:
                     await self.receive()
 
 
-class Protocol(H11Protocol):
+class HttpProtocol(H11Protocol):
     """Answers 400 without a body to a malformed HEAD, at which uvicorn fails with a traceback."""
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""
-        with contextlib.suppress(h11.LocalProtocolError):  # of the body, after the head is sent
+        with suppress(h11.LocalProtocolError):  # of the body, after the head is sent
             super().send_400_response(msg)
         self.transport.close()
 
@@ -327,7 +326,7 @@ def run(classifier: SentimentClassifier, settings: Settings, listener: socket.so
     app = create_app(classifier, settings)
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

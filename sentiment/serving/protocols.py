@@ -33,9 +33,10 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from sentiment.common.errors import PipelineError, one_line
+from sentiment.common.tables import UNSURE
 from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
-from sentiment.head.classifier import UNSURE, is_unsure
+from sentiment.head.classifier import is_unsure
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.explanation import explain
 from sentiment.inference.formats import READERS

@@ -21,7 +21,8 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sentiment.common.errors import InputError
-from sentiment.storage.s3 import S3, Remote, dvc_cache, explain, remote_checks, split
+from sentiment.storage.doctor import explain, remote_checks
+from sentiment.storage.s3 import S3, Remote, dvc_cache, split
 
 log = logging.getLogger(__name__)
 

@@ -82,7 +82,7 @@ def test_nothing_to_look_at() -> None:
 
 
 def test_near_duplicates_are_chosen_for_a_sample_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splitting, "MAX_ROWS", 1_000)
+    monkeypatch.setattr(splitting, "MAX_COMPARED", 1_000)
     rng = random.Random(0)
     texts = [" ".join(long_text(rng)) for _ in range(5_000)]
     splits = np.tile(np.array([0, 1], np.uint8), 5_000)

@@ -22,7 +22,7 @@ from sentiment.experiments.revisions import (
     Revision,
     commit_subject,
     workspace_title,
-)  # fmt: skip
+)
 from sentiment.report.data import _results
 from tests.project import ROOT, Project
 

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from botocore.exceptions import ClientError
 
-from sentiment.storage.s3 import STORAGE, Remote, explain, remote_checks
+from sentiment.storage.doctor import explain, remote_checks
+from sentiment.storage.s3 import STORAGE, Remote
 from tests.project import Project
 from tests.s3_server import S3Server
 
