@@ -15,6 +15,7 @@ from sentiment.numerics.memory import Buffers
 from sentiment.numerics.products import (
     ALL_ROWS,
     backend,
+    exact_pieces,
     float32_product,
     float64_product,
     native8_product,
@@ -65,6 +66,26 @@ def test_product_is_that_of_python_integers(data: st.DataObject, bits: int) -> N
     for make in MAKERS[bits]:
         product = make(weight)(x, Buffers(CPU))(ALL_ROWS)
         assert torch.equal(product[:4], expected.to(product.dtype)), make.__name__
+
+
+@pytest.mark.parametrize(
+    ("size", "n_inputs", "lengths"),
+    [
+        (127, 1_040, [1_040]),
+        (127, 1_041, [1_040, 1]),
+        (127, 3_072, [1_040, 1_040, 992]),
+        (43, 3_072, [3_072]),
+        (0, 1, [1]),
+    ],
+)
+def test_a_float_product_is_in_as_few_pieces_as_are_exact(size: int, n_inputs: int, lengths: list[int]) -> None:
+    weight = torch.zeros((2, n_inputs))
+    weight[1] = size
+    pieces = exact_pieces(weight)
+    assert [piece.stop - piece.start for piece in pieces] == lengths
+    x = torch.full((1, n_inputs), 127.0)
+    expected = torch.tensor([[0, 127 * size * n_inputs]]).float()  # rounded once where it exceeds 2^24
+    assert torch.equal(float32_product(weight)(x, Buffers(CPU))(ALL_ROWS), expected)
 
 
 @pytest.mark.skipif(len(MAKERS[8]) == 1, reason="this processor has no exact int8 product")
