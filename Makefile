@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
 LOCK := uv pip compile pyproject.toml --extra report --extra s3 --extra serve --extra excel --extra export --extra dev --quiet
-LOCK_RAY := uv pip compile pyproject.toml --extra ray --constraint requirements.txt --quiet
+LOCK_RAY := uv pip compile pyproject.toml --extra ray --extra s3 --constraint requirements.txt --quiet
 # two more than there are cores: a test often waits for a process
 PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxprocesses 6 --dist loadfile
 REVIEWS := womens_clothing_ecommerce_reviews.csv

@@ -91,3 +91,11 @@ def test_what_needs_an_extra_names_it_in_one_line(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert f"pip install 'frozen-albert-sentiment[{extra}]'" in line
+
+
+def test_the_machines_of_a_ray_cluster_get_what_s3_inputs_need() -> None:
+    """`deploy/ray.yaml` installs `requirements-ray.txt` alone."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    needed = {re.split("[<>=]", one)[0] for name in ("ray", "s3") for one in extras[name]}
+    locked = re.findall(r"^([\w.-]+)(?:\[\w+\])?==", (ROOT / "requirements-ray.txt").read_text(), re.MULTILINE)
+    assert {re.sub(r"\[.*", "", one) for one in needed} <= set(locked)
