@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -225,15 +224,12 @@ def main() -> None:
         check_slices_of(table, params.slices)
     n_seen = {name: count_seen(table["text"].to_pylist(), args.encoder) for name, table in read.items()}
     refuse_leakage(n_seen, {name: len(table) for name, table in read.items()}, args.encoder, params.allow_leakage)
-    with ThreadPoolExecutor(len(read)) as pool:  # NumPy resamples one split beside the other
-        evaluations = pool.map(
-            lambda name: evaluate(
-                read[name], read_features(features[name], len(read[name])), classifier, args.classifier, n_seen[name],
-                params,
-            ),
-            read,
-        )  # fmt: skip
-        by_split = dict(zip(read, evaluations, strict=True))
+    by_split = {
+        name: evaluate(
+            table, read_features(features[name], len(table)), classifier, args.classifier, n_seen[name], params
+        )
+        for name, table in read.items()
+    }
     val, test = by_split.get(VAL, by_split[TEST]), by_split[TEST]
 
     split = json.loads(args.split_metrics.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from sentiment.common.files import render_markdown
+from sentiment.cards import render_markdown
 
 
 @pytest.fixture

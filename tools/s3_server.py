@@ -41,7 +41,7 @@ from cryptography.x509.oid import NameOID
 from sentiment.common.command import run_main
 from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.files import write_text
-from sentiment.storage.doctor import explain
+from sentiment.storage.errors import explain
 from sentiment.storage.s3 import DVC_FOLDER, STORAGE, Remote, dvc_config
 
 log = logging.getLogger(__name__)

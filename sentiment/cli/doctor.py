@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run every check; return the exit status."""
-    from sentiment.storage.doctor import remote_checks  # DVC and boto3 take a second
     from sentiment.storage.s3 import Remote
+    from sentiment.storage.transfer import remote_checks  # DVC and boto3 take a second
 
     n_failed = 0
     for result in remote_checks(Remote.read()):

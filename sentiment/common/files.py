@@ -1,4 +1,4 @@
-"""Write files that appear under their name only when they are complete, and fill in what they say from templates."""
+"""Write files that appear under their name only when they are complete."""
 
 import csv
 import fcntl
@@ -10,7 +10,6 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 
 
@@ -122,22 +121,3 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequenc
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def render_markdown(package: str, template: str, **values: object) -> str:
-    """Return a template of a package, filled in, with one newline at the end; equal arguments give equal bytes.
-
-    The filter `code` makes a value inline code. A missing value is an error and not an empty place.
-    """
-    from jinja2 import Environment, StrictUndefined  # a tenth of a second: only three commands write cards
-
-    # autoescape is for HTML
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-    environment.filters["code"] = _code
-    text = (files(package) / template).read_text(encoding="utf-8")
-    return environment.from_string(text).render(values).rstrip("\n") + "\n"
-
-
-def _code(value: object) -> str:
-    """Return a value from data as inline code in one line, so that it cannot be markup."""
-    return "`" + " ".join(str(value).replace("`", "'").split()) + "`"

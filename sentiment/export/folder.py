@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.cards import render_markdown
 from sentiment.common.errors import ParamsError
-from sentiment.common.files import atomic_folder, render_markdown, write_text
+from sentiment.common.files import atomic_folder, write_text
 from sentiment.encoder.frozen import FrozenEncoder
 from sentiment.encoder.tokenizer import load_tokenizer
 from sentiment.head.classifier import ENCODER, Classifier

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from sentiment.cards import render_markdown
 from sentiment.common.errors import EncoderError
-from sentiment.common.files import render_markdown, scratch_folder, write_text
+from sentiment.common.files import scratch_folder, write_text
 from sentiment.common.tables import batches
 from sentiment.data.text import Hashes, hash_texts, read_seen_texts, write_seen_texts
 from sentiment.encoder.config import WEIGHTS_FILES, PoolingConfig, copy_files

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sentiment.common.errors import EncoderError
 from sentiment.numerics.memory import Buffers, one_thread, row_blocks
-from sentiment.numerics.quantization import largest_sizes
+from sentiment.numerics.quantization import integer_sums, largest_sizes
 
 # Returns some rows of the sums as floats, shape (n, n_outputs), in memory that the caller may change: once for each
 # row, until the next product.
@@ -35,6 +35,7 @@ Sums = Callable[[slice], Tensor]
 Product = Callable[[Tensor, Buffers], Sums]
 
 ALL_ROWS = slice(None)
+MAX_INPUTS = 2**24 // 127**2  # whatever the weights are
 MAX_WEIGHT_SUM = 2**24 // 127  # of absolute weights: their products with 8-bit integers add up exactly in float32
 MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and of 17 rows, the encoder's are 64
 
@@ -79,16 +80,9 @@ def exact_pieces(weight: Tensor) -> list[slice]:
         weight: integers in [-127, 127] in float32, shape (n_outputs, n_inputs).
     """
     n_inputs = weight.shape[1]
-    if 127 * n_inputs <= MAX_WEIGHT_SUM:
+    if integer_sums(weight.abs()).amax() <= MAX_WEIGHT_SUM:
         return [slice(0, n_inputs)]
-    sizes = weight.abs().to(torch.int32)
-    pieces, start = [], 0
-    while start < n_inputs:
-        sums = sizes[:, start:].cumsum(1).amax(0)  # up to each input, of the output with the largest sum
-        end = start + max(1, int((sums <= MAX_WEIGHT_SUM).sum()))
-        pieces.append(slice(start, end))
-        start = end
-    return pieces
+    return [slice(start, min(start + MAX_INPUTS, n_inputs)) for start in range(0, n_inputs, MAX_INPUTS)]
 
 
 def add_pieces(x: Tensor, columns: Tensor, pieces: Sequence[slice], out: Tensor, buffers: Buffers) -> None:

@@ -275,7 +275,7 @@ class Exchange:
 
 
 class HttpProtocol(H11Protocol):
-    """Answers 400 without a body to a malformed HEAD, at which uvicorn fails with a traceback."""
+    """Sends 400 without a body to a malformed HEAD, at which uvicorn fails with a traceback."""
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""

@@ -240,7 +240,7 @@ class Objects:
         from botocore.exceptions import ConnectionError as BotoConnectionError
         from s3fs.core import S3_RETRYABLE_ERRORS
 
-        from sentiment.storage.doctor import explain
+        from sentiment.storage.errors import explain
 
         no_answer = (*S3_RETRYABLE_ERRORS, BotoConnectionError, HTTPClientError, IncompleteRead, ConnectionError)
         deadline, pause = time.monotonic() + self._retry_seconds, FIRST_PAUSE

@@ -5,23 +5,27 @@ of the current settings, and never metrics that git keeps (`cache: false`). With
 
 DVC hashes what it pulls (`verify true`), drops wrong bytes and names the output that is missing; it does not say why,
 nor which stage makes the output. `pull` asks the remote about exactly the outputs that DVC's cache lacks.
+
+`remote_checks` sign in as DVC does, and list, write, read back and delete one small object. Each ends in a line: ok, a
+note, or FAIL with what is broken and what to do. A line shows the access key id and never a secret.
 """
 
 import hashlib
 import json
 import logging
+import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from sentiment.common.errors import InputError
-from sentiment.storage.doctor import explain, remote_checks
+from sentiment.common.errors import InputError, PipelineError, StorageError
+from sentiment.storage.errors import explain
 from sentiment.storage.s3 import S3, Remote, dvc_cache, split
 
 log = logging.getLogger(__name__)
@@ -165,3 +169,88 @@ def _object_md5(client: Any, url: str) -> str | None:
             return None
         raise
     return hashlib.file_digest(body, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()  # as DVC names objects
+
+
+Status = Literal["ok", "note", "FAIL"]
+Check = Callable[[], tuple[Status, str]]
+
+PROBE = b"written by sentiment doctor\n"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes:
+        status: "FAIL" when the pipeline cannot work like this, "note" when it can.
+        check: the name of the check.
+        text: what was found, and for a failure what to do.
+    """
+
+    status: Status
+    check: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.status:<4}  {self.check:<8}  {self.text}"
+
+
+def remote_checks(remote: Remote) -> Iterator[CheckResult]:
+    """Yield one result a check, up to the first failure, which the others would only repeat."""
+    checks: dict[str, Check] = {
+        "remote": lambda: ("ok", f"{remote.url} at {remote.endpoint}"),
+        "identity": lambda: identity(remote),
+        "bucket": lambda: bucket(remote),
+        "write": lambda: write(remote),
+    }
+    for name, check in checks.items():
+        try:
+            status, text = check()
+        except (BotoCoreError, ClientError, PipelineError, OSError) as error:
+            yield CheckResult("FAIL", name, explain(error))
+            return
+        yield CheckResult(status, name, text)
+
+
+def identity(remote: Remote) -> tuple[Status, str]:
+    """Return the access key id, and where it came from; never the secret."""
+    credentials = remote.session().get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    source = ".dvc/config.local" if "access_key_id" in remote.settings else credentials.method
+    return "ok", f"access key id {credentials.access_key} ({source})"
+
+
+def bucket(remote: Remote) -> tuple[Status, str]:
+    """List one object below the prefix."""
+    listing = remote.client().list_objects_v2(Bucket=remote.bucket, Prefix=remote.key(""), MaxKeys=1)
+    return "ok", f"{remote.bucket} can be listed" + ("" if listing.get("KeyCount") else "; nothing was pushed yet")
+
+
+def write(remote: Remote) -> tuple[Status, str]:
+    """Write a small object, read it back and delete it; `dvc pull` needs no permission for any of them.
+
+    Raises:
+        StorageError: the store returns other bytes.
+    """
+    client, probe = remote.client(), {"Bucket": remote.bucket, "Key": remote.key(f".doctor-{secrets.token_hex(8)}")}
+    try:
+        client.put_object(**probe, Body=PROBE)
+    except ClientError as error:
+        if not is_forbidden(error):
+            raise
+        return "note", "not permitted: these keys can pull but not push (docs/s3.md has the policy for push)"
+    if client.get_object(**probe)["Body"].read() != PROBE:
+        raise StorageError(f"{probe['Key']} came back with other bytes; do not trust this storage")
+    try:
+        client.delete_object(**probe)
+    except ClientError as error:
+        if not is_forbidden(error):
+            raise
+        return "note", f"not permitted to delete, so {probe['Key']} stays; only `dvc gc --cloud` and repairs need it"
+    return "ok", f"{len(PROBE)} bytes were written, read back and deleted"
+
+
+def is_forbidden(error: ClientError) -> bool:
+    """Return whether S3 refused for lack of permission."""
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403)

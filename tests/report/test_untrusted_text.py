@@ -5,9 +5,8 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from sentiment.head.epoch_log import KeptEpoch
-from sentiment.report.data import Plot, ReportData, RevisionResults
+from sentiment.report.data import LocalReview, Misclassified, MisclassifiedTable, Plot, ReportData, RevisionResults
 from sentiment.report.page import render
-from sentiment.report.reviews import LocalReview, Misclassified, MisclassifiedTable
 from tests.report.conftest import open_page
 
 EVIL = "</script><script>window.run = 1</script><img src=x onerror='window.run = 2'> \"'><svg onload='window.run = 3'>"

@@ -10,9 +10,8 @@ import pytest
 
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments.comparison import correct_for_many
-from sentiment.report.data import ReportData, collect
+from sentiment.report.data import ReportData, collect, explained_reviews
 from sentiment.report.page import render
-from sentiment.report.reviews import explained_reviews
 from tests.project import Project
 
 

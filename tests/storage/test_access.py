@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from sentiment.storage.doctor import remote_checks
 from sentiment.storage.s3 import STORAGE, Remote
+from sentiment.storage.transfer import remote_checks
 from tests.project import Project
 from tests.s3_server import BUCKET, PUBLIC_BUCKET, AccessKey, S3Server, free_port
 

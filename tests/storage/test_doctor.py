@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from botocore.exceptions import ClientError
 
-from sentiment.storage.doctor import explain, remote_checks
+from sentiment.storage.errors import explain
 from sentiment.storage.s3 import STORAGE, Remote
+from sentiment.storage.transfer import remote_checks
 from tests.project import Project
 from tests.s3_server import S3Server
 

@@ -26,7 +26,7 @@ Ids = NDArray[np.int32]
 # and the columns that are read; imdb comes first, because it says which of the unlabeled reviews judge
 FILES = {"imdb": ["text"], "imdb_unlabeled": ["text"], "amazon4": ["title", "text"]}
 PRODUCTS = ("amazon4",)  # whose writers count stars up to five
-COPIES = {"amazon4": 3}  # cut at other places each, so that products count beside the many films
+COPIES = {"amazon4": 3}  # each cut elsewhere, so that products count beside the many films
 HELD_OUT = 10  # one in this many reviews of IMDB's train part
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4

@@ -46,7 +46,7 @@ DOMAINS = (
             had a hair in it, was mediocre at best, was rubbery, tasted old, took over an hour, was salty as the sea"""
         ),
     ),
-    Domain(  # service and places
+    Domain(  # service and venues
         phrases(
             """service, staff, waiter, waitress, server, manager, hostess, bartender, owner, place, restaurant, bar,
             hotel, room, lobby, pool, bathroom, bed, front desk, location, atmosphere, salon, clinic, doctor, store,

@@ -5,7 +5,7 @@ says first what a text is about, and what it thinks of that only in passing.
 
 The loop is one page. Teacher and student read the same token ids, so that each token has a target (TinyBERT, Jiao et
 al., 2020, https://arxiv.org/abs/1909.10351); the teacher computes the targets of the next batch on one core while the
-student learns on another. Texts are pieces of reviews, from one sentence to 128 tokens, cut at other places in each
+student learns on another. Texts are pieces of reviews, from one sentence to 128 tokens, cut elsewhere in each
 epoch. In half of them some tokens are swapped for random ones: the teacher then says what a word means in films, phones
 and kitchens of which no review speaks.
 """
