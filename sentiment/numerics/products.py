@@ -80,7 +80,7 @@ def exact_pieces(weight: Tensor) -> list[slice]:
         weight: integers in [-127, 127] in float32, shape (n_outputs, n_inputs).
     """
     n_inputs = weight.shape[1]
-    if integer_sums(weight.abs()).amax() <= MAX_WEIGHT_SUM:
+    if float(integer_sums(weight.abs()).amax()) <= MAX_WEIGHT_SUM:
         return [slice(0, n_inputs)]
     return [slice(start, min(start + MAX_INPUTS, n_inputs)) for start in range(0, n_inputs, MAX_INPUTS)]
 
