@@ -15,6 +15,7 @@ again on train and val together, with the penalty that was kept.
 import argparse
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
+from threadpoolctl import threadpool_limits
 
 from sentiment.common.command import run_main
 from sentiment.common.errors import ClassifierError
@@ -143,10 +145,12 @@ def solve(
         ClassifierError: no threshold reaches what the params ask for.
     """
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
-    problems = Problems.of(train_split, val_split, params.class_weight)
-    path = solve_path(problems, penalties, on_pass)
+    problems = [Problems.of(train_split, val_split, params.class_weight)]
     if params.words == "auto" and train_split.tokens:
-        without = solve_path(problems.without_words(), penalties, on_pass)
+        problems.append(problems[0].without_words())
+    with ThreadPoolExecutor(len(problems)) as threads:  # side by side: NumPy computes outside Python's lock
+        path, *others = threads.map(lambda one: solve_path(one, penalties, on_pass), problems)
+    for without in others:
         log.info("train: val loss %.4f with words, %.4f without", path.kept.val_loss, without.kept.val_loss)
         if without.kept.val_loss <= path.kept.val_loss:
             path, (train_split, val_split) = without, (replace(one, tokens=None) for one in (train_split, val_split))
@@ -295,7 +299,11 @@ def main() -> None:
     train_split, val_split = (read_split(name, args.split, args.features, encoder) for name in ("train", "val"))
     warn_of_few(train_split, val_split)
     folds = read_folds(args.split)
-    with epoch_log(args.log, "train", params.epochs if adam else None, "epochs" if adam else "passes") as epochs:
+    # products are small: two threads of BLAS wait for each other longer than they compute
+    with (
+        threadpool_limits(1, user_api="blas"),
+        epoch_log(args.log, "train", params.epochs if adam else None, "epochs" if adam else "passes") as epochs,
+    ):
 
         def fit(
             train_part: LabeledFeatures, val_part: LabeledFeatures, on_epoch: OnEpoch = lambda epoch: None

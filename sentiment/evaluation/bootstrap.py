@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from sentiment.numerics.arrays import bits_left, log, round_to_bits, tree_sum
 
@@ -153,10 +154,11 @@ def resample(metrics: Sequence[WeightedMetrics], rows: int, n_resamples: int, se
         metrics: of each classifier, on the same reviews.
         rows: number of the reviews.
     """
-    draws: list[list[Mapping[str, Float64s]]] = [
-        [one(weights) for one in metrics]
-        for weights in resample_weights(rows, n_resamples, np.random.default_rng(seed))
-    ]
+    with threadpool_limits(1, user_api="blas"):  # for such narrow products, threads wait longer than they compute
+        draws: list[list[Mapping[str, Float64s]]] = [
+            [one(weights) for one in metrics]
+            for weights in resample_weights(rows, n_resamples, np.random.default_rng(seed))
+        ]
     return {
         name: np.stack([np.concatenate([draw[row][name] for draw in draws]) for row in range(len(metrics))])
         for name in draws[0][0]
