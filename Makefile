@@ -10,6 +10,7 @@ LOCK := uv pip compile pyproject.toml --extra report --extra s3 --extra serve --
 LOCK_RAY := uv pip compile pyproject.toml --extra ray --extra s3 --constraint requirements.txt --quiet
 # two more than there are cores: a test often waits for a process
 PYTEST = pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --maxprocesses 6 --dist loadfile
+NOTEBOOK := .site/notebook/notebook.md
 REVIEWS := womens_clothing_ecommerce_reviews.csv
 
 .PHONY: help setup setup-ray repro back experiments report serve s3 s3-share s3-stop doctor pull push reviews promote
@@ -152,15 +153,19 @@ results: $(INSTALLED)  ## make results REVIEWS_CSV=file.csv runs every row of th
 bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv for real reviews
 	python -m benchmarks $(if $(REVIEWS_CSV),--reviews "$(REVIEWS_CSV)")
 
-site: $(INSTALLED)  ## build the documentation as a site in .site/html; a broken link is an error
-	@rm -rf .site && mkdir -p .site/src && git ls-files -z README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs deploy Dockerfile \
+site: $(INSTALLED) $(NOTEBOOK)  ## build the documentation as a site in .site/html; a broken link is an error
+	@rm -rf .site/src && mkdir -p .site/src && git ls-files -z README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs deploy Dockerfile \
 	  benchmarks/TRIED.md 'models/encoders/*/README.md' | xargs -0 cp --parents -t .site/src
+	@cp $(NOTEBOOK) .site/src/docs/
 	zensical build --strict
 
 # --no-project: into this environment, which needs no Jupyter otherwise
-notebook: $(INSTALLED)  ## run docs/notebook.ipynb from top to bottom; the page is .site/notebook.html
+notebook: $(INSTALLED)  ## run docs/notebook.ipynb from top to bottom; make site shows it with its outputs
 	VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv run --quiet --no-project --with nbconvert==7.17.1 --with ipykernel==7.4.0 \
-	  jupyter nbconvert --execute --to html --log-level ERROR --output-dir .site docs/notebook.ipynb
+	  jupyter nbconvert --execute --to markdown --log-level ERROR --output-dir $(dir $(NOTEBOOK)) docs/notebook.ipynb
+
+$(NOTEBOOK): docs/notebook.ipynb dvc.lock
+	@$(MAKE) --no-print-directory notebook
 
 wheel: $(INSTALLED)  ## build the package into dist/; a commit gives the same bytes each time
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) uv build --no-build-isolation --quiet

@@ -1,20 +1,25 @@
-"""`make site`: a broken link is an error; pages fit narrow and wide windows, and axe-core finds nothing."""
+"""`make site`: a broken link is an error; pages fit narrow and wide windows, and axe-core finds nothing.
+
+The notebook runs for its page, and leaves the last commit.
+"""
+
+import json
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import WIDTHS_AND_SCHEMES, Scheme, assert_fits_and_is_accessible, open_url
-from tests.project import Project, fresh_clone
+from tests.project import ROOT, Project, fresh_clone
 
 pytestmark = pytest.mark.slow
 
-PAGES = ["index.html", "docs/architecture.html", "docs/api.html", "docs/experiments.html"]
+PAGES = ["index.html", "docs/architecture.html", "docs/api.html", "docs/experiments.html", "docs/notebook.html"]
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A clone with this environment, and the site in .site/html."""
-    cloned = fresh_clone(tmp_path_factory.mktemp("site") / "clone")
+    cloned = fresh_clone(tmp_path_factory.mktemp("site") / "a clone")
     cloned.run("make", "site")
     return cloned
 
@@ -30,6 +35,20 @@ def test_a_page_fits_and_is_accessible_and_asks_no_other_host(
     if page == "docs/api.html":
         assert "predict_proba" in opened.page.inner_text("main")
     opened.page.context.close()
+
+
+def test_the_notebook_shows_its_outputs_and_leaves_the_last_commit(clone: Project, browser: Browser) -> None:
+    opened = open_url(browser, (clone.root / ".site/html/docs/notebook.html").as_uri())
+    shown, html = opened.page.inner_text("main"), opened.page.content()
+    opened.page.context.close()
+    metrics = json.loads((clone.root / "metrics/val.json").read_text())
+    assert f"{metrics['accuracy']:.6f}" in shown
+    assert "A = HEAD, B = notebook: 204 val reviews" in shown
+    assert "Poor quality, I sent it back" in shown
+    assert "background: rgba(" in html
+    assert clone.run("git", "status", "--short").stdout == ""
+    notebook = json.loads((ROOT / "docs/notebook.ipynb").read_text(encoding="utf-8"))
+    assert all(cell.get("outputs", []) == [] for cell in notebook["cells"]), "outputs are not for git"
 
 
 def test_a_broken_link_is_an_error(clone: Project) -> None:
