@@ -162,7 +162,7 @@ site: $(INSTALLED) $(NOTEBOOK)  ## build the documentation as a site in .site/ht
 # --no-project: into this environment, which needs no Jupyter otherwise
 notebook: $(INSTALLED)  ## run docs/notebook.ipynb from top to bottom; make site shows it with its outputs
 	VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv run --quiet --no-project --with nbconvert==7.17.1 --with ipykernel==7.4.0 \
-	  jupyter nbconvert --execute --coalesce-streams --to markdown --log-level ERROR --output-dir $(dir $(NOTEBOOK)) docs/notebook.ipynb
+	  jupyter nbconvert --execute --to markdown --log-level ERROR --output-dir $(dir $(NOTEBOOK)) docs/notebook.ipynb
 
 $(NOTEBOOK): docs/notebook.ipynb dvc.lock
 	@$(MAKE) --no-print-directory notebook
