@@ -12,8 +12,8 @@ from sentiment.head.decision import Candidates, Decision, Rules, decide, fit_tem
 from sentiment.head.features import LabeledFeatures
 
 RNG = np.random.default_rng(3)
-LOGITS = RNG.normal(1.0, 2.0, 2_000)
-truth = (RNG.random(2_000) < 1 / (1 + np.exp(-LOGITS / 2.5))).astype(np.int8)  # overconfident by 2.5
+LOGITS = RNG.normal(1.0, 2.0, 500)
+truth = (RNG.random(500) < 1 / (1 + np.exp(-LOGITS / 2.5))).astype(np.int8)  # overconfident by 2.5
 scores = (1 / (1 + np.exp(-LOGITS))).astype(np.float32)
 CANDIDATES = Candidates.of(truth, scores)
 

@@ -108,7 +108,7 @@ def test_an_experiment_runs_only_what_depends_on_its_key(completed_project: Proj
         ),
     ],
 )
-def test_a_failed_stage_keeps_the_last_good_outputs(
+def test_a_stage_that_refuses_its_params_says_why_in_one_line(
     completed_project: Project, section: str, key: str, value: object, stage: str, message: str
 ) -> None:
     lock = (completed_project.root / "dvc.lock").read_bytes()
@@ -119,6 +119,11 @@ def test_a_failed_stage_keeps_the_last_good_outputs(
     assert message in failed.stderr
     assert "Traceback" not in failed.stderr
     assert (completed_project.root / "dvc.lock").read_bytes() == lock
+
+
+def test_the_last_good_outputs_are_back_after_a_failed_stage(completed_project: Project) -> None:
+    completed_project.set_params(train={"threshold": 2})
+    assert completed_project.run("dvc", "repro", check=False).returncode != 0
     completed_project.run("git", "checkout", "-q", ".")
     completed_project.run("dvc", "checkout")
     assert "Data and pipelines are up to date." in completed_project.run("dvc", "status").stdout
