@@ -2,7 +2,8 @@
 
 Each gets the weights, tokens and mean pooling of the encoder that is measured, its own best settings, and batches of
 texts of similar length, as `FrozenEncoder` makes them. Tokenizing counts. An engine that is not installed
-(`pip install -e .[bench]`) has no row.
+(`pip install -e .[bench]`) has no row. sentence-transformers' backends run the same two engines by optimum, which needs
+an older transformers than this project: optimum-onnx 0.1.0 one below 4.58, optimum-intel 2.2.0 one below 5.6.
 """
 
 import tempfile
