@@ -14,10 +14,11 @@ again on train and val together, with the penalty that was kept.
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ from sentiment.head.decision import BEST, REACHED, RULE, Rules, decide
 from sentiment.head.epoch_log import EpochMetrics, epoch_log
 from sentiment.head.features import ClassWeight, LabeledFeatures, mean_and_std
 from sentiment.head.mlp import Head
-from sentiment.head.solver import PENALTIES, LinearHead, Problems, refit, solve_path
+from sentiment.head.solver import PENALTIES, LinearHead, PenaltyPath, Problems, refit, solve_path
 from sentiment.head.training import train_head
 from sentiment.head.words import Tokens
 
@@ -145,12 +146,11 @@ def solve(
         ClassifierError: no threshold reaches what the params ask for.
     """
     penalties = PENALTIES if params.l2 == "auto" else (params.l2,)
-    problems = [Problems.of(train_split, val_split, params.class_weight)]
-    if params.words == "auto" and train_split.tokens:
-        problems.append(problems[0].without_words())
-    with ThreadPoolExecutor(len(problems)) as threads:  # side by side: NumPy computes outside Python's lock
-        path, *others = threads.map(lambda one: solve_path(one, penalties, on_pass), problems)
-    for without in others:
+    problems = Problems.of(train_split, val_split, params.class_weight)
+    if params.words != "auto" or not train_split.tokens:
+        path = solve_path(problems, penalties, on_pass)
+    else:
+        path, without = solve_with_and_without_words(problems, penalties, on_pass)
         log.info("train: val loss %.4f with words, %.4f without", path.kept.val_loss, without.kept.val_loss)
         if without.kept.val_loss <= path.kept.val_loss:
             path, (train_split, val_split) = without, (replace(one, tokens=None) for one in (train_split, val_split))
@@ -170,6 +170,28 @@ def solve(
         path = refit(train_split, val_split, path, params.class_weight)
         classifier = linear_classifier(config, path.head)
     return decision.applied(classifier)
+
+
+def solve_with_and_without_words(
+    problems: Problems, penalties: Sequence[float], on_pass: Callable[[], object]
+) -> tuple[PenaltyPath, PenaltyPath]:
+    """Return the paths of penalties with words and without, solved side by side: NumPy computes outside Python's lock.
+
+    What ends one of them, such as Ctrl-C, ends the other after its pass.
+    """
+    ended = Event()
+
+    def on_pass_of_thread() -> None:
+        if ended.is_set():
+            raise CancelledError
+        on_pass()
+
+    with ThreadPoolExecutor(1) as thread:
+        without = thread.submit(solve_path, problems.without_words(), penalties, on_pass_of_thread)
+        try:
+            return solve_path(problems, penalties, on_pass), without.result()
+        finally:
+            ended.set()
 
 
 def linear_classifier(config: ClassifierConfig, head: LinearHead) -> Classifier:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -271,9 +273,10 @@ def test_a_missing_encoder_stops_the_stage(trained: Callable[..., Any], monkeypa
     assert "nowhere/config.json: no such file; expected a Hugging Face encoder folder" in outcome.stderr
 
 
-@pytest.mark.parametrize("by_words", [True, False])
-def test_auto_keeps_words_where_val_is_better_with_them(by_words: bool) -> None:
-    """Labels are decided by a token that each text has, or by a feature; the other is chance."""
+def words_auto(
+    by_words: bool,
+) -> tuple[tuple[LabeledFeatures, LabeledFeatures], train.Params, ClassifierConfig]:
+    """Return train and val whose labels are decided by a token that each text has, or by a feature."""
     params = train.Params.model_validate({**SETTINGS, "solver": "lbfgs", "l2": "auto", "words": "auto"})
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400).astype(np.float64)
@@ -283,11 +286,32 @@ def test_auto_keeps_words_where_val_is_better_with_them(by_words: bool) -> None:
     tokens = Tokens.of([[int(10 + one), *rng.integers(20, 40, 5).tolist()] for one in token_labels])
     reviews = LabeledFeatures(features, labels, tokens)
     metadata = FeatureMetadata.model_validate_json(json.dumps(INFO))
-    train_rows = np.arange(400) < 300
-    parts = reviews[train_rows], reviews[~train_rows]
-    config = ClassifierConfig(features=metadata, threshold=0.5)
+    is_train = np.arange(400) < 300
+    return (reviews[is_train], reviews[~is_train]), params, ClassifierConfig(features=metadata, threshold=0.5)
+
+
+@pytest.mark.parametrize("by_words", [True, False])
+def test_auto_keeps_words_where_val_is_better_with_them(by_words: bool) -> None:
+    parts, params, config = words_auto(by_words)
     for refits in (False, True):
         classifier = train.solve(*parts, params, config, lambda: None, lambda _: None, refits=refits)
         assert (classifier.words is not None) == by_words
         tested = parts[1]
         assert ((classifier.predict_proba(tested.features, tested.tokens) >= 0.5) == tested.labels).mean() > 0.95
+
+
+def test_ctrl_c_ends_both_paths() -> None:
+    """Else the path without words, in a thread, would go on to its end, and the stage with it."""
+    parts, params, config = words_auto(by_words=True)
+    stopped, passes_of_thread = threading.Event(), []
+
+    def on_pass() -> None:
+        if threading.current_thread() is threading.main_thread():
+            stopped.set()
+            raise KeyboardInterrupt
+        passes_of_thread.append(stopped.wait(10))
+        sleep(0.1)
+
+    with pytest.raises(KeyboardInterrupt):
+        train.solve(*parts, params, config, on_pass, lambda _: None)
+    assert len(passes_of_thread) <= 2, "of ten"
