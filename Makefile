@@ -155,7 +155,7 @@ bench: $(INSTALLED)  ## measure speed beside the baselines; REVIEWS_CSV=file.csv
 
 site: $(INSTALLED) $(NOTEBOOK)  ## build the documentation as a site in .site/html; a broken link is an error
 	@rm -rf .site/src && mkdir -p .site/src && git ls-files -z README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs deploy Dockerfile \
-	  benchmarks/TRIED.md 'models/encoders/*/README.md' | xargs -0 cp --parents -t .site/src
+	  benchmarks/TRIED.md 'models/encoders/*/README.md' | tar --null -T - -cf - | tar -xf - -C .site/src
 	@cp $(NOTEBOOK) .site/src/docs/
 	zensical build --strict
 
