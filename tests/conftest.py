@@ -146,10 +146,10 @@ def public_data() -> Path:
 
 @pytest.fixture(scope="session")
 def real_project(reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run on the first real reviews, default params; only to be read."""
+    """A project whose pipeline has run on the first real reviews, default params but for `check`; only to be read."""
 
     def make(root: Path) -> Project:
-        project = make_project(root, {"prepare": {"source": "data/raw/reviews.csv"}})
+        project = make_project(root, {"prepare": {"source": "data/raw/reviews.csv"}, "check": SHRUNK["check"]})
         copy_reviews(reviews_csv, project.root / "data" / "raw" / "reviews.csv", N_REAL_REVIEWS)
         project.run("dvc", "add", "-q", "data/raw/reviews.csv")
         project.run("dvc", "repro")

@@ -54,8 +54,8 @@ def public_reviews(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """What is cloned: this checkout's code, and the results of the default pipeline."""
-    origin = make_project(tmp_path_factory.mktemp("origin"), {})
+    """What is cloned: this checkout's code, and the results of the default pipeline, with fewer behavioral cases."""
+    origin = make_project(tmp_path_factory.mktemp("origin"), {"check": {"cases": 20}})
     copy_reviews(origin.root / SAMPLE, origin.root / SAMPLE, N_SAMPLE)
     origin.run("dvc", "repro")
     origin.commit("Results")

@@ -105,7 +105,7 @@ def project_of(source: Path, root: Path, n_folds: int = 0, has_words: bool = Tru
         "prepare": {"source": "data/raw/some.csv"},
         "split": {"folds": n_folds},
         "train": {"words": has_words},
-        "check": {"cases": 20},
+        "check": {"cases": 5},
     }
     project = make_project(root, params)
     copy_reviews(source, root / "data/raw/some.csv", N_REVIEWS)
