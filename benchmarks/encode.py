@@ -20,7 +20,7 @@ from sentiment.encoder.config import EncoderConfig, Precision
 from sentiment.encoder.exact import KERNELS
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.numerics.products import VARIABLE, backend
+from sentiment.numerics.products import VARIABLE, Backend, backend
 
 BUNDLED = Path("models/encoders/reviews-albert")
 # of the products, by precision, the first one that a row's name contains; float32 is measured in any case
@@ -70,10 +70,12 @@ def load_without_kernels(folder: Path, max_length: int, device: str) -> FrozenEn
         return load(folder, max_length, device, "int8")
 
 
-def dtype_of_products(name: str) -> torch.dtype:
-    """Return the type in which what `name` describes multiplies matrices."""
+def dtype_of_products(name: str, int8: Backend) -> torch.dtype:
+    """Return the type in which what `name` describes multiplies matrices, on a device with such int8 products."""
     if "by float32 products" in name:
         return torch.float32
+    if int8 == "float32" and "int" in name:  # torch._int_mm takes minutes there
+        return torch.float64 if "int16" in name else torch.float32
     return next((dtype for precision, dtype in DTYPES.items() if precision in name), torch.float32)
 
 
@@ -96,7 +98,7 @@ def measure(
     for encode in compared.values():  # what is compiled, is compiled now
         encode(texts[: len(texts) // 4])
     seconds = dict.fromkeys(compared, float("inf"))
-    dtypes = {name: dtype_of_products(name) for name in compared}
+    dtypes = {name: dtype_of_products(name, backend(torch.device(device))) for name in compared}
     limits = dict.fromkeys(dtypes.values(), 0.0)
     vectors = {}
     for _ in range(rounds):

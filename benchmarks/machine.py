@@ -32,11 +32,17 @@ def processor_name(cpuinfo: str, otherwise: str) -> str:
     return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
 
 
+SMALL = 256  # of a matrix whose product is timed first
+SLOW = 5e9  # operations a second
+
+
 def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int = 2) -> float:
     """Return the best measured rate of a square matrix product, in operations a second; int8 sums are int32.
 
     The second operand is row-major and column-major in turn: for int8, cuBLAS is several times as fast with the latter.
     """
+    if device == "cpu" and size > SMALL and (rate := matmul_rate(device, dtype, SMALL, rounds=1)) < SLOW:
+        return rate  # a type that the processor has no instructions for: a large product takes minutes
     square = torch.randn(size, size, device=device).mul(16).clamp(-127, 127).to(dtype)
     multiply = torch._int_mm if dtype == torch.int8 else torch.mm
     best = float("inf")
