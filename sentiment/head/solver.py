@@ -14,6 +14,7 @@ sum over rows or weights is a `tree_sum`, and nothing is drawn at random.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -133,7 +134,8 @@ class Problem:
         labels: 0 or 1, shape (n_samples,).
         costs: weight of each row in the mean loss, shape (n_samples,); see `head.features.class_costs`.
         words: beside the features; None where they do not count.
-        inverses: of `inverse`, by penalty; the same features without words share them.
+        inverses: of `inverse`, by penalty; the same features without words share them, in another thread.
+        lock: held while an inverse is computed, once.
     """
 
     x: StandardizedFeatures
@@ -141,6 +143,7 @@ class Problem:
     costs: Float64s
     words: WordMatrix | None = None
     inverses: dict[float, Float64s] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock, compare=False)
 
     @property
     def n_weights(self) -> int:
@@ -173,12 +176,13 @@ class Problem:
 
     def inverse(self, penalty: float) -> Float64s:
         """Return the inverse of CURVATURE * mean products + penalty on the diagonal. # (dim + 1, dim + 1)"""
-        if penalty not in self.inverses:
-            matrix = CURVATURE * self.x.mean_products
-            weights = np.arange(self.x.dim)  # the bias, which is last, has no penalty
-            matrix[weights, weights] += penalty
-            self.inverses[penalty] = round_to_bits(_inverse(matrix), INVERSE_BITS)
-        return self.inverses[penalty]
+        with self.lock:
+            if penalty not in self.inverses:
+                matrix = CURVATURE * self.x.mean_products
+                weights = np.arange(self.x.dim)  # the bias, which is last, has no penalty
+                matrix[weights, weights] += penalty
+                self.inverses[penalty] = round_to_bits(_inverse(matrix), INVERSE_BITS)
+            return self.inverses[penalty]
 
     def _chunks(self, weights: Float64s) -> Iterator[tuple[Float64s, Float64s, Float64s, Float64s]]:
         """Yield x (rows, dim), labels and costs (rows, 1), and the saved head's logits (rows, n_penalties)."""

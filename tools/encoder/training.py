@@ -376,7 +376,7 @@ def losses(
 
 @dataclass(frozen=True)
 class Scales:
-    """Mean and standard deviation of the teacher's hidden states and of its texts. # (teacher_size,) each"""
+    """Mean and std of the teacher's hidden states and of its texts. # (teacher_size,) each"""
 
     hidden_mean: Tensor
     hidden_std: Tensor
