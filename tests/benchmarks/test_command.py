@@ -27,6 +27,5 @@ def test_every_precision_is_measured_and_close_to_float32(tmp_path: Path) -> Non
     static = rows.pop("model2vec")
     assert static["least_cosine"] is None
     assert static["times_sentence_transformers"] > 10
-    assert all(row["share_of_matmul"] > 0 for row in rows.values())
-    assert rows["this project"]["share_of_matmul"] < 1.5, "of float32, whose rate every processor has"
+    assert all(0 < row["share_of_matmul"] < 1.5 for row in rows.values())
     assert "| reviews-albert | 128 | this project |" in done.stdout
