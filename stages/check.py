@@ -10,6 +10,7 @@ import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import Field
@@ -64,7 +65,7 @@ def main() -> None:
     inputs.watch(args.classifier)
     classifier = SentimentClassifier.load(args.classifier, params.device)
     results = check(classifier.predict_proba, classifier.threshold, params.seed, params.cases, N_EXAMPLES)
-    write_json(args.output / "behavior.json", {kind: one.as_dict() for kind, one in results.items()})
+    write_json(args.output / "behavior.json", {kind: asdict(one) for kind, one in results.items()})
     write_json(args.metrics, {"failure_rate": rates_by_test(results.values())})
     inputs.check_unchanged()
     worst = max(results.values(), key=lambda one: one.failure_rate)

@@ -81,16 +81,6 @@ class Evaluation:
     metrics: dict[str, float]
 
 
-def count_seen(texts: Sequence[str], encoder: Path) -> int:
-    """Return how many of the texts are in the list of an encoder's folder; 0 where it has no list.
-
-    Raises:
-        EncoderError: the list is damaged.
-    """
-    seen = read_seen_texts(encoder)
-    return int(np.isin(hash_texts(texts), seen).sum()) if len(seen) else 0
-
-
 def refuse_leakage(n_seen: Mapping[str, int], n_reviews: Mapping[str, int], encoder: Path, allowed: bool) -> None:
     """Raise InputError where the encoder saw reviews that are scored and that is not allowed.
 
@@ -103,15 +93,6 @@ def refuse_leakage(n_seen: Mapping[str, int], n_reviews: Mapping[str, int], enco
             f"{encoder / SEEN_TEXTS}: the encoder was trained on {seen}; "
             "use the split that it was trained on, or another encoder, or set evaluate.allow_leakage to true"
         )
-
-
-def load_folds(folder: Path, folds: NDArray[np.int8]) -> list[Classifier]:
-    """Return the classifier of each fold, which are in the folder of a classifier.
-
-    Raises:
-        ClassifierError: the classifier of a fold is missing or damaged.
-    """
-    return [Classifier.load(folder / FOLDS / str(number)) for number in range(int(folds.max()) + 1)]
 
 
 def predict(
@@ -138,11 +119,6 @@ def predict(
     return Predictions(probabilities, labels, ~unsure if classifiers[0].config.unsure else None)
 
 
-def uncalibrated(classifier: Classifier) -> Classifier:
-    """Return a classifier as it was before its logits were divided by the temperature."""
-    return classifier.divided(1 / classifier.config.temperature)
-
-
 def evaluate(
     table: pa.Table, features: NDArray[np.float32], classifier: Classifier, folder: Path, n_seen: int, params: Params
 ) -> Evaluation:
@@ -153,9 +129,14 @@ def evaluate(
         features: of its reviews, shape (n_samples, dim).
         folder: of the classifier, with the encoder's tokenizer and the classifiers of the folds.
         n_seen: reviews that the encoder was trained on.
+
+    Raises:
+        ClassifierError: the classifier of a fold is missing or damaged.
     """
     folds = table[FOLD].to_numpy() if FOLD in table.schema.names else None
-    classifiers = [classifier] if folds is None else load_folds(folder, folds)
+    classifiers = [classifier]
+    if folds is not None:
+        classifiers = [Classifier.load(folder / FOLDS / str(number)) for number in range(int(folds.max()) + 1)]
     tokens = None
     if any(one.words for one in classifiers):
         texts = (chunk["text"].to_pylist() for chunk in table.select(["text"]).to_batches(ROWS_PER_GROUP))
@@ -164,7 +145,8 @@ def evaluate(
     scores = score(table, predictions, params, folds)
     metrics = {**scores.metrics, SEEN: n_seen}
     if classifier.config.temperature != 1:
-        before = predict([*map(uncalibrated, classifiers)], features, tokens, folds).probabilities
+        uncalibrated = [one.divided(1 / one.config.temperature) for one in classifiers]
+        before = predict(uncalibrated, features, tokens, folds).probabilities
         metrics["uncalibrated_error"] = calibration_error(table["label"].to_numpy(), before, params.calibration_bins)
     coverage = classifier.config.features.coverage
     metrics |= coverage.model_dump(include={"unknown_tokens", "truncated_texts"}) if coverage else {}
@@ -222,7 +204,8 @@ def main() -> None:
     read = {name: open_table(tables[name]).read() for name in ((TEST,) if has_folds else SCORED)}
     for table in read.values():
         check_slices_of(table, params.slices)
-    n_seen = {name: count_seen(table["text"].to_pylist(), args.encoder) for name, table in read.items()}
+    seen = read_seen_texts(args.encoder)
+    n_seen = {name: int(np.isin(hash_texts(table["text"].to_pylist()), seen).sum()) for name, table in read.items()}
     refuse_leakage(n_seen, {name: len(table) for name, table in read.items()}, args.encoder, params.allow_leakage)
     by_split = {
         name: evaluate(

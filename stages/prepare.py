@@ -190,7 +190,7 @@ def prepare(rows: Iterable[tuple[str, InputBatch]], params: Params, output: Path
             for source, batch in rows:
                 table = label_batch(source, batch, params, counts, unknown)
                 rating_types.add(smallest_rating_type(table[RATING]))
-                keys_file.write(_as_uint64(table[ID]).tobytes())
+                keys_file.write(np.array([int(key, 16) for key in table[ID]], np.uint64).tobytes())
                 for part in pa.Table.from_pandas(table, schema, preserve_index=False).to_batches():
                     writer.write(part)
         if unknown:
@@ -206,12 +206,9 @@ def prepare(rows: Iterable[tuple[str, InputBatch]], params: Params, output: Path
     if positive in (0, kept.rows):
         only = "no rows are left" if not kept.rows else f"all rows left are {'positive' if positive else 'negative'}"
         output.unlink()
-        raise InputError(f"{params.source}: {only}, expected both classes ({_format_counts(counts)})")
+        rows_by_kind = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError(f"{params.source}: {only}, expected both classes ({rows_by_kind})")
     return {**counts, "positive_share": positive / kept.rows}
-
-
-def _as_uint64(ids: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    return np.array([int(key, 16) for key in ids], dtype=np.uint64)
 
 
 def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], writer: TableWriter) -> int:
@@ -223,10 +220,6 @@ def _copy_rows(source: Path, keep: np.ndarray[tuple[int], np.dtype[np.bool_]], w
         positive += pa.compute.sum(selected.column(LABEL), min_count=0).as_py()
         writer.write(selected.cast(writer.schema))
     return positive
-
-
-def _format_counts(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _with_progress_bar(rows: Iterator[tuple[str, InputBatch]]) -> Iterator[tuple[str, InputBatch]]:

@@ -74,8 +74,8 @@ class LocalStorage:
     def put(self, name: str, data: bytes) -> None:
         """Write a hidden file beside, then rename it.
 
-        Not by `sentiment.common.files.atomic`, which knows its own leftovers by process number: on a file system that
-        machines share, another machine's process may have that number.
+        Not by `sentiment.common.files.atomic`, which lists the folder for each file and tells leftovers by a lock: on a
+        file system that machines share, a lock may be known to one machine alone.
         """
         path = Path(name).with_name(f".{uuid.uuid4().hex}{PARTIAL}")
         with _as_storage_error(name):

@@ -11,7 +11,7 @@ have different labels, whatever they are; of direction, where the probability of
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from string import Formatter
@@ -169,10 +169,6 @@ class KindResult:
     low: float
     high: float
     examples: Sequence[Outcome]
-
-    def as_dict(self) -> dict[str, object]:
-        """Return it as it is written to JSON."""
-        return asdict(self)
 
 
 def check(predict: Predict, threshold: float, seed: int, n_cases: int, n_examples: int) -> dict[str, KindResult]:

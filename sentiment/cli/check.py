@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
 
     classifier = SentimentClassifier.load_revision(args.rev, args.folder, args.device)
     results = check(classifier.predict_proba, classifier.threshold, args.seed, args.cases, args.examples)
-    content = {kind: one.as_dict() for kind, one in results.items()}
+    content = {kind: asdict(one) for kind, one in results.items()}
     if args.json == STANDARD:
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     else:

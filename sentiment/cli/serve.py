@@ -60,11 +60,9 @@ def natural(text: str) -> int:
 
 def main(args: argparse.Namespace) -> int:
     """Load the classifier and serve it until SIGTERM or Ctrl-C."""
-    try:
-        from sentiment.serving.app import bind, is_loopback, run  # fastapi: most of a second
-        from sentiment.serving.protocols import Settings
-    except ModuleNotFoundError as error:
-        raise ParamsError(f"{error.name} is not installed; run pip install 'frozen-albert-sentiment[serve]'") from None
+    from sentiment.serving.app import bind, is_loopback, run  # fastapi: most of a second
+    from sentiment.serving.protocols import Settings
+
     listener = bind(args.host, args.port)
     api_key = checked_key(args.no_auth, is_loopback(listener), args.host)
     settings = Settings(

@@ -13,7 +13,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO
@@ -55,21 +54,6 @@ TYPOGRAPHY = frozenset(SIGNS.decode(WESTERN))  # quotes, dashes, currencies and 
 NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """The encoding of a text.
-
-    Attributes:
-        name: as Python and params.yaml know it.
-        reason: what it was seen from, for people.
-        is_certain: whether that is proof.
-    """
-
-    name: str
-    reason: str
-    is_certain: bool
-
-
 def sniff(
     source: Source, encoding: str | None = None, delimiter: str | None = None, sheet: str | None = None
 ) -> tuple[FileFormat, list[str]]:
@@ -100,11 +84,11 @@ def sniff(
         raise InputError(f"{name}: {problem}")
     if sheet:
         raise InputError(f"{name}: is no Excel file, and has no sheet '{sheet}'")
-    found = Encoding(encoding, "as you say", True) if encoding else detect_encoding(parts)
-    notes = [f"encoding {found.name}: {found.reason}"]
+    encoding, reason = (encoding, "as you say") if encoding else detect_encoding(parts)
+    notes = [f"encoding {encoding}: {reason}"]
     with open_content(parts[0]) as (name, content):
-        text = _decode(content, found.name)
-    layout = _layout_of_text(name, text, found.name, delimiter)
+        text = _decode(content, encoding)
+    layout = _layout_of_text(name, text, encoding, delimiter)
     return layout, [*notes, *_above("lines", layout.skip)]
 
 
@@ -171,20 +155,20 @@ def _decode(content: IO[bytes], encoding: str) -> str:
     return text if len(raw) < HEAD else text[: text.rfind("\n") + 1] or text
 
 
-def detect_encoding(parts: Sequence[Path]) -> Encoding:
-    """Return the encoding of files, which are read to their end, a chunk at a time."""
+def detect_encoding(parts: Sequence[Path]) -> tuple[str, str]:
+    """Return the encoding of files, which are read to their end, a chunk at a time, and what it was seen from."""
     with open_content(parts[0]) as (_, content):
         start = content.read(CHUNK)
     for mark, name in MARKS.items():
         if start.startswith(mark):
-            return Encoding(name, "a byte order mark", True)
+            return name, "a byte order mark"
     zeros = [start[offset::2].count(0) / max(1, len(start) // 2) for offset in (0, 1)]
     if max(zeros) > 0.3:
-        return Encoding("utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "each second byte is 0", True)
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "each second byte is 0"
     chunks = (chunk for part in parts for chunk in _chunks_of(part))
     is_utf8, samples = _read_as_utf8(chunks)
     if is_utf8:
-        return Encoding(UTF8, "every byte fits" if samples else "ASCII only", True)
+        return UTF8, "every byte fits" if samples else "ASCII only"
     return guess_encoding(samples)
 
 
@@ -209,8 +193,8 @@ def _read_as_utf8(chunks: Iterable[bytes]) -> tuple[bool, bytes]:
     return True, bytes(samples)
 
 
-def guess_encoding(text: bytes) -> Encoding:
-    """Return the encoding of lines that are not UTF-8: Windows-1252 where it makes words, else by frequencies."""
+def guess_encoding(text: bytes) -> tuple[str, str]:
+    """Return the encoding of lines that are not UTF-8, and why: Windows-1252 where it makes words, else by letters."""
     n_bytes = sum(map(len, NOT_ASCII.findall(text)))
     try:
         western = text.decode(WESTERN)
@@ -223,14 +207,14 @@ def guess_encoding(text: bytes) -> Encoding:
         strange = len(re.findall(r"(?<=[A-Za-z])[³¹²¿£¶¦¥±ª­º¼½¾Þ](?=[a-z])", western))
         if fitting >= 0.9 * len(others) and len(others) <= 2 * runs and strange <= 0.05 * len(others):
             reason = f"{n_bytes:,} bytes are not UTF-8; read so, they are letters and signs of Western Europe"
-            return Encoding(WESTERN, reason, False)
+            return WESTERN, reason
     from charset_normalizer import from_bytes  # frequencies of letters in 40 languages
 
     best = from_bytes(text[:CHUNK]).best()
     if best is None or best.encoding == "utf_8":
         raise InputError("no known encoding fits all bytes; say it with --encoding, or convert the file to UTF-8")
     reason = f"{n_bytes:,} bytes are not UTF-8; by the frequency of letters, {best.language} (check the examples below)"
-    return Encoding(best.encoding.replace("_", "-"), reason, False)
+    return best.encoding.replace("_", "-"), reason
 
 
 def find_dialect(text: str, delimiters: Sequence[str] = DELIMITERS) -> tuple[Dialect, list[list[str]]]:

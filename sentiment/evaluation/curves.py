@@ -4,7 +4,6 @@ No floats are summed in an order that matters. Tested against scikit-learn.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from sentiment.common.tables import LABELS
 from sentiment.evaluation.bootstrap import Float64s, Labels, Probabilities
 from sentiment.numerics.arrays import exact_mean
+
+RankCounts = tuple[NDArray[np.int64], NDArray[np.int64]]  # of `rank_counts`
 
 
 def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -> Iterator[dict[str, float]]:
@@ -26,30 +27,21 @@ def calibration_curve(labels: Labels, probabilities: Probabilities, bins: int) -
         }
 
 
-@dataclass(frozen=True)
-class RankCounts:
-    """Samples at or above each distinct score, from the highest score to the lowest.
-
-    Attributes:
-        false_positives, true_positives: of labels 0 and 1, shape (n_scores,), int64.
-    """
-
-    false_positives: NDArray[np.int64]
-    true_positives: NDArray[np.int64]
-
-
 def rank_counts(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> RankCounts:
-    """Count labels by score.
+    """Count the samples at or above each distinct score, from the highest score to the lowest.
 
     Args:
         labels: 0 or 1, shape (n_samples,).
         scores: higher for label 1, shape (n_samples,).
+
+    Returns:
+        Those of label 0 and of label 1: false and true positives, each int64 of shape (n_scores,).
     """
     order = np.argsort(-scores, kind="stable")
     sorted_scores = scores[order]
     last_of_score = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(scores) - 1)
     true_positives = np.cumsum(labels[order], dtype=np.int64)[last_of_score]
-    return RankCounts(last_of_score + 1 - true_positives, true_positives)
+    return last_of_score + 1 - true_positives, true_positives
 
 
 def coverage_points(labels: Labels, predicted: Labels, probabilities: Probabilities) -> tuple[Float64s, Float64s]:
@@ -67,7 +59,7 @@ def coverage_points(labels: Labels, predicted: Labels, probabilities: Probabilit
 
 def roc_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
     """Return false and true positive rates, from (0, 0) to (1, 1), without points on a straight line."""
-    fp, tp = counts.false_positives, counts.true_positives
+    fp, tp = counts
     corners = np.flatnonzero((np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)) + 1
     kept = np.unique(np.concatenate([[0], corners, [len(fp) - 1]]))
     fp, tp = (np.insert(count[kept], 0, 0) for count in (fp, tp))
@@ -76,7 +68,7 @@ def roc_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
 
 def precision_recall_points(counts: RankCounts) -> tuple[Float64s, Float64s]:
     """Return precision and recall at each score, by growing recall, after the point of recall 0 and precision 1."""
-    fp, tp = counts.false_positives, counts.true_positives
+    fp, tp = counts
     return np.insert(tp / (tp + fp), 0, 1.0), np.insert(tp / tp[-1], 0, 0.0)
 
 

@@ -1,7 +1,6 @@
 """Fine-tune the encoder in a folder, in place, with its model card and the list of the texts that it was trained on."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +42,6 @@ def export(folder: Path, model: Any, card: str, hashes: Hashes) -> None:
     write_seen_texts(folder, np.concatenate([read_seen_texts(folder), hashes]))
 
 
-def render_card(
-    params: FinetuneParams, encode: PoolingConfig, n_train: int, thresholds: Sequence[float], kept: EpochMetrics
-) -> str:
-    """Return the encoder's model card in Markdown, with the metadata of the Hugging Face Hub.
-
-    Args:
-        thresholds: of the rating, which were targets beside the label.
-        kept: metrics of the epoch that is kept.
-    """
-    return render_markdown(
-        "sentiment.finetuning",
-        TEMPLATE,
-        params=params,
-        encode=encode,
-        source=Path(params.encoder).name,  # a path would tell where it was made
-        n_train=n_train,
-        thresholds=[f"{threshold:g}" for threshold in thresholds],
-        kept=kept,
-    )
-
-
 def finetune_folder(
     folder: Path, split: Path, params: FinetuneParams, encode: PoolingConfig, log: Path
 ) -> EpochMetrics:
@@ -101,8 +79,18 @@ def finetune_folder(
         for epoch in finetune(model, train, val, pad_id, params, on_step):
             epochs.epoch(epoch)
     assert epochs.kept, "training raises where no epoch is kept"
-    card = render_card(params, encode, len(train), thresholds, epochs.kept)
-    export(folder, torch.nn.Module.to(encoder, "cpu"), card, train_hashes(train_table))
+    card = render_markdown(
+        "sentiment.finetuning",
+        TEMPLATE,
+        params=params,
+        encode=encode,
+        source=Path(params.encoder).name,  # a path would tell where it was made
+        n_train=len(train),
+        thresholds=[f"{threshold:g}" for threshold in thresholds],
+        kept=epochs.kept,
+    )
+    hashes = hash_texts(text for chunk in batches(train_table, ["text"]) for text in chunk["text"].to_pylist())
+    export(folder, torch.nn.Module.to(encoder, "cpu"), card, hashes)
     return epochs.kept
 
 
@@ -123,8 +111,3 @@ def load(folder: Path, params: FinetuneParams, max_length: int) -> tuple[Any, An
     if max_length > max_positions:
         raise EncoderError(f"encode.max_length is {max_length}, but '{params.encoder}' takes at most {max_positions}")
     return tokenizer, encoder
-
-
-def train_hashes(table: Path) -> Hashes:
-    """Return the hash of every text of the train split."""
-    return hash_texts(text for chunk in batches(table, ["text"]) for text in chunk["text"].to_pylist())

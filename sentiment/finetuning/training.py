@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,23 +70,13 @@ def rating_thresholds(train_table: Path) -> list[float]:
 def read_dataset(table: Path, tokenize: Tokenize, thresholds: Sequence[float]) -> Dataset:
     """Read and tokenize the texts of a split; a target beside the label for each rating threshold."""
     ids: list[NDArray[np.int32]] = []
-    targets = []
+    targets: list[NDArray[Any]] = []  # of each chunk, shape (n_texts, 1 + n_thresholds)
     for chunk in table_batches(table, ["text", "label", "rating"]):
         ids += [np.array(tokens, np.int32) for tokens in tokenize(chunk["text"].to_pylist())]
-        rating = np.asarray(chunk["rating"])
-        targets.append(targets_of(np.asarray(chunk["label"]), rating, thresholds))
-    return as_dataset(ids, np.concatenate(targets))
-
-
-def targets_of(label: NDArray[Any], rating: NDArray[Any], thresholds: Sequence[float]) -> NDArray[np.float32]:
-    """Return the label, and whether the rating is above each threshold, of shape (n_texts, 1 + n_thresholds)."""
-    return np.stack([label, *(rating > threshold for threshold in thresholds)], axis=1).astype(np.float32)
-
-
-def as_dataset(token_ids: Iterable[Sequence[int] | NDArray[np.int32]], targets: NDArray[np.float32]) -> Dataset:
-    """Return texts, given by their token ids, with targets of shape (n_texts, n_targets)."""
-    arrays = [np.asarray(ids, np.int32) for ids in token_ids]
-    return Dataset(np.concatenate([np.empty(0, np.int32), *arrays]), np.cumsum([0, *map(len, arrays)]), targets)
+        label, rating = np.asarray(chunk["label"]), np.asarray(chunk["rating"])
+        targets.append(np.stack([label, *(rating > threshold for threshold in thresholds)], axis=1))
+    starts = np.cumsum([0, *map(len, ids)])
+    return Dataset(np.concatenate([np.empty(0, np.int32), *ids]), starts, np.concatenate(targets).astype(np.float32))
 
 
 def batches_by_length(
@@ -180,23 +170,16 @@ class RunningMean:
         return self._correct / self._n
 
 
+@torch.inference_mode()
 def validate(model: EncoderWithHead, val: Dataset, pad_id: int) -> tuple[float, float]:
     """Return loss and accuracy of the label on a split."""
-    running = RunningMean()
-    for _, logits, targets in predict(model, val, pad_id):
-        running.add(logits, targets)
-    return running.loss, running.accuracy
-
-
-@torch.inference_mode()
-def predict(model: EncoderWithHead, data: Dataset, pad_id: int) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    """Yield the indices of a batch of texts, their logits and their targets, both of shape (n_texts, n_targets)."""
     model.train(False)
     device = model.head.weight.device
-    order = np.argsort(-data.lengths, kind="stable")
+    order = np.argsort(-val.lengths, kind="stable")
+    running = RunningMean()
     for start in range(0, len(order), BATCH):
-        indices = order[start : start + BATCH]
-        ids, mask, targets = data.batch(indices, pad_id, device)
+        ids, mask, targets = val.batch(order[start : start + BATCH], pad_id, device)
         with autocast(device):
             logits = model(ids, mask)
-        yield indices, logits, targets
+        running.add(logits, targets)
+    return running.loss, running.accuracy

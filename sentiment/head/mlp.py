@@ -54,11 +54,6 @@ def input_bits(depth: int) -> int:
     return HIDDEN_BITS if depth else X_BITS
 
 
-def weight_bits(depth: int, weight: Float64s) -> int:
-    """Return the bits of a layer's weight in training, for exact products with its inputs."""
-    return bits_left(input_bits(depth), weight.shape[1])
-
-
 class Head:
     """Layers whose parameters are views into one flat array, so that the optimizer updates them all at once."""
 
@@ -73,7 +68,8 @@ class Head:
         self.layers = _views(self.flat_params, shapes)
         self._grads = _views(self.grad, shapes)
         self._rounded = _views(np.empty_like(self.flat_params), shapes)
-        self._weight_bits = [weight_bits(depth, weight) for depth, (weight, _) in enumerate(self.layers)]
+        # of each weight in training, for exact products with its inputs
+        self._weight_bits = [bits_left(input_bits(depth), n_inputs) for depth, n_inputs in enumerate(sizes[:-1])]
 
     def backward(
         self, x: Float64s, labels: Float64s, costs: Float64s, dropout: float, rng: np.random.Generator

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, InputError
 from sentiment.common.params import read_yaml
-from sentiment.common.tables import SCORED, SPLITS, TEST, VAL, batches
+from sentiment.common.tables import LABELS, SCORED, SPLITS, TEST, VAL, batches
 from sentiment.evaluation.metrics import METRICS, OPTIONAL_METRICS, Metric
 from sentiment.evaluation.significance import Comparison
 from sentiment.experiments.comparison import (
@@ -252,28 +252,20 @@ def _results(title: str, revision: Revision, split: str) -> RevisionResults:
         metrics={name: value for name, value in metrics.items() if isinstance(value, int | float)},
         slices=_slices(revision.read_scored(SLICES, split).decode()),
         n_reviews={name: int(sizes[name]["rows"]) for name in SPLITS},
-        head_epoch=_kept_epoch(revision, HEAD_METRICS),
-        encoder_epoch=_kept_epoch(revision, ENCODER_METRICS),
+        head_epoch=kept_epoch(found) if (found := _read_json(revision, HEAD_METRICS)) else None,
+        encoder_epoch=kept_epoch(found) if (found := _read_json(revision, ENCODER_METRICS)) else None,
         params=flat_params(read_yaml(revision.read(PARAMS), f"{PARAMS} of {revision.name}")),
-        behavior=_behavior(revision),
+        behavior=_read_json(revision, BEHAVIOR) or {},
         subject=commit_subject(revision.name),
     )
 
 
-def _kept_epoch(revision: Revision, file: str) -> KeptEpoch | None:
-    """Return the kept epoch by its file of metrics; None for a baseline, which has no such log."""
+def _read_json(revision: Revision, file: str) -> Any:
+    """Return what a file of a revision holds; None where it has no such file, as a baseline has no log of epochs."""
     try:
-        return kept_epoch(json.loads(revision.read(file)))
+        return json.loads(revision.read(file))
     except InputError:
         return None
-
-
-def _behavior(revision: Revision) -> Mapping[str, Mapping[str, Any]]:
-    try:
-        results: Mapping[str, Mapping[str, Any]] = json.loads(revision.read(BEHAVIOR))
-    except InputError:
-        return {}
-    return results
 
 
 def _slices(table: str) -> Slices:
@@ -372,14 +364,6 @@ def _axis(spec: dict[str, Any], axis: str) -> str | None:
     return next((title for view in inner if (title := _axis(view, axis))), None)
 
 
-def label_names(predictions: pa.Table, name: str) -> tuple[str, ...]:
-    """Return the label names of predictions; raises InputError where the predictions of revision `name` lack them."""
-    metadata = predictions.schema.metadata or {}
-    if b"labels" not in metadata:
-        raise InputError(f"the predictions of {name} have no label names; run `dvc repro evaluate`")
-    return tuple(metadata[b"labels"].decode().split("\n"))
-
-
 def misclassified_tables(predictions: Mapping[str, pa.Table], compared: Collection[str]) -> list[MisclassifiedTable]:
     """Return what changed between the first revision and those compared with it; else the errors of each revision.
 
@@ -409,7 +393,6 @@ def _table(title: str, name: str, wrong: pa.Table, correct: pa.Table | None) -> 
         wrong: its predictions.
         correct: predictions of the same reviews, which have to be right; None for no such condition.
     """
-    labels = label_names(wrong, name)
     predicted, actual = wrong["predicted"].to_numpy(), wrong["label"].to_numpy()
     is_listed: NDArray[np.bool_] = predicted != actual
     if correct is not None:
@@ -419,7 +402,7 @@ def _table(title: str, name: str, wrong: pa.Table, correct: pa.Table | None) -> 
     indices = np.flatnonzero(is_listed)
     order = indices[np.argsort(-confidence[indices], kind="stable")][:MAX_REVIEWS]
     rows = [
-        Misclassified(wrong["id"][row].as_py(), labels[actual[row]], labels[predicted[row]], float(confidence[row]))
+        Misclassified(wrong["id"][row].as_py(), LABELS[actual[row]], LABELS[predicted[row]], float(confidence[row]))
         for row in order.tolist()
     ]
     return MisclassifiedTable(title, name, rows)

@@ -38,13 +38,12 @@ from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
 from sentiment.head.classifier import is_unsure
 from sentiment.inference.classifier import SentimentClassifier
-from sentiment.inference.explanation import explain
+from sentiment.inference.explanation import Explanation, explain
 from sentiment.inference.formats import READERS
 from sentiment.serving.queue import TextQueue, find_too_long
 from sentiment.serving.schemas import (
     CLIENT_LEFT,
     READING_ERRORS,
-    ExplainedText,
     ExplainRequest,
     FileRows,
     InvocationRequest,
@@ -499,7 +498,7 @@ def _record_text(record: Any, columns: Sequence[str]) -> str:
 @texts_router.post(
     "/explain",
     tags=[OWN],
-    response_model=list[ExplainedText],
+    response_model=list[Explanation],
     openapi_extra=request_body({JSON: ExplainRequest.model_json_schema()}),
 )
 async def explain_texts(request: Request) -> Response:

@@ -131,28 +131,6 @@ class ExplainRequest(Schema):
     )
 
 
-class ExplainedWord(Schema):
-    """A word, its offsets in the text by code points, and its contribution to the logit."""
-
-    text: str
-    start: int
-    end: int
-    contribution: float
-
-
-class ExplainedText(Schema):
-    """A label, and what adds up to its logit: bias, special tokens and words."""
-
-    label: str
-    probability: float
-    logit: float
-    bias: float
-    special_tokens: float
-    words: list[ExplainedWord]
-    method: Literal["exact sum", "gradient times input"]
-    is_truncated: bool
-
-
 class FileRows(Schema):
     """The texts of a file, "" where a row has none, and what is wrong with its first broken rows."""
 
