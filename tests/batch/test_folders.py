@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -89,23 +91,47 @@ def test_ids_that_repeat_are_counted_in_one_warning(batch_here: Batch, tmp_path:
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed(
     classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def compute(self: Classifier, features: object) -> None:
-        raise AssertionError("computed")
-
-    monkeypatch.setattr(Classifier, "predict_proba", compute)
+    computed: list[str] = []
+    monkeypatch.setattr(Classifier, "predict_proba", lambda *arguments: computed.append("features"))
     (tmp_path / "in.csv").write_text(CSV)
     (tmp_path / "file").touch()
     output = tmp_path / "file" / "labels"
     command = ["batch", str(tmp_path / "in.csv"), "--output", str(output), "--classifier", str(classifier)]
     status, log = call_command(lambda: main(command), caplog, "sentiment")
-    assert status == 1
+    assert (status, computed) == (1, [])
     assert log == f"error: {output}: Not a directory; make it writable, or choose another --output"
+
+
+def test_an_output_that_cannot_be_written_later_is_no_fault_of_its_input(batch_here: Batch, tmp_path: Path) -> None:
+    inputs, folder = tmp_path / "in", tmp_path / "labels"
+    for parent in (inputs / "sub", folder):
+        parent.mkdir(parents=True)
+    (inputs / "sub" / "a.csv").write_text(CSV)
+    (folder / "sub").touch()
+    outcome = batch_here(inputs, "--output", folder)
+    assert outcome.status == 1
+    assert f"error: {folder}/sub/a.csv.00000.parquet: File exists; make it writable" in outcome.stderr
+    assert not (folder / "_errors.jsonl").exists()
 
 
 def test_a_worker_that_does_not_see_the_driver_s_folder_says_so(classifier: Path, tmp_path: Path) -> None:
     settings = Settings("in", "/labels").of_classifier(classifier)
     with pytest.raises(StorageError, match="--output /labels: is another folder on a machine of the cluster"):
         Labeler(settings, str(tmp_path / "none.run"), classifier)
+
+
+def test_a_run_whose_workers_do_not_see_its_folder_fails_and_writes_nothing(
+    batch_here: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def on_another_machine(self: LocalStorage, folder: str) -> Iterator[str]:
+        yield str(tmp_path / "none.run")
+
+    monkeypatch.setattr(LocalStorage, "writable", on_another_machine)
+    (tmp_path / "in.csv").write_text(CSV)
+    outcome = batch_here(tmp_path / "in.csv", "--output", tmp_path / "labels")
+    assert (outcome.status, "is another folder on a machine of the cluster" in outcome.stderr) == (1, True)
+    assert not (tmp_path / "labels").exists()
 
 
 def test_hidden_files_of_killed_runs_are_removed_later(tmp_path: Path) -> None:

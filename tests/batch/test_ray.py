@@ -1,5 +1,7 @@
 """`sentiment batch --engine ray` writes the bytes of one process; test_faults.py kills its workers."""
 
+import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +14,57 @@ from tests.project import Project
 pytestmark = pytest.mark.slow
 
 RAY = ("--engine", "ray")
+# a head without CPUs; a machine with two joins when work has waited for it longer than an item may stall
+LATE_MACHINE = """
+import json, logging, os, pathlib, time
+from ray.cluster_utils import Cluster
+from sentiment import ray_tasks
+
+class Join(logging.Handler):
+    n_waits = 0
+
+    def emit(self, record):
+        self.n_waits += "waiting for a machine" in record.getMessage()
+        if self.n_waits == 4:
+            machines.add_node(num_cpus=2)
+
+def load(folder):
+    def label(item, on_rows):
+        pathlib.Path(f"{os.getpid()}.worker").touch()
+        end = time.monotonic() + 20
+        while len(list(pathlib.Path().glob("*.worker"))) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        return os.getpid()
+    return label
+
+ray_tasks.STALL_SECONDS, ray_tasks.WAIT_SECONDS = 2, 1.0
+ray_tasks.log.addHandler(Join())
+ray_tasks.log.setLevel("INFO")
+machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+with ray_tasks.cluster(machines.address):
+    work = ray_tasks.Work(load, pathlib.Path("model"))
+    print(json.dumps(list(ray_tasks.run_tasks(work, iter(range(2))))))
+machines.shutdown()
+"""
+# in the place of a worker process: two items with signs of life, a pause, and an item that stalls
+WORKER = """
+import time
+from sentiment import ray_tasks
+
+ray_tasks.STALL_SECONDS = 4
+
+def work(item, on_rows):
+    for seconds in item:
+        time.sleep(seconds)
+        on_rows(1)
+
+ray_tasks._loaded["job"] = work
+for item in ([2.2, 2.2], [2.2, 2.2]):
+    ray_tasks._do(["job"], item)
+time.sleep(6)
+print("done", flush=True)
+ray_tasks._do(["job"], [120])
+"""
 
 
 def test_ray_with_one_and_two_workers_writes_the_bytes_of_one_process(
@@ -46,3 +99,23 @@ def test_without_ray_or_a_cluster_it_is_one_line_at_once(batch: Batch, inputs: P
     assert alone.status == 1
     assert time.monotonic() - begun < 30, "Ray alone waits for so long"
     assert "no Ray cluster at ray://127.0.0.1:9" in alone.stderr.splitlines()[-1]
+
+
+def test_a_machine_that_joins_a_cluster_without_cpus_takes_the_work_that_has_waited(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "model").mkdir()
+    script = tmp_path / "late_machine.py"
+    script.write_text(LATE_MACHINE)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(item for item, _ in found) == [0, 1]
+    assert len({worker for _, worker in found}) == 2, found
+
+
+def test_a_worker_ends_where_an_item_stalls_and_neither_idle_nor_by_the_item_before() -> None:
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, text=True, timeout=150)
+    assert (done.returncode, done.stdout) == (1, "done\n"), done.stderr
+    assert "Timeout (0:00:04)!" in done.stderr
+    assert time.monotonic() - begun < 100, "the item that stalls takes 120 seconds"

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.cli.app import main
+from sentiment.head.classifier import Classifier
 from sentiment.storage.s3 import _filesystem
 from tests.batch.conftest import TIMEOUT, Batch, started
 from tests.command_call import call_command
@@ -129,14 +130,20 @@ def test_a_unit_costs_three_get_and_one_put(
 
 
 def test_an_output_that_may_not_be_written_is_refused_before_anything_is_computed(
-    s3_server: S3Server, batch: Batch
+    s3_server: S3Server, classifier: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = client_of(s3_server)
+    computed: list[str] = []
     put(client, "in/refused.csv", content(3)[1])
-    environment = s3_server.environment(s3_server.credentials.reader)
-    refused = batch(f"s3://{BUCKET}/in", "--output", f"s3://{BUCKET}/refused", **environment)
-    assert (refused.status, len(refused.stderr.splitlines())) == (1, 1), refused.stderr
-    assert "not permitted" in refused.stderr
+    for name, value in s3_server.environment(s3_server.credentials.reader).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Classifier, "predict_proba", lambda *arguments: computed.append("features"))
+    _filesystem.cache_clear()
+    command = ["batch", f"s3://{BUCKET}/in", "--output", f"s3://{BUCKET}/refused", "--classifier", str(classifier)]
+    status, log = call_command(lambda: main(command), caplog, "sentiment")
+    _filesystem.cache_clear()
+    assert (status, log.count("\n"), computed) == (1, 0, []), log
+    assert "not permitted" in log
     assert keys(client, "refused/") == {}
 
 

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,23 @@ def test_the_keys_and_endpoint_of_dvc_are_used_without_any_aws_variable(
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["predict", "predict"]
     labels = client.get_object(Bucket=BUCKET, Key="out/labels.csv")["Body"].read()
     assert labels.startswith(b"id,probability,sentiment\n1,0.")
+
+
+def test_a_file_is_uploaded_in_pieces_by_one_request(s3: Any, tmp_path: Path) -> None:
+    large, size, name = tmp_path / "labels.csv", 64_000_000, "s3://reviews/out/large.csv"
+    large.touch()
+    Objects().put_file(name, large)  # the client's modules take some memory, too
+    with large.open("r+b") as file:
+        file.truncate(size)
+    tracemalloc.start()
+    try:
+        Objects().put_file(name, large)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert s3.head_object(Bucket="reviews", Key="out/large.csv")["ContentLength"] == size
+    assert peak < 16_000_000
+    assert uploads_begun(s3) == []
 
 
 def test_an_object_that_changes_while_it_is_read_is_refused(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

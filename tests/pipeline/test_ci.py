@@ -117,6 +117,18 @@ def test_no_job_has_a_static_key_and_those_that_read_data_may_ask_for_a_token() 
         assert job.get("permissions", {}) == ({"contents": "read", "id-token": "write"} if reads_data else {})
 
 
+def test_the_image_is_built_started_and_asked_on_every_push() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert {"push", "pull_request"} <= set(workflow[True])  # YAML 1.1 reads the key `on` so
+    [job] = [
+        job for job in workflow["jobs"].values() if any(".ci/image" in step.get("run", "") for step in job["steps"])
+    ]
+    assert "if" not in job
+    script = (ROOT / ".ci/image").read_text()
+    steps = [script.index(words) for words in ("docker build ", "docker run ", "/health", "/invocations")]
+    assert steps == sorted(steps)
+
+
 class TokenService(BaseHTTPRequestHandler):
     """Gives a job its identity token, as GitHub does."""
 

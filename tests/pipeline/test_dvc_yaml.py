@@ -1,6 +1,7 @@
 """dvc.yaml tells the truth about the code: every module and every key that a stage reads."""
 
 import ast
+import re
 import shlex
 from pathlib import Path
 
@@ -89,3 +90,13 @@ def test_a_stage_reads_no_key_that_its_params_do_not_list(completed_project: Pro
 def test_numbers_are_in_params_and_not_in_commands() -> None:
     for stage in PIPELINE.values():
         assert not any(character.isdigit() for character in stage["cmd"])
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_is_run_by_pages_and_its_own_help_with_the_arguments_of_dvc_yaml(stage: str) -> None:
+    command = " ".join(PIPELINE[stage]["cmd"].split()).removeprefix("python ")
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / f"stages/{stage}.py"]
+    texts = [" ".join(page.read_text(encoding="utf-8").replace("\\\n", " ").split()) for page in pages]
+    shown = [text[match.start() :] for text in texts for match in re.finditer(rf"-m stages\.{stage} --", text)]
+    assert shown
+    assert [text[:200] for text in shown if not text.startswith(command)] == []

@@ -23,8 +23,9 @@ JOB_ID = "20260131-093000-1a2b3c"
 INTERPRETER = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
-import hashlib, pathlib, subprocess, sys, time
+import hashlib, os, pathlib, subprocess, sys, time
 words = sys.argv[1:]
+print("key:", os.environ["AWS_SECRET_ACCESS_KEY"], flush=True)
 if words[:3] == ["-m", "dvc", "exp"]:
     name, calls = words[words.index("-n") + 1], pathlib.Path({calls!r})
     calls.write_text(calls.read_text() + name + "\\n")
@@ -47,6 +48,7 @@ class Job:
         self.store = Store(server.client(), BUCKET, self.prefix)
         self.calls = folder / "calls"
         self.calls.touch()
+        self.secret = server.credentials.developer.secret_access_key
         self._server, self._folder = server, folder
         self._python = folder / "python"
         self._python.write_text(INTERPRETER.format(python=sys.executable, calls=str(self.calls)))
@@ -125,6 +127,8 @@ def test_a_runner_that_is_started_again_goes_on_after_what_was_saved(
     assert experiments["grid-1"] == saved["grid-1"]
     assert job.store.get(LOG).startswith(first_log)
     assert job.store.get(LOG).endswith(b"remote: finished\n")
+    assert b"\nkey: ***\n" in first_log
+    assert job.secret.encode() not in job.store.get(LOG)
 
 
 @pytest.mark.s3

@@ -69,9 +69,17 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test on an event loop of its own thread, within a limit of time: a browser may keep a loop in this one."""
     errors: list[BaseException] = []
 
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(note)
+        await asyncio.wait_for(test(), 3 * WAIT)
+
+    def note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "handle" in context:  # a callback, such as that of a batch, failed
+            errors.append(context["exception"])
+
     def call() -> None:
         try:
-            asyncio.run(asyncio.wait_for(test(), 3 * WAIT))
+            asyncio.run(watched())
         except BaseException as error:
             errors.append(error)
 
@@ -237,6 +245,23 @@ def test_a_request_in_two_batches_that_both_fail_at_one_time_ends_no_worker() ->
             assert queue.n_texts == 0
             stepped.allow(1)
             assert (await queue.score(["yy"])).tolist() == [2]
+
+    run(test)
+
+
+def test_a_batch_that_fails_answers_every_request_in_it_also_behind_one_with_two_texts(
+    stepped: SteppedClassifier,
+) -> None:
+    async def test() -> None:
+        async with open_queue(stepped, batch_chars=40) as queue:
+            await busy(queue, stepped)
+            tasks = [submit(queue, texts) for texts in (["x" * 13, "y" * 12], ["z" * 11])]
+            await settle()
+            stepped.allow(2)
+            for task in tasks:
+                with pytest.raises(ServingError, match="424"):
+                    await asyncio.wait_for(task, WAIT)
+            assert stepped.batches == [[1], [11, 12, 13]]
 
     run(test)
 
