@@ -6,19 +6,16 @@ from pathlib import Path
 from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE
 
 
-def add_classifier_arguments(
-    parser: argparse.ArgumentParser, classifier: Path = CLASSIFIER, has_revision: bool = True
-) -> None:
-    """Add --classifier, --device and, unless `has_revision` is False, --rev; `classifier` is the default folder."""
+def add_classifier_arguments(parser: argparse.ArgumentParser, classifier: Path = CLASSIFIER) -> None:
+    """Add --classifier, --rev and --device; `classifier` is the default folder."""
     parser.add_argument("--classifier", type=Path, default=classifier, help="its folder (default: %(default)s)")
-    add_device_arguments(parser, has_revision)
+    add_device_arguments(parser)
 
 
-def add_device_arguments(parser: argparse.ArgumentParser, has_revision: bool = True) -> None:
-    """Add --device and, unless `has_revision` is False, --rev."""
-    if has_revision:
-        revision = "take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)"
-        parser.add_argument("--rev", default=WORKSPACE, help=revision)
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --rev and --device."""
+    revision = "take the classifier from this commit, tag or experiment, through DVC (default: %(default)s)"
+    parser.add_argument("--rev", default=WORKSPACE, help=revision)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to compute")
 
 

@@ -3,6 +3,7 @@
     sentiment batch reviews/ --output labels/
     sentiment batch "s3://bucket/reviews/2025-*.parquet" --output s3://bucket/labels
     sentiment batch s3://bucket/reviews --output s3://bucket/labels --engine ray --address ray://head:10001
+    sentiment batch reviews/ --output labels/ --rev sentiment@production
     sentiment batch reviews/ --output labels/ --shard 3/16
     sentiment batch reviews/ --output labels/ --dry-run
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from sentiment.batch.units import MAX_ROWS, Shard
 from sentiment.cli.arguments import add_classifier_arguments, positive, probability
 from sentiment.common.errors import ParamsError
+from sentiment.experiments.revisions import classifier_folder
 from sentiment.inference.formats import plural
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "given several times; the last one is the body)",
     )  # fmt: skip
     parser.add_argument("--threshold", type=probability, help="positive from here on (default: the classifier's)")
-    add_classifier_arguments(parser, has_revision=False)
+    add_classifier_arguments(parser)
 
 
 def check_paths(inputs: str, outputs: str) -> None:
@@ -72,6 +74,12 @@ def check_paths(inputs: str, outputs: str) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    """Label the inputs with the classifier of a revision; 1 where a unit failed."""
+    with classifier_folder(args.rev, args.classifier) as classifier:
+        return label(args, classifier)
+
+
+def label(args: argparse.Namespace, classifier: Path) -> int:
     """Label the inputs, and log how many units and rows got which outcome; 1 where a unit failed."""
     from sentiment.batch.label import Labeler, Settings
     from sentiment.batch.run import Planner, here, on_ray, run, write_manifest
@@ -97,7 +105,7 @@ def main(args: argparse.Namespace) -> int:
         args.keep_columns,
         args.device,
         args.unit_rows,
-    ).of_classifier(args.classifier)
+    ).of_classifier(classifier)
     if args.threads and not uses_ray:
         limit_threads(args.threads)
     storage = storage_for(outputs)
@@ -111,7 +119,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     with storage.writable(outputs) as marker:
         plan = planner.plan(inputs)
-        work = Work(partial(Labeler, settings, marker), args.classifier, args.device, args.threads or 1)
+        work = Work(partial(Labeler, settings, marker), classifier, args.device, args.threads or 1)
         run(plan, work, partial(on_ray, address=args.address, max_tasks=args.workers) if uses_ray else here)
         write_manifest(plan, storage, settings, args.shard)
     outcomes, counts = plan.outcomes(), plan.counts()

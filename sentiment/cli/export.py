@@ -14,19 +14,16 @@ An export is outside the promise of equal bytes.
 
 import argparse
 import logging
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from sentiment.common.errors import InputError, one_line
-from sentiment.common.files import scratch_folder
 from sentiment.common.tables import read_column
-from sentiment.experiments.revisions import CLASSIFIER, SPLIT, WORKSPACE, Revision
+from sentiment.experiments.revisions import CLASSIFIER, SPLIT, WORKSPACE, Revision, classifier_folder
 
 N_REVIEWS = 1_000
 REVIEWS = SPLIT / "val.parquet"
 MODEL_CARD = "models/README.md"
-SCRATCH = "sentiment-export"
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +51,10 @@ def main(args: argparse.Namespace) -> None:
     texts = read_column(args.reviews, "text").to_pylist()[:N_REVIEWS] if args.reviews.is_file() else []
     if not texts:
         log.warning("export: %s: no such file; the card has no comparison, see --reviews", args.reviews)
-    revision, card = Revision(args.rev), ""
+    card = ""
     with suppress(InputError):  # a classifier without one
-        card = revision.read(MODEL_CARD).decode("utf-8")
-    with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
-        folder = args.classifier if args.rev == WORKSPACE else revision.fetch(args.classifier, to)
+        card = Revision(args.rev).read(MODEL_CARD).decode("utf-8")
+    with classifier_folder(args.rev, args.classifier) as folder:
         export(folder, args.to, texts, args.output, card)
     log.info("export: wrote %s", args.output)
     if args.push:

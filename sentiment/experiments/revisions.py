@@ -8,13 +8,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sentiment.common.errors import InputError, one_line
+from sentiment.common.files import scratch_folder
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST, VAL
 
@@ -39,6 +41,7 @@ ENCODER_METRICS = "metrics/finetune/metrics.json"
 STAGED = re.compile(r"(?P<artifact>[\w/-]+)@(?P<stage>[a-z][\w-]*)")  # of DVC's model registry, as gto names it
 EXPERIMENT = "dvc: commit experiment "  # the subject that DVC gives to every experiment's commit; a hash follows
 WORKSPACE = "workspace"  # DVC's name for the files in the folder as they are now
+SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's classifier is copied
 MAX_SECONDS = 600  # of a command that reads what git and the DVC cache hold
 
 BASELINES_FOLDER = Path("data/baseline")
@@ -257,3 +260,17 @@ def dvc_json(*arguments: str) -> Any:
         reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise InputError(f"dvc {' '.join(arguments)}: {reason[-1].removeprefix('ERROR: ')}")
     return json.loads(done.stdout)
+
+
+@contextmanager
+def classifier_folder(rev: str, classifier: Path) -> Iterator[Path]:
+    """Yield the folder of a revision's classifier, which is there until the block ends; of "workspace" its own.
+
+    Raises:
+        InputError: as `Revision.fetch`.
+    """
+    if rev == WORKSPACE:
+        yield classifier
+    else:
+        with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
+            yield Revision(rev).fetch(classifier, to)

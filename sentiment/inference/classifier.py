@@ -1,7 +1,6 @@
 """Load a saved classifier with its own encoder, and predict labels of texts with both."""
 
 import math
-import tempfile
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.common.errors import ClassifierError, EncoderError
-from sentiment.common.files import scratch_folder
 from sentiment.common.tables import LABELS, UNSURE
 from sentiment.data.text import decode_html
 from sentiment.encoder.config import Device
-from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE, Revision
+from sentiment.experiments.revisions import CLASSIFIER, classifier_folder
 from sentiment.head.classifier import ENCODER, Classifier, is_unsure, predict_labels
 from sentiment.head.words import Tokens
 from sentiment.inference.explanation import Clause, Explanation, clause_texts, explain
@@ -51,9 +49,6 @@ def load_trained_on(folder: Path, classifier: Classifier, device: Device) -> "Fr
         found, expected = encoder.fingerprint[:12], trained_on.fingerprint[:12]
         raise ClassifierError(f"{path} has fingerprint {found}, but the head was trained on {expected}; {advice}")
     return encoder
-
-
-SCRATCH = "sentiment-classifier"  # name of the folder to which a revision's classifier is copied
 
 
 class SentimentClassifier:
@@ -107,10 +102,8 @@ class SentimentClassifier:
             ClassifierError: as `load`.
             InputError: there is no such revision, or its classifier is not available.
         """
-        if rev == WORKSPACE:
-            return cls.load(classifier, device)
-        with scratch_folder(Path(tempfile.gettempdir()), SCRATCH) as to:
-            return cls.load(Revision(rev).fetch(classifier, to), device)
+        with classifier_folder(rev, classifier) as folder:
+            return cls.load(folder, device)
 
     def clean(self, texts: Sequence[str]) -> list[str]:
         """Return the texts as they are encoded: without white space at their ends, and decoded as those of training.

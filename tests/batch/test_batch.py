@@ -43,6 +43,11 @@ def test_a_second_run_labels_only_what_is_missing(batch_here: Batch, inputs: Pat
     assert sum(path.stat().st_mtime_ns == time for path, time in times.items()) == 3
     assert [unit["outcome"] for unit in manifest(folder)["units"]].count("kept") == 3
     assert manifest(folder)["counts"]["rows"] == 1_500
+    source = inputs / "a.csv"
+    pd.read_csv(source).iloc[::-1].to_csv(source, index=False)  # as many rows, so the same unit
+    changed = batch_here(inputs, "--output", folder)
+    assert "batch: 1 unit labeled, 4 there before" in changed.stderr
+    assert outputs(folder)["a.csv.00000.parquet"] != before["a.csv.00000.parquet"]
 
 
 def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
@@ -50,6 +55,8 @@ def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch_here: Batch
     assert batch_here(source, "--output", folder, *UNITS).status == 0
     assert sorted(outputs(folder)) == [f"a.csv.0000{index}.parquet" for index in range(3)]
     pd.read_csv(source).head(10).to_csv(source, index=False)
+    assert batch_here(source, "--output", folder, *UNITS, "--dry-run").status == 0
+    assert len(outputs(folder)) == 3
     assert batch_here(source, "--output", folder, *UNITS).status == 0
     assert list(outputs(folder)) == ["a.csv.00000.parquet"]
     assert len(rows(folder, "a.csv")) == 10

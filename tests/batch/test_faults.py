@@ -161,3 +161,5 @@ def test_another_classifier_labels_everything_anew(completed_template: Project, 
     )
     assert batch(*options).status == 0
     assert outputs(folder) == expected
+    for option in (("--threshold", 0.99), ("--keep-columns",), ("--text-column", "Review Text")):
+        assert "batch: 3 units labeled, 0 there before" in batch(*options, *option).stderr, option

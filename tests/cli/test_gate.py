@@ -1,6 +1,9 @@
 """`sentiment gate`, and what is in production: register, promote and roll back by git tags, in a real repository."""
 
+import json
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,6 +36,21 @@ def label_of_production(project: Project) -> str:
     return project.run("python", "-m", "sentiment", *command).stdout.split()[0]
 
 
+def gate_with(project: Project, path: str, change: Callable[[dict[str, Any]], object]) -> str:
+    """Return what the gate, which refuses it, says of a workspace with another content of a file."""
+    file = project.root / path
+    before = file.read_bytes()
+    content = json.loads(before)
+    change(content)
+    file.unlink()  # it may be a link into DVC's cache
+    file.write_text(json.dumps(content))
+    done = gate(project, "sentiment@production", "workspace")
+    file.unlink()
+    file.write_bytes(before)
+    assert done.returncode == 1
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_register_promote_and_roll_back(completed_project: Project) -> None:
     project = completed_project
@@ -46,13 +64,21 @@ def test_register_promote_and_roll_back(completed_project: Project) -> None:
         "holds  no leak", "holds  accuracy", "holds  behavior",
     ]  # fmt: skip
     assert label_of_production(project) == "positive"
+    leak = gate_with(project, "metrics/val.json", lambda values: values.update(reviews_seen_by_encoder=3))
+    assert "FAILS  no leak" in leak
+    worse = gate_with(
+        project,
+        "data/check/behavior.json",
+        lambda kinds: [kind.update(failures=kind["cases"]) for kind in kinds.values()],
+    )
+    assert "FAILS  behavior" in worse
 
     project.set_params(train={"threshold": 0.999})  # now nothing is positive
     project.run("dvc", "repro")
     project.commit("Raise the threshold")
-    worse = gate(project)
-    assert worse.returncode == 1
-    assert "FAILS  accuracy: HEAD is worse than sentiment@production" in worse.stdout
+    less_accurate = gate(project)
+    assert less_accurate.returncode == 1
+    assert "FAILS  accuracy: HEAD is worse than sentiment@production" in less_accurate.stdout
     assert gate(project, "HEAD", "sentiment@production").returncode == 0
 
     promote(project, "v1.1.0")  # without the gate
@@ -85,7 +111,8 @@ def test_make_promote_runs_the_gate_and_verify_and_refuses_what_is_worse(complet
     project = completed_project
     link_environment(project.root)
     assert "name the version" in project.run("make", "promote", check=False).stderr
-    project.run("make", "promote", "VERSION=v1.0.0")
+    promoted = project.run("make", "promote", "VERSION=v1.0.0")
+    assert "verify: every output has the committed hash" in promoted.stdout + promoted.stderr
     tags = project.run("git", "tag").stdout.split()
     assert {"sentiment@v1.0.0", "sentiment#production#1"} <= set(tags)
     project.set_params(train={"threshold": 0.999})

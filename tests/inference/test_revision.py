@@ -2,13 +2,16 @@
 
 import csv
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
 
+import pyarrow.parquet as pq
 import pytest
 
-from sentiment.inference.classifier import SCRATCH, SentimentClassifier
+from sentiment.experiments.revisions import SCRATCH
+from sentiment.inference.classifier import SentimentClassifier
 from tests.inference.conftest import Predict
 from tests.project import Project
 
@@ -52,6 +55,12 @@ def test_commits_tags_and_experiments(
     assert probability("--rev", "slow") == before
     assert probability() == now
     assert retrained.run("git", "status", "--porcelain").stdout == ""
+
+    reviews, labels = retrained.root.parent / "reviews.jsonl", retrained.root.parent / "labels"
+    reviews.write_text(json.dumps({"text": TEXT}) + "\n")
+    retrained.run("sentiment", "batch", str(reviews), "--output", str(labels), "--text-column", "text", "--rev", "v1")
+    (written,) = labels.glob("*.parquet")
+    assert pq.read_table(written)["probability"].to_pylist() == [pytest.approx(before, abs=1e-6)]
 
     scratch = retrained.root.parent / "tmp"
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))

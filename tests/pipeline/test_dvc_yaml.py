@@ -11,6 +11,25 @@ import yaml
 from tests.project import ROOT, Project
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# runs a stage, which ends where it would see that an input has changed, with what it watches
+WATCHED = """
+import runpy, sys
+from sentiment.common.errors import InputError
+from sentiment.common.params import StageInputs
+
+watched, watch = [], StageInputs.watch
+
+def note(self, *paths):
+    watched.extend(map(str, paths))
+    watch(self, *paths)
+
+def stop(self):
+    raise InputError("watched " + " ".join(watched))
+
+StageInputs.watch, StageInputs.check_unchanged = note, stop
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 
 
 def imported(module: Path) -> set[Path]:
@@ -100,3 +119,15 @@ def test_a_stage_is_run_by_pages_and_its_own_help_with_the_arguments_of_dvc_yaml
     shown = [text[match.start() :] for text in texts for match in re.finditer(rf"-m stages\.{stage} --", text)]
     assert shown
     assert [text[:200] for text in shown if not text.startswith(command)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_sees_at_its_end_whether_data_that_it_reads_has_changed(completed_project: Project, stage: str) -> None:
+    locked = yaml.safe_load((completed_project.root / "dvc.lock").read_text())["stages"][stage]
+    words = shlex.split(locked["cmd"])[2:]  # after "python -m"
+    done = completed_project.run("python", "-c", WATCHED, *words, check=False)
+    assert done.returncode == 1, done.stderr
+    watched = [Path(word) for word in done.stderr.rpartition("error: watched")[2].split()]
+    data = [Path(dep["path"]) for dep in locked["deps"] if not dep["path"].startswith(("stages/", "sentiment/"))]
+    assert [dep for dep in data if not any(covers(dep, one) or covers(one, dep) for one in watched)] == []

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from tests.project import Project
 from tests.remote.conftest import RemoteProject
@@ -40,6 +41,9 @@ def test_a_remote_experiment_equals_the_same_run_here(remote_project: RemoteProj
     assert sent
     assert float(sent[1]) <= MAX_SUBMIT_S
     assert project.run("git", "status", "--porcelain").stdout == ""
+    trained = yaml.safe_load(contents(project, "there")["dvc.lock"])["stages"]["train"]["outs"]
+    hashes = [out["md5"] for out in trained if out["path"] == "models/classifier"]
+    assert [(project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).is_file() for md5 in hashes] == [True]
     project.run("dvc", "exp", "run", "-n", "here", "-S", OVERRIDE)
     project.run("git", "reset", "-q", "--hard")
     there, here = contents(project, "there"), contents(project, "here")

@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 from sentiment.cli import remote
 from sentiment.common.errors import ParamsError
 from sentiment.remote.backends import SageMakerBackend, training_job
-from sentiment.remote.client import LostJobError, check_alive
+from sentiment.remote.client import LostJobError, check_alive, follow, stop
 from sentiment.remote.job import WAITING, JobFolder, Status
 from sentiment.remote.runner import INTERRUPTED
 from sentiment.storage.s3 import Remote
@@ -60,6 +60,25 @@ def described(status: str, **more: object) -> dict[str, object]:
         "CreationTime": 0,
         **more,
     }
+
+
+def test_stop_asks_the_service_too(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "put", lambda name, body: None)
+    monkeypatch.setattr("sentiment.remote.client.follow", lambda *_, **__: Status("stopped", "stopped", 0.0))
+    with stubbed(folder, monkeypatch) as stub:
+        stub.add_response("describe_training_job", described("InProgress"))
+        stub.add_response("stop_training_job", {}, {"TrainingJobName": f"sentiment-{JOB_ID}"})
+        assert stop(folder, SageMakerBackend(None)) == "stopped"
+        stub.assert_no_pending_responses()
+
+
+def test_a_job_is_waited_for_as_long_as_it_was_sent_for(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = [Status("finished", "ended", 0.0), Status(WAITING, WAITING, 100_000.0)]
+    monkeypatch.setattr(folder, "job", lambda: {"heartbeat_s": 1.0, "start_limit_s": 172_800})
+    monkeypatch.setattr(folder, "status", lambda heartbeat_s: statuses.pop())
+    with stubbed(folder, monkeypatch) as stub:
+        stub.add_response("describe_training_job", described("InProgress"))
+        assert follow(folder, SageMakerBackend(None), is_shown=False, limit_s=30).line == "ended"
 
 
 def test_a_spot_job_in_a_vpc_is_requested_as_botocore_expects(

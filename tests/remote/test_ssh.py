@@ -2,10 +2,12 @@
 
 import getpass
 import os
+import pwd
 import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +82,9 @@ def test_an_experiment_on_a_host_comes_back(
     remote_project: RemoteProject, ssh_host: SshHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SSH_VARIABLE, f"ssh -F {ssh_host.config}")
-    done = remote_project.remote("run", "--on", "ssh", "there", "-n", "there", "--", *EVALUATE_AGAIN)
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    python = ("--python", f"~/{os.path.relpath(sys.executable, home)}")
+    done = remote_project.remote("run", "--on", "ssh", "there", *python, "-n", "there", "--", *EVALUATE_AGAIN)
     assert re.search(rf"process \d+ in {ssh_host.cache}/jobs/\S+ on ", done.stderr)
     assert "brought there" in done.stderr
     job_id = done.stderr.split()[1].rstrip(":")

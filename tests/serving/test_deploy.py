@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sentiment.cli.app import build_parser
+from sentiment.serving.app import ANSWER_SECONDS
 from tests.project import ROOT
 
 COMPOSE, KUBERNETES = ROOT / "deploy/compose.yaml", ROOT / "deploy/kubernetes.yaml"
@@ -54,7 +56,7 @@ def test_a_pod_has_time_to_drain() -> None:
     deployment = next(iter(yaml.safe_load_all(KUBERNETES.read_text())))
     pod = deployment["spec"]["template"]["spec"]
     probe = pod["containers"][0]["readinessProbe"]
-    drain = 5  # --drain-seconds
+    drain = build_parser("serve").parse_args(["serve"]).drain_seconds
     assert probe["httpGet"]["path"] == "/health"
     assert probe["periodSeconds"] * probe["failureThreshold"] < drain
-    assert pod["terminationGracePeriodSeconds"] >= drain + 20
+    assert pod["terminationGracePeriodSeconds"] >= drain + ANSWER_SECONDS

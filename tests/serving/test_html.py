@@ -87,3 +87,6 @@ def test_the_server_decodes_once_and_refuses_markup_without_a_text(
     values = [json.loads(line) for line in many.text.splitlines()]
     assert len(values) == 3
     assert values[1] != values[0]
+    once, twice = (float(probability) for probability in sentiment.predict_proba(["&lt;", "<"]))
+    assert once != twice
+    assert values[2]["score"] in (once, 1 - once)

@@ -293,11 +293,14 @@ def words_auto(
 @pytest.mark.parametrize("by_words", [True, False])
 def test_auto_keeps_words_where_val_is_better_with_them(by_words: bool) -> None:
     parts, params, config = words_auto(by_words)
+    means = []
     for refits in (False, True):
         classifier = train.solve(*parts, params, config, lambda: None, lambda _: None, refits=refits)
         assert (classifier.words is not None) == by_words
         tested = parts[1]
         assert ((classifier.predict_proba(tested.features, tested.tokens) >= 0.5) == tested.labels).mean() > 0.95
+        means.append(classifier.mean)
+    assert (means[0] != means[1]).any(), "the second one is solved on val, too"
 
 
 def test_ctrl_c_ends_both_paths() -> None:
