@@ -1,5 +1,6 @@
 """A project whose inputs and outputs are in a storage remote of its own, and the `sentiment remote` command in it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sentiment.remote.runner import BUNDLE, JOB, Store
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, start_command
 
@@ -56,3 +58,25 @@ def remote_project(completed_project: Project, s3_server: S3Server, tmp_path: Pa
     prefix = f"remote-{tmp_path.name}"
     s3_server.connect(completed_project, prefix)
     return RemoteProject(completed_project, s3_server, prefix)
+
+
+def send_job(store: Store, source: Path, runs: Sequence[Sequence[str]]) -> None:
+    """Send a job of the files in a folder, which become a repository with a project of DVC."""
+    (source / ".dvc").mkdir(parents=True)
+    (source / ".dvc" / "config").touch()
+
+    def git(*arguments: str) -> str:
+        person = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        done = subprocess.run(["git", *person, *arguments], cwd=source, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("add", "-f", ".")
+    git("commit", "-q", "-m", "start")
+    git("bundle", "create", "-q", "repo.bundle", "HEAD")
+    job = {
+        "on": ["sagemaker"], "commit": git("rev-parse", "HEAD"), "author": {"name": "a", "email": "a@b.c"},
+        "runs": runs, "heartbeat_s": 60, "dvc_config": "",
+    }  # fmt: skip
+    store.put(BUNDLE, (source / "repo.bundle").read_bytes())
+    store.put(JOB, json.dumps(job).encode())

@@ -15,6 +15,7 @@ from sentiment.remote.backends import CACHE_OF_HOST
 from sentiment.remote.job import job_lines
 from sentiment.remote.runner import EXPERIMENTS, LOG, STATUS, STOP, JobRun, Log, Store, cache_folder
 from sentiment.storage.s3 import Remote
+from tests.remote.conftest import send_job
 from tests.s3_server import BUCKET, REGION, S3Server, wait_for
 
 JOB_ID = "20260131-093000-1a2b3c"
@@ -53,28 +54,7 @@ class Job:
         self._python = folder / "python"
         self._python.write_text(INTERPRETER.format(python=sys.executable, calls=str(self.calls)))
         self._python.chmod(0o755)
-        self._send()
-
-    def _send(self) -> None:
-        source = self._folder / "source"
-        (source / ".dvc").mkdir(parents=True)
-        (source / ".dvc" / "config").touch()
-
-        def git(*arguments: str) -> str:
-            person = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-            done = subprocess.run(["git", *person, *arguments], cwd=source, capture_output=True, text=True, check=True)
-            return done.stdout.strip()
-
-        git("init", "-q")
-        git("add", "-f", ".dvc/config")
-        git("commit", "-q", "-m", "start")
-        git("bundle", "create", "-q", "repo.bundle", "HEAD")
-        job: dict[str, Any] = {
-            "on": ["sagemaker"], "commit": git("rev-parse", "HEAD"), "author": {"name": "a", "email": "a@b.c"},
-            "runs": [["-n", f"grid-{number}"] for number in (1, 2, 3)], "heartbeat_s": 60, "dvc_config": "",
-        }  # fmt: skip
-        self.store.put("input/repo.bundle", (source / "repo.bundle").read_bytes())
-        self.store.put("input/job.json", json.dumps(job).encode())
+        send_job(self.store, folder / "source", [["-n", f"grid-{number}"] for number in (1, 2, 3)])
 
     def start(self, machine: str) -> "subprocess.Popen[bytes]":
         """Start the runner in a folder of its own, as on a new machine."""
