@@ -188,6 +188,21 @@ def test_no_body_counts_as_held_after_its_answer(sentiment: SentimentClassifier)
         assert client.app.state.service.held_bytes == 0  # type: ignore[attr-defined]
 
 
+def test_what_is_above_the_limits_of_bodies_and_rows_is_refused(
+    sentiment: SentimentClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "MAX_ROWS", 3)
+    with TestClient(create_app(sentiment, Settings())) as client:
+        kind = {"content-type": "application/octet-stream"}
+        answers = [client.post("/rows?name=a.txt", content=b"fine\n" * n, headers=kind) for n in (3, 4)]
+        assert [answer.status_code for answer in answers] == [200, 413]
+        assert answers[1].json()["error"] == "more than 3 rows in one file; use `sentiment predict`"
+        monkeypatch.setattr(protocols, "MAX_HELD_BYTES", 100)
+        answers = [client.post("/predict", json={"inputs": "a" * n}) for n in (50, 100)]
+        assert [answer.status_code for answer in answers] == [200, 429]
+        assert answers[1].json()["error"] == "the server holds too many large bodies; try again"
+
+
 def test_a_failure_of_the_server_is_500_with_an_id_and_logged_as_such(
     sentiment: SentimentClassifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
