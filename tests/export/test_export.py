@@ -1,5 +1,6 @@
 """`sentiment export`: what another library computes from the folder is what this project computes in float32."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,6 +72,10 @@ def test_onnx_is_one_file_from_token_ids_to_probability(
     assert np.abs(theirs - ours.predict_proba(texts)).max() < 1e-4
     card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     assert "on 100 reviews, of a probability" in card
+    shown = {name: float(number) for name, number in re.findall(r"^\| (\w+) \| (\S+e\S+) \|$", card, re.MULTILINE)}
+    exact = SentimentClassifier.load(tmp_path / "classifier", "cpu").predict_proba(texts)
+    assert 0 < shown["float32"] < 1e-4
+    assert shown["int8"] == pytest.approx(np.abs(theirs - exact).max(), rel=0.1)
     assert ("words and pairs" in card) == has_words
     assert (tmp_path / "out/example.py").read_text(encoding="utf-8") in card
 
