@@ -5,8 +5,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from sentiment.common.errors import ParamsError
-from sentiment.remote.client import experiments
+from sentiment.common.errors import InputError, ParamsError
+from sentiment.remote.client import _import_bundle, experiments, git
 from sentiment.remote.runner import Log, Store, secrets_of
 from tests.project import Project
 from tests.remote.sagemaker_server import ROLE, running_moto
@@ -103,3 +103,35 @@ def test_the_keys_of_every_profile_and_of_an_assumed_role_are_secrets(
         session = boto3.Session(profile_name="role", region_name=REGION)
         assumed = session.get_credentials().get_frozen_credentials()
         assert secrets_of(session) == {"s3cr3t/key", "t0k3n/of/base", assumed.secret_key, assumed.token}
+
+
+def test_of_a_bundle_only_experiments_are_taken_and_none_replaces_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there, bundle = tmp_path / "here", tmp_path / "there", tmp_path / "sent.bundle"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    person = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    git("init", "-q")
+    git(*person, "commit", "-q", "--allow-empty", "-m", "start")
+    git("clone", "-q", str(here), str(there))
+    head = git("rev-parse", "HEAD")
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/one"
+
+    def sent(text: str) -> tuple[str, bytes]:
+        commit = git("-C", str(there), *person, "commit-tree", "-m", text, "-p", "HEAD", "HEAD^{tree}")
+        for name in (ref, "refs/heads/other", f"refs/exps/{head[:2]}/{head[2:]}/+two"):
+            git("-C", str(there), "update-ref", name, commit)
+        git("-C", str(there), "bundle", "create", "-q", str(bundle), "--all", f"^{head}")
+        return commit, bundle.read_bytes()
+
+    commit, content = sent("first")
+    for _ in range(2):  # a second fetch finds what it would bring
+        assert _import_bundle(content) == {ref: commit}
+    refs = git("for-each-ref", "--format=%(refname)").splitlines()
+    _, other = sent("second")
+    with pytest.raises(InputError, match="experiment 'one' is here with another content; dvc exp rename it"):
+        _import_bundle(other)
+    assert git("for-each-ref", "--format=%(refname)").splitlines() == refs
+    assert [name for name in refs if not name.startswith("refs/heads/")] == [ref]
+    assert "refs/heads/other" not in refs
