@@ -233,6 +233,12 @@ def test_metrics_hold_no_list_of_batches(sentiment: SentimentClassifier) -> None
 
 
 @pytest.mark.slow
+def test_ctrl_c_ends_the_server_without_the_time_to_drain(start_server: StartServer) -> None:
+    server = start_server("--drain-seconds", "300")
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(60) == 0
+
+
 def test_sigterm_leaves_time_in_which_the_server_is_not_ready_and_answers(start_server: StartServer) -> None:
     server = start_server("--drain-seconds", "3")
     with server.client() as client:
