@@ -31,6 +31,14 @@ def test_a_server_notes_each_prediction_without_its_text(
     np.testing.assert_allclose([line["probability"] for line in lines], sentiment.predict_proba(texts))
 
 
+def test_a_full_disk_ends_no_request(start_server: StartServer) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full, which is full like a disk")
+    with start_server("--prediction-log", "/dev/full").client() as client:
+        for _ in range(2):
+            assert client.post("/predict", json={"inputs": "Soft and warm"}).status_code == 200
+
+
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"--prediction-log .*: Is a directory"):
         PredictionLog(tmp_path)
