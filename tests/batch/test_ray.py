@@ -106,7 +106,7 @@ def test_a_machine_that_joins_a_cluster_without_cpus_takes_the_work_that_has_wai
     (tmp_path / "model").mkdir()
     script = tmp_path / "late_machine.py"
     script.write_text(LATE_MACHINE)
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=480)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert sorted(item for item, _ in found) == [0, 1]

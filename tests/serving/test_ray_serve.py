@@ -63,7 +63,8 @@ def replicas(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     application["runtime_env"]["env_vars"]["SENTIMENT_API_KEY"] = KEY
     file = folder / "ray-serve.yaml"
     file.write_text(yaml.safe_dump(config))
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
+    # "local": a driver that was killed leaves the address of a cluster that is gone, and Ray would wait for it
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "local"}
     (folder / "venv").symlink_to(sys.prefix)  # `serve run` does not quote the path of the interpreter
     python = folder / "venv" / "bin" / Path(sys.executable).name
     log_file = folder / "serve.log"
