@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sentiment.common.errors import InputError
 from sentiment.data.readers import FILE, FileFormat, InputColumns, Source, as_string, read_source
@@ -170,16 +171,29 @@ def profile(source: Source, layout: FileFormat, on_rows: Callable[[int], object]
 
 def looks_like_date(value: str) -> bool:
     """Return whether a value is a date, with or without a time."""
-    number = value.removesuffix(".0")
-    if number.isdecimal() and len(number) != 8:
+    if value.isdecimal() and len(value) != 8:
         return False
-    day = value.split("T")[0].split(" ")[0]
-    return _is_time(value) or any(_is_time(one, layout) for layout in DATE_FORMATS for one in (day, value))
-
-
-def _is_time(value: str, layout: str | None = None) -> bool:
     try:
-        read_time(value, layout)
+        datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    else:
+        return True
+    day = value.split("T")[0].split(" ")[0]
+    return any(_parses(one, layout) for layout in DATE_FORMATS for one in (day, value))
+
+
+def _is_time(value: str) -> bool:
+    try:
+        read_time(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _parses(value: str, layout: str) -> bool:
+    try:
+        datetime.strptime(value, layout)
     except ValueError:
         return False
     return True

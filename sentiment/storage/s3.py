@@ -312,3 +312,8 @@ def dvc_config() -> Any:
         return Config(str(DVC_FOLDER))
     except ConfigError as error:
         raise ParamsError(f".dvc/config: {one_line(error)}") from None
+
+
+def dvc_cache() -> Path:
+    """Return the folder of DVC's cache."""
+    return Path(dvc_config()["cache"].get("dir") or DVC_FOLDER / "cache")

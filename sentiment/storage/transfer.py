@@ -21,15 +21,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from sentiment.common.errors import InputError, PipelineError, StorageError
 from sentiment.storage.errors import explain
-from sentiment.storage.s3 import S3, Remote, split
-
-LOCK = "dvc.lock"
+from sentiment.storage.s3 import S3, Remote, dvc_cache, split
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output that a stage made.
+
+    Attributes:
+        stage: the stage's name.
+        path: its path in the workspace.
+        md5: its hash; ends in ".dir" for a folder, whose object lists the hashes of its files.
+    """
+
+    stage: str
+    path: str
+    md5: str
 
 
 def push(remote: Remote, jobs: int | None) -> int:
@@ -70,10 +84,11 @@ def pull(remote: Remote, jobs: int | None) -> int:
     try:
         client = remote.client()
         client.list_objects_v2(Bucket=remote.bucket, Prefix=remote.key(""), MaxKeys=1)
-        for output in missing_outputs():
-            for line in damaged_objects(remote, client, *output):
-                n_damaged += 1
-                log.error("pull: %s", line)
+        for output in read_outputs(Path("dvc.lock")):
+            if not is_cached(dvc_cache(), output.md5):
+                for line in damaged_objects(remote, client, output):
+                    n_damaged += 1
+                    log.error("pull: %s", line)
     except (BotoCoreError, ClientError) as error:
         log.error("pull: %s at %s: %s", remote.url, remote.endpoint, explain(error))
         return status
@@ -88,55 +103,60 @@ def _dvc(command: list[str], remote: Remote, jobs: int | None) -> int:
     return subprocess.run([sys.executable, "-m", "dvc", *command, *options]).returncode
 
 
-def missing_outputs() -> list[tuple[str, str, str]]:
-    """Return stage, path and MD5 of each output that DVC's cache lacks or holds damaged.
-
-    Of a project that DVC cannot read, and has said so, no outputs are known.
+def read_outputs(lock: Path) -> list[Output]:
+    """Return the outputs whose hash dvc.lock records.
 
     Raises:
-        InputError: there is no dvc.lock.
+        InputError: there is no dvc.lock, or it is not readable.
     """
-    from dvc.exceptions import DvcException  # takes seconds to import
-    from dvc.repo import Repo
-
-    if not Path(LOCK).is_file():
-        raise InputError(f"{LOCK}: no such file; nothing was run yet, `dvc repro`")
+    if not lock.is_file():
+        raise InputError(f"{lock}: no such file; nothing was run yet, `dvc repro`")
     try:
-        with Repo() as repo:
-            outputs = [out for out in repo.index.outs if out.use_cache and out.hash_info and out.stage.cmd]
-            return [(out.stage.name, str(out), out.hash_info.value) for out in outputs if out.changed_cache()]
-    except DvcException:
-        return []
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+        return [
+            Output(stage, out["path"], out["md5"])
+            for stage, entry in stages.items()
+            for out in entry.get("outs", [])
+            if "md5" in out
+        ]
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise InputError(f"{lock}: not readable; `git checkout {lock}`") from None
 
 
-def damaged_objects(remote: Remote, client: Any, stage: str, path: str, md5: str) -> Iterator[str]:
+def is_cached(cache: Path, md5: str) -> bool:
+    """Return whether DVC's cache holds an output, a folder with all of its files."""
+    file = cache / "files" / "md5" / md5[:2] / md5[2:]
+    if not md5.endswith(".dir") or not file.is_file():
+        return file.is_file()
+    try:
+        return all(is_cached(cache, entry["md5"]) for entry in json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError):  # a damaged list of files
+        return False
+
+
+def damaged_objects(remote: Remote, client: Any, output: Output) -> Iterator[str]:
     """Read every object of an output, and yield a line for each that is missing or has other bytes: how to repair it.
 
     DVC never overwrites an object, and takes the files of a folder for present where the list of them is. So wrong
     bytes are deleted first, and with a file of a folder the folder's list.
-
-    Args:
-        stage: that makes the output.
-        path: of the output in the workspace.
-        md5: of the output; ends in ".dir" for a folder, whose object lists the hashes of its files.
     """
 
     def url_of(md5: str) -> str:
         return f"{S3}{remote.bucket}/{remote.key('files', 'md5', md5[:2], md5[2:])}"  # as DVC 3 names it
 
-    objects = [(path, md5)]
-    for name, expected in objects:
-        url = url_of(expected)
+    objects = [(output.path, output.md5)]
+    for path, md5 in objects:
+        url = url_of(md5)
         actual = _object_md5(client, url)
-        if actual != expected.removesuffix(".dir"):
+        if actual != md5.removesuffix(".dir"):
             problem = "is missing" if actual is None else "holds other bytes"
-            deleted = [*([] if actual is None else [url]), *([] if expected == md5 else [url_of(md5)])]
-            repair = ", ".join([*(f"`aws s3 rm {one}`" for one in deleted), f"`dvc repro {stage}`"])
-            yield f"{name} (stage {stage}): {url} {problem}; {repair}, then `dvc push`"
-        elif expected.endswith(".dir"):
+            deleted = [*([] if actual is None else [url]), *([] if md5 == output.md5 else [url_of(output.md5)])]
+            repair = ", ".join([*(f"`aws s3 rm {one}`" for one in deleted), f"`dvc repro {output.stage}`"])
+            yield f"{path} (stage {output.stage}): {url} {problem}; {repair}, then `dvc push`"
+        elif md5.endswith(".dir"):
             bucket, key = split(url)
             files = json.load(client.get_object(Bucket=bucket, Key=key)["Body"])
-            objects += [(f"{name}/{file['relpath']}", file["md5"]) for file in files]
+            objects += [(f"{path}/{file['relpath']}", file["md5"]) for file in files]
 
 
 def _object_md5(client: Any, url: str) -> str | None:

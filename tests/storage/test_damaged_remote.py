@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sentiment.storage.transfer import is_cached
 from tests.project import Project
 from tests.s3_server import BUCKET, S3Server, free_port
 
@@ -90,3 +91,12 @@ def test_pull_that_fails_with_every_output_cached_still_says_something(
     s3_server.connect(bare_project, "cached")
     (line,) = causes_of_a_failed_pull(bare_project)
     assert line.endswith("holds every output of dvc.lock; DVC's message above names the cause")
+
+
+def test_an_output_whose_list_of_files_is_damaged_is_not_cached(tmp_path: Path) -> None:
+    md5 = "12" + "0" * 30 + ".dir"
+    listing = tmp_path / "files" / "md5" / "12" / md5[2:]
+    listing.parent.mkdir(parents=True)
+    for content in ("[", "5", '[{"relpath": "a"}]', "\udc80"):
+        listing.write_text(content, errors="surrogateescape")
+        assert not is_cached(tmp_path, md5)
