@@ -66,19 +66,19 @@ def test_register_promote_and_roll_back(completed_project: Project) -> None:
     assert label_of_production(project) == "positive"
     leak = gate_with(project, "metrics/val.json", lambda values: values.update(reviews_seen_by_encoder=3))
     assert "FAILS  no leak" in leak
-    worse = gate_with(
+    more_failures = gate_with(
         project,
         "data/check/behavior.json",
         lambda kinds: [kind.update(failures=kind["cases"]) for kind in kinds.values()],
     )
-    assert "FAILS  behavior" in worse
+    assert "FAILS  behavior" in more_failures
 
     project.set_params(train={"threshold": 0.999})  # now nothing is positive
     project.run("dvc", "repro")
     project.commit("Raise the threshold")
-    less_accurate = gate(project)
-    assert less_accurate.returncode == 1
-    assert "FAILS  accuracy: HEAD is worse than sentiment@production" in less_accurate.stdout
+    worse = gate(project)
+    assert worse.returncode == 1
+    assert "FAILS  accuracy: HEAD is worse than sentiment@production" in worse.stdout
     assert gate(project, "HEAD", "sentiment@production").returncode == 0
 
     promote(project, "v1.1.0")  # without the gate

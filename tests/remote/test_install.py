@@ -14,7 +14,7 @@ from sentiment.remote.runner import LOG, STATUS, Store
 from tests.remote.conftest import send_job
 from tests.s3_server import BUCKET, REGION, S3Server
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
 WHEEL = "lock-1-py3-none-any.whl"
 INFO = "lock-1.dist-info"

@@ -11,7 +11,7 @@ from tests.remote.conftest import RemoteProject
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3]
 
-MAX_SUBMIT_S = 30  # more would be a wait for something that does not answer; 11 s were seen on a busy machine
+MAX_SUBMIT_S = 10
 OVERRIDE = "train.learning_rate=0.01"
 
 

@@ -31,6 +31,7 @@ def test_a_server_notes_each_prediction_without_its_text(
     np.testing.assert_allclose([line["probability"] for line in lines], sentiment.predict_proba(texts))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_no_request(start_server: StartServer) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full, which is full like a disk")

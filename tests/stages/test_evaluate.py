@@ -15,7 +15,8 @@ from sklearn import metrics
 
 from sentiment.data.text import SEEN_TEXTS, hash_texts, write_seen_texts
 from sentiment.evaluation.metrics import PRIMARY_METRICS, SLICE_COLUMNS, slice_values
-from sentiment.head.classifier import Classifier
+from sentiment.head.classifier import ENCODER, Classifier
+from sentiment.head.words import Tokens
 from tests.project import Project
 
 Written = tuple[Project, str, NDArray[np.int8], NDArray[np.float32]]
@@ -98,7 +99,7 @@ def test_the_metrics_and_plots_that_dvc_shows_are_of_val(completed_template: Pro
 @pytest.mark.slow
 def test_with_folds_val_and_test_are_the_cross_validated_reviews(completed_project: Project) -> None:
     project = completed_project
-    project.set_params(split={"folds": 3}, train={"solver": "lbfgs", "l2": 0.1, "words": False})
+    project.set_params(split={"folds": 3}, train={"solver": "lbfgs", "l2": 0.1})
     outcome = project.run("dvc", "repro")
     every_id = {
         one
@@ -113,12 +114,14 @@ def test_with_folds_val_and_test_are_the_cross_validated_reviews(completed_proje
     assert values["val"] == values["test"]
     scored = pq.read_table(project.root / "data/evaluate/val.parquet")["id"].to_pylist()
     assert every_id <= set(scored)
-    folds = pq.read_table(project.root / "data/split/test.parquet")["fold"].to_numpy()
+    reviews = pq.read_table(project.root / "data/split/test.parquet")
+    tokens = Tokens.read(project.root / "models/classifier" / ENCODER, [reviews["text"].to_pylist()])
     features = np.load(project.root / "data/encode/test.npy")
     probabilities = pq.read_table(project.root / "data/evaluate/test.parquet")["probability"].to_numpy()
     for fold in range(3):
+        rows = reviews["fold"].to_numpy() == fold
         of_others = Classifier.load(project.root / "models/classifier/folds" / str(fold))
-        np.testing.assert_array_equal(probabilities[folds == fold], of_others.predict_proba(features[folds == fold]))
+        np.testing.assert_array_equal(probabilities[rows], of_others.predict_proba(features[rows], tokens[rows]))
     assert f"evaluate: {len(scored)} cross-validated reviews, accuracy 0." in outcome.stderr
     project.run("python", "-m", "sentiment", "report", "--split", "val")
     assert "not in this workspace" not in (project.root / "report.html").read_text()
