@@ -127,6 +127,7 @@ def _git(*arguments: str) -> str:
 
 
 def _is_lock(content: bytes) -> bool:
+    """Return whether DVC reads a lock and wrote its last line to the end; it also reads `hash: m`, and fails later."""
     from dvc.exceptions import DvcException  # DVC's modules take half a second
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from dvc.utils.serialize import parse_yaml
@@ -136,7 +137,7 @@ def _is_lock(content: bytes) -> bool:
         COMPILED_LOCKFILE_SCHEMA(parse_yaml(content.decode(), str(LOCK)))
     except (DvcException, Invalid, UnicodeDecodeError):
         return False
-    return True
+    return content.endswith(b"\n")
 
 
 def _is_json(content: bytes) -> bool:
