@@ -84,7 +84,8 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """Yield a row by precision: texts a second (best of `rounds`, in turn), the limit's share, cosine to float32.
 
-    The limit is the rate of a matrix product in the same precision.
+    The limit is the rate of a matrix product in the same precision; for int8 without native products it is that of
+    float32, which multiply-adds exceed.
     """
     encoder = load(folder, max_length, device)
     compared: dict[str, Encode] = {

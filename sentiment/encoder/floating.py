@@ -25,7 +25,7 @@ from sentiment.encoder.families import (
     TransformerConfig,
     layer_prefixes,
 )
-from sentiment.encoder.pooling import pool
+from sentiment.encoder.loading import pool
 
 Weights = Mapping[str, Tensor]
 EqualLengthRun = tuple[int, int]  # (n_texts, seq_len): consecutive texts with the same number of tokens

@@ -17,6 +17,7 @@ from sentiment.encoder.families import TransformerConfig
 from sentiment.numerics import kernels
 from sentiment.numerics.functions import exp_levels
 from sentiment.numerics.memory import Buffers
+from sentiment.numerics.multiply_add import faster_product
 from sentiment.numerics.products import OperandProduct
 from sentiment.numerics.quantization import LEVELS, outlier_capacity
 
@@ -40,7 +41,11 @@ class Operand(NamedTuple):
 
 
 class FusedLinear(NamedTuple):
-    """A linear layer: its product, its weight by input, and its scales and bias by output, shape (n_outputs,)."""
+    """A linear layer: its product, and its scales and bias by output, shape (n_outputs,).
+
+    `by_input` is its weight, int8 of shape (n_inputs, n_outputs), by which kernels add outliers; without rows where the
+    operand holds them.
+    """
 
     product: OperandProduct
     by_input: NDArray[np.int8]
@@ -50,14 +55,15 @@ class FusedLinear(NamedTuple):
     @classmethod
     def of(cls, linear: "Linear", bias: Tensor | None = None) -> "FusedLinear":
         """Return a layer for kernels; `bias` for the first outputs, where the layer has none of its own."""
-        product = linear.for_kernels
-        if product is None:
+        if linear.for_kernels is None:
             raise ValueError("kernels are for 8 bits on the CPU")
-        return cls(product, product.by_input.numpy(), linear.scales.numpy(), linear.whole_bias(bias).numpy())
+        product = faster_product(linear.for_kernels)
+        by_input = product.columns if product.operand_type == torch.int8 else torch.empty((0, 0), dtype=torch.int8)
+        return cls(product, by_input.numpy(), linear.scales.numpy(), linear.whole_bias(bias).numpy())
 
     def operand(self, n_rows: int, name: str, buffers: Buffers) -> Operand:
         """Return the memory of an operand for this layer."""
-        n_inputs = self.product.shape[0]
+        n_inputs = len(self.product.columns)
         return Operand(
             buffers.get(f"operand_{name}", (n_rows, n_inputs), self.product.operand_type),
             array(buffers, f"scales_{name}", (n_rows,)),

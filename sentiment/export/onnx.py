@@ -15,8 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from sentiment.encoder.loading import load_auto_model
-from sentiment.encoder.pooling import pool
+from sentiment.encoder.loading import load_auto_model, pool
 from sentiment.head.classifier import Classifier
 from sentiment.head.features import MAX_ABS
 from sentiment.head.mlp import round_weights

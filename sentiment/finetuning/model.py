@@ -10,7 +10,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from sentiment.common.errors import ParamsError
-from sentiment.encoder.pooling import pool
+from sentiment.encoder.loading import pool
 from sentiment.finetuning.settings import FinetuneParams, Part
 
 EMBEDDINGS = re.compile(r"(^|\.)embeddings?\.|embedding_hidden_mapping_in|embeddings_project")

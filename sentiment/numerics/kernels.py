@@ -10,9 +10,9 @@ subtracting 1.5 * 2^23 rounds to the nearest integer, half to even, for absolute
 
 Names: `sums` are the integers that a product of `numerics.products` returns, int32 or float32. Times `row_scales`, of
 the quantized input, and `column_scales`, of the quantized weight, they are the output of a linear layer without bias.
-An `operand` is the input of the next product: integers in [-127, 127], int8 or float32, whose scales are `scales`.
-`outliers` (n_rows, 1 + 2 * capacity), int32, are the integers of an operand beyond +-127: the number of them in the
-row, then for each of them its column and what exceeds 127.
+An `operand` is the input of the next product: integers, int8, int16 or float32, whose scales are `scales`. `outliers`
+(n_rows, 1 + 2 * capacity), int32, are those beyond +-127, which int8 cannot hold: the number of them in the row, then
+for each of them its column and what exceeds 127.
 """
 
 import math
@@ -37,7 +37,7 @@ Float32s = NDArray[np.float32]
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 Sums = NDArray[Any]  # int32 or float32
-Operand = NDArray[Any]  # int8 or float32
+Operand = NDArray[Any]  # int8, int16 or float32
 
 kernel = compiling.kernel(__file__, str(functions.__file__), str(quantization.__file__))
 

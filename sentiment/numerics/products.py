@@ -11,11 +11,12 @@ depend on its order.
 
 Which way a device takes is decided once, by a worst-case test and by speed, never by the processor's name: without
 native int8, `torch._int_mm` saturates on some processors and is silently wrong, and is slow on others.
-SENTIMENT_INT8=native, float32 or auto overrides the choice by speed; "native" is refused where the test fails.
+SENTIMENT_INT8=native, multiply-add, float32 or auto overrides the choice by speed; "native" is refused where the test
+fails. Multiply-adds are a third way, for compiled kernels alone (`numerics.multiply_add`); elsewhere it is float32.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from time import perf_counter
 from typing import Literal, NamedTuple
@@ -42,7 +43,7 @@ MULTIPLE = 8  # what CUDA asks of the inputs and outputs of an int8 product; and
 Backend = Literal["native", "float32"]
 
 VARIABLE = "SENTIMENT_INT8"
-CHOICES = ("auto", "native", "float32")
+CHOICES = ("auto", "native", "multiply-add", "float32")
 ROWS = {"cpu": 256, "cuda": 32_768}  # of the product that is timed: a small one measures how a GPU starts, not its rate
 MIN_TRIES, MAX_TRIES = 3, 12  # the least suffices where native products are slow beyond doubt
 
@@ -179,7 +180,7 @@ def backend(device: torch.device) -> Backend:
         raise EncoderError("precision int8 and int16 need exact float operations, which Apple's GPU does not promise")
     if not _is_exact(float32_product, device):
         raise EncoderError(f"float32 products of integers are not exact on {device}; unset what makes them imprecise")
-    if choice == "float32":
+    if choice in ("multiply-add", "float32"):
         return "float32"
     exact = _is_exact(native8_product, device)
     if choice == "native" and not exact:
@@ -209,22 +210,37 @@ def _is_exact(make: Callable[[Tensor], Product], device: torch.device) -> bool:
 
 
 def _native_is_faster(device: torch.device) -> bool:
-    """Time a product both ways in turn; the least times count, for what else a machine does only adds to them.
+    """Time a product both ways."""
+    x, weight, buffers = (
+        torch.ones((ROWS[device.type], 512), device=device),
+        torch.ones((256, 512), device=device),
+        Buffers(device),
+    )
+    products, buffers = {"native": native8_product(weight), "float32": float32_product(weight)}, Buffers(device)
 
-    On one thread, as batches are encoded: several wait for each other where other processes use the cores.
+    def wait_for(product: Product) -> None:
+        product(x, buffers)(ALL_ROWS)[0, 0].item()  # waits for a GPU
+
+    return fastest({name: partial(wait_for, product) for name, product in products.items()}) == "native"
+
+
+def fastest(ways: Mapping[str, Callable[[], object]]) -> str:
+    """Time two ways in turn; the least times count, for what else a machine does only adds to them.
+
+    On one thread, as batches are encoded: several wait for each other where other processes use the cores. The fewest
+    tries are enough where the first way is slow beyond doubt.
     """
-    x, weight = torch.ones((ROWS[device.type], 512), device=device), torch.ones((256, 512), device=device)
-    products: dict[Backend, Product] = {"native": native8_product(weight), "float32": float32_product(weight)}
-    buffers, seconds = Buffers(device), dict.fromkeys(products, float("inf"))
+    seconds = dict.fromkeys(ways, float("inf"))
+    first, second = ways
     with one_thread():
         for n_tries in range(1, MAX_TRIES + 1):
-            for name, product in products.items():
+            for name, way in ways.items():
                 started = perf_counter()
-                product(x, buffers)(ALL_ROWS)[0, 0].item()  # waits for a GPU
+                way()
                 seconds[name] = min(seconds[name], perf_counter() - started)
-            if n_tries >= MIN_TRIES and seconds["native"] > 4 * seconds["float32"]:
+            if n_tries >= MIN_TRIES and seconds[first] > 4 * seconds[second]:
                 break
-    return seconds["native"] < seconds["float32"]
+    return first if seconds[first] < seconds[second] else second
 
 
 def integer_product(weight: Tensor, bits: int) -> Product:
@@ -292,18 +308,16 @@ class OperandProduct(NamedTuple):
     """The product of an 8-bit weight with an operand that a kernel has made.
 
     Attributes:
-        operand_type: int8 for integers in [-127, 127], float32 for integers of any size that the sums allow.
+        operand_type: int8 for integers in [-127, 127]; float32 or int16 for integers of any size that the sums allow.
         sums_type: int32 or float32, either with the exact sums.
         multiply: takes an operand (n_rows, n_inputs), where to write the sums (n_rows, n_outputs), and buffers.
-        shape: (n_inputs, n_outputs) of the weight.
-        by_input: the weight as int8, of that shape; no rows where the operand is float32.
+        columns: the weight, shape (n_inputs, n_outputs), int8 where the operand is, else float32.
     """
 
     operand_type: torch.dtype
     sums_type: torch.dtype
     multiply: Callable[[Tensor, Tensor, Buffers], object]
-    shape: tuple[int, int]
-    by_input: Tensor
+    columns: Tensor
 
 
 def operand_product(weight: Tensor, has_outliers: bool) -> OperandProduct:
@@ -312,26 +326,23 @@ def operand_product(weight: Tensor, has_outliers: bool) -> OperandProduct:
     Args:
         weight: integers in [-127, 127] in float32, shape (n_outputs, n_inputs).
         has_outliers: whether the integers of a row may exceed 127, as those of `quantize_rows_by_norm` do: a float32
-            operand then holds them, and for an int8 one the kernel adds what exceeds 127, by `by_input`.
+            operand then holds them, and for an int8 one the kernel adds what exceeds 127, by `columns`.
     """
     columns = weight.t()
-    shape = (columns.shape[0], columns.shape[1])
-    if backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in shape):
-        by_input = columns.to(torch.int8).contiguous()
+    if backend(weight.device) == "native" and all(size % MULTIPLE == 0 for size in columns.shape):
+        columns = columns.to(torch.int8).contiguous()
         return OperandProduct(
-            torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, by_input, out=out), shape, by_input
+            torch.int8, torch.int32, lambda operand, out, _: torch._int_mm(operand, columns, out=out), columns
         )
-    no_rows = torch.empty((0, len(weight)), dtype=torch.int8)
     if has_outliers or len(pieces := exact_pieces(weight)) == 1:
         return OperandProduct(
-            torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), shape, no_rows
+            torch.float32, torch.float32, lambda operand, out, _: torch.mm(operand, columns, out=out), columns
         )
     return OperandProduct(
         torch.float32,
         torch.int32,
         lambda operand, out, buffers: add_pieces(operand, columns, pieces, out, buffers),
-        shape,
-        no_rows,
+        columns,
     )
 
 

@@ -15,8 +15,7 @@ from transformers import AlbertConfig, BertConfig, BertModel, DistilBertConfig, 
 from sentiment.common.errors import EncoderError
 from sentiment.encoder.floating import TransformersEncoder
 from sentiment.encoder.frozen import FrozenEncoder
-from sentiment.encoder.loading import pick_device
-from sentiment.encoder.pooling import pool
+from sentiment.encoder.loading import pick_device, pool
 from tests.encoder.conftest import SMALL, spec
 from tests.random_encoders import random_model, save_encoder
 

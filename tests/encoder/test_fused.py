@@ -10,8 +10,10 @@ from sentiment.common.errors import EncoderError
 from sentiment.encoder.config import Pooling
 from sentiment.encoder.exact import ExactTransformer
 from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.numerics.multiply_add import is_used
 from sentiment.numerics.products import backend
 from tests.encoder.conftest import load
+from tests.numerics.test_multiply_add import needs_instruction
 from tests.project import BUNDLED
 from tests.random_encoders import VOCAB_SIZE
 
@@ -42,7 +44,7 @@ def test_bundled_encoder_has_the_same_bytes(texts: list[str], monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("with_kernels")
-@pytest.mark.parametrize("product", ["auto", "float32"])
+@pytest.mark.parametrize("product", ["auto", "float32", pytest.param("multiply-add", marks=needs_instruction)])
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max", "mean+max"])
 def test_one_padded_batch_of_a_small_encoder_has_the_same_bytes(
     small_encoder: Path, texts: list[str], pooling: Pooling, product: str, monkeypatch: pytest.MonkeyPatch
@@ -53,6 +55,8 @@ def test_one_padded_batch_of_a_small_encoder_has_the_same_bytes(
     ids = fused.tokenize(texts[:60])
     vectors, hidden = model_of(fused).encode_with_tokens(ids, pooling)
     expected, expected_hidden = model_of(reference).encode_with_tokens(ids, pooling)
+    if product != "auto":
+        assert is_used() == (product == "multiply-add")
     backend.cache_clear()
     assert vectors.numpy().tobytes() == expected.numpy().tobytes()
     for one, other in zip(hidden, expected_hidden, strict=True):

@@ -16,11 +16,11 @@ import torch
 
 from sentiment.encoder.exact import KERNELS, ExactTransformer
 from sentiment.encoder.families import TransformerConfig, param_shapes
-from sentiment.numerics import kernels
+from sentiment.numerics import kernels, multiply_add
 
 ALL_KERNELS: tuple[Any, ...] = (
     kernels.embed, kernels.project, kernels.add_and_norm, kernels.activate, kernels.quantize_heads,
-    kernels.softmax_weights, kernels.quantize_context, kernels.pool,
+    kernels.softmax_weights, kernels.quantize_context, kernels.pool, multiply_add.multiply,
 )  # fmt: skip
 FUSED = re.compile(r"\b(v?fn?m(add|sub)\w*|fml[as]\w*|fn?m(la|ls)\w*)\b")
 SIZES: dict[str, Any] = {
@@ -59,6 +59,7 @@ def main() -> None:
                 "fused": sorted({match[0] for code in assembly for match in FUSED.finditer(code)}),
                 "lines": min(len(code.splitlines()) for code in assembly),
                 "has_avx": any("%ymm" in code for code in assembly),
+                "has_multiply_add": any("pmaddwd" in code for code in assembly),
                 "n_compiled": len(assembly),
             }
         )

@@ -135,7 +135,7 @@ def test_product_of_an_operand_is_that_of_python_integers(choice: str, data: st.
         backend.cache_clear()
         product = operand_product(weight, has_outliers=False)
     backend.cache_clear()
-    assert product.shape == (weight.shape[1], weight.shape[0])
+    assert product.columns.shape == (weight.shape[1], weight.shape[0])
     sums = torch.empty((len(x), len(weight)), dtype=product.sums_type)
     product.multiply(x.to(product.operand_type), sums, Buffers(CPU))
     assert torch.equal(sums[:4].double(), torch.tensor(by_python(x[:4], weight)).double())
@@ -179,6 +179,6 @@ def test_saturating_int8_products_are_not_taken() -> None:
 def test_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     backend.cache_clear()
     monkeypatch.setenv("SENTIMENT_INT8", "fast")
-    with pytest.raises(EncoderError, match="SENTIMENT_INT8 is 'fast'; expected one of auto, native, float32"):
+    with pytest.raises(EncoderError, match="'fast'; expected one of auto, native, multiply-add, float32"):
         backend(CPU)
     backend.cache_clear()

@@ -17,14 +17,18 @@ pytestmark = pytest.mark.slow  # compiles all kernels each time
 
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
 x86 = pytest.mark.skipif(not IS_X86, reason="compiles for processors of another architecture")
-# an empty list of features means those of the named processor, else they are this machine's
+# a list of features, be it empty, adds to those of the named processor; without one they are this machine's
 PROCESSORS = [
     pytest.param({}, id="this processor"),
     pytest.param(
         {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "SENTIMENT_INT8": "float32"},
         id="SSE2, no int8 products",
     ),
-    pytest.param({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, marks=x86, id="AVX2 and FMA"),
+    pytest.param(
+        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma", "SENTIMENT_INT8": "multiply-add"},
+        marks=x86,
+        id="AVX2 and FMA, multiply-adds",
+    ),
 ]
 
 
@@ -51,6 +55,7 @@ def test_every_processor_gives_the_bytes_of_torch_without_fused_operations(
     assert result["n_compiled"] >= 8
     if IS_X86 and environment:
         assert result["has_avx"] == (environment["NUMBA_CPU_NAME"] != "generic")
+        assert result["has_multiply_add"] == (environment["SENTIMENT_INT8"] == "multiply-add")
 
 
 def test_the_search_finds_fused_operations() -> None:

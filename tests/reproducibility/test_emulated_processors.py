@@ -42,11 +42,18 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 def kernels_for(processor: str) -> dict[str, str]:
     """Return the variables that compile the encoder's kernels for an x86 processor, and use them for few tokens too.
 
-    An empty list of features means those of the named processor, else Numba takes this machine's.
+    A list of features, be it empty, adds to those of the named processor; without one Numba takes this machine's.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return {"SENTIMENT_KERNELS": "always"}
-    return {"SENTIMENT_KERNELS": "always", "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    if processor == "generic":
+        return {"SENTIMENT_KERNELS": "always", "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    return {
+        "SENTIMENT_KERNELS": "always",
+        "SENTIMENT_INT8": "multiply-add",
+        "NUMBA_CPU_NAME": processor,
+        "NUMBA_CPU_FEATURES": "+avx2,+fma",
+    }
 
 
 OLDEST = "SSE, one thread, no native int8"

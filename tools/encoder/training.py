@@ -29,7 +29,7 @@ from transformers import AlbertConfig, AlbertModel
 from sentiment.common.errors import EncoderError
 from sentiment.common.files import atomic
 from sentiment.encoder.floating import FloatTransformer, padded
-from sentiment.encoder.pooling import pool
+from sentiment.encoder.loading import pool
 from tools.encoder.corpus import CLS, PAD, SEP, SPECIAL_TOKENS, Ids
 
 log = logging.getLogger(__name__)
