@@ -20,6 +20,7 @@ from sentiment.encoder.config import EncoderConfig, Precision
 from sentiment.encoder.exact import KERNELS
 from sentiment.encoder.floating import FloatTransformer
 from sentiment.encoder.frozen import FrozenEncoder
+from sentiment.numerics.multiply_add import is_used
 from sentiment.numerics.products import VARIABLE, Backend, backend
 
 BUNDLED = Path("models/encoders/reviews-albert")
@@ -74,8 +75,10 @@ def dtype_of_products(name: str, int8: Backend) -> torch.dtype:
     """Return the type in which what `name` describes multiplies matrices, on a device with such int8 products."""
     if "by float32 products" in name:
         return torch.float32
-    if int8 == "float32" and "int" in name:  # torch._int_mm takes minutes there
-        return torch.float64 if "int16" in name else torch.float32
+    if int8 == "float32" and "int16" in name:
+        return torch.float64
+    if int8 == "float32" and "int8" in name:  # torch._int_mm takes minutes there
+        return torch.int16 if name == "this project, int8" and is_used() else torch.float32
     return next((dtype for precision, dtype in DTYPES.items() if precision in name), torch.float32)
 
 
@@ -84,8 +87,7 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """Yield a row by precision: texts a second (best of `rounds`, in turn), the limit's share, cosine to float32.
 
-    The limit is the rate of a matrix product in the same precision; for int8 without native products it is that of
-    float32, which multiply-adds exceed.
+    The limit is the rate of a matrix product in the same precision; without native int8, of what takes its place.
     """
     encoder = load(folder, max_length, device)
     compared: dict[str, Encode] = {

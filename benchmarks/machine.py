@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from sentiment.encoder.families import TransformerConfig
+from sentiment.numerics.memory import Buffers
+from sentiment.numerics.multiply_add import multiply_add_product
 
+CPU = torch.device("cpu")
 SMALL = 512  # rows and columns of a small product
 
 
@@ -40,8 +43,11 @@ def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int =
 
     The second operand is row-major and column-major in turn: for int8, cuBLAS is several times as fast with the latter.
     On a CPU it is what a small product is faster with: the other one takes a minute where instructions are missing.
+    For int16 it is that of multiply-adds on one thread, times the threads, each of which encodes a batch of its own.
     """
     square = torch.randn(size, size, device=device).mul(16).clamp(-127, 127).to(dtype)
+    if dtype == torch.int16:
+        return torch.get_num_threads() * _multiply_add_rate(square, rounds)
     multiply = torch._int_mm if dtype == torch.int8 else torch.mm
 
     def seconds(one: Tensor, other: Tensor) -> float:
@@ -56,6 +62,17 @@ def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int =
         by_layout = [min(seconds(small, other) for _ in range(3)) for other in (small, small.t())]
         others = [others[by_layout.index(min(by_layout))]]
     return 2 * size**3 / min(seconds(square, other) for _ in range(rounds + 1) for other in others)
+
+
+def _multiply_add_rate(square: Tensor, rounds: int) -> float:
+    """Return the best measured rate of a product of a matrix with itself, on one thread."""
+    product, sums, buffers = multiply_add_product(square), torch.empty(square.shape, dtype=torch.int32), Buffers(CPU)
+    seconds = []
+    for _ in range(rounds + 1):
+        started = perf_counter()
+        product.multiply(square, sums, buffers)
+        seconds.append(perf_counter() - started)
+    return 2 * len(square) ** 3 / min(seconds)
 
 
 def synchronize(device: str) -> None:
