@@ -50,6 +50,16 @@ def test_a_second_run_labels_only_what_is_missing(batch_here: Batch, inputs: Pat
     assert outputs(folder)["a.csv.00000.parquet"] != before["a.csv.00000.parquet"]
 
 
+def test_lines_of_progress_have_units_rows_and_the_time_left(
+    batch_here: Batch, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.batch.run.SECONDS_BETWEEN_LINES", 0.0)
+    log = batch_here(inputs, "--output", tmp_path / "labels").stderr
+    found = re.findall(r"batch: (\d) of 5 units, ([\d,]+) rows at [\d,]+ rows/s, about ([\d:]+) left", log)
+    assert [(int(units), int(rows.replace(",", ""))) for units, rows, _ in found] == [(n, 300 * n) for n in range(1, 6)]
+    assert found[-1][2] == "0:00:00"
+
+
 def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder, source = tmp_path / "labels", inputs / "a.csv"
     assert batch_here(source, "--output", folder, *UNITS).status == 0

@@ -46,6 +46,28 @@ with ray_tasks.cluster(machines.address):
     print(json.dumps(list(ray_tasks.run_tasks(work, iter(range(2))))))
 machines.shutdown()
 """
+# one item kills its workers, the next one is done; then each item kills them
+LOST = """
+import os, pathlib, uuid
+from sentiment import ray_tasks
+
+def load(folder):
+    def label(item, on_rows):
+        if item.startswith("bad"):
+            pathlib.Path(f"{item}.{uuid.uuid4()}").touch()
+            os._exit(1)
+        return "done"
+    return label
+
+work = ray_tasks.Work(load, pathlib.Path("model"))
+with ray_tasks.cluster("local"), open("found.txt", "w") as found:  # Ray itself prints lines
+    for item, result in ray_tasks.run_tasks(work, iter(["bad", "bad_too", "good", "bad_again"]), max_tasks=1):
+        print(item, result, sep=": ", file=found)
+    try:
+        list(ray_tasks.run_tasks(work, iter(f"bad{n}" for n in range(9)), max_tasks=1))
+    except ray_tasks.WorkerError as error:
+        print(error, file=found)
+"""
 # in the place of a worker process: two items with signs of life, a pause, and an item that stalls
 WORKER = """
 import time
@@ -104,13 +126,31 @@ def test_without_ray_or_a_cluster_it_is_one_line_at_once(batch: Batch, inputs: P
 def test_a_machine_that_joins_a_cluster_without_cpus_takes_the_work_that_has_waited(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     (tmp_path / "model").mkdir()
-    script = tmp_path / "late_machine.py"
+    script, environment = tmp_path / "late_machine.py", tmp_path / "environment"
     script.write_text(LATE_MACHINE)
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=480)
+    environment.symlink_to(sys.prefix)  # Ray gives its Python to a shell, unquoted
+    python = environment / "bin/python"
+    done = subprocess.run([python, script], cwd=tmp_path, capture_output=True, text=True, timeout=480)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert sorted(item for item, _ in found) == [0, 1]
     assert len({worker for _, worker in found}) == 2, found
+
+
+def test_an_item_is_tried_three_times_and_three_lost_in_a_row_end_a_run(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "model").mkdir()
+    script = tmp_path / "lost.py"
+    script.write_text(LOST)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    *first, last = (tmp_path / "found.txt").read_text().splitlines()
+    starts = "bad: its worker died, 3 times", "bad_too: its worker died, 3 times", "good: done", "bad_again: its worker"
+    assert len(first) == len(starts), first
+    assert all(line.startswith(start) for line, start in zip(first, starts, strict=True)), first
+    assert last.startswith("3 units failed one after the other; of the last its worker died, 3 times"), last
+    for item, n_tries in (("bad", 3), ("bad0", 3), ("bad2", 3), ("bad3", 0)):
+        assert len(list(tmp_path.glob(f"{item}.*"))) == n_tries, item
 
 
 def test_a_worker_ends_where_an_item_stalls_and_neither_idle_nor_by_the_item_before() -> None:

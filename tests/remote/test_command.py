@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.remote.conftest import EVALUATE_AGAIN, RemoteProject
 from tests.s3_server import BUCKET
@@ -32,4 +33,12 @@ def test_the_printed_command_runs_the_job_in_any_folder(remote_project: RemotePr
     done = subprocess.run(["sh", "-c", command], cwd=elsewhere, env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Running stage 'evaluate'" in remote_project.remote("logs", "--follow", job_id).stdout
+    project = remote_project.project
+    assert "finished; brought elsewhere" in remote_project.remote("fetch", "--no-data", job_id).stderr
+    refs = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+    lock = project.run("git", "show", f"{next(ref for ref in refs if ref.endswith('/elsewhere'))}:dvc.lock").stdout
+    made = {out["path"]: out["md5"] for out in yaml.safe_load(lock)["stages"]["evaluate"]["outs"]}["data/evaluate"]
+    cached = project.root / ".dvc/cache/files/md5" / made[:2] / made[2:]
+    assert not cached.exists()
     assert "finished; brought elsewhere" in remote_project.remote("fetch", job_id).stderr
+    assert cached.exists()
