@@ -75,10 +75,10 @@ def dtype_of_products(name: str, int8: Backend) -> torch.dtype:
     """Return the type in which what `name` describes multiplies matrices, on a device with such int8 products."""
     if "by float32 products" in name:
         return torch.float32
-    if int8 == "float32" and "int16" in name:
-        return torch.float64
-    if int8 == "float32" and "int8" in name:  # torch._int_mm takes minutes there
-        return torch.int16 if name == "this project, int8" and is_used() else torch.float32
+    if int8 == "float32" and name == "this project, int8" and is_used():
+        return torch.int16
+    if int8 == "float32" and "int" in name:  # torch._int_mm takes minutes there
+        return torch.float64 if "int16" in name else torch.float32
     return next((dtype for precision, dtype in DTYPES.items() if precision in name), torch.float32)
 
 

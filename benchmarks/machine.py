@@ -1,11 +1,12 @@
 """Name a device and measure the rate at which it multiplies matrices, the upper limit of every encoder on it."""
 
 import platform
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import torch
-from torch import Tensor
 
 from sentiment.encoder.families import TransformerConfig
 from sentiment.numerics.memory import Buffers
@@ -47,32 +48,26 @@ def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048, rounds: int =
     """
     square = torch.randn(size, size, device=device).mul(16).clamp(-127, 127).to(dtype)
     if dtype == torch.int16:
-        return torch.get_num_threads() * _multiply_add_rate(square, rounds)
+        product, sums = multiply_add_product(square), torch.empty(square.shape, dtype=torch.int32)
+        seconds = _least_seconds(lambda: product.multiply(square, sums, Buffers(CPU)), device, rounds + 1)
+        return torch.get_num_threads() * 2 * size**3 / seconds
     multiply = torch._int_mm if dtype == torch.int8 else torch.mm
-
-    def seconds(one: Tensor, other: Tensor) -> float:
-        started = perf_counter()
-        multiply(one, other)
-        synchronize(device)
-        return perf_counter() - started
-
     others = [square, square.t()]
     if device == "cpu":
         small = square[:SMALL, :SMALL].contiguous()
-        by_layout = [min(seconds(small, other) for _ in range(3)) for other in (small, small.t())]
+        by_layout = [_least_seconds(partial(multiply, small, other), device, 3) for other in (small, small.t())]
         others = [others[by_layout.index(min(by_layout))]]
-    return 2 * size**3 / min(seconds(square, other) for _ in range(rounds + 1) for other in others)
+    return 2 * size**3 / min(_least_seconds(partial(multiply, square, other), device, rounds + 1) for other in others)
 
 
-def _multiply_add_rate(square: Tensor, rounds: int) -> float:
-    """Return the best measured rate of a product of a matrix with itself, on one thread."""
-    product, sums, buffers = multiply_add_product(square), torch.empty(square.shape, dtype=torch.int32), Buffers(CPU)
+def _least_seconds(work: Callable[[], object], device: str, n_times: int) -> float:
     seconds = []
-    for _ in range(rounds + 1):
+    for _ in range(n_times):
         started = perf_counter()
-        product.multiply(square, sums, buffers)
+        work()
+        synchronize(device)
         seconds.append(perf_counter() - started)
-    return 2 * len(square) ** 3 / min(seconds)
+    return min(seconds)
 
 
 def synchronize(device: str) -> None:

@@ -1,7 +1,7 @@
 """Multiply 16-bit integers by 8-bit weights exactly on x86 processors that have AVX2 and no fast int8 instructions.
 
 The instruction PMADDWD multiplies sixteen pairs of 16-bit integers and adds neighbors as int32, so it adds twice as
-many products as a float32 multiply-add, of the same width, and rounds nothing. LLVM finds it in no loop over arrays, so
+many products as a float32 multiply-add of the same width, and rounds nothing. LLVM finds it in no loop over arrays, so
 the innermost loop is written in LLVM's language. Outliers of an operand fit in 16 bits and need no columns of their
 own, and sums stay far below 2^31 where `products` needs them below 2^24.
 
@@ -103,7 +103,7 @@ def multiply_add_product(columns: Tensor) -> OperandProduct:
         ValueError: n_inputs is odd, or n_outputs no multiple of COLUMNS.
     """
     n_inputs, n_outputs = columns.shape
-    if n_inputs % 2 or n_outputs % COLUMNS:
+    if not _fits(columns):
         raise ValueError(f"weights of shape {(n_inputs, n_outputs)}; expected (2 * n, {COLUMNS} * m)")
     by_panel = columns.to(torch.int16).reshape(n_inputs // 2, 2, n_outputs // COLUMNS, COLUMNS).permute(2, 0, 3, 1)
     packed = by_panel.contiguous().numpy()
@@ -122,10 +122,14 @@ def faster_product(product: OperandProduct) -> OperandProduct:
     Raises:
         EncoderError: the environment variable SENTIMENT_INT8 asks for what this processor has not.
     """
-    n_inputs, n_outputs = product.columns.shape
-    if product.operand_type != torch.float32 or n_inputs % 2 or n_outputs % COLUMNS or not is_used():
-        return product
-    return multiply_add_product(product.columns)
+    if product.operand_type == torch.float32 and _fits(product.columns) and is_used():
+        return multiply_add_product(product.columns)
+    return product
+
+
+def _fits(columns: Tensor) -> bool:
+    """Return whether weights of shape (n_inputs, n_outputs) are whole pairs of inputs and whole blocks of outputs."""
+    return columns.shape[0] % 2 == 0 and columns.shape[1] % COLUMNS == 0
 
 
 def is_used() -> bool:

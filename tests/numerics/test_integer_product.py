@@ -179,6 +179,7 @@ def test_saturating_int8_products_are_not_taken() -> None:
 def test_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     backend.cache_clear()
     monkeypatch.setenv("SENTIMENT_INT8", "fast")
-    with pytest.raises(EncoderError, match="'fast'; expected one of auto, native, multiply-add, float32"):
+    message = "SENTIMENT_INT8 is 'fast'; expected one of auto, native, multiply-add, float32"
+    with pytest.raises(EncoderError, match=message):
         backend(CPU)
     backend.cache_clear()

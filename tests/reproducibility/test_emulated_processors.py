@@ -39,21 +39,15 @@ LOCK = "dvc.lock"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def kernels_for(processor: str) -> dict[str, str]:
+def kernels_for(processor: str, **more: str) -> dict[str, str]:
     """Return the variables that compile the encoder's kernels for an x86 processor, and use them for few tokens too.
 
     A list of features, be it empty, adds to those of the named processor; without one Numba takes this machine's.
+    `more` are variables that only such a processor knows.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return {"SENTIMENT_KERNELS": "always"}
-    if processor == "generic":
-        return {"SENTIMENT_KERNELS": "always", "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
-    return {
-        "SENTIMENT_KERNELS": "always",
-        "SENTIMENT_INT8": "multiply-add",
-        "NUMBA_CPU_NAME": processor,
-        "NUMBA_CPU_FEATURES": "+avx2,+fma",
-    }
+    return {"SENTIMENT_KERNELS": "always", "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", **more}
 
 
 OLDEST = "SSE, one thread, no native int8"
@@ -72,7 +66,7 @@ PROCESSORS: dict[str, dict[str, str]] = {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "OPENBLAS_CORETYPE": "Haswell",
         "OMP_NUM_THREADS": "2",
-        **kernels_for("haswell"),
+        **kernels_for("haswell", NUMBA_CPU_FEATURES="+avx2,+fma", SENTIMENT_INT8="multiply-add"),
     },
     "AVX-512 without VNNI": {
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
