@@ -38,12 +38,13 @@ def read_content(content: bytes) -> pa.Table:
     """Return the table that the bytes of a Parquet file hold, read by this thread alone.
 
     Arrow's own threads let go of the bytes after the last row is read. Where Python is ending by then, that aborts the
-    process (apache/arrow#34314): one of some hundred, on a busy machine.
+    process (apache/arrow#34314): one of some hundred, on a busy machine. `pq.read_table` starts one, whatever
+    `use_threads` says.
 
     Raises:
         pyarrow.ArrowException, OSError: it is not Parquet, or damaged.
     """
-    return pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
+    return pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
 
 
 def read_column(path: Path, name: str) -> pa.ChunkedArray:

@@ -2,26 +2,29 @@
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.project import Project
 
-N_PROCESSES = 40  # of those that read a Parquet file from Python's memory, more than one in twenty aborted
 READ = """
+import psutil
 from sentiment.experiments.comparison import read_predictions
 from sentiment.experiments.revisions import Revision, WORKSPACE
-read_predictions(Revision(WORKSPACE), "val")
+
+n_before = psutil.Process().num_threads()
+n_rows = len(read_predictions(Revision(WORKSPACE), "val"))
+print(n_rows > 0, psutil.Process().num_threads() - n_before)
 """
 
 
 @pytest.mark.slow
-def test_no_thread_of_arrow_aborts_the_process(completed_project: Project) -> None:
-    def failure(_: int) -> str:
-        command = [sys.executable, "-X", "faulthandler", "-c", READ]
-        done = subprocess.run(command, cwd=completed_project.root, capture_output=True, text=True, timeout=120)
-        return f"exit status {done.returncode}: {done.stderr}" if done.returncode else ""
+def test_no_thread_of_arrow_can_abort_the_process(completed_project: Project) -> None:
+    """One that lets go of Python's memory while Python ends aborts it: one process in hundreds, so threads are counted.
 
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(failure, range(N_PROCESSES))) == {""}
+    apache/arrow#34314
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", READ], cwd=completed_project.root, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["True", "0"], done.stderr
