@@ -76,6 +76,7 @@ def test_the_base_labels_texts_and_files(base_environment: Path, classifier: Pat
     [
         (("predict", "s3://bucket/reviews.csv"), "s3"),
         (("serve",), "serve"),
+        (("insights", str(ROOT / "data/raw/sample.csv")), "pipeline"),
         (("report",), "report"),
         (("doctor",), "pipeline"),
         (("push",), "pipeline"),
@@ -85,7 +86,7 @@ def test_the_base_labels_texts_and_files(base_environment: Path, classifier: Pat
 def test_what_needs_an_extra_names_it_in_one_line(
     base_environment: Path, classifier: Path, arguments: tuple[str, ...], extra: str
 ) -> None:
-    if arguments[0] in ("predict", "serve"):
+    if arguments[0] in ("predict", "insights", "serve"):
         arguments = (*arguments, "--classifier", str(classifier))
     done = run(base_environment, *arguments)
     assert done.returncode == 1

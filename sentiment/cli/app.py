@@ -22,7 +22,7 @@ from sentiment.common.errors import ParamsError
 # name: (summary, the extra of the package that installs what the command needs)
 COMMANDS = {
     "predict": ("label texts, files or S3 objects", "s3"),
-    "insights": ("find what customers are unhappy with, where and since when", "s3"),
+    "insights": ("find what customers are unhappy with, where and since when", "pipeline"),
     "drift": ("test whether new reviews are like those of training", "pipeline"),
     "batch": ("label many files, on many processes or machines", "s3"),
     "export": ("write a classifier as ONNX, or for sentence-transformers or transformers", "export"),
