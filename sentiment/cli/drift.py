@@ -19,7 +19,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,13 +144,11 @@ def as_text(found: "list[Shift]") -> str:
 def as_page(found: "list[Shift]", name: str, n_reviews: int) -> str:
     """Return an HTML page, in the look of the report."""
     from sentiment.drift.shifts import ALPHA, MAX_REVIEWS, MIN_AUC, MIN_DISTANCE
-    from sentiment.report.page import environment, style  # jinja2, which the table does not need
+    from sentiment.report.page import document  # jinja2, which the table does not need
 
-    templates = environment()
-    templates.filters["format_p"] = format_p
-    return templates.get_template("drift.html.j2").render(
-        shifts=found, name=name, n_reviews=n_reviews, limits=(MIN_DISTANCE, 2 * MIN_AUC - 1), alpha=ALPHA,
-        max_reviews=MAX_REVIEWS, created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", style=style(),
+    return document(
+        "drift.html.j2", {"format_p": format_p}, shifts=found, name=name, n_reviews=n_reviews,
+        limits=(MIN_DISTANCE, 2 * MIN_AUC - 1), alpha=ALPHA, max_reviews=MAX_REVIEWS,
     )  # fmt: skip
 
 

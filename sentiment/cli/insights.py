@@ -26,7 +26,6 @@ import logging
 import shutil
 import sys
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sentiment.cli.arguments import add_classifier_arguments, positive
@@ -116,5 +115,5 @@ def main(args: argparse.Namespace) -> None:
         write_json(args.json, insights.as_mapping())
         log.info("insights: %s", args.json)
     if args.html:
-        write_text(args.html, render(insights, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+        write_text(args.html, render(insights))
         log.info("insights: %s", args.html)

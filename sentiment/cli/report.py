@@ -12,7 +12,6 @@ It opens without a network. It contains review text where the workspace has it: 
 
 import argparse
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sentiment.common.tables import SCORED, TEST, VAL
@@ -41,5 +40,5 @@ def main(args: argparse.Namespace) -> None:
 
     names = list(dict.fromkeys(args.revisions)) or [WORKSPACE]
     data = collect(names, args.split or (TEST if len(names) == 1 else VAL))
-    write_text(args.output, render(data, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+    write_text(args.output, render(data))
     log.info("report: %s", args.output)

@@ -12,14 +12,12 @@ MAX_VERDICTS = 8  # named in one line
 PHRASE_WIDTH = 20
 
 
-def render(insights: Insights, created: str) -> str:
+def render(insights: Insights) -> str:
     """Return the page; it contains sentences of the reviews, escaped, and no script."""
-    from sentiment.report.page import environment, style  # jinja2, which the table does not need
+    from sentiment.report.page import document  # jinja2, which the table does not need
 
-    templates = environment()
-    templates.filters |= {"points": points, "format_p": format_p, "pieces": pieces, "place": place, "others": others}
-    template = templates.get_template("insights.html.j2")
-    return template.render(insights=insights, overview=overview(insights), created=created, style=style())
+    filters = {"points": points, "format_p": format_p, "pieces": pieces, "place": place, "others": others}
+    return document("insights.html.j2", filters, insights=insights, overview=overview(insights))
 
 
 def lines(insights: Insights, width: int) -> Iterator[str]:

@@ -1,8 +1,10 @@
-"""Render the report: one self-contained HTML page, which draws its charts without a network."""
+"""Render pages: each one self-contained HTML file. The report draws its charts without a network."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -15,40 +17,36 @@ from sentiment.report.data import ReportData
 STYLES = (("sentiment.theme", "static/theme.css"), ("sentiment.report", "templates/page.css"))
 
 
-def render(data: ReportData, created: str) -> str:
-    """Return the page. Values are escaped, and its Content-Security-Policy admits its own two scripts only."""
+def render(data: ReportData) -> str:
+    """Return the report. Its Content-Security-Policy admits its own two scripts only."""
     import vl_convert  # which a page without charts does not need
 
     vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
     scripts = [vega, _file("sentiment.report", "templates/page.js")]
-    page = environment().get_template("page.html.j2")
-    return page.render(
+    return document(
+        "page.html.j2",
+        {},
         data=data,
-        created=created,
         min_slice_rows=MIN_SLICE_ROWS,
-        style=style(),
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
         hashes=[_content_hash(script) for script in scripts],
     )
 
 
-def environment() -> Environment:
-    """Return what renders the templates of this folder; values are escaped."""
+def document(template: str, filters: Mapping[str, Callable[..., str]], **values: Any) -> str:
+    """Return a page in the look of the report, from a template of this folder; values are escaped."""
     # StrictUndefined: a missing value is an error and not an empty cell
-    templates = Environment(
+    environment = Environment(
         loader=PackageLoader("sentiment.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"json_block": _json_block}
-    return templates
-
-
-def style() -> Markup:
-    """Return the style sheet of a page."""
-    return Markup("\n".join(_file(*name) for name in STYLES))  # noqa: S704 - our own files
+    environment.filters |= {"json_block": _json_block, **filters}
+    created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    style = Markup("\n".join(_file(*name) for name in STYLES))  # noqa: S704 - our own files
+    return environment.get_template(template).render(created=created, style=style, **values)
 
 
 def _file(package: str, path: str) -> str:

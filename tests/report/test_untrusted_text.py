@@ -46,7 +46,7 @@ def test_texts_are_shown_and_not_run(browser: Browser, tmp_path: Path) -> None:
         reviews={"0a": LocalReview(EVIL, EVIL)},
     )
     page_file = tmp_path / "report.html"
-    page_file.write_text(render(data, "today"), encoding="utf-8")
+    page_file.write_text(render(data), encoding="utf-8")
     opened = open_page(browser, page_file)
     assert opened.page.evaluate("window.run") is None
     assert opened.page.text_content("td.text") == EVIL

@@ -38,7 +38,7 @@ def test_each_revision_is_compared_with_the_first_in_words(data: ReportData) -> 
     assert strict.startswith("strict is worse than HEAD: it labels ")
     assert " fewer of 100 reviews correctly; unlikely to be chance (" in strict
     assert now.startswith(f"{branch} labels as many reviews correctly as HEAD (")
-    page = text_of(render(data, "today"))
+    page = text_of(render(data))
     assert "Each is compared with HEAD; p values are corrected for 2 comparisons (Holm)." in page
     assert "the color of a single word can mislead" in page
     assert [table.title for table in data.misclassified] == [
@@ -55,7 +55,7 @@ def test_a_metric_that_an_older_or_a_newer_revision_lacks_is_left_out_there(data
     old = {name: value for name, value in data.revisions[0].metrics.items() if "brier" not in name}
     new = {**data.revisions[1].metrics, "a_metric_of_the_future": 0.4321}
     revisions = [replace(data.revisions[0], metrics=old), replace(data.revisions[1], metrics=new)]
-    page = text_of(render(replace(data, revisions=revisions, comparisons={}), "today"))
+    page = text_of(render(replace(data, revisions=revisions, comparisons={})))
     assert f"Brier score lower is better \N{EN DASH} {new['brier']:.4f}" in page
     assert "0.4321" not in page
 
@@ -64,7 +64,7 @@ def test_one_review_is_written_in_the_singular(data: ReportData) -> None:
     comparison = Comparison(1, {}, only_a_correct=1, only_b_correct=2, p_value=1.0, min_detectable_difference=0.5)
     one = replace(data.revisions[0], metrics={**data.revisions[0].metrics, "rows": 1})
     comparisons = {"strict": comparison}
-    page = text_of(render(replace(data, comparisons=comparisons, revisions=[one, data.revisions[1]]), "today"))
+    page = text_of(render(replace(data, comparisons=comparisons, revisions=[one, data.revisions[1]])))
     assert "Only HEAD is correct on 1 review, only strict on 2." in page
     assert "Compared on 1 val review; intervals" in page
 
@@ -92,7 +92,7 @@ def test_every_misclassified_text_is_in_pieces_whose_strongest_words_are_marked(
             strongest = max(pieces, key=lambda piece: abs(piece.contribution))
             assert strongest.level == 3
             assert all(math.isfinite(piece.contribution) for piece in pieces)
-    page = render(data, "today")
+    page = render(data)
     assert 'class="word up level' in page
     assert 'class="word down level' in page
 
