@@ -21,7 +21,7 @@ from tqdm import tqdm
 from sentiment.common.command import run_main
 from sentiment.common.files import write_text
 from sentiment.common.params import StageInputs
-from sentiment.common.tables import SPLITS, batches, open_table
+from sentiment.common.tables import SPLITS, batches, open_table, split_names
 from sentiment.encoder import on_ray
 from sentiment.encoder.config import EncodeParams, FeatureMetadata
 from sentiment.encoder.features import METADATA, Parts, feature_writer
@@ -76,7 +76,7 @@ def main() -> None:
         config=encoder.config,
         fingerprint=encoder.fingerprint,
         dim=encoder.dim,
-        text_columns=tuple(about_texts[b"text_columns"].decode().split("\n")),
+        text_columns=split_names(about_texts[b"text_columns"].decode()),
         decode_html=b"decode_html" in about_texts,
         int8_min_cosine=int8_min_cosine(encoder, first),
         coverage=coverage,

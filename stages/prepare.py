@@ -37,7 +37,7 @@ from sentiment.data.schema import (
     table_schema,
 )
 from sentiment.data.text import LENGTH, decode_html
-from sentiment.data.values import MISSING_ADVICE, label_key, parse_ratings
+from sentiment.data.values import MISSING_ADVICE, is_no_rating, label_key, parse_ratings
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +126,11 @@ def label_batch(
     counts.update(rows=len(raw), empty_text=len(raw) - len(texts), with_text=len(texts))
     written = raw.loc[texts.index, params.source_column]
     if params.on_missing_label == "drop":
-        written = written[written.str.strip() != ""]
+        has_none = written.str.strip() == "" if params.label_column else written.map(is_no_rating)
+        written = written[~has_none]
     counts["no_label"] += len(texts) - len(written)
     if params.label_column is None:
-        ratings = parse_ratings(source, written, params.rating_min, params.rating_max)
+        ratings = parse_ratings(source, written, params.rating_min, params.rating_max, params.drop_ratings)
         is_ignored, positive_above = ratings.isin(params.drop_ratings), params.positive_above
     else:
         ratings = _read_labels(source, written, params, unknown)

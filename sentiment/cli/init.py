@@ -22,29 +22,31 @@ import shutil
 import sys
 import time
 from dataclasses import asdict, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from sentiment.common.command import printable
-from sentiment.common.errors import ParamsError
+from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.params import load_params, read_yaml
-from sentiment.data.readers import parts_of, suffix
+from sentiment.data.readers import FileFormat, InputColumns, parts_of, read_source, suffix
 from sentiment.encoder.config import EncodeParams
 
 if TYPE_CHECKING:
     from sentiment.data.profile import Profile
     from sentiment.data.proposal import Choices, Proposal
-    from sentiment.data.readers import FileFormat, Source
+    from sentiment.data.readers import Source
 
 RAW = Path("data/raw")
 PARAMS = Path("params.yaml")
 SECTIONS = ("prepare", "split", "finetune", "encode", "evaluate")  # of params.yaml, that this command reads or writes
 MAX_COLUMNS = 30  # of the table
 MAX_CHARACTERS = 100_000  # that tell the language
+N_BATCHES = 4  # of texts that are read as `prepare` does
 N_WARM = 16  # texts that are encoded before the time is taken
 LENGTHS = (128, 256, 512)  # that encode.max_length is raised to
 CUT_SHARE = 0.1  # of the texts, at most, may be longer
@@ -94,10 +96,12 @@ def main(args: argparse.Namespace) -> None:
     )  # fmt: skip
     source = args.sources[0] if len(args.sources) == 1 else args.sources
     target, copies = place(source)
+    check_options(args.encoding, args.delimiter)
     layout, notes = sniff(source, args.encoding, args.delimiter, args.sheet)
     with tqdm(desc="looking", unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
-        found = profile(source, layout, bar.update)
+        found = profile(source, layout, bar.update, args.split_by if args.time_format else None)
     proposal, decided = decide(found, choices)
+    check_texts(source, layout, proposal.text_columns)
     texts = found.columns[proposal.text_columns[-1]].texts
     settings, encoder = load_params(args.params, "encode", EncodeParams), local_encoder(args.params)
     max_length = settings.max_length if encoder is None else fitting_length(settings.max_length, encoder, texts)
@@ -124,6 +128,24 @@ def main(args: argparse.Namespace) -> None:
         f"    dvc exp run     trains and evaluates a classifier on these reviews\n"
         f"    dvc add {shlex.quote(str(target))}     tracks the data, so that dvc push shares it; then commit\n"
     )
+
+
+def check_options(encoding: str | None, delimiter: str | None) -> None:
+    """Raise ParamsError where an option is none that the reader takes."""
+    for name, value in (("encoding", encoding), ("delimiter", delimiter)):
+        try:
+            FileFormat.model_validate({} if value is None else {name: value})
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ParamsError(f"--{name} {value}: {reason[:1].lower()}{reason[1:]}") from None
+
+
+def check_texts(source: "Source", layout: FileFormat, text_columns: list[str]) -> None:
+    """Read the first texts as `prepare` does; raise InputError where it would stop at them."""
+    columns = InputColumns(tuple(text_columns), with_ids=False)
+    for name, batch in islice(read_source(source, columns, layout), N_BATCHES):
+        if problems := batch.problems(name):
+            raise InputError(f"{problems[0]}; the stages stop at such a row: repair or remove it")
 
 
 def decide(found: "Profile", choices: "Choices") -> tuple["Proposal", "Choices"]:
@@ -206,7 +228,7 @@ def check_sections(params: Path) -> None:
             raise ParamsError(f"{params}: section '{name}' is missing; to go back: git checkout {params}")
 
 
-def describe(source: "Source", layout: "FileFormat") -> str:
+def describe(source: "Source", layout: FileFormat) -> str:
     """Return the name of a source and its format, as in "reviews.csv: csv with ';', no header"."""
     name, ending = (source, suffix(source.name)) if isinstance(source, Path) else (f"{len(source)} files", "")
     form = layout.format or ending.removeprefix(".") or "the format of each file"

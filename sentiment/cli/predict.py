@@ -9,8 +9,9 @@
     sentiment predict --explain "Soft and warm, but the seams came loose"
     generate | sentiment predict - | head
 
-An input is texts, one file (.csv, .tsv, .jsonl, .parquet, .txt; all but Parquet also with .gz; local or s3://), or -
-for standard input: lines of text, or JSON lines where the first line starts like an object.
+An input is texts, one file (.csv, .tsv, .jsonl, .ndjson, .json, .parquet, .xlsx, .txt; all but Parquet and Excel also
+with .gz; local or s3://), or - for standard input: lines of text, or JSON lines where the first line starts like an
+object.
 Output is readable on a terminal and CSV elsewhere, with the columns id, probability (of "positive"), sentiment.
 The id is the input's column id, else the number of the row. The order of the rows is kept; a row without text, or a
 broken one, has an empty probability and is counted at the end.

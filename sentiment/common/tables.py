@@ -1,5 +1,6 @@
 """Name splits and labels; read and write Parquet tables in row groups, so that memory does not grow with them."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,25 @@ LABELS: tuple[Literal["negative"], Literal["positive"]] = ("negative", "positive
 UNSURE = "unsure"  # the answer between two thresholds, where a classifier has them
 FOLD = "fold"  # column of test, where every review is in it
 ROWS_PER_GROUP = 16_384  # some 5 MB of reviews in memory; smaller groups compress worse
+
+
+def join_names(names: Sequence[str]) -> str:
+    r"""Return the names of columns as metadata: one a line; as JSON where a name has a line break, as Excel's may.
+
+    >>> join_names(["Title", "Review Text"]), join_names(["Review\nText"])
+    ('Title\nReview Text', '["Review\\nText"]')
+    """
+    joined = "\n".join(names)
+    return json.dumps(names) if joined.startswith("[") or joined.count("\n") >= len(names) else joined
+
+
+def split_names(joined: str) -> tuple[str, ...]:
+    r"""Return what `join_names` joined.
+
+    >>> split_names(join_names(["Review\nText", "Title"]))
+    ('Review\nText', 'Title')
+    """
+    return tuple(json.loads(joined) if joined.startswith("[") else joined.split("\n"))
 
 
 def open_table(path: Path) -> pq.ParquetFile:

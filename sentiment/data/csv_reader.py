@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, AnyStr
 
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, one_line
 
 MAX_FIELD_LENGTH = 131_072  # characters, more than any review has; it bounds the memory of a chunk of rows
 MAX_LINE = 16 * 2**20  # characters, or bytes; of a quoted field, each line counts for itself
@@ -65,9 +65,12 @@ class Dialect:
 def read_line(file: IO[AnyStr], name: str) -> AnyStr:
     """Return the next line, empty at the end; raises InputError where it does not end within `MAX_LINE`.
 
-    A small .gz can hold a line that would fill the memory.
+    A small .gz can hold a line that would fill the memory. A text that is not in its encoding is an InputError, too.
     """
-    line = file.readline(MAX_LINE)
+    try:
+        line = file.readline(MAX_LINE)
+    except UnicodeError as error:  # UTF-16 without a byte order mark
+        raise InputError(f"{name}: is not in its encoding: {one_line(error)}") from None
     if len(line) == MAX_LINE:
         raise InputError(f"{name}: a line has {MAX_LINE:,} characters or more; expected a review on each")
     return line

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sentiment.common.errors import InputError
 from sentiment.data.readers import FILE, FileFormat, InputColumns, Source, as_string, read_source
-from sentiment.data.values import read_rating, read_time, scale_end
+from sentiment.data.values import is_no_rating, read_rating, read_time, scale_end
 
 MAX_DISTINCT = 1_000  # values that are counted one by one
 ALL_ROWS = 100_000  # of which every value is looked at; of the rows after them, those of each tenth batch
@@ -38,6 +38,7 @@ class Column:
         has_many: whether there are more than those.
         texts: the first ones.
         dates: of a column that may have dates: of its values, each, or each second, fourth, ... where there are many.
+        is_time: whether a person says that it has dates.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     values: Counter[str] = field(default_factory=Counter)
     texts: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)
+    is_time: bool = False
     _step: int = 1
 
     def add(self, values: Sequence[str]) -> None:
@@ -71,7 +73,9 @@ class Column:
 
     @property
     def _may_be_dates(self) -> bool:
-        return self.is_date or (bool(TIME_NAME.search(self.name)) and all(map(_is_time, self.texts[:N_DATES])))
+        if self.is_time or self.is_date:
+            return True
+        return bool(TIME_NAME.search(self.name)) and all(map(_is_time, self.texts[:N_DATES]))
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -85,9 +89,14 @@ class Column:
         return max(filter(None, map(scale_end, self.numbers)), default=None)
 
     @property
+    def n_without(self) -> int:
+        """How many of the counted values say that there is no rating."""
+        return sum(count for value, count in self.values.items() if is_no_rating(value))
+
+    @property
     def number_share(self) -> float:
-        """The share of the counted values that are numbers."""
-        return sum(self.values[value] for value in self.numbers) / max(1, self.values.total())
+        """The share of the counted values that are numbers, of those that do not say that there is none."""
+        return sum(self.values[value] for value in self.numbers) / max(1, self.values.total() - self.n_without)
 
     @property
     def is_date(self) -> bool:
@@ -136,13 +145,19 @@ class Profile:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def profile(source: Source, layout: FileFormat, on_rows: Callable[[int], object] = lambda n_rows: None) -> Profile:
+def profile(
+    source: Source,
+    layout: FileFormat,
+    on_rows: Callable[[int], object] = lambda n_rows: None,
+    time_column: str | None = None,
+) -> Profile:
     """Read all rows, and look at the values of the first `ALL_ROWS` and of a tenth of the others.
 
     Args:
         source: the file, folder or files.
         layout: how it is written.
         on_rows: called with the number of rows of each batch.
+        time_column: one that a person says has dates.
 
     Raises:
         InputError: it cannot be read by `layout`, or a file has no column of the first one.
@@ -159,7 +174,8 @@ def profile(source: Source, layout: FileFormat, on_rows: Callable[[int], object]
         if found.n_rows > ALL_ROWS and number % EACH:
             continue
         for column, cells in batch.passthrough.items():
-            found.columns.setdefault(column, Column(column)).add([as_string(cell) for cell in cells])
+            looked_at = found.columns.setdefault(column, Column(column, is_time=column == time_column))
+            looked_at.add([as_string(cell) for cell in cells])
     first = next(iter(names_of), "")
     for name, names in names_of.items():
         if name != first and not names & names_of[first] - {FILE}:

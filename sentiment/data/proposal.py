@@ -22,7 +22,7 @@ from sentiment.data.readers import FILE
 from sentiment.data.schema import RESERVED_COLUMNS
 from sentiment.data.splitting import SPLIT_NAMES
 from sentiment.data.text import LENGTH, decode_html, format_rating
-from sentiment.data.values import label_key, read_rating, read_time
+from sentiment.data.values import is_no_rating, label_key, read_rating, read_time, scale_end
 
 TEXT_NAME = re.compile(
     r"review|text|comment|content|body|message|tweet|post|sentence|phrase|feedback|opinion|kommentar|bewertungstext"
@@ -43,6 +43,7 @@ OTHER_NUMBER_NAME = re.compile(
 )
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 SCALES_OF_SHARES = ((0, 1), (-1, 1))
+FEW_RATINGS = 0.01  # of the rows; a scale that rests on fewer of them is told
 MAX_LABELS = 20
 MAX_HTML = 0.01  # share of texts with HTML, above which it is decoded
 MIN_WORDS = 2.0  # of a text, on average
@@ -142,7 +143,7 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     name = label.column.name
     texts = list(choices.text) or _text_columns(profile, name)
     params, notes = _rating_params(label, choices) if label.scale else _label_params(label, choices)
-    n_missing = label.column.n_rows - label.column.n_filled
+    n_missing = label.column.n_rows - label.column.n_filled + (label.column.n_without if label.scale else 0)
     if n_missing:
         notes.append(f"{n_missing:,} of {label.column.n_rows:,} rows have no label, and are left out")
     others = [one.column.name for one in _labels(profile, choices) if one.score > 0]
@@ -200,6 +201,8 @@ def _columns_of(profile: Profile) -> str:
 def _split_by(column: Column, time_format: str | None) -> tuple[dict[str, object], str]:
     """Return the params that split by a column, as its values say, and what to say of it."""
     gaps = f"; {n:,} rows have no value, and stop the stage" if (n := column.n_rows - column.n_filled) else ""
+    if time_format or column.is_date:
+        _check_dates(column, time_format)
     if time := _time_params(column, time_format):
         shown = f"by time: train before {time['val_from']}, test from {time['test_from']} on"
         return time, f"'{column.name}' has dates, to split {shown}{gaps}"
@@ -207,6 +210,32 @@ def _split_by(column: Column, time_format: str | None) -> tuple[dict[str, object
         return {"column": column.name}, f"'{column.name}' says which split a row is in{gaps}"
     n_groups = f"{len(column.values):,}{' or more' if column.has_many else ''}"
     return {"group_column": column.name}, f"'{column.name}' has {n_groups} groups, each of which is in one split{gaps}"
+
+
+def _check_dates(column: Column, layout: str | None) -> None:
+    """Raise InputError where a value is no date: without it a column would be split by groups, the future into train.
+
+    Args:
+        column: of which nearly all values are dates, or are said to be.
+        layout: in which form; None for any that is known.
+    """
+    unread = min((_unread(column, one) for one in ((layout,) if layout else TIME_FORMATS)), key=len)
+    if unread:
+        what = f"by {layout!r}" if layout else "as others of its values are; or say --time-format"
+        raise InputError(f"column '{column.name}': {unread[0]!r} is no date {what}")
+
+
+def _unread(column: Column, layout: str | None) -> list[str]:
+    """Return the values of a column that are no dates in a form."""
+    return [value for value in column.dates if not _is_date(value, layout)]
+
+
+def _is_date(value: str, layout: str | None) -> bool:
+    try:
+        read_time(value, layout)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _split_notes(columns: list[Column]) -> list[str]:
@@ -330,21 +359,26 @@ def _as_label(column: Column, choices: Choices) -> _Label | None:
             is_number = column.number_share > 0.5
             is_sure = any(word in label_key(value) for value in column.values for word in ("posit", "negat"))
             return _Label(column, hint + (3.0 if is_sure else 1.0 if is_number else 1.5), sides=sides)
-    if column.number_share >= 0.98 and (scale := _scale(column, bool(LABEL_NAME.search(column.name)))):
+    if column.number_share >= 0.98 and (scale := _scale(column, bool(LABEL_NAME.search(column.name)), choices)):
         return _Label(column, hint + 2.0, scale=scale)
     if is_few and column.words < 4 and (hint > 0 or choices.label == column.name):
         return _Label(column, hint - 1.0, sides=polarities(frozenset(column.values)))
     return None
 
 
-def _scale(column: Column, is_named: bool) -> tuple[float, float] | None:
-    """Return the scale of ratings: the smallest usual one that holds all numbers."""
-    numbers = set(column.numbers.values())
+def _scale(column: Column, is_named: bool, choices: Choices) -> tuple[float, float] | None:
+    """Return the scale of the ratings in a column, without those to ignore."""
+    numbers = set(column.numbers.values()) - set(map(read_rating, choices.ignore))
+    return _scale_of(numbers, column.out_of, is_named)
+
+
+def _scale_of(numbers: set[float], out_of: float | None, is_named: bool) -> tuple[float, float] | None:
+    """Return the smallest usual scale that holds all numbers; one that ends at `out_of`, where ratings name it."""
     if len(numbers) < 2:
         return None
     lowest, highest = min(numbers), max(numbers)
-    if column.out_of:
-        return (1.0 if lowest >= 1 else 0.0, column.out_of) if highest <= column.out_of else None
+    if out_of:
+        return (1.0 if lowest >= 1 else 0.0, out_of) if highest <= out_of else None
     is_share = any(not number.is_integer() for number in numbers)
     for low, high in (*(SCALES_OF_SHARES if is_share else ()), *SCALES):
         is_small = high <= 10
@@ -365,12 +399,12 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
     if name := choices.label or choices.rating:
         column = profile.columns[name]
         if choices.rating:
-            if not (scale := _scale(column, is_named=True)):
+            if not (scale := _scale(column, True, choices)):
                 raise InputError(f"column '{name}' has no numbers to rate by; found {column.examples}")
             return _Label(column, 0.0, scale=scale)
         sides = polarities(frozenset(column.values))
         is_clear = {"positive", "negative"} == set(sides.values()) - {"neutral"}
-        if not is_clear and column.number_share >= 0.98 and (scale := _scale(column, True)):
+        if not is_clear and column.number_share >= 0.98 and (scale := _scale(column, True, choices)):
             return _Label(column, 0.0, scale=scale)
         return _Label(column, 0.0, sides=sides)
     labels = _labels(profile, choices)
@@ -396,12 +430,18 @@ def _rating_params(label: _Label, choices: Choices) -> tuple[dict[str, object], 
     """Return the params of a column of ratings, and what to say of it.
 
     Raises:
-        InputError: what is to be ignored is no rating.
+        InputError: what is to be ignored is no rating, a row has none, or the ratings are of several scales.
     """
     assert label.scale
     numbers, name = label.column.numbers, label.column.name
     low, high = label.scale
     middle = (low + high) / 2
+    if len(ends := sorted(set(filter(None, map(scale_end, numbers))))) > 1:
+        shown = " and ".join(f"of {format_rating(end)}" for end in ends)
+        raise InputError(f"column '{name}' has ratings of several scales: {shown}; write them on one scale")
+    if wrong := [value for value in label.column.values if value not in numbers and not is_no_rating(value)]:
+        n_rows = sum(label.column.values[value] for value in wrong)
+        raise InputError(f"column '{name}' has {wrong[0]!r} ({n_rows:,} rows such as this), expected a rating")
     ignored = [read_rating(value) for value in choices.ignore]
     if wrong := [value for value, number in zip(choices.ignore, ignored, strict=True) if math.isnan(number)]:
         raise InputError(f"--ignore {wrong[0]}: expected a rating of '{name}'")
@@ -409,8 +449,8 @@ def _rating_params(label: _Label, choices: Choices) -> tuple[dict[str, object], 
         **UNUSED, "rating_column": name, "rating_min": _as_written(low), "rating_max": _as_written(high),
         "positive_above": _as_written(middle), "drop_ratings": list(map(_as_written, ignored)),
     }  # fmt: skip
-    ends = f"from {format_rating(low)} to {format_rating(high)}"
-    notes = [f"'{name}' has ratings {ends}: above {format_rating(middle)} is positive"]
+    scale = f"from {format_rating(low)} to {format_rating(high)}"
+    notes = [f"'{name}' has ratings {scale}: above {format_rating(middle)} is positive"]
     between = ignored or [middle]
     if n_rows := sum(label.column.values[value] for value, number in numbers.items() if number in between):
         shown = ", ".join(map(format_rating, between))
@@ -419,7 +459,26 @@ def _rating_params(label: _Label, choices: Choices) -> tuple[dict[str, object], 
         notes.append(
             f"{len(set(numbers.values()))} ratings become two classes: {shown} is {what} ({n_rows:,} rows){advice}"
         )
-    return params, notes
+    return params, [*notes, *_stretch_notes(label, {*ignored})]
+
+
+def _stretch_notes(label: _Label, ignored: set[float]) -> list[str]:
+    """Return that the scale rests on few rows, where the ratings of all others are on a smaller one."""
+    counts: Counter[float] = Counter()
+    for value, number in label.column.numbers.items():
+        if number not in ignored:
+            counts[number] += label.column.values[value]
+    usual = {number for number, count in counts.items() if count >= FEW_RATINGS * counts.total()}
+    scale = _scale_of(usual, label.column.out_of, is_named=True)
+    if scale is None or scale == label.scale:
+        return []
+    outside = sorted(number for number in counts if not scale[0] <= number <= scale[1])
+    n_rows = sum(counts[number] for number in outside)
+    return [
+        f"the scale rests on {n_rows:,} row{'s' * (n_rows > 1)}: {', '.join(map(format_rating, outside))}; without it, "
+        f"from {format_rating(scale[0])} to {format_rating(scale[1])}: "
+        f"{' '.join(f'--ignore {format_rating(number)}' for number in outside)} leaves it out"
+    ]
 
 
 def _as_written(number: float) -> int | float:
@@ -532,4 +591,6 @@ def word_polarity(key: str) -> Polarity | None:
     if len(found) != 1:
         return None
     [side] = found
-    return "negative" if is_turned and side == "positive" else side
+    if not is_turned or side == "neutral":
+        return side
+    return "negative" if side == "positive" else None  # "not bad" may be either

@@ -7,6 +7,7 @@ A broken row is an error of the row, with its reason: `prepare` stops at the fir
 """
 
 import gzip
+import io
 import json
 import re
 import zipfile
@@ -69,8 +70,8 @@ class FileFormat(StageParams):
     @classmethod
     def _is_known(cls, encoding: str) -> str:
         try:
-            "a".encode(encoding)
-        except (LookupError, ValueError):
+            as_text(io.BytesIO("a".encode(encoding)), "", encoding).read()
+        except (LookupError, ValueError):  # a UnicodeError is one: idna cannot be read as a stream
             raise ValueError("the name of an encoding, such as utf-8, utf-16 or windows-1252") from None
         return encoding
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 
+from sentiment.common.tables import join_names
 from sentiment.data.text import format_rating, hash64
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
@@ -25,7 +26,7 @@ def table_schema(
     """Return the Arrow schema of a prepared table; its metadata says what the texts were made of."""
     fields = [(ID, pyarrow.string()), (TEXT, pyarrow.string()), (LABEL, pyarrow.int8()), (RATING, rating_type)]
     fields += [(name, pyarrow.string()) for name in slice_columns]
-    metadata = {"text_columns": "\n".join(text_columns)} | ({"decode_html": ""} if decode_html else {})
+    metadata = {"text_columns": join_names(text_columns)} | ({"decode_html": ""} if decode_html else {})
     return pyarrow.schema(fields, metadata=metadata)
 
 

@@ -12,7 +12,8 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO
@@ -87,7 +88,7 @@ def sniff(
     encoding, reason = (encoding, "as you say") if encoding else detect_encoding(parts)
     notes = [f"encoding {encoding}: {reason}"]
     with open_content(parts[0]) as (name, content):
-        text = _decode(content, encoding)
+        text = _decode(name, content, encoding)
     layout = _layout_of_text(name, text, encoding, delimiter)
     return layout, [*notes, *_above("lines", layout.skip)]
 
@@ -148,10 +149,17 @@ def _rows_above(rows: Sequence[list[str]]) -> int:
     return len(above) if len(below) > N_BELOW and has_header(below) else 0
 
 
-def _decode(content: IO[bytes], encoding: str) -> str:
-    """Return the first characters of a text without a byte order mark, up to the end of a line where it is cut."""
+def _decode(name: str, content: IO[bytes], encoding: str) -> str:
+    """Return the first characters of a text without a byte order mark, up to the end of a line where it is cut.
+
+    Raises:
+        InputError: it is not in this encoding.
+    """
     raw = content.read(HEAD)
-    text = as_text(io.BytesIO(raw), "", encoding).read()
+    try:
+        text = as_text(io.BytesIO(raw), "", encoding).read()
+    except UnicodeError as error:
+        raise InputError(f"{name}: is not {encoding}: {error}") from None
     return text if len(raw) < HEAD else text[: text.rfind("\n") + 1] or text
 
 
@@ -165,18 +173,43 @@ def detect_encoding(parts: Sequence[Path]) -> tuple[str, str]:
     zeros = [start[offset::2].count(0) / max(1, len(start) // 2) for offset in (0, 1)]
     if max(zeros) > 0.3:
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "each second byte is 0"
-    chunks = (chunk for part in parts for chunk in _chunks_of(part))
-    is_utf8, samples = _read_as_utf8(chunks)
-    if is_utf8:
-        return UTF8, "every byte fits" if samples else "ASCII only"
+    utf8, other, samples = None, None, b""  # the first part with letters in UTF-8, and the first that is not UTF-8
+    for part in parts:
+        with open_content(part) as (name, content):
+            is_utf8, lines = _read_as_utf8(iter(partial(content.read, CHUNK), b""))
+        if not is_utf8:
+            other, samples = other or name, (samples + lines)[:CHUNK]
+        elif lines:
+            utf8 = utf8 or name
+    if other is None:
+        return UTF8, "every byte fits" if utf8 else "ASCII only"
+    if utf8:
+        raise InputError(f"{other} is not UTF-8, as {utf8} is; convert one of them, or say --encoding")
+    with open_content(parts[0]) as (name, content):
+        _check_not_mixed(name, content, samples)
     return guess_encoding(samples)
 
 
-def _chunks_of(part: Path) -> Iterator[bytes]:
-    """Yield the content of a file; then an end of line, so that no character goes on in the next file."""
-    with open_content(part) as (_, content):
-        yield from iter(lambda: content.read(CHUNK), b"")
-    yield b"\n"
+def _check_not_mixed(name: str, content: Iterable[bytes], samples: bytes) -> None:
+    """Raise InputError where most lines that are not ASCII are UTF-8, by which a few others would spoil them all."""
+    lines = samples.split(b"\n")
+    if sum(_wrong_byte(line) is None for line in lines) <= len(lines) / 2:
+        return
+    for number, line in enumerate(content, 1):
+        if (wrong := _wrong_byte(line)) is not None:
+            raise InputError(
+                f"{name}: line {number} holds byte 0x{line[wrong]:02x}, which is not UTF-8, as other lines are; "
+                "repair it, or say --encoding"
+            )
+
+
+def _wrong_byte(line: bytes) -> int | None:
+    """Return where a line is not UTF-8; None where it is."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _read_as_utf8(chunks: Iterable[bytes]) -> tuple[bool, bytes]:
@@ -249,18 +282,20 @@ def _records(text: str, dialect: Dialect) -> tuple[list[list[str]], int]:
 
 
 def has_header(records: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first record names the columns: short and different words, none of them a value below.
+    """Return whether the first record names the columns: none of its fields is a value like those below it.
+
+    Names are short, but for those above numbers, and those beside such a name: a survey has questions for names.
 
     >>> has_header([["text", "label"], ["Too big", "0"]]), has_header([["Too big", "0"], ["Soft", "1"]])
     (True, False)
     """
     names, rest = [name.strip() for name in records[0]], records[1:]
-    if len(set(filter(None, names))) < len(names) - names.count("") or not any(names):
+    columns = [(name, [record[index].strip() for record in rest]) for index, name in enumerate(names) if name]
+    if not columns or any(_is_number(name) or name in values for name, values in columns):
         return False
-    return not any(_is_value(name, [record[index] for record in rest]) for index, name in enumerate(names) if name)
+    is_short = all(len(name) <= MAX_NAME and len(name.split()) <= MAX_NAME_WORDS for name, _ in columns)
+    return is_short or any(any(values) and all(map(_is_number, filter(None, values))) for _, values in columns)
 
 
-def _is_value(name: str, values: Sequence[str]) -> bool:
-    """Return whether a field of the first record is a value like those below it, and no name."""
-    is_long = len(name) > MAX_NAME or len(name.split()) > MAX_NAME_WORDS
-    return is_long or not math.isnan(read_rating(name)) or name in map(str.strip, values)
+def _is_number(field: str) -> bool:
+    return not math.isnan(read_rating(field))

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, time, timedelta
 
 import pandas as pd
@@ -17,6 +18,7 @@ WRITTEN_RATING = re.compile(
     r"(?:stars?|stern(?:en?)?|étoiles?|estrellas?|estrelas?|stell[ae]|points?|punkt(?:en?)?|★+|(%))?\s*",
     re.IGNORECASE,
 )
+NO_RATING = frozenset(("", "null", "nan", "none", "na", "n/a", "<na>"))  # in lower case
 DRAWN_RATING = re.compile(r"\s*((?:[★⭐]\ufe0f?)+)(☆*)\s*")  # "★★★★☆", "⭐⭐⭐"
 
 
@@ -32,6 +34,15 @@ def read_rating(written: str) -> float:
         return _number(match[1])
     drawn = DRAWN_RATING.fullmatch(written)
     return float(len(drawn[1].replace("\ufe0f", ""))) if drawn else math.nan
+
+
+def is_no_rating(written: str) -> bool:
+    """Return whether a field of ratings is blank, or says that there is none.
+
+    >>> is_no_rating(" "), is_no_rating("NULL"), is_no_rating("0")
+    (True, True, False)
+    """
+    return written.strip().casefold() in NO_RATING
 
 
 def scale_end(written: str) -> float | None:
@@ -66,26 +77,30 @@ def label_key(value: object) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-def parse_ratings(source: str, raw: "pd.Series[str]", lowest: float, highest: float) -> "pd.Series[float]":
+def parse_ratings(
+    source: str, raw: "pd.Series[str]", lowest: float, highest: float, dropped: Collection[float] = ()
+) -> "pd.Series[float]":
     """Return the ratings as float64. # (n_rows,)
 
     Args:
         source: the file's name, for the message.
         raw: ratings as written, indexed by row number.
+        dropped: ratings that may be outside the scale.
 
     Raises:
-        InputError: names the first row whose rating is not a number from `lowest` to `highest`.
+        InputError: names the first row whose rating is not a number from `lowest` to `highest`, or is of another scale.
     """
     ratings = pd.to_numeric(raw, errors="coerce").astype(float)
     unread = ratings.isna()
     ratings[unread] = raw[unread].map(read_rating)
-    wrong = ~ratings.between(lowest, highest)  # NaN is in no interval
+    wrong = ~(ratings.between(lowest, highest) | ratings.isin(dropped))  # NaN is in no interval
+    wrong[unread] |= raw[unread].map(lambda rating: scale_end(rating) not in (None, highest)).astype(bool)
     if wrong.any():
         row = raw.index[int(wrong.to_numpy().argmax())]
         raise InputError(
             f"{source}: row {row}, column '{raw.name}': found {raw.loc[row]!r}, "
             f"expected a number from {format_rating(lowest)} to {format_rating(highest)}"
-            + ("" if raw.loc[row].strip() else f"; {MISSING_ADVICE}")
+            + (f"; {MISSING_ADVICE}" if is_no_rating(raw.loc[row]) else "")
         )
     return ratings
 

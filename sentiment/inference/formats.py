@@ -47,12 +47,10 @@ EXPLANATION = "explanation"  # one more output column, where it is asked for
 def is_input_name(argument: str) -> bool:
     """Return whether an argument names an input and is not a text to label.
 
-    That is `-`, s3://…, a path that exists, or a supported ending without white space before it. A folder counts where
-    the argument has a slash, because one word may be both a review and a folder.
+    That is `-`, s3://…, a path that exists, or a supported ending: no review ends so, and a missing file is no review.
+    A folder counts where the argument has a slash, because one word may be both a review and a folder.
     """
-    if argument == STANDARD or argument.startswith("s3://"):
-        return True
-    if suffix(argument) in READERS and not any(map(str.isspace, argument)):
+    if argument == STANDARD or argument.startswith("s3://") or suffix(argument) in READERS:
         return True
     try:
         return Path(argument).exists() and ("/" in argument or not Path(argument).is_dir())

@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +14,7 @@ from sentiment.common.errors import InputError
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import LABELS
 from sentiment.data.readers import InputBatch, as_string
-from sentiment.data.values import label_key, read_rating, read_time
+from sentiment.data.values import label_key, read_rating, read_time, scale_end
 from sentiment.evaluation.significance import ALPHA
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.insights.counting import Corpus, Phrase, PhraseCounter
@@ -42,25 +41,30 @@ class LabelColumn:
         name: of the column.
         labels: "negative", "positive", or None for a label to ignore, by its `label_key`; empty for ratings.
         positive_above: a rating above it is positive.
+        scale: the lowest and the highest rating; another has no label.
         drop_ratings: ratings that are neither.
     """
 
     name: str
     labels: Mapping[str, str | None]
     positive_above: float = 3.0
+    scale: tuple[float, float] = (1.0, 5.0)
     drop_ratings: tuple[float, ...] = ()
 
     def read(self, value: Any) -> str | None:
         """Return the label of a row; None where it has none.
 
-        >>> LabelColumn("Rating", {}).read("2 stars"), LabelColumn("Rating", {}).read("")
-        ('negative', None)
+        >>> stars = LabelColumn("Rating", {})
+        >>> stars.read("2 stars"), stars.read(""), stars.read("7"), stars.read("4/10")
+        ('negative', None, None, None)
         """
         written = as_string(value)
         if self.labels:
             return self.labels.get(label_key(written))
-        rating = read_rating(written)
-        return None if isnan(rating) or rating in self.drop_ratings else LABELS[rating > self.positive_above]
+        (lowest, highest), rating = self.scale, read_rating(written)
+        if not lowest <= rating <= highest or rating in self.drop_ratings:  # NaN is in no interval
+            return None
+        return LABELS[rating > self.positive_above] if scale_end(written) in (None, highest) else None
 
 
 def label_column(params: Path, columns: Collection[str]) -> LabelColumn | None:
@@ -76,7 +80,9 @@ def label_column(params: Path, columns: Collection[str]) -> LabelColumn | None:
     if not isinstance(name, str) or name not in columns:
         return None
     if not section.get("label_column"):
-        return LabelColumn(name, {}, section.get("positive_above", 3.0), tuple(section.get("drop_ratings") or ()))
+        scale = section.get("rating_min", 1.0), section.get("rating_max", 5.0)
+        dropped = tuple(section.get("drop_ratings") or ())
+        return LabelColumn(name, {}, section.get("positive_above", 3.0), scale, dropped)
     named = {label_key(one): None for one in section.get("ignore") or ()}
     of_label = {label_key(one): label for label in LABELS for one in section.get(label) or ()}
     return LabelColumn(name, {**named, **of_label})

@@ -16,8 +16,12 @@ def render(insights: Insights) -> str:
     """Return the page; it contains sentences of the reviews, escaped, and no script."""
     from sentiment.report.page import document  # jinja2, which the table does not need
 
-    filters = {"points": points, "format_p": format_p, "pieces": pieces, "place": place, "others": others}
-    return document("insights.html.j2", filters, insights=insights, overview=overview(insights))
+    return document(
+        "insights.html.j2",
+        {"points": points, "format_p": format_p, "pieces": pieces, "place": place, "others": others},
+        insights=insights,
+        overview=overview(insights),
+    )
 
 
 def lines(insights: Insights, width: int) -> Iterator[str]:

@@ -33,7 +33,7 @@ def render(data: ReportData) -> str:
     )
 
 
-def document(template: str, filters: Mapping[str, Callable[..., str]], **values: Any) -> str:
+def document(template: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
     """Return a page in the look of the report, from a template of this folder; values are escaped."""
     # StrictUndefined: a missing value is an error and not an empty cell
     environment = Environment(

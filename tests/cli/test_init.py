@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from sentiment.cli.app import dispatch
-from sentiment.common.errors import PipelineError
+from sentiment.common.errors import InputError, PipelineError
 from sentiment.data.profile import Column, Profile
 from sentiment.data.proposal import Choices, polarities, propose
 from sentiment.data.sniffing import guess_encoding
@@ -312,6 +312,9 @@ def test_labels_of_which_one_has_no_side() -> None:
     assert polarities(frozenset({"Extremely Positive", "Negative", "Neutral", "brown"})) == {
         "Extremely Positive": "positive", "Negative": "negative", "Neutral": "neutral", "brown": None,
     }  # fmt: skip
+    assert polarities(frozenset({"very good", "not bad", "bad"})) == {
+        "very good": "positive", "not bad": None, "bad": "negative",
+    }  # fmt: skip
 
 
 def rated(*ratings: str) -> Profile:
@@ -354,6 +357,120 @@ def test_html_is_decoded_where_it_is_usual(n_escaped: int, is_decoded: bool) -> 
     proposal = propose(Profile(columns, 2 * N_ROWS), Choices())
     assert proposal.params["decode_html"] is is_decoded
     assert any("4 of 120 texts have HTML" in note for note in proposal.notes) is is_decoded
+
+
+def test_ratings_of_two_scales_are_refused() -> None:
+    with pytest.raises(InputError, match="column 'stars' has ratings of several scales: of 5 and of 10"):
+        propose(rated("4/5", "5/5", "1/5", "8/10", "10/10"), Choices())
+
+
+@pytest.mark.parametrize(
+    ("odd", "notes"),
+    [("99", "rests on 1 row: 99; without it, from 1 to 5"), ("0", "rests on 1 row: 0; without it, from 1 to 5")],
+)
+def test_a_rating_that_stretches_the_scale_is_named_and_can_be_ignored(odd: str, notes: str) -> None:
+    found = rated(*"12345" * 30)
+    found.columns["stars"].add([odd])
+    found.columns["comment"].add(["Soft, and never rated"])
+    stretched = propose(found, Choices())
+    assert any(notes in note and f"--ignore {odd}" in note for note in stretched.notes), stretched.notes
+    left = propose(found, Choices(ignore=(odd,)))
+    expected = {"rating_min": 1, "rating_max": 5, "positive_above": 3, "drop_ratings": [int(odd)]}
+    assert expected.items() <= left.params.items()
+    assert not any("rests on" in note for note in left.notes)
+
+
+def test_ratings_that_are_none_are_missing_ones(project: Project) -> None:
+    rows = [
+        f"{text},{rating}\n" for text, rating in zip(GOOD_TEXTS, [*"1245" * 14, "NULL", "nan", "N/A", "5"], strict=True)
+    ]
+    (project.root / "some.csv").write_text(
+        "comment,stars\n" + "".join(row.replace(", number", " number") for row in rows)
+    )
+    shown = init(project, "some.csv")
+    assert "3 of 60 rows have no label, and are left out" in shown
+    prepare = ["-m", "stages.prepare", "--output", "p.parquet", "--metrics", "p.json"]
+    project.run("python", *prepare, check=True)
+    assert json.loads((project.root / "p.json").read_text())["no_label"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", [{"content": {"body": text}, "stars": 5 - n % 5} for n, text in enumerate(GOOD_TEXTS)],
+         "row 1 has 'content' that is not a string"),
+        ("b.jsonl", [{"content": text if n != 9 else 7, "stars": 5 - n % 5} for n, text in enumerate(GOOD_TEXTS)],
+         "row 10 has 'content' that is not a string"),
+    ],
+)  # fmt: skip
+def test_texts_that_prepare_refuses_are_said_at_once(
+    project: Project, name: str, content: list[object], message: str
+) -> None:
+    (project.root / name).write_text("".join(f"{json.dumps(one)}\n" for one in content))
+    assert message in init(project, name, "--text", "content", check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--delimiter", "\\t"], ["--delimiter", ";;"], ["--encoding", "nope"], ["--encoding", "base64"],
+     ["--encoding", "utf-16"], ["--encoding", "idna"]],
+)  # fmt: skip
+def test_options_that_cannot_be_are_one_line(project: Project, arguments: list[str]) -> None:
+    (project.root / "some.csv").write_text(table("5", "1"))
+    error = init(project, "some.csv", *arguments, check=False)
+    assert error.startswith("error: ")
+    assert "\n" not in error
+    assert arguments[0] in error or arguments[1] in error
+
+
+def test_an_encoding_that_does_not_fit_stops_prepare_in_one_line(project: Project) -> None:
+    for encoding in ("utf-16", "idna"):
+        project.set_params(prepare={"encoding": encoding})
+        done = project.run(
+            "python", "-m", "stages.prepare", "--output", "p.parquet", "--metrics", "p.json", check=False
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert encoding in done.stderr.lower()
+
+
+def test_files_of_which_some_are_utf8_are_refused(project: Project) -> None:
+    """Read by one encoding, the others would have two signs for each letter."""
+    months = project.root / "months"
+    months.mkdir()
+    for number, encoding in enumerate(("utf-8", "windows-1252")):
+        (months / f"{number}.csv").write_bytes(table("5", "1").replace("Works", "Très").encode(encoding))
+    assert "months/1.csv is not UTF-8, as months/0.csv is" in init(project, "months", check=False)
+    lines = table("5", "1").replace("Works", "Très").encode().split(b"\n")
+    lines[7] = lines[7].replace("è".encode(), b"\xe8")
+    (project.root / "one.csv").write_bytes(b"\n".join(lines))
+    assert "one.csv: line 8 holds byte 0xe8, which is not UTF-8, as other lines are" in init(
+        project, "one.csv", check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "comment,note,note,verdict",
+        "Please tell us what you liked or disliked about it,a,b,How satisfied are you with it overall? (1-5)",
+        "What could we do better next time you order something from our shop?,a,b,stars",
+    ],
+)
+def test_a_header_with_long_or_repeated_names_is_one(project: Project, header: str) -> None:
+    rows = [f"{text.replace(',', '')},{n},x{n % 3},{1 + n % 5}" for n, text in enumerate(GOOD_TEXTS)]
+    (project.root / "survey.csv").write_text("\n".join([header, *rows, ""]))
+    assert "no header" not in init(project, "survey.csv")
+    assert params_of(project)["prepare"]["rating_column"] == header.split(",")[-1]
+
+
+@pytest.mark.slow
+def test_a_line_break_in_the_name_of_a_column(project: Project) -> None:
+    rows = pd.read_csv(io.StringIO(table("5", "2"))).set_axis(["Review\nText", "Star\nrating"], axis=1)
+    rows.to_excel(project.root / "breaks.xlsx", index=False)
+    init(project, "breaks.xlsx")
+    project.run("dvc", "repro", "encode")
+    config = json.loads((project.root / "data/encode/config.json").read_text())
+    assert config["text_columns"] == ["Review\nText"]
 
 
 def test_rows_of_an_excel_sheet(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,8 @@ def proposal_of(tmp_path: Path) -> Propose:
             writer.writerow(["text", "stars", name])
             writer.writerows([f"Fits well, number {row}", 1 + row % 5, value] for row, value in enumerate(values))
         return propose(
-            profile(tmp_path / "reviews.csv", FileFormat()), Choices(split_by=split_by, time_format=time_format)
+            profile(tmp_path / "reviews.csv", FileFormat(), time_column=split_by if time_format else None),
+            Choices(split_by=split_by, time_format=time_format),
         )
 
     return call
@@ -111,3 +113,26 @@ def test_of_many_dates_some_are_kept(proposal_of: Propose, monkeypatch: pytest.M
     monkeypatch.setattr(profile_module, "MAX_DATES", 30)
     chosen = proposal_of("Date", [day.strftime("%Y-%m-%d") for day in DAYS], split_by="Date")
     assert "2024-03-15" < str(chosen.split["val_from"]) < str(chosen.split["test_from"]) < "2024-04-05"
+
+
+@pytest.mark.parametrize("layout", ["%m/%d/%y", "%d.%m.%y", "%d %b %Y", "Reviewed on %B %d, %Y"])
+def test_dates_of_a_form_that_only_a_person_knows(proposal_of: Propose, layout: str) -> None:
+    chosen = proposal_of("written", [day.strftime(layout) for day in DAYS], "written", layout)
+    expected = {"time_column": "written", "val_from": "2024-03-21", "test_from": "2024-03-31", "time_format": layout}
+    assert expected.items() <= chosen.split.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "layout", "message"),
+    [
+        ([f"{day:%d/%m/%Y}" for day in DAYS], "%m/%d/%Y", "column 'Date': '13/01/2024' is no date by '%m/%d/%Y'"),
+        ([*(f"{day:%Y-%m-%d}" for day in DAYS[1:]), "unknown"], None, "column 'Date': 'unknown' is no date"),
+        ([f"product {number % 7}" for number in range(N_ROWS)], "%Y", "column 'Date': 'product 0' is no date by '%Y'"),
+    ],
+)
+def test_one_value_that_is_no_date_stops_a_split_by_time(
+    proposal_of: Propose, values: list[str], layout: str | None, message: str
+) -> None:
+    """A split by groups would put the future into train."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        proposal_of("Date", values, "Date", layout)

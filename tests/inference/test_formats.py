@@ -90,6 +90,13 @@ def test_an_unsupported_or_damaged_file_is_one_line(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("name", ["missing.csv", "my missing file.xlsx"])
+def test_a_missing_file_is_no_review(predict: Predict, name: str) -> None:
+    outcome = predict(name)
+    assert outcome.status == 1
+    assert f"{name}: no such file" in outcome.stderr
+
+
 def test_a_damaged_parquet_page_is_one_line_with_the_name_of_the_file(predict: Predict, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     bodies = [f"text {index} of many" for index in range(5_000)]

@@ -52,3 +52,25 @@ def test_the_id_of_a_whole_rating_is_the_same_beside_fractional_ones(run_prepare
     _, mixed, _ = run_prepare(GOOD + ",Ok,3.5,Tops\n")
     assert [row["id"] for row in mixed[:2]] == [row["id"] for row in whole]
     assert whole[0]["id"] == "903b3b1f9e769f00"
+
+
+def test_a_rating_of_another_scale_is_refused(run_prepare: RunPrepare) -> None:
+    outcome, _, _ = run_prepare("Title,Review Text,Rating\n,fine,4/5\n,poor,2 out of 5\n,half,4/10\n", slice_columns=[])
+    assert outcome.status == 1
+    assert "row 3, column 'Rating': found '4/10', expected a number from 1 to 5" in outcome.stderr
+
+
+def test_a_rating_to_drop_may_be_outside_the_scale(run_prepare: RunPrepare) -> None:
+    content = "Title,Review Text,Rating\n,fine,5\n,poor,1\n,unknown,99\n"
+    outcome, rows, counts = run_prepare(content, drop_ratings=[99], slice_columns=[])
+    assert outcome.status == 0, outcome.stderr
+    assert ([row["rating"] for row in rows], counts["ignored"]) == ([5, 1], 1)
+
+
+def test_a_rating_that_says_that_there_is_none_is_missing(run_prepare: RunPrepare) -> None:
+    content = "Title,Review Text,Rating\n,fine,5\n,poor,1\n,no,NULL\n,no,nan\n,no,N/A\n"
+    outcome, _, _ = run_prepare(content, slice_columns=[])
+    assert "row 3, column 'Rating': found 'NULL'" in outcome.stderr
+    assert "on_missing_label" in outcome.stderr
+    _, rows, counts = run_prepare(content, on_missing_label="drop", slice_columns=[])
+    assert (len(rows), counts["no_label"]) == (2, 3)
