@@ -5,6 +5,8 @@ from pathlib import Path
 
 from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE
 
+PARAMS = Path("params.yaml")
+
 
 def add_classifier_arguments(parser: argparse.ArgumentParser, classifier: Path = CLASSIFIER) -> None:
     """Add --classifier, --rev and --device; `classifier` is the default folder."""
@@ -23,6 +25,14 @@ def add_remote_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --remote and --jobs."""
     parser.add_argument("-r", "--remote", metavar="NAME", help="of DVC (default: the project's default remote)")
     parser.add_argument("-j", "--jobs", type=int, help="connections (default: as many as DVC takes)")
+
+
+def add_layout_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --as-prepared, the params.yaml that says how the file is written."""
+    parser.add_argument(
+        "--as-prepared", action="store_const", const=PARAMS, help="read the file as section prepare of params.yaml "
+        "says: format, delimiter, quotes, encoding, sheet, lines above (default: by its name, with ',' and UTF-8)",
+    )  # fmt: skip
 
 
 def positive(text: str) -> int:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sentiment.cli.arguments import add_classifier_arguments
+from sentiment.cli.arguments import add_classifier_arguments, add_layout_argument
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json, write_text
 from sentiment.common.tables import read_content
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every test as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write every test as a self-contained HTML page")
+    add_layout_argument(parser)
     add_classifier_arguments(parser)
 
 
@@ -72,7 +73,9 @@ def read(args: argparse.Namespace, columns: tuple[str, ...]) -> tuple[list[str],
     texts: list[str] = []
     values: dict[str, list[str]] = {name: [] for name in args.by}
     with reading(args.file) as source, progress("drift", source) as advance:
-        table = reader_of(args.file)(args.file, source.content, InputColumns(columns, None, with_ids=False))
+        table = reader_of(args.file, args.as_prepared)(
+            args.file, source.content, InputColumns(columns, None, with_ids=False)
+        )
         found = [name for name in table.types if name != ID]
         for name in args.by:
             if name not in found:

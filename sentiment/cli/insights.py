@@ -28,7 +28,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from sentiment.cli.arguments import add_classifier_arguments, positive
+from sentiment.cli.arguments import add_classifier_arguments, add_layout_argument, positive
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.common.files import write_json, write_text
 from sentiment.common.tables import LABELS
@@ -60,7 +60,7 @@ def analyze(args: argparse.Namespace) -> Insights:
         min_support=args.min_reviews,
     )
     with ExitStack() as stack:
-        reader = reader_of(args.file)
+        reader = reader_of(args.file, args.as_prepared)
         source = stack.enter_context(reading(args.file))
         classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
         text_columns = tuple(args.text_column or classifier.classifier.config.features.text_columns)
@@ -103,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text-column", action="append", metavar="NAME", help="a column to read instead of those in training (may be "
         "given several times)",
     )  # fmt: skip
+    add_layout_argument(parser)
     add_classifier_arguments(parser)
 
 

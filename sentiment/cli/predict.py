@@ -35,7 +35,7 @@ from functools import partial
 
 import numpy as np
 
-from sentiment.cli.arguments import add_classifier_arguments, probability
+from sentiment.cli.arguments import add_classifier_arguments, add_layout_argument, probability
 from sentiment.common.errors import ParamsError
 from sentiment.data.readers import InputBatch, InputColumns, from_texts
 from sentiment.inference.classifier import SentimentClassifier
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, summary: PredictionSummary) -> None:
     """Label the inputs, and write predictions as they are made."""
     kind = output_format(args.format, args.output, sys.stdout.isatty())
     name = input_file(args.inputs)
-    reader = reader_of(name) if name else None
+    reader = reader_of(name, args.as_prepared) if name else None
     check_output(args.output)
     if name and args.clauses:
         raise ParamsError(f"{name}: --clauses is for texts; for a file, call SentimentClassifier.predict_clauses")
@@ -126,6 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text-column", action="append", metavar="NAME", help="a column to read instead of those in training; the "
         "last one is the body, without which there is no review (may be given several times)",
     )  # fmt: skip
+    add_layout_argument(parser)
     parser.add_argument("--explain", action="store_true", help="show how much each word contributes")
     parser.add_argument(
         "--clauses", action="store_true", help="label each clause of a text: each sentence, cut at but, however, though"

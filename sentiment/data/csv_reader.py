@@ -179,12 +179,19 @@ def column_indices(source: str, header: list[str], columns: list[str]) -> list[i
     counts = Counter(header)
     if missing := [column for column in columns if column not in counts]:
         which = f"column '{missing[0]}' is" if len(missing) == 1 else f"columns {', '.join(map(repr, missing))} are"
-        raise InputError(f"{source}: {which} missing; found {_shown_names(header)}")
+        raise InputError(f"{source}: {which} missing; found {_shown_names(header)}{_delimiter_advice(header)}")
     for column in columns:
         if counts[column] > 1:
             raise InputError(f"{source}: column '{column}' occurs {counts[column]} times in the header, expected 1")
     index_of = {name: index for index, name in enumerate(header)}
     return [index_of[column] for column in columns]
+
+
+def _delimiter_advice(header: list[str]) -> str:
+    """Return what to do with a table that was read as one column, because other signs divide its fields."""
+    mark = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    advice = "`sentiment init` sets prepare.delimiter, and predict, insights and drift read so with --as-prepared"
+    return f"; {mark!r} divides its fields: {advice}" if mark else ""
 
 
 def _shown_names(header: list[str]) -> str:

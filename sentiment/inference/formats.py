@@ -13,17 +13,23 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
+from sentiment.common.params import read_yaml
 from sentiment.common.tables import LABELS, UNSURE
+from sentiment.data import readers
 from sentiment.data.readers import (
     BINARY,
     ENDINGS,
     GZIP,
     ID,
     READERS_BY_FORMAT,
+    FileFormat,
     InputBatch,
+    InputColumns,
+    InputTable,
     Reader,
     from_lines_or_json,
     suffix,
@@ -66,8 +72,14 @@ def input_file(inputs: Sequence[str]) -> str | None:
     return files[0] if files else None
 
 
-def reader_of(name: str) -> Reader:
-    """Return the reader of file `name`; raises ParamsError where its format is not supported."""
+def reader_of(name: str, prepared: Path | None = None) -> Reader:
+    """Return the reader of file `name`; raises ParamsError where its format is not supported.
+
+    Args:
+        prepared: a params.yaml whose section `prepare` says how the file is written; else its name says it.
+    """
+    if prepared:
+        return _prepared_reader(name, prepared)
     path = Path(name)
     is_pipe = name != STANDARD and not name.startswith("s3://") and path.exists() and not path.is_file()
     if name == STANDARD or (is_pipe and not path.is_dir()):
@@ -76,6 +88,23 @@ def reader_of(name: str) -> Reader:
     if reader is None or (name.lower().endswith(GZIP) and ENDINGS[suffix(name)] in BINARY):
         raise ParamsError(f"{name}: format is not supported; expected a name that ends in {SUPPORTED}")
     return reader
+
+
+def _prepared_reader(name: str, params: Path) -> Reader:
+    try:
+        section = (read_yaml(params.read_bytes(), str(params)) or {}).get("prepare", {})
+    except FileNotFoundError:
+        raise ParamsError(f"{params}: no such file; --as-prepared is for the root of a project") from None
+    try:
+        layout = FileFormat.model_validate({key: section[key] for key in FileFormat.model_fields if key in section})
+    except ValidationError as error:
+        raise ParamsError(f"{params}: section prepare: {error.errors()[0]['msg']}") from None
+    reader = readers.reader_of(name, layout)
+
+    def read(name: str, file: IO[bytes], columns: InputColumns, _: FileFormat = layout) -> InputTable:
+        return reader(name, file, columns, layout)
+
+    return read
 
 
 def output_format(requested: str | None, output: str, on_terminal: bool) -> str:

@@ -203,3 +203,31 @@ def test_a_file_of_which_the_encoder_reads_little_is_told(predict: Predict, tmp_
     assert "predict: 100% of the tokens are unknown to the encoder" in predict(str(tmp_path / "emoji.txt")).stderr
     (tmp_path / "plain.txt").write_text("Soft and warm\n")
     assert "unknown" not in predict(str(tmp_path / "plain.txt")).stderr
+
+
+PREPARED = "prepare: {format: csv, delimiter: ';', encoding: windows-1252, skip: 1, quote: \"'\", header: true}\n"
+
+
+def test_a_file_is_read_as_it_was_for_training(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain.csv").write_text('Title,Review Text\nTrès,"Soft, and warm"\nBad,Torn\n', encoding="utf-8")
+    written = "Export of May\nTitle;Review Text\nTrès;'Soft, and warm'\nBad;Torn\n".encode("windows-1252")
+    expected = predict("plain.csv").out
+    for name in ("months.csv", "months.txt"):
+        Path(name).write_bytes(written)
+        assert "params.yaml: no such file" in predict(name, "--as-prepared").stderr
+        Path("params.yaml").write_text(PREPARED)
+        outcome = predict(name, "--as-prepared")
+        assert (outcome.status, outcome.out) == (0, expected), outcome.stderr
+        Path("params.yaml").write_text(PREPARED.replace("';'", "';;'"))
+        assert "params.yaml: section prepare: " in predict(name, "--as-prepared").stderr
+        Path("params.yaml").unlink()
+
+
+def test_another_delimiter_is_named_with_what_to_do(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Title;Review Text\nGood;Soft\n")
+    error = predict(tmp_path / "a.csv").stderr
+    assert "found 'Title;Review Text'; ';' divides its fields" in error
+    assert "--as-prepared" in error
