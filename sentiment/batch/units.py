@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
@@ -126,7 +127,8 @@ class Inputs:
         """
         from fsspec.utils import glob_translate  # the standard library has one from Python 3.13 on
 
-        if not (wildcard := WILDCARDS.search(argument.removeprefix(S3))):
+        is_there = not argument.startswith(S3) and Path(argument).exists()  # whatever its name holds
+        if is_there or not (wildcard := WILDCARDS.search(argument.removeprefix(S3))):
             return cls(argument.rstrip("/") or "/")
         position = wildcard.start() + (len(S3) if argument.startswith(S3) else 0)
         folder, _, _ = argument[:position].rpartition("/")

@@ -20,6 +20,7 @@ Details, clusters and costs: docs/scale.md.
 
 import argparse
 import logging
+import re
 from functools import partial
 from pathlib import Path
 
@@ -95,6 +96,9 @@ def label(args: argparse.Namespace, classifier: Path) -> int:
         str(Path(path).absolute()) if uses_ray and not path.startswith("s3://") else path
         for path in (args.input, args.output)
     )
+    for path in (source, target):
+        if path.startswith("s3:") and not re.match("s3://[^/]", path):
+            raise ParamsError(f"{path}: names no bucket; expected s3://bucket/prefix")
     inputs, outputs = Inputs.parse(source), target.rstrip("/") or "/"
     check_paths(inputs.folder, outputs)
     settings = Settings(

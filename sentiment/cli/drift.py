@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file, the columns, and where the classifier is."""
-    parser.add_argument("file", metavar="FILE", help="of new reviews, or - for standard input")
+    parser.add_argument("file", metavar="FILE", help="of new reviews, or - for lines of text on standard input")
     parser.add_argument(
         "--by", action="append", default=[], metavar="COLUMN", help="also by its values, such as days (may be repeated)"
     )

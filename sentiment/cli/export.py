@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sentiment.common.errors import InputError, one_line
 from sentiment.common.tables import read_column
-from sentiment.experiments.revisions import CLASSIFIER, SPLIT, WORKSPACE, Revision, classifier_folder
+from sentiment.experiments.revisions import CLASSIFIER, SPLIT, WORKSPACE, Revision, classifier_folder, is_of_pipeline
 
 N_REVIEWS = 1_000
 REVIEWS = SPLIT / "val.parquet"
@@ -53,7 +53,8 @@ def main(args: argparse.Namespace) -> None:
         log.warning("export: %s: no such file; the card has no comparison, see --reviews", args.reviews)
     card = ""
     with suppress(InputError):  # a classifier without one
-        card = Revision(args.rev).read(MODEL_CARD).decode("utf-8")
+        if is_of_pipeline(args.classifier):  # of another folder, the card would be about another classifier
+            card = Revision(args.rev).read(MODEL_CARD).decode("utf-8")
     with classifier_folder(args.rev, args.classifier) as folder:
         export(folder, args.to, texts, args.output, card)
     log.info("export: wrote %s", args.output)

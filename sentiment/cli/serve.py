@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.cli.arguments import add_classifier_arguments, positive
+from sentiment.common.command import stop_if_asked
 from sentiment.common.errors import InputError, ParamsError, PipelineError
 from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST
-from sentiment.experiments.revisions import CLASSIFIER, METRICS, PARAMS, Revision
+from sentiment.experiments.revisions import CLASSIFIER, METRICS, PARAMS, Revision, is_of_pipeline
 from sentiment.inference.classifier import SentimentClassifier
 
 ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
@@ -71,10 +72,11 @@ def main(args: argparse.Namespace) -> int:
         args.max_chars,
         args.max_body_mib * 2**20,
         api_key,
-        classifier_info(args.rev),
+        classifier_info(args.rev, args.classifier),
         args.prediction_log,
     )
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
+    stop_if_asked()
     run(classifier, settings, listener, args.drain_seconds)
     return 0
 
@@ -97,9 +99,14 @@ def checked_key(no_auth: bool, is_loopback: bool, host: str) -> str | None:
     return key
 
 
-def classifier_info(rev: str) -> dict[str, Any]:
-    """Return what is known of the classifier: test accuracy with its interval, source of the data, commit."""
+def classifier_info(rev: str, folder: Path) -> dict[str, Any]:
+    """Return what is known of the classifier: test accuracy with its interval, source of the data, commit.
+
+    Of a folder that the pipeline has not written, nothing is.
+    """
     info: dict[str, Any] = {"revision": rev, "accuracy": None, "source": None, "commit": None}
+    if not is_of_pipeline(folder):
+        return info
     revision = Revision(rev)
     with suppress(InputError, ValueError):
         metrics = json.loads(revision.read_scored(METRICS, TEST))

@@ -57,6 +57,9 @@ class _PrintableFormatter(logging.Formatter):
         return "\n".join(map(printable, super().formatMessage(record).split("\n")))
 
 
+_asked: list[int] = []  # signals that came
+
+
 class _SignalError(BaseException):
     """A signal that asks the process to end; raised, so that `finally` and `with` clean up."""
 
@@ -88,13 +91,21 @@ def _status_of(main: Callable[[], int | None]) -> int | None:
     return 1
 
 
+def stop_if_asked() -> None:
+    """End as a signal asked, where its exception was lost: Python drops one that is raised in a destructor."""
+    if _asked:
+        raise _SignalError(_asked[0])
+
+
 @contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise an exception; an ignored signal (`nohup`) stays ignored."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
+        _asked.append(number)
         raise _SignalError(number)
 
+    _asked.clear()
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, stop)

@@ -76,12 +76,16 @@ def read_line(file: IO[AnyStr], name: str) -> AnyStr:
     return line
 
 
+IS_UTF16 = (
+    "is UTF-16; set prepare.encoding to utf-16, as `sentiment init` does (labeling reads so with --as-prepared), "
+    "or convert it by iconv -f utf-16"
+)
 # how files begin that are no text, and what to do with them
 SIGNATURES = {
     b"\x1f\x8b": "is compressed by gzip; rename it to end in .gz",
     b"PK\3\4": "is a zip or an Excel file; rename it to end in .zip or .xlsx",
-    b"\xff\xfe": "is UTF-16; set prepare.encoding to utf-16 (`sentiment init` does), or convert it by iconv -f utf-16",
-    b"\xfe\xff": "is UTF-16; set prepare.encoding to utf-16 (`sentiment init` does), or convert it by iconv -f utf-16",
+    b"\xff\xfe": IS_UTF16,
+    b"\xfe\xff": IS_UTF16,
     b"PAR1\x15": "is a Parquet file; rename it to end in .parquet",
     b"\xd0\xcf\x11\xe0": "is an Excel file of before 2007; save it as .xlsx or .csv",
     b"\x28\xb5\x2f\xfd": "is compressed by zstd; decompress it by zstd -d",

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
+from statistics import median
 from typing import IO
 
 from sentiment.common.errors import InputError
@@ -129,8 +130,13 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
 def _find_table(text: str, delimiters: Sequence[str], is_table: bool) -> tuple[int, Dialect, list[list[str]]]:
     """Return how many lines stand above a table, such as a title, and what `find_dialect` finds below them."""
     without = find_dialect(text, delimiters)
-    _, records = without
+    dialect, records = without
     is_found = bool(records) and len(records[0]) > 1 and not text.startswith("sep=")  # Excel's line
+    above = _rows_above(_records(text, dialect)[0][: MAX_ABOVE + N_BELOW + 1]) if is_found and is_table else 0
+    if above:  # a spreadsheet gives a title as many fields as the table has
+        dialect, records = find_dialect("".join(text.splitlines(keepends=True)[above:]), delimiters)
+        if has_header(records):
+            return above, dialect, records
     if is_found or not is_table:
         return 0, *without
     rest = text
@@ -143,8 +149,14 @@ def _find_table(text: str, delimiters: Sequence[str], is_table: bool) -> tuple[i
 
 
 def _rows_above(rows: Sequence[list[str]]) -> int:
-    """Return how many rows stand above a table, each empty or with a title in its first cell."""
-    above = list(takewhile(lambda row: not any(row[1:]), rows))
+    """Return how many rows stand above a table, each empty or with a title in fewer cells than the rows below have.
+
+    >>> _rows_above([["Feedback", "May", ""], ["Text", "Stars", "Shop"], *[["Soft", "5", "Rome"]] * 4])
+    1
+    """
+    width = median(sum(map(bool, row)) for row in rows) if rows else 0
+    # the first name may be empty, above row numbers
+    above = list(takewhile(lambda row: sum(map(bool, row[1:])) < width - 1 or sum(map(bool, row)) < 2, rows))
     below = rows[len(above) :]
     return len(above) if len(below) > N_BELOW and has_header(below) else 0
 

@@ -174,6 +174,11 @@ class Revision:
             return None
 
 
+def is_of_pipeline(folder: Path) -> bool:
+    """Return whether a classifier is that of the pipeline, of which metrics and card tell."""
+    return folder.resolve() == CLASSIFIER.resolve()
+
+
 def _reason(error: BaseException) -> str:
     """Return the innermost message as one line; the outer ones of DVC only say that something failed."""
     while error.__cause__ is not None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -197,7 +198,8 @@ def shorten(text: str, width: int) -> str:
 @contextmanager
 def csv_writer(file: IO[bytes], types: Mapping[str, Any], escape_formulas: bool = False) -> Iterator[Write]:
     """CSV with a header; None is an empty field. A text that a spreadsheet would run can get an apostrophe."""
-    _write_csv(file, [list(output_types(types))])
+    names = list(output_types(types))
+    _write_csv(file, [list(map(_escaped, names)) if escape_formulas else names])
 
     def write(predictions: PredictionBatch) -> None:
         rows = zip(*predictions.columns().values(), strict=True)
@@ -210,7 +212,16 @@ def csv_writer(file: IO[bytes], types: Mapping[str, Any], escape_formulas: bool 
 def _write_csv(file: IO[bytes], rows: Iterable[Sequence[Any]]) -> None:
     # encoded here: a text wrapper closes the file when it is garbage collected, which would complete a broken upload
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    usual, with_returns = csv.writer(text, lineterminator="\n"), csv.writer(text, lineterminator="\r\n")
+    for row in rows:
+        # before Python 3.13 the writer quotes a carriage return only where lines end so
+        if any(isinstance(field, str) and "\r" in field for field in row):
+            with_returns.writerow(row)
+            text.seek(text.tell() - len("\r\n"))
+            text.write("\n")
+            text.truncate()
+        else:
+            usual.writerow(row)
     file.write(text.getvalue().encode())
     file.flush()
 
@@ -225,16 +236,25 @@ def _csv_field(value: Any) -> Any:
 
 @contextmanager
 def jsonl_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
-    """A JSON object per row; dates and the like are written as text."""
+    """A JSON object per row; dates and the like are written as text, and numbers that JSON has not as null."""
 
     def write(predictions: PredictionBatch) -> None:
         columns = predictions.columns()
-        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-        lines = [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows]
+        rows = (dict(zip(columns, map(_json_value, row), strict=True)) for row in zip(*columns.values(), strict=True))
+        lines = [json.dumps(row, ensure_ascii=False, default=str, allow_nan=False) + "\n" for row in rows]
         file.write("".join(lines).encode())
         file.flush()
 
     yield write
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value without NaN and infinity, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _json_value(one) for key, one in value.items()}
+    return list(map(_json_value, value)) if isinstance(value, list) else value
 
 
 @contextmanager

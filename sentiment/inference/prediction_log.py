@@ -5,6 +5,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ class PredictionLog:
             ParamsError: it cannot be written.
         """
         try:
+            self._is_torn = path.is_file() and _last_byte(path) not in (b"", b"\n")
             self._file = path.open("ab", buffering=0)  # a batch is one write at the end of the file
         except OSError as error:
             raise ParamsError(f"--prediction-log {path}: {error.strerror}") from None
@@ -49,21 +51,54 @@ class PredictionLog:
             json.dumps({"time": now, "words": len(text.split()), "tokens": len(ids), "probability": float(score)})
             for text, ids, score in zip(texts, token_ids, scores, strict=True)
         ]
+        content = b"\n" * self._is_torn + "".join(f"{line}\n" for line in lines).encode()
         try:
-            self._file.write("".join(f"{line}\n" for line in lines).encode())
+            n_written = self._file.write(content)
         except OSError as error:
             log.error("the prediction log was not written: %s", error.strerror)
+        else:
+            self._is_torn = n_written < len(content)  # the disk became full
+            if self._is_torn:
+                log.error("the prediction log lacks predictions: %d of %d bytes were written", n_written, len(content))
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read()
+
+
+def _whole_lines(path: Path) -> bytes:
+    """Return the lines of a log that are JSON."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if _is_json(line)]
+    if whole:
+        log.warning("%s: %d of %d lines are cut, and left out", path, len(lines) - len(whole), len(lines))
+    return b"".join(whole)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def read_predictions(path: Path) -> pa.Table:
-    """Return the lines of a log as a table of `SCHEMA`.
+    """Return the lines of a log as a table of `SCHEMA`; without those that a full disk has cut, which are counted.
 
     Raises:
         InputError: the file is missing, is none, or is empty.
     """
     options = pa_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
     try:
-        table = pa_json.read_json(path, parse_options=options).select(SCHEMA.names)
+        try:
+            table = pa_json.read_json(path, parse_options=options)
+        except pa.ArrowInvalid:
+            whole = _whole_lines(path)
+            # by this thread: see `common.tables.read_content`
+            table = pa_json.read_json(pa.BufferReader(whole), pa_json.ReadOptions(use_threads=False), options)
+        table = table.select(SCHEMA.names)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise InputError(f"{path}: {one_line(error)}; expected the file of sentiment serve --prediction-log") from None
     if any(column.null_count for column in table.columns) or not len(table):

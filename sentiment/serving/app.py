@@ -313,7 +313,16 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say where."""
+        """Listen, and say where.
+
+        Raises:
+            ParamsError: another server that was started at the same time listens on the port.
+        """
+        try:
+            for listener in sockets or []:
+                listener.listen(self.config.backlog)
+        except OSError as error:
+            raise ParamsError(f"{error.strerror}; choose another --port") from None
         await super().startup(sockets)
         for listener in sockets or []:
             address, port = listener.getsockname()[:2]

@@ -269,6 +269,8 @@ def split(name: str) -> tuple[str, str]:
 
 def _address(name: str) -> dict[str, str]:
     bucket, key = split(name)
+    if not bucket or not key:
+        raise S3Error(f"{name}: names no object; expected s3://bucket/name")
     return {"Bucket": bucket, "Key": key}
 
 

@@ -1,6 +1,7 @@
 """`sentiment batch` on local files: the rows of `sentiment predict`, however the work is divided."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -72,6 +73,23 @@ def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch_here: Batch
     assert len(rows(folder, "a.csv")) == 10
 
 
+def test_so_does_one_whose_first_unit_is_missing(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
+    folder, source = tmp_path / "labels", inputs / "a.csv"
+    assert batch_here(source, "--output", folder, *UNITS).status == 0
+    (folder / "a.csv.00000.parquet").unlink()
+    pd.read_csv(source).head(10).to_csv(source, index=False)
+    assert batch_here(source, "--output", folder, *UNITS).status == 0
+    assert list(outputs(folder)) == ["a.csv.00000.parquet"]
+
+
+def test_a_folder_with_brackets_in_its_name_is_no_pattern(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in[1]"
+    folder.mkdir()
+    shutil.copy2(inputs / "a.csv", folder)
+    assert batch_here(folder, "--output", tmp_path / "in1").status == 0
+    assert list(outputs(tmp_path / "in1"))
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_labeled(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "labels"
     (inputs / "corrupt.parquet").write_bytes(b"PAR1 nothing of the kind")
@@ -115,6 +133,9 @@ def test_a_dry_run_counts_and_writes_nothing(batch_here: Batch, inputs: Path, tm
         (["{inputs}/*.txt", "--output", "{labels}"], "no Parquet, CSV, TSV or JSON lines file there"),
         (["{inputs}", "--output", "{inputs}/a.csv"], "is below the inputs"),
         (["{inputs}", "--output", "{labels}", "--classifier", "none"], "no classifier"),
+        (["{inputs}", "--output", "s3://"], "s3://: names no bucket; expected s3://bucket/prefix"),
+        (["{inputs}", "--output", "s3:///labels"], "s3:///labels: names no bucket"),
+        (["s3://", "--output", "{labels}"], "s3://: names no bucket"),
         (["{inputs}", "--output", "{labels}", "--shard", "3/3"], "'3/3' is not i/n"),
         (["{inputs}", "--output", "{labels}", "--workers", "2"], "--workers is for --engine ray"),
     ],

@@ -174,7 +174,7 @@ def on_terminal(project: Project, *arguments: str, typed: list[tuple[str, str]])
             if waiting and waiting[0][0] in shown[start:]:
                 start = len(shown)
                 os.write(terminal, waiting.pop(0)[1].encode())
-        status = process.wait(timeout=10)
+        status = process.wait(timeout=60)
     finally:
         process.kill()
         os.close(terminal)
@@ -461,6 +461,29 @@ def test_a_header_with_long_or_repeated_names_is_one(project: Project, header: s
     (project.root / "survey.csv").write_text("\n".join([header, *rows, ""]))
     assert "no header" not in init(project, "survey.csv")
     assert params_of(project)["prepare"]["rating_column"] == header.split(",")[-1]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        [["Customer feedback", "", ""], ["", "", ""]],
+        [["Customer feedback", "May", ""]],
+        [["", "Customer feedback", ""], ["", "of May", ""]],
+        [],
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_titles_above_a_table_are_skipped(project: Project, above: list[list[str]], kind: str) -> None:
+    rows = [[text, str(1 + n % 5), f"shop {n % 3}"] for n, text in enumerate(GOOD_TEXTS)]
+    table = pd.DataFrame([*above, ["Review", "Rating", "Shop"], *rows])
+    name = f"titles.{kind}"
+    if kind == "csv":
+        table.to_csv(project.root / name, sep=";", index=False, header=False)
+    else:
+        table.to_excel(project.root / name, index=False, header=False)
+    assert f"{name}: {kind}" in init(project, name)
+    prepare = params_of(project)["prepare"]
+    assert (prepare["skip"], prepare["text_columns"], prepare["rating_column"]) == (len(above), ["Review"], "Rating")
 
 
 @pytest.mark.slow

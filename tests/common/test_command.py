@@ -70,6 +70,26 @@ def test_a_stopped_command_removes_its_partial_files(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_signal_whose_exception_python_drops_is_not_forgotten(tmp_path: Path) -> None:
+    code = """
+import signal
+from sentiment.common.command import run_main, stop_if_asked
+
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def main():
+    Dying()
+    stop_if_asked()
+    print("went on")
+
+run_main(main)
+"""
+    done = run_code(code, tmp_path)
+    assert (done.returncode, done.stdout) == (143, ""), done.stderr
+
+
 def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     killed = start_writer(tmp_path)
     killed.kill()

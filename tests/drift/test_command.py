@@ -63,3 +63,7 @@ def test_what_goes_wrong_is_one_line(completed_project: Project) -> None:
     assert missing.stderr.splitlines()[-1].startswith(f"error: {SAMPLE}: no column 'Color'; found ")
     (completed_project.root / "empty.csv").write_text("Title,Review Text\n,\n")
     assert "error: empty.csv: no reviews" in drift(completed_project, "empty.csv").stderr
+    (completed_project.root / "one.csv").write_text("Title,Review Text\nSoft,and warm\n")
+    one = drift(completed_project, "one.csv")
+    assert (one.returncode, one.stderr) == (0, "")
+    assert "content" not in one.stdout, "one review has too little of it"

@@ -4,12 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from sentiment.cli.serve import classifier_info
-from sentiment.experiments.revisions import PLOTS, SLICES
+from sentiment.experiments.revisions import CLASSIFIER, PLOTS, SLICES
 from tests.project import Project
 
 
@@ -78,6 +79,8 @@ def test_a_server_says_the_test_accuracy_of_their_classifiers_too(
 ) -> None:
     monkeypatch.chdir(updated.root)
     metrics = json.loads((updated.root / "metrics/test.json").read_text())
+    other = classifier_info("workspace", Path("elsewhere"))
+    assert other == {"revision": "workspace", "accuracy": None, "source": None, "commit": None}
     for revision in ("HEAD", "workspace"):
-        info = classifier_info(revision)
+        info = classifier_info(revision, CLASSIFIER)
         assert {key: info[key] for key in ("rows", "accuracy")} == {key: metrics[key] for key in ("rows", "accuracy")}

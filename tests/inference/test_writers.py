@@ -84,6 +84,34 @@ def test_json_values_pass_through(predict: Predict, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "labels.parquet")["tags"].to_pylist() == ['["a"]']
 
 
+def test_a_carriage_return_in_a_field_stays_in_its_row(predict: Predict, tmp_path: Path) -> None:
+    path, labels = tmp_path / "returns.csv", tmp_path / "labels.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["Title", "Review Text", "k"], ["a\rb", "only\rcr", "1"], ["c", "Soft\r\nwarm", "2"]]
+        )
+    predict(path, "--keep-columns", "--output", labels)
+    assert pd.read_csv(labels)["k"].tolist() == [1, 2]
+    with labels.open(newline="") as file:
+        assert [row["Title"] for row in csv.DictReader(file)] == ["a\rb", "c"]
+    assert labels.read_bytes().endswith(b",2\n")
+
+
+def test_numbers_that_json_has_not_are_null(predict: Predict, tmp_path: Path) -> None:
+    row = '{"Title": "a", "Review Text": "good", "price": NaN, "more": {"of": [1.5, Infinity]}}'
+    predict("-", "--keep-columns", "--output", tmp_path / "labels.jsonl", stdin=row.encode())
+    content = (tmp_path / "labels.jsonl").read_text()
+    kept = json.loads(content, parse_constant=pytest.fail)
+    assert (kept["price"], kept["more"]) == (None, {"of": [1.5, None]})
+
+
+def test_a_name_of_a_column_that_a_spreadsheet_would_run_is_escaped(predict: Predict, tmp_path: Path) -> None:
+    path = tmp_path / "formula.csv"
+    path.write_text("Title,Review Text,=cmd()\na,b,c\n")
+    outcome = predict(path, "--keep-columns", "--escape-formulas", "--format", "csv")
+    assert outcome.out.splitlines()[0].endswith(",'=cmd()")
+
+
 def test_an_input_column_named_like_an_output_column_is_refused(predict: Predict, tmp_path: Path) -> None:
     path = tmp_path / "labeled.csv"
     path.write_text("Title,Review Text,sentiment\na,b,positive\n")

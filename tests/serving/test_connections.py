@@ -1,5 +1,6 @@
 """What becomes of a connection: answers before the body, HEAD, upgrades, failures, and the time before the end."""
 
+import asyncio
 import gzip
 import json
 import signal
@@ -10,11 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import psutil
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from sentiment.common.errors import ParamsError
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.serving import protocols
-from sentiment.serving.app import create_app
+from sentiment.serving.app import DrainingServer, bind, create_app
 from sentiment.serving.protocols import Settings
 from tests.serving.conftest import Server, StartServer
 from tests.serving.test_overload import LONG_WORK, wait_for_work, wait_until
@@ -39,6 +43,17 @@ def answer_and_end(port: int, sent: bytes, seconds: float = 10) -> bytes:
 def test_a_401_before_the_body_closes_the_connection(start_server: StartServer) -> None:
     server = start_server(SENTIMENT_API_KEY="a-key")
     assert answer_and_end(server.port, UNSENT).startswith(b"HTTP/1.1 401")
+
+
+def test_two_servers_that_start_at_one_time_on_one_port_are_told_so() -> None:
+    first = bind("127.0.0.1", 0)
+    second = bind("127.0.0.1", first.getsockname()[1])  # which Linux allows until one listens
+    first.listen()
+    server = DrainingServer(uvicorn.Config(FastAPI(), lifespan="off"), FastAPI(), 0.0)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    with first, second, pytest.raises(ParamsError, match="Address already in use; choose another --port"):
+        asyncio.run(server.startup([second]))
 
 
 def test_a_413_and_a_404_before_the_body_close_the_connection(server: Server) -> None:

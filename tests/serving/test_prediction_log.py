@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.prediction_log import PredictionLog, read_predictions
-from tests.project import Project
+from tests.project import ROOT, Project
 from tests.serving.conftest import StartServer
 
 DAY = 24 * 60 * 60
@@ -38,6 +39,32 @@ def test_a_full_disk_ends_no_request(start_server: StartServer) -> None:
     with start_server("--prediction-log", "/dev/full").client() as client:
         for _ in range(2):
             assert client.post("/predict", json={"inputs": "Soft and warm"}).status_code == 200
+
+
+def test_a_line_that_a_full_disk_has_cut_spoils_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "log.jsonl"
+    scores = np.array([0.25, 0.5], np.float32)
+    PredictionLog(path).write(["Soft", "and warm"], [[1], [2, 3]], scores)
+    path.write_bytes(path.read_bytes()[:-20])
+    PredictionLog(path).write(["Torn"], [[4]], scores[:1])
+    assert read_predictions(path)["words"].to_pylist() == [1, 1]
+    assert "1 of 3 lines are cut, and left out" in caplog.text
+
+
+def test_a_write_that_ends_early_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a process of its own: the limit of a file's size is the process's."""
+    code = (
+        "import signal, resource, sys, numpy as np; from pathlib import Path\n"
+        "from sentiment.inference.prediction_log import PredictionLog\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 200))\n"
+        "log = PredictionLog(Path(sys.argv[1])); scores = np.zeros(9, np.float32)\n"
+        "log.write(['Soft'] * 9, [[1]] * 9, scores); resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
+        "log.write(['Soft'], [[1]], scores[:1])\n"
+    )
+    path = tmp_path / "log.jsonl"
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "the prediction log lacks predictions: 100 of " in done.stderr
+    assert len(read_predictions(path)) == 2, path.read_text()
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
