@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sentiment.common.errors import InputError
 from sentiment.data.readers import FILE, FileFormat, InputColumns, Source, as_string, read_source
-from sentiment.data.values import is_no_rating, read_rating, read_time, scale_end
+from sentiment.data.values import is_no_rating, is_time, read_rating, scale_end
 
 MAX_DISTINCT = 1_000  # values that are counted one by one
 ALL_ROWS = 100_000  # of which every value is looked at; of the rows after them, those of each tenth batch
@@ -75,7 +75,7 @@ class Column:
     def _may_be_dates(self) -> bool:
         if self.is_time or self.is_date:
             return True
-        return bool(TIME_NAME.search(self.name)) and all(map(_is_time, self.texts[:N_DATES]))
+        return bool(TIME_NAME.search(self.name)) and all(map(is_time, self.texts[:N_DATES]))
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -197,14 +197,6 @@ def looks_like_date(value: str) -> bool:
         return True
     day = value.split("T")[0].split(" ")[0]
     return any(_parses(one, layout) for layout in DATE_FORMATS for one in (day, value))
-
-
-def _is_time(value: str) -> bool:
-    try:
-        read_time(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _parses(value: str, layout: str) -> bool:

@@ -22,7 +22,7 @@ from sentiment.data.readers import FILE
 from sentiment.data.schema import RESERVED_COLUMNS
 from sentiment.data.splitting import SPLIT_NAMES
 from sentiment.data.text import LENGTH, decode_html, format_rating
-from sentiment.data.values import is_no_rating, label_key, read_rating, read_time, scale_end
+from sentiment.data.values import is_no_rating, is_time, label_key, read_rating, read_time, scale_end
 
 TEXT_NAME = re.compile(
     r"review|text|comment|content|body|message|tweet|post|sentence|phrase|feedback|opinion|kommentar|bewertungstext"
@@ -219,23 +219,10 @@ def _check_dates(column: Column, layout: str | None) -> None:
         column: of which nearly all values are dates, or are said to be.
         layout: in which form; None for any that is known.
     """
-    unread = min((_unread(column, one) for one in ((layout,) if layout else TIME_FORMATS)), key=len)
-    if unread:
+    layouts = (layout,) if layout else TIME_FORMATS
+    if unread := min(([value for value in column.dates if not is_time(value, one)] for one in layouts), key=len):
         what = f"by {layout!r}" if layout else "as others of its values are; or say --time-format"
         raise InputError(f"column '{column.name}': {unread[0]!r} is no date {what}")
-
-
-def _unread(column: Column, layout: str | None) -> list[str]:
-    """Return the values of a column that are no dates in a form."""
-    return [value for value in column.dates if not _is_date(value, layout)]
-
-
-def _is_date(value: str, layout: str | None) -> bool:
-    try:
-        read_time(value, layout)
-    except (ValueError, OverflowError):
-        return False
-    return True
 
 
 def _split_notes(columns: list[Column]) -> list[str]:

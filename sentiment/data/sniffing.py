@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from statistics import median
 from typing import IO
@@ -134,7 +134,10 @@ def _find_table(text: str, delimiters: Sequence[str], is_table: bool) -> tuple[i
     is_found = bool(records) and len(records[0]) > 1 and not text.startswith("sep=")  # Excel's line
     above = _rows_above(_records(text, dialect)[0][: MAX_ABOVE + N_BELOW + 1]) if is_found and is_table else 0
     if above:  # a spreadsheet gives a title as many fields as the table has
-        dialect, records = find_dialect("".join(text.splitlines(keepends=True)[above:]), delimiters)
+        below = io.StringIO(text, newline="")
+        for _ in range(above):
+            below.readline()
+        dialect, records = find_dialect(below.read(), delimiters)
         if has_header(records):
             return above, dialect, records
     if is_found or not is_table:
@@ -188,7 +191,8 @@ def detect_encoding(parts: Sequence[Path]) -> tuple[str, str]:
     utf8, other, samples = None, None, b""  # the first part with letters in UTF-8, and the first that is not UTF-8
     for part in parts:
         with open_content(part) as (name, content):
-            is_utf8, lines = _read_as_utf8(iter(partial(content.read, CHUNK), b""))
+            chunks = iter(partial(content.read, CHUNK), b"")
+            is_utf8, lines = _read_as_utf8(chain(chunks, [b"\n"]))  # or a character may end after the file
         if not is_utf8:
             other, samples = other or name, (samples + lines)[:CHUNK]
         elif lines:

@@ -138,6 +138,15 @@ def read_time(value: str, layout: str | None = None) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def is_time(value: str, layout: str | None = None) -> bool:
+    """Return whether `read_time` reads a value."""
+    try:
+        read_time(value, layout)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
 def _read_known_form(value: str) -> datetime:
     number = value.removesuffix(".0")
     if number.isascii() and number.isdecimal() and len(number) in SECONDS_DIGITS:

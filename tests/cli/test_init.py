@@ -446,6 +446,8 @@ def test_files_of_which_some_are_utf8_are_refused(project: Project) -> None:
     assert "one.csv: line 8 holds byte 0xe8, which is not UTF-8, as other lines are" in init(
         project, "one.csv", check=False
     )
+    (project.root / "end.csv").write_bytes(b"\n".join(lines[:7]) + "\nTrès".encode()[:4])
+    assert "end.csv: line 8 holds byte 0xc3, which is not UTF-8" in init(project, "end.csv", check=False)
 
 
 @pytest.mark.parametrize(
