@@ -151,7 +151,7 @@ class Planner:
             made = first if unit.index == 0 else OutputMetadata.read(self.target, self._target(path, unit.index))
             if made and made.is_of(unit, self.settings.fingerprint):
                 planned[unit.output].result = Result("kept", made.counts)
-        if self.changes_outputs and not (first and first.is_of(units[0], self.settings.fingerprint)):
+        if self.changes_outputs and first and not first.is_of(units[0], self.settings.fingerprint):
             self._remove_from(path, len(units))
         return planned
 

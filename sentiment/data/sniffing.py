@@ -306,7 +306,11 @@ def has_header(records: Sequence[Sequence[str]]) -> bool:
     (True, False)
     """
     names, rest = [name.strip() for name in records[0]], records[1:]
-    columns = [(name, [record[index].strip() for record in rest]) for index, name in enumerate(names) if name]
+    columns = [
+        (name, [record[index].strip() for record in rest if index < len(record)])  # a broken record may be shorter
+        for index, name in enumerate(names)
+        if name
+    ]
     if not columns or any(_is_number(name) or name in values for name, values in columns):
         return False
     is_short = all(len(name) <= MAX_NAME and len(name.split()) <= MAX_NAME_WORDS for name, _ in columns)

@@ -73,15 +73,6 @@ def test_a_changed_input_loses_the_units_that_it_no_longer_has(batch_here: Batch
     assert len(rows(folder, "a.csv")) == 10
 
 
-def test_so_does_one_whose_first_unit_is_missing(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
-    folder, source = tmp_path / "labels", inputs / "a.csv"
-    assert batch_here(source, "--output", folder, *UNITS).status == 0
-    (folder / "a.csv.00000.parquet").unlink()
-    pd.read_csv(source).head(10).to_csv(source, index=False)
-    assert batch_here(source, "--output", folder, *UNITS).status == 0
-    assert list(outputs(folder)) == ["a.csv.00000.parquet"]
-
-
 def test_a_folder_with_brackets_in_its_name_is_no_pattern(batch_here: Batch, inputs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in[1]"
     folder.mkdir()

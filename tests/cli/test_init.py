@@ -465,6 +465,12 @@ def test_a_header_with_long_or_repeated_names_is_one(project: Project, header: s
     assert params_of(project)["prepare"]["rating_column"] == header.split(",")[-1]
 
 
+def test_records_of_several_lengths_are_no_traceback(project: Project) -> None:
+    lines = table("5", "1").replace("verdict", "stars").split("\n")
+    (project.root / "ragged.csv").write_text("\n".join([*lines[:5], "short", *lines[5:]]))
+    assert "ragged.csv: row 5 has 1 field" in init(project, "ragged.csv", check=False)
+
+
 @pytest.mark.parametrize(
     "above",
     [
