@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sentiment.experiments.revisions import CLASSIFIER, WORKSPACE
-
-PARAMS = Path("params.yaml")
+from sentiment.experiments.revisions import CLASSIFIER, PARAMS, WORKSPACE
 
 
 def add_classifier_arguments(parser: argparse.ArgumentParser, classifier: Path = CLASSIFIER) -> None:
@@ -30,8 +28,9 @@ def add_remote_arguments(parser: argparse.ArgumentParser) -> None:
 def add_layout_argument(parser: argparse.ArgumentParser) -> None:
     """Add --as-prepared, the params.yaml that says how the file is written."""
     parser.add_argument(
-        "--as-prepared", action="store_const", const=PARAMS, help="read the file as section prepare of params.yaml "
-        "says: format, delimiter, quotes, encoding, sheet, lines above (default: by its name, with ',' and UTF-8)",
+        "--as-prepared", action="store_const", const=Path(PARAMS), help="read the file as section prepare of "
+        "params.yaml says: format, delimiter, quotes, encoding, sheet, lines above "
+        "(default: by its name, with ',' and UTF-8)",
     )  # fmt: skip
 
 

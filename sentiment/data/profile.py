@@ -38,7 +38,7 @@ class Column:
         has_many: whether there are more than those.
         texts: the first ones.
         dates: of a column that may have dates: of its values, each, or each second, fourth, ... where there are many.
-        is_time: whether a person says that it has dates.
+        is_time_column: whether a person says that it has dates.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Column:
     values: Counter[str] = field(default_factory=Counter)
     texts: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)
-    is_time: bool = False
+    is_time_column: bool = False
     _step: int = 1
 
     def add(self, values: Sequence[str]) -> None:
@@ -73,7 +73,7 @@ class Column:
 
     @property
     def _may_be_dates(self) -> bool:
-        if self.is_time or self.is_date:
+        if self.is_time_column or self.is_date:
             return True
         return bool(TIME_NAME.search(self.name)) and all(map(is_time, self.texts[:N_DATES]))
 
@@ -174,7 +174,7 @@ def profile(
         if found.n_rows > ALL_ROWS and number % EACH:
             continue
         for column, cells in batch.passthrough.items():
-            looked_at = found.columns.setdefault(column, Column(column, is_time=column == time_column))
+            looked_at = found.columns.setdefault(column, Column(column, is_time_column=column == time_column))
             looked_at.add([as_string(cell) for cell in cells])
     first = next(iter(names_of), "")
     for name, names in names_of.items():

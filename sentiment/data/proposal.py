@@ -43,7 +43,7 @@ OTHER_NUMBER_NAME = re.compile(
 )
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 SCALES_OF_SHARES = ((0, 1), (-1, 1))
-FEW_RATINGS = 0.01  # of the rows; a scale that rests on fewer of them is told
+FEW_RATINGS = 0.01  # of the rows; a scale that rests on fewer of them gets a note
 MAX_LABELS = 20
 MAX_HTML = 0.01  # share of texts with HTML, above which it is decoded
 MIN_WORDS = 2.0  # of a text, on average
@@ -201,11 +201,11 @@ def _columns_of(profile: Profile) -> str:
 def _split_by(column: Column, time_format: str | None) -> tuple[dict[str, object], str]:
     """Return the params that split by a column, as its values say, and what to say of it."""
     gaps = f"; {n:,} rows have no value, and stop the stage" if (n := column.n_rows - column.n_filled) else ""
-    if time_format or column.is_date:
-        _check_dates(column, time_format)
     if time := _time_params(column, time_format):
         shown = f"by time: train before {time['val_from']}, test from {time['test_from']} on"
         return time, f"'{column.name}' has dates, to split {shown}{gaps}"
+    if time_format or column.is_date:
+        _check_dates(column, time_format)
     if _says_split(column):
         return {"column": column.name}, f"'{column.name}' says which split a row is in{gaps}"
     n_groups = f"{len(column.values):,}{' or more' if column.has_many else ''}"

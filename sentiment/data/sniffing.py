@@ -130,9 +130,9 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
 def _find_table(text: str, delimiters: Sequence[str], is_table: bool) -> tuple[int, Dialect, list[list[str]]]:
     """Return how many lines stand above a table, such as a title, and what `find_dialect` finds below them."""
     without = find_dialect(text, delimiters)
-    dialect, records = without
+    _, records = without
     is_found = bool(records) and len(records[0]) > 1 and not text.startswith("sep=")  # Excel's line
-    above = _rows_above(_records(text, dialect)[0][: MAX_ABOVE + N_BELOW + 1]) if is_found and is_table else 0
+    above = _rows_above(records[: MAX_ABOVE + N_BELOW + 1]) if is_found and is_table else 0
     if above:  # a spreadsheet gives a title as many fields as the table has
         below = io.StringIO(text, newline="")
         for _ in range(above):
@@ -188,20 +188,21 @@ def detect_encoding(parts: Sequence[Path]) -> tuple[str, str]:
     zeros = [start[offset::2].count(0) / max(1, len(start) // 2) for offset in (0, 1)]
     if max(zeros) > 0.3:
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "each second byte is 0"
-    utf8, other, samples = None, None, b""  # the first part with letters in UTF-8, and the first that is not UTF-8
+    utf8, others, samples = None, [], b""  # the name of the first part with letters in UTF-8; those that are not UTF-8
     for part in parts:
         with open_content(part) as (name, content):
             chunks = iter(partial(content.read, CHUNK), b"")
             is_utf8, lines = _read_as_utf8(chain(chunks, [b"\n"]))  # or a character may end after the file
         if not is_utf8:
-            other, samples = other or name, (samples + lines)[:CHUNK]
+            others.append(part)
+            samples = (samples + lines)[:CHUNK]
         elif lines:
             utf8 = utf8 or name
-    if other is None:
+    if not others:
         return UTF8, "every byte fits" if utf8 else "ASCII only"
-    if utf8:
-        raise InputError(f"{other} is not UTF-8, as {utf8} is; convert one of them, or say --encoding")
-    with open_content(parts[0]) as (name, content):
+    with open_content(others[0]) as (name, content):
+        if utf8:
+            raise InputError(f"{name} is not UTF-8, as {utf8} is; convert one of them, or say --encoding")
         _check_not_mixed(name, content, samples)
     return guess_encoding(samples)
 
@@ -306,11 +307,7 @@ def has_header(records: Sequence[Sequence[str]]) -> bool:
     (True, False)
     """
     names, rest = [name.strip() for name in records[0]], records[1:]
-    columns = [
-        (name, [record[index].strip() for record in rest if index < len(record)])  # a broken record may be shorter
-        for index, name in enumerate(names)
-        if name
-    ]
+    columns = [(name, [record[index].strip() for record in rest]) for index, name in enumerate(names) if name]
     if not columns or any(_is_number(name) or name in values for name, values in columns):
         return False
     is_short = all(len(name) <= MAX_NAME and len(name.split()) <= MAX_NAME_WORDS for name, _ in columns)

@@ -101,8 +101,8 @@ def _uncorrected(group: str, known: Sample, new: Sample) -> Iterator[Shift]:
         medians = float(np.median(values)), float(np.median(new.measures[name]))
         distance = float(result.statistic)
         yield Shift(group, name, *medians, distance, float(result.pvalue), distance >= MIN_DISTANCE)
-    has_enough = new.features is not None and len(new.features) >= FOLDS  # for cross-validation
-    if known.features is not None and new.features is not None and has_enough:
+    # fewer reviews than folds cannot be cross-validated
+    if known.features is not None and new.features is not None and len(new.features) >= FOLDS:
         auc, p_value = content_auc(known.features, new.features)
         yield Shift(group, "content", None, None, max(0.0, 2 * auc - 1), p_value, auc >= MIN_AUC)
 

@@ -9,16 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import ConfigDict
 
 from sentiment.common.command import printable
 from sentiment.common.errors import ParamsError
-from sentiment.common.params import read_yaml
+from sentiment.common.params import load_params
 from sentiment.common.tables import LABELS, UNSURE
 from sentiment.data import readers
 from sentiment.data.readers import (
@@ -49,6 +50,12 @@ SUPPORTED = f"{', '.join(READERS)}; all but .parquet and .xlsx also with {GZIP}"
 
 OUTPUT_COLUMNS = ("probability", "sentiment")
 EXPLANATION = "explanation"  # one more output column, where it is asked for
+
+
+class PreparedFormat(FileFormat):
+    """How a file is written, of the keys of section `prepare`."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 def is_input_name(argument: str) -> bool:
@@ -92,14 +99,7 @@ def reader_of(name: str, prepared: Path | None = None) -> Reader:
 
 
 def _prepared_reader(name: str, params: Path) -> Reader:
-    try:
-        section = (read_yaml(params.read_bytes(), str(params)) or {}).get("prepare", {})
-    except FileNotFoundError:
-        raise ParamsError(f"{params}: no such file; --as-prepared is for the root of a project") from None
-    try:
-        layout = FileFormat.model_validate({key: section[key] for key in FileFormat.model_fields if key in section})
-    except ValidationError as error:
-        raise ParamsError(f"{params}: section prepare: {error.errors()[0]['msg']}") from None
+    layout = load_params(params, "prepare", PreparedFormat)
     reader = readers.reader_of(name, layout)
 
     def read(name: str, file: IO[bytes], columns: InputColumns, _: FileFormat = layout) -> InputTable:
@@ -211,19 +211,18 @@ def csv_writer(file: IO[bytes], types: Mapping[str, Any], escape_formulas: bool 
 
 def _write_csv(file: IO[bytes], rows: Iterable[Sequence[Any]]) -> None:
     # encoded here: a text wrapper closes the file when it is garbage collected, which would complete a broken upload
-    text = io.StringIO()
-    usual, with_returns = csv.writer(text, lineterminator="\n"), csv.writer(text, lineterminator="\r\n")
-    for row in rows:
-        # before Python 3.13 the writer quotes a carriage return only where lines end so
-        if any(isinstance(field, str) and "\r" in field for field in row):
-            with_returns.writerow(row)
-            text.seek(text.tell() - len("\r\n"))
-            text.write("\n")
-            text.truncate()
-        else:
-            usual.writerow(row)
-    file.write(text.getvalue().encode())
+    rows = list(rows)
+    text = _csv_text(rows, "\n")
+    if "\r" in text:  # which Python's writer quotes, before 3.13, only where lines end so
+        text = "".join(_csv_text([row], "\r\n").removesuffix("\r\n") + "\n" for row in rows)
+    file.write(text.encode())
     file.flush()
+
+
+def _csv_text(rows: Iterable[Sequence[Any]], line_end: str) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=line_end).writerows(rows)
+    return text.getvalue()
 
 
 def _escaped(field: Any) -> Any:
@@ -240,12 +239,19 @@ def jsonl_writer(file: IO[bytes], types: Mapping[str, Any]) -> Iterator[Write]:
 
     def write(predictions: PredictionBatch) -> None:
         columns = predictions.columns()
-        rows = (dict(zip(columns, map(_json_value, row), strict=True)) for row in zip(*columns.values(), strict=True))
-        lines = [json.dumps(row, ensure_ascii=False, default=str, allow_nan=False) + "\n" for row in rows]
-        file.write("".join(lines).encode())
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        file.write("".join(f"{_json_line(row)}\n" for row in rows).encode())
         file.flush()
 
     yield write
+
+
+def _json_line(row: Mapping[str, Any]) -> str:
+    dump = partial(json.dumps, ensure_ascii=False, default=str, allow_nan=False)
+    try:
+        return dump(row)
+    except ValueError:
+        return dump(_json_value(row))
 
 
 def _json_value(value: Any) -> Any:

@@ -68,8 +68,18 @@ def _last_byte(path: Path) -> bytes:
         return file.read()
 
 
+def _read_lines(path: Path) -> pa.Table:
+    """Return the lines of a log that are JSON, of which a full disk may have cut some."""
+    options = pa_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
+    try:
+        return pa_json.read_json(path, parse_options=options)
+    except pa.ArrowInvalid:
+        whole = pa.BufferReader(_whole_lines(path))
+        by_this_thread = pa_json.ReadOptions(use_threads=False)  # see `common.tables.read_content`
+        return pa_json.read_json(whole, by_this_thread, options)
+
+
 def _whole_lines(path: Path) -> bytes:
-    """Return the lines of a log that are JSON."""
     lines = path.read_bytes().splitlines(keepends=True)
     whole = [line for line in lines if _is_json(line)]
     if whole:
@@ -90,15 +100,8 @@ def read_predictions(path: Path) -> pa.Table:
     Raises:
         InputError: the file is missing, is none, or is empty.
     """
-    options = pa_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
     try:
-        try:
-            table = pa_json.read_json(path, parse_options=options)
-        except pa.ArrowInvalid:
-            whole = _whole_lines(path)
-            # by this thread: see `common.tables.read_content`
-            table = pa_json.read_json(pa.BufferReader(whole), pa_json.ReadOptions(use_threads=False), options)
-        table = table.select(SCHEMA.names)
+        table = _read_lines(path).select(SCHEMA.names)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise InputError(f"{path}: {one_line(error)}; expected the file of sentiment serve --prediction-log") from None
     if any(column.null_count for column in table.columns) or not len(table):

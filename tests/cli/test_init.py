@@ -447,6 +447,9 @@ def test_files_of_which_some_are_utf8_are_refused(project: Project) -> None:
         project, "one.csv", check=False
     )
     (project.root / "end.csv").write_bytes(b"\n".join(lines[:7]) + "\nTrès".encode()[:4])
+    (project.root / "months/0.csv").write_bytes(lines[0] + b"\n" + lines[1].replace("Très".encode(), b"Works"))
+    (project.root / "months/1.csv").write_bytes(b"\n".join(lines))
+    assert "months/1.csv: line 8 holds byte 0xe8, which is not UTF-8" in init(project, "months", check=False)
     assert "end.csv: line 8 holds byte 0xc3, which is not UTF-8" in init(project, "end.csv", check=False)
 
 

@@ -222,7 +222,7 @@ def test_a_file_is_read_as_it_was_for_training(
         outcome = predict(name, "--as-prepared")
         assert (outcome.status, outcome.out) == (0, expected), outcome.stderr
         Path("params.yaml").write_text(PREPARED.replace("';'", "';;'"))
-        assert "params.yaml: section prepare: " in predict(name, "--as-prepared").stderr
+        assert "params.yaml: prepare.delimiter" in predict(name, "--as-prepared").stderr
         Path("params.yaml").unlink()
 
 
