@@ -190,6 +190,12 @@ class Observer:
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else dict(scope)
         try:
             await self._app(inner, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # `ANSWER_SECONDS` after it was asked to stop
+            if exchange.status is not None or not service.is_draining:
+                raise
+            exchange.stop_reading()
+            content = {"error": "the server stopped before the request was answered", "error_type": "Unhealthy"}
+            await JSONResponse(content, 503)(inner, exchange.receive, exchange.send)
         except Exception:
             log.exception(
                 "%s %.200r failed", scope["method"], scope["path"]
@@ -253,6 +259,10 @@ class Exchange:
         if message["type"] != "http.request" or not message.get("more_body"):
             self._is_read = True
         return message
+
+    def stop_reading(self) -> None:
+        """Take the request as read: the answer does not wait for the rest of it."""
+        self._is_read = True
 
     async def send(self, message: Message) -> None:
         """Send the next part of the answer."""

@@ -286,15 +286,15 @@ async def predict(request: Request) -> Response:
     """Score both labels of each text, the predicted one first; a batch gets a list for each text."""
     body = await read_json(request, PredictRequest)
     service = service_of(request)
-    is_batch = not isinstance(body.inputs, str) and not isinstance(body.inputs[0], str)
-    items = body.inputs if is_batch else [body.inputs]
-    if len(service.text_columns) == 1 and any(isinstance(item, list) and len(item) == 2 for item in items):
+    is_batch = isinstance(body.inputs, list)
+    items = body.inputs if isinstance(body.inputs, list) else [body.inputs]
+    if len(service.text_columns) == 1 and any(isinstance(item, tuple) for item in items):
         raise ServingError(
             422,
             'inputs: ["a", "b"] is a pair of title and body, and this classifier reads one text; '
             'two texts are [["a"], ["b"]]',
         )
-    texts = [item if isinstance(item, str) else join_text([str(text) for text in item]) for item in items]
+    texts = [item if isinstance(item, str) else join_text(item) for item in items]
     if body.truncate is False:
         check_texts(request, texts)
         find = service.queue.run(partial(find_too_long, service.classifier, texts), len(texts))

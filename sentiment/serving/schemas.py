@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Unauthorized"]
@@ -73,7 +73,7 @@ class Prediction(Schema):
 
 
 Single = Annotated[list[Text], Field(min_length=1, max_length=1)]
-Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
+Pair = Annotated[tuple[Record, Text], Strict(False)]  # title, which may be blank, and body; JSON has no tuples
 
 
 class PredictRequest(Schema):

@@ -255,6 +255,23 @@ def test_ctrl_c_ends_the_server_without_the_time_to_drain(start_server: StartSer
 
 
 @pytest.mark.slow
+def test_sigterm_answers_a_request_that_is_never_sent_whole(start_server: StartServer) -> None:
+    server = start_server()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n"
+        connection.sendall(f"{head}expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 100")
+        connection.sendall(b'{"inputs": ')
+        server.process.send_signal(signal.SIGTERM)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert received.startswith(b"HTTP/1.1 503"), received
+    assert b"the server stopped before" in received
+    assert server.process.wait(30) == 0
+    assert "Traceback" not in server.log()
+    assert [line["status"] for line in server.access()] == [503]
+
+
+@pytest.mark.slow
 def test_sigterm_leaves_time_in_which_the_server_is_not_ready_and_answers(start_server: StartServer) -> None:
     server = start_server("--drain-seconds", "3")
     with server.client() as client:

@@ -47,7 +47,8 @@ def test_a_batch_gets_a_list_for_each_text_in_their_order(http: httpx.Client) ->
 def test_a_pair_is_title_and_body_as_in_training(http: httpx.Client) -> None:
     joined = http.post("/predict", json={"inputs": f"Returned it. {BAD}"}).json()
     assert http.post("/predict", json={"inputs": ["Returned it", BAD]}).json() == joined
-    assert http.post("/predict", json={"inputs": [["Returned it", BAD]]}).json() == [joined]
+    body = http.post("/predict", json={"inputs": BAD}).json()
+    assert http.post("/predict", json={"inputs": [["Returned it", BAD], ["", BAD]]}).json() == [joined, body]
 
 
 def test_raw_scores_are_log_odds(http: httpx.Client) -> None:
