@@ -37,8 +37,9 @@ def make_classifier(texts: list[str], tmp_path: Path) -> MakeClassifier:
     def make(pooling: Pooling, has_words: bool) -> SentimentClassifier:
         exact = FrozenEncoder.load(BUNDLED, EncoderConfig(max_length=MAX_LENGTH, pooling=pooling, precision="auto"))
         metadata = FeatureMetadata(
-            config=exact.config, fingerprint=exact.fingerprint, dim=exact.dim, text_columns=("text",)
-        )
+            config=exact.config, fingerprint=exact.fingerprint, dim=exact.dim, text_columns=("Title", "text"),
+            decode_html=True,
+        )  # fmt: skip
         rng = np.random.default_rng(0)
         vocabulary = Vocabulary.fit(Tokens.read(BUNDLED, [texts]))
         words = Words(vocabulary, rng.normal(size=len(vocabulary)) * 4) if has_words else None
@@ -90,7 +91,10 @@ def test_transformers_labels_with_a_head_on_the_first_token(
     export(
         tmp_path / "classifier", "transformers", texts, tmp_path / "out", "---\nlicense: mit\n---\n\n# Mine\n\nData."
     )
-    assert "## Mine\n\nData." in (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert "## Mine\n\nData." in card
+    assert '"Title. text"' in card
+    assert "texts whose HTML was decoded" in card
     scored = pipeline("text-classification", model=str(tmp_path / "out"), device="cpu")(texts, truncation=True)
     probabilities = ours.predict_proba(texts)
     assert [one["label"] for one in scored] == ours.label(probabilities)
