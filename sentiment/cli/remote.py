@@ -4,7 +4,7 @@
     sentiment remote run -n grid -- -S train.l2=0.01,0.1 -S train.class_weight=none,balanced
     sentiment remote run --on ssh gpu-box -- -S finetune.epochs=2
     sentiment remote run --on sagemaker --role arn:aws:iam::123456789012:role/sagemaker --spot -- -S train.seed=2
-    sentiment remote run --on command -- -S train.seed=2 > job.sh
+    sentiment remote run --on command -- -S train.seed=2 > /tmp/job.sh
     sentiment remote list
     sentiment remote fetch 20260131-093000-1a2b3c
 

@@ -212,7 +212,7 @@ def sagemaker_client(remote: Remote) -> Any:
     """Return a SageMaker client with the keys of a remote or the AWS chain; raises ParamsError without a region."""
     session = remote.session()
     if not session.region_name:
-        raise ParamsError("no AWS region; set AWS_REGION, or dvc remote modify --local storage region REGION")
+        raise ParamsError("no AWS region; set AWS_DEFAULT_REGION, or dvc remote modify --local storage region REGION")
     retries = {"total_max_attempts": 4, "mode": "standard"}
     return session.client("sagemaker", config=Config(**{**REQUEST_SETTINGS, "retries": retries}))
 
