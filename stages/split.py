@@ -7,7 +7,8 @@ assignment, and the order of rows does not matter. No text is in two splits: equ
 column decides, a review of val or test whose text is also in another split is left out, and counted.
 
 With `folds`, test holds every review, with its fold: `train` trains a classifier for each fold, on the others, and
-`evaluate` tests each review by the classifier that did not see it. train and val then share all reviews, too.
+`evaluate` tests each review by the classifier that did not see it. train and val then share all reviews, too. A text in
+several folds, which a group can bring about, stays in the first of them.
 """
 
 import argparse
@@ -27,11 +28,14 @@ from sentiment.common.files import write_json
 from sentiment.common.params import StageInputs
 from sentiment.common.tables import FOLD, SPLITS, batches, open_table, table_writer
 from sentiment.data.splitting import (
+    LEFT_OUT,
+    TRAIN,
     ColumnSplitter,
     NearDuplicates,
     SplitIndices,
     SplitParams,
     assign_folds,
+    leave_out_other_folds,
     leave_out_shared_texts,
     splits_by_text,
 )
@@ -49,9 +53,9 @@ log = logging.getLogger(__name__)
 
 
 def assign_by_column(reviews: Path, params: SplitParams) -> tuple[SplitIndices, int]:
-    """Return the split of every row, and how many of val and test are left out, for their text is in another split.
+    """Return the split of every row, and how many are left out, for their text is in another split or fold.
 
-    Memory is 9 bytes a row, and 32 more while texts are compared.
+    Memory is 10 bytes a row, and 32 more while texts are compared.
 
     Args:
         reviews: the prepared Parquet file.
@@ -67,14 +71,22 @@ def assign_by_column(reviews: Path, params: SplitParams) -> tuple[SplitIndices, 
         )
     splits = np.empty(table.metadata.num_rows, np.uint8)
     hashes = np.empty(table.metadata.num_rows, np.uint64)
+    folds = np.zeros(table.metadata.num_rows, np.int8)
     splitter, start = ColumnSplitter(params, str(reviews)), 0
     for chunk in batches(reviews, ["text", params.column_name]):
         rows = slice(start, start + chunk.num_rows)
-        splits[rows] = splitter.assign(chunk[params.column_name].to_pylist())
+        values = chunk[params.column_name].to_pylist()
+        splits[rows] = splitter.assign(values)
+        if params.folds:
+            folds[rows] = assign_folds(values, params)
         hashes[rows] = hash_texts(chunk["text"].to_pylist())
         start += chunk.num_rows
     splitter.check()
-    return splits, leave_out_shared_texts(splits, hashes)
+    n_left_out = leave_out_shared_texts(splits, hashes)
+    if params.folds:  # test has every fold: what val shares with another split is trained on
+        splits[splits == LEFT_OUT] = TRAIN
+        n_left_out = leave_out_other_folds(splits, folds, hashes)
+    return splits, n_left_out
 
 
 def with_splits(
@@ -83,13 +95,14 @@ def with_splits(
     """Yield each chunk with its texts and the split of each row: as `assigned` has it, else by the hash of its text."""
     start = 0
     for chunk in chunks:
-        texts = chunk["text"].to_pylist()
-        yield (
-            chunk,
-            texts,
-            splits_by_text(texts, params) if assigned is None else assigned[start : start + len(texts)],
-        )
-        start += len(texts)
+        if assigned is None:
+            texts = chunk["text"].to_pylist()
+            yield chunk, texts, splits_by_text(texts, params)
+            continue
+        splits = assigned[start : start + chunk.num_rows]
+        start += chunk.num_rows
+        kept = chunk.filter(pa.array(splits != LEFT_OUT))
+        yield kept, kept["text"].to_pylist(), splits[splits != LEFT_OUT]
 
 
 def split(
@@ -103,10 +116,10 @@ def split(
     """Write `output`/train.parquet, val.parquet and test.parquet, each in the order of the input.
 
     Args:
-        chunks: rows, their texts and their splits.
+        chunks: rows without those that are left out, their texts and their splits.
         schema: of the three tables; with folds, that of test has the column `FOLD`, too.
         params: whether there are folds, and of what.
-        near_duplicates: takes the texts.
+        near_duplicates: takes the texts, but not with folds, whose tables share reviews.
         output: the folder to write.
         advice: what to do where a split is empty.
 
@@ -120,17 +133,14 @@ def split(
     by_fold = np.zeros((params.folds, 2), np.int64)  # reviews by fold and label
     schemas = dict.fromkeys(SPLITS, schema)
     if params.folds:
-        if FOLD in schema.names:
-            raise InputError(
-                f"split: the column '{FOLD}' has a name of the pipeline; rename it, or set split.folds to 0"
-            )
         schemas["test"] = schema.append(pa.field(FOLD, pa.int8()))
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(table_writer(output / f"{name}.parquet", one)) for name, one in schemas.items()
         }
         for chunk, texts, assigned in chunks:
-            near_duplicates.add(texts, assigned)
+            if not params.folds:
+                near_duplicates.add(texts, assigned)
             tables = {name: chunk.filter(pa.array(assigned == index)) for index, name in enumerate(SPLITS)}
             if params.folds:
                 folds = assign_folds(chunk[params.column_name].to_pylist() if params.column_name else texts, params)
@@ -161,7 +171,7 @@ def metrics_of(
 ) -> dict[str, object]:
     """Return what metrics/split.json holds.
 
-    By split: rows, share, positive_share; for val and test, near_duplicates among the near_duplicates_checked.
+    By split: rows, share, positive_share; without folds, of val and test near_duplicates among near_duplicates_checked.
     Beside them: rows_left_out, and by what the reviews were split.
     """
     by: dict[str, object] = {"split_by": params.by, "folds": params.folds}
@@ -172,6 +182,7 @@ def metrics_of(
     near = {
         name: {"near_duplicates_checked": n_checked, "near_duplicates": n_near}
         for name, (n_checked, n_near) in near_duplicates.counts().items()
+        if not params.folds
     }
     return {
         **{name: {**sizes, **near.get(name, {})} for name, sizes in balance.items()},
@@ -214,12 +225,14 @@ def main() -> None:
         )
     log.info("split: %s rows", ", ".join(f"{name} {size['rows']}" for name, size in balance.items()))
     if n_left_out:
-        log.info("split: left out %d rows of val and test, whose text is also in another split", n_left_out)
-    log.info(
-        "split: %s reviews%s have a near duplicate in train",
-        " and ".join(f"{near} of {n} {name}" for name, (n, near) in near_duplicates.counts().items()),
-        " of a sample" if near_duplicates.is_sample else "",
-    )
+        where = "another fold" if params.folds else "another split"
+        log.info("split: left out %d rows, whose text is also in %s", n_left_out, where)
+    if not params.folds:
+        log.info(
+            "split: %s reviews%s have a near duplicate in train",
+            " and ".join(f"{near} of {n} {name}" for name, (n, near) in near_duplicates.counts().items()),
+            " of a sample" if near_duplicates.is_sample else "",
+        )
 
 
 if __name__ == "__main__":

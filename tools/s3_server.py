@@ -109,8 +109,8 @@ def start(folder: Path, requested_port: int | None) -> None:
     """
     storage, source = Remote.read(STORAGE), Remote.read(REVIEWS_SOURCE)
     running = find(folder)
-    port = port_of(running) if running else requested_port or PORT
-    if requested_port not in (None, port):
+    port = port_of(running) if running else PORT if requested_port is None else requested_port
+    if running and requested_port not in (None, port):
         raise ServerError(f"the server runs already, on port {port}; `make s3-stop` first, or leave PORT out")
     for path in (folder, folder / "data"):
         path.mkdir(mode=0o700, exist_ok=True)

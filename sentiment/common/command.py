@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,6 +78,9 @@ def _status_of(main: Callable[[], int | None]) -> int | None:
         _discard_output()
         where = f"{error.filename}: " if error.filename else ""
         log.error("error: %s%s", where, error.strerror or one_line(error))
+    except subprocess.TimeoutExpired as error:
+        command = error.cmd if isinstance(error.cmd, str) else " ".join(map(str, error.cmd))
+        log.error("error: %s took longer than %.3g s", command, error.timeout)
     except MemoryError as error:
         log.error("error: not enough memory: %s", one_line(error))
     except KeyboardInterrupt:

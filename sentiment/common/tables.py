@@ -68,8 +68,15 @@ def read_content(content: bytes) -> pa.Table:
 
 
 def read_column(path: Path, name: str) -> pa.ChunkedArray:
-    """Return one whole column; meant for narrow ones such as ids and labels. # (n_rows,)"""
-    return open_table(path).read(columns=[name]).column(name)
+    """Return one whole column; meant for narrow ones such as ids and labels. # (n_rows,)
+
+    Raises:
+        InputError: the table does not have it.
+    """
+    table = open_table(path)
+    if name not in table.schema_arrow.names:
+        raise InputError(f"{path}: column '{name}' is missing; found {', '.join(table.schema_arrow.names)}")
+    return table.read(columns=[name]).column(name)
 
 
 def batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:

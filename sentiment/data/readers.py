@@ -174,7 +174,12 @@ DEFAULT = FileFormat()
 
 def suffix(name: str) -> str:
     """Return the ending of a name in lower case, without `.gz`."""
-    return PurePosixPath(name.lower().removesuffix(GZIP)).suffix
+    return PurePosixPath(without_gzip(name)).suffix.lower()
+
+
+def without_gzip(name: str) -> str:
+    """Return a name without `.gz`, in any case, at its end."""
+    return name[: -len(GZIP)] if name.lower().endswith(GZIP) else name
 
 
 def from_texts(lines: Iterable[str], encoding: str = UTF8) -> InputTable:
@@ -328,30 +333,36 @@ def from_excel(name: str, file: IO[bytes], columns: InputColumns, layout: FileFo
         raise InputError(f"{name}: is empty, expected a header row and reviews")
     needed, passthrough = columns.select(name, header)
     indices = dict(zip(needed, column_indices(name, header, needed), strict=True))
-    records = ({column: row[index] for column, index in indices.items()} for row in rows if any(row))
+    n = len(header)  # cells at the end of a row that are empty may be missing
+    filled = (row + [""] * (n - len(row)) for row in rows if any(row))
+    records = ({column: row[index] for column, index in indices.items()} for row in filled)
     types = {ID: "string" if ID in needed else "int64", **dict.fromkeys(passthrough, "string")}
     return InputTable(types, _record_batches(records, needed, columns.text_columns, passthrough))
 
 
 def excel_rows(name: str, file: IO[bytes], layout: FileFormat) -> Iterator[list[str]]:
-    """Return the rows of a sheet as text.
+    """Yield the rows of a sheet as text, each to its last cell.
 
     Raises:
-        InputError: the file is no Excel file, or has no such sheet; openpyxl is not installed.
+        InputError: the file is no Excel file, is damaged, or has no such sheet; openpyxl is not installed.
     """
     try:
         import openpyxl
     except ImportError:
         raise InputError(f"{name}: needs openpyxl; pip install 'frozen-albert-sentiment[excel]'") from None
+    advice = "; rename a zip file to end in .zip"  # where it lacks the parts of a workbook
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        advice = "; rename a zip file to end in .zip" if isinstance(error, KeyError) else ""
+        advice = ""
+        if layout.sheet is not None and layout.sheet not in book.sheetnames:
+            raise InputError(f"{name}: no sheet '{layout.sheet}'; found {', '.join(book.sheetnames)}")
+        sheet = book[layout.sheet] if layout.sheet else book.worksheets[0]
+        sheet.reset_dimensions()  # which the file may state wrongly: cells beyond them would be left out
+        for row in sheet.iter_rows(values_only=True):
+            yield list(map(as_string, row))
+    except EXCEL_ERRORS as error:
+        advice = advice if isinstance(error, KeyError) else ""
         raise InputError(f"{name}: not an Excel file ({one_line(error)[:200]}){advice}") from None
-    if layout.sheet is not None and layout.sheet not in book.sheetnames:
-        raise InputError(f"{name}: no sheet '{layout.sheet}'; found {', '.join(book.sheetnames)}")
-    sheet = book[layout.sheet] if layout.sheet else book.worksheets[0]
-    return (list(map(as_string, row)) for row in sheet.iter_rows(values_only=True))
 
 
 def as_string(value: Any) -> str:
@@ -497,6 +508,12 @@ ENDINGS: dict[str, FormatName] = {
     ".txt": "lines",
 }
 ZIP = ".zip"
+# of openpyxl at a damaged file: ParseError of XML is a SyntaxError, a reference to a missing part a KeyError
+EXCEL_ERRORS = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, SyntaxError, ValueError, LookupError,
+    TypeError, AttributeError, OverflowError,
+)  # fmt: skip
+HIDDEN = re.compile(r"/[._]")  # in the path of a file below its folder
 BINARY: tuple[FormatName, ...] = ("parquet", "xlsx")  # which are compressed already
 
 
@@ -518,7 +535,7 @@ def decompressed(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def parts_of(source: Source) -> list[Path]:
-    """Return a file; or the files in a folder by their paths, without those that begin with a dot or an underscore.
+    """Return a file; or the files in a folder by their paths, but for names that begin with a dot or an underscore.
 
     Several sources are one folder with the files of each: they are in the order of their names.
 
@@ -531,7 +548,8 @@ def parts_of(source: Source) -> list[Path]:
         raise InputError(f"{source}: no such file; expected reviews (see prepare.source)")
     if source.is_file():
         return [source]
-    parts = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith((".", "_")))
+    files = (path for path in source.rglob("*") if path.is_file())
+    parts = sorted(path for path in files if not HIDDEN.search(f"/{path.relative_to(source).as_posix()}"))
     if not parts:
         raise InputError(f"{source}: is a folder without files, expected reviews")
     return parts
@@ -553,7 +571,7 @@ def read_source(source: Source, columns: InputColumns, layout: FileFormat) -> It
         with open_content(part) as (name, content):
             for batch in reader_of(name, layout)(name, content, columns, layout).batches:
                 if in_folder:
-                    names = [PurePosixPath(part.name.removesuffix(GZIP)).stem] * len(batch.texts)
+                    names = [PurePosixPath(without_gzip(part.name)).stem] * len(batch.texts)
                     batch = replace(batch, passthrough={**batch.passthrough, FILE: names})
                 yield name, batch
 
@@ -589,7 +607,7 @@ def open_content(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             if len(tables) != 1:
                 found = ", ".join(tables[:5]) or "none"
                 raise InputError(f"{path}: expected one table in the archive, found {found}")
-            with archive.open(tables[0]) as content:
+            with archive.open(tables[0]) as member, decompressed(tables[0], member) as content:
                 yield f"{path}/{tables[0]}", content
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise InputError(f"{path}: not a zip file that can be read ({one_line(error)})") from None

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 
-from sentiment.common.tables import join_names
+from sentiment.common.tables import FOLD, join_names
 from sentiment.data.text import format_rating, hash64
 
 ID, TEXT, LABEL, RATING = "id", "text", "label", "rating"
-RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING)
+RESERVED_COLUMNS = (ID, TEXT, LABEL, RATING, FOLD)
 RATING_TYPES = (pyarrow.int16(), pyarrow.int32(), pyarrow.float64())  # the first that holds all ratings is taken
 KEYS_PER_BUCKET = 262_144  # 2 MB of keys; the file is read once per bucket, so smaller buckets cost more reading
 

@@ -97,8 +97,8 @@ class SplitParams(StageParams):
     def _consistent(self) -> "SplitParams":
         if self.val + self.test >= 1:
             raise ValueError("val + test below 1, or nothing is left to train on")
-        if self.folds == 1:
-            raise ValueError("folds of 2 or more, or 0 for one split")
+        if self.folds in (1, 2):  # one is tested, the next one is val, and the others are trained on
+            raise ValueError("folds of 3 or more, or 0 for one split")
         if self.folds and (self.time_column or self.column):
             raise ValueError("folds of 0 with time_column or column: they say themselves what is tested")
         columns = [key for key in ("group_column", "time_column", "column") if getattr(self, key)]
@@ -238,6 +238,24 @@ def leave_out_shared_texts(splits: SplitIndices, hashes: Hashes) -> int:
         marked.append(rows[is_shared])
     splits[np.concatenate(marked)] = LEFT_OUT
     return sum(map(len, marked))
+
+
+def leave_out_other_folds(splits: SplitIndices, folds: NDArray[np.int8], hashes: Hashes) -> int:
+    """Mark as `LEFT_OUT` each row whose text is also in a fold of a lower number; return how many.
+
+    Memory is 17 bytes a row, for the texts that differ.
+
+    Args:
+        splits: by row, (n_rows,); changed in place.
+        folds: of each row, (n_rows,).
+        hashes: of the normalized text of each row, (n_rows,).
+    """
+    different, number_of_text = np.unique(hashes, return_inverse=True)
+    lowest = np.full(len(different), np.iinfo(np.int8).max, np.int8)
+    np.minimum.at(lowest, number_of_text, folds)
+    is_other = folds > lowest[number_of_text]
+    splits[is_other] = LEFT_OUT
+    return int(is_other.sum())
 
 
 def _are_in(ascending: Hashes, values: Hashes) -> NDArray[np.bool_]:

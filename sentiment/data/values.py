@@ -131,7 +131,7 @@ def read_time(value: str, layout: str | None = None) -> datetime:
     if layout:
         try:
             found = datetime.strptime(value, layout)
-        except ValueError:
+        except (ValueError, re.error):  # of a layout that names a part twice
             raise ValueError(f"a date by split.time_format {layout!r}") from None
     else:
         found = _read_known_form(value)

@@ -195,7 +195,7 @@ def metrics_by_slice(
     """
     resamples = min(n_resamples, SLICE_RESAMPLES)
     for name, row_values in slices.items():
-        values, indices = np.unique(row_values.astype(str), return_inverse=True)
+        values, indices = np.unique(row_values, return_inverse=True)
         for index, value in sorted(enumerate(values.tolist()), key=lambda item: natural_key(item[1])):
             selected = indices == index
             part = labels[selected], predicted[selected], probabilities[selected]
@@ -245,7 +245,7 @@ def slice_values(table: pa.Table, slices: Sequence[str], length_edges: Sequence[
             words = np.array([len(text.split()) for text in table["text"].to_pylist()])
             values[name] = _length_bins(words, length_edges)
         else:
-            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=str)
+            values[name] = np.array([_slice_name(value) for value in table[name].to_pylist()], dtype=object)
     return values
 
 

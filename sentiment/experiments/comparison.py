@@ -95,7 +95,10 @@ def paired_labels(
         raise InputError(f"{a} and {b} have different {split} reviews ({sizes}); {advice}")
     labels_a, labels_b = table_a["label"].to_numpy(), table_b["label"].to_numpy()
     if changed := int((labels_a != labels_b).sum()):
-        raise InputError(f"{a} and {b} label {changed} of the {len(table_a)} {split} reviews differently; {advice}")
+        raise InputError(
+            f"{changed} of the {len(table_a)} {split} reviews have another label in {a} than in {b}: section "
+            "prepare of params.yaml differs, which decides what is positive"
+        )
     return np.asarray(labels_a, dtype=np.int8)
 
 

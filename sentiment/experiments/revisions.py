@@ -248,12 +248,13 @@ def unseen_source(root: Path = Path()) -> str | None:
 
     DVC copies what is in git's index and what is tracked by a .dvc file there (DVC 3.67.1).
     """
-    source = str(read_yaml((root / PARAMS).read_bytes(), PARAMS)["prepare"]["source"])
-    if any(_git(root, "ls-files", "--error-unmatch", "--", path) for path in (source, f"{source}.dvc")):
+    source = Path(str(read_yaml((root / PARAMS).read_bytes(), PARAMS)["prepare"]["source"]))
+    trackers = [f"{path}.dvc" for path in (source, *source.parents) if path.name]  # of the file, or of its folder
+    if any(_git(root, "ls-files", "--error-unmatch", "--", path) for path in (str(source), *trackers)):
         return None
     seen_by = "queued and --temp experiments do not see it"
-    if (root / f"{source}.dvc").is_file():
-        return f"{source}.dvc is neither staged nor committed: {seen_by}; run git add {source}.dvc"
+    if found := [path for path in trackers if (root / path).is_file()]:
+        return f"{found[0]} is neither staged nor committed: {seen_by}; run git add {found[0]}"
     return f"{source} is tracked neither by DVC nor by git: {seen_by}; run dvc add {source}, then git add {source}.dvc"
 
 

@@ -111,11 +111,13 @@ class Candidates:
         thresholds: shape (n,); all reviews are positive at the first, none at the last.
         metrics: accuracy, f1_macro and those of `REACHED`, each of shape (n,); NaN where not defined.
         n_positive: reviews that are labeled positive, shape (n,).
+        highest: of the thresholds that label as each does, shape (n,).
     """
 
     thresholds: Float64s
     metrics: dict[str, Float64s]
     n_positive: NDArray[np.int64]
+    highest: Float64s
 
     @classmethod
     def of(cls, labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> "Candidates":
@@ -137,7 +139,7 @@ class Candidates:
                 "precision_negative": tn / (tn + fn),
             }
         thresholds = [_between(*pair) for pair in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
-        return cls(np.array(thresholds), metrics, tp + fp)
+        return cls(np.array(thresholds), metrics, tp + fp, edges[1:])
 
     def choose(self, rule: str) -> float:
         """Return the threshold of a rule of `Rules.threshold`; of equal ones that nearest to 0.5.
@@ -159,14 +161,20 @@ class Candidates:
             ClassifierError: a label does not reach it for `MIN_SURE` reviews.
         """
         advice = f"train.abstain_precision {precision:g}"
-        low = self.thresholds[self._reaching("precision_negative", precision, advice, MIN_SURE)]
-        high = self.thresholds[self._reaching("precision", precision, advice, MIN_SURE)]
-        return min(float(low), threshold), max(float(high), threshold)
+        own = int(np.searchsorted(self.highest, np.float32(threshold)))  # labels as the threshold does
+        low = self._reaching("precision_negative", precision, advice, MIN_SURE, slice(own + 1))
+        high = own + self._reaching("precision", precision, advice, MIN_SURE, slice(own, None))
+        return (
+            threshold if low == own else float(self.thresholds[low]),
+            threshold if high == own else float(self.thresholds[high]),
+        )
 
-    def _reaching(self, name: str, value: float, asked_by: str, at_least: int = 1) -> int:
-        """Return the number of the candidate that reaches a value of a metric for at least so many reviews."""
+    def _reaching(
+        self, name: str, value: float, asked_by: str, at_least: int = 1, candidates: slice = slice(None)
+    ) -> int:
+        """Return the number, among the candidates, of that which reaches a value of a metric for so many reviews."""
         n_labeled = self.n_positive if not name.endswith("_negative") else self.n_positive[0] - self.n_positive
-        values = np.where(n_labeled >= at_least, self.metrics[name], np.nan)
+        values = np.where(n_labeled >= at_least, self.metrics[name], np.nan)[candidates]
         reaching = np.flatnonzero(values >= value)
         if not len(reaching):
             best = "no review has it" if np.isnan(values).all() else f"the highest is {np.nanmax(values):.3f}"

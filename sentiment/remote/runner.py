@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
@@ -143,8 +143,9 @@ class Log:
 
     def without_secrets(self, text: bytes) -> bytes:
         """Return a text with asterisks in the place of each secret."""
-        self._secrets |= self._get_secrets()
-        for secret in self._secrets:
+        secrets = self._secrets | self._get_secrets()
+        self._secrets = secrets  # another thread may come here at the same time
+        for secret in secrets:
             text = text.replace(secret.encode(), b"***")
         return text
 
@@ -259,7 +260,7 @@ class JobRun:
         python = folder / "bin" / "python"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with folder.with_suffix(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # another job may be installing the same
+            self._lock(file)
             if (folder / "installed").exists():
                 self._log.line(f"environment {name}: present")
                 return python
@@ -272,6 +273,18 @@ class JobRun:
                     raise JobError(f"{lock.name} could not be installed (exit status {status}): {reason}")
             (folder / "installed").touch()
         return python
+
+    def _lock(self, file: IO[str]) -> None:
+        """Lock a file; wait while another job, which installs the same, has it."""
+        end = time.monotonic() + INSTALL_S
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._asked.wait(1):
+                    raise Stopped from None
+                if time.monotonic() > end:
+                    raise JobError(f"{file.name}: another job has it for {INSTALL_S:.0f} s") from None
 
     def _run_experiments(self) -> None:
         runs, saved = self._job["runs"], time.monotonic()

@@ -10,6 +10,7 @@ and any bucket outside a DVC project, is reached by the AWS chain (`AWS_ENDPOINT
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -307,13 +308,25 @@ def _options_of_dvc(bucket: str) -> dict[str, Any]:
 
 
 def dvc_config() -> Any:
-    """Return the merged configuration of the DVC project in this folder; raises ParamsError where it is damaged."""
+    """Return the merged configuration of the DVC project in this folder.
+
+    Raises:
+        ParamsError: it is damaged, or the endpoint of a remote is no URL.
+    """
     from dvc.config import Config, ConfigError  # 1 s
 
     try:
-        return Config(str(DVC_FOLDER))
+        config = Config(str(DVC_FOLDER))
     except ConfigError as error:
         raise ParamsError(f".dvc/config: {one_line(error)}") from None
+    for name, settings in config["remote"].items():
+        endpoint = str(settings.get("endpointurl") or "http://host")
+        if not re.match("https?://[^/]", endpoint):
+            raise ParamsError(
+                f"endpointurl of DVC remote '{name}' is '{endpoint}', expected http://HOST or https://HOST; "
+                f"`dvc remote modify --local {name} endpointurl https://HOST`"
+            )
+    return config
 
 
 def dvc_cache() -> Path:

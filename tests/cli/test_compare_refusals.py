@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.cli.compare import as_text
 from sentiment.common.errors import InputError
 from sentiment.experiments.comparison import compare, paired_labels, read_predictions
 from sentiment.experiments.revisions import PREDICTIONS, Revision
@@ -44,8 +45,19 @@ def test_shared_reviews_are_compared_where_reviews_were_added(tmp_path: Path) ->
         compare(revisions["old"], revisions["new"], "test", shared=True)
 
 
+def test_what_reviews_of_one_label_do_not_define_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / PREDICTIONS["val"]
+    file.parent.mkdir(parents=True)
+    pq.write_table(table(["a", "b"], [1, 1]), file)
+    one = Revision("workspace", tmp_path)
+    lines = as_text("A", "B", compare(one, one, "val"), "val").splitlines()
+    assert lines[0] == "A = A, B = B: 2 val reviews"
+    assert lines[3].startswith("accuracy ")
+    assert lines[4] == ""
+
+
 def test_different_labels_are_counted() -> None:
-    with pytest.raises(InputError, match="label 1 of the 2 val reviews differently"):
+    with pytest.raises(InputError, match="1 of the 2 val reviews have another label in old than in new: section"):
         paired_labels("old", table(["a", "b"], [1, 0]), "new", table(["a", "b"], [1, 1]), "val")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.hub_server import HubServer, serving
 from tests.project import Project
+from tests.s3_server import free_port
 
 NAME = "shop/sentiment"
 
@@ -97,3 +98,10 @@ def test_what_goes_wrong_is_one_line(completed_project: Project, tmp_path: Path)
         stderr = export(completed_project, *arguments, check=False, environment=environment)
     assert "`hf auth login`" in stderr.splitlines()[-1]
     assert (completed_project.root / "vectors/modules.json").is_file()
+    nowhere = {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}", "HF_TOKEN": "wrong", "HF_HUB_OFFLINE": "0"}
+    code = f"run_main(lambda: push(Path('vectors'), {NAME!r}))"
+    imports = "from pathlib import Path; from sentiment.cli.export import push"
+    script = f"{imports}; from sentiment.common.command import run_main; {code}"
+    done = completed_project.run("python", "-c", script, check=False, **nowhere)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(f"error: --push {NAME}: ")

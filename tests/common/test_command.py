@@ -144,6 +144,12 @@ def test_a_stream_that_cannot_be_used_is_one_line(tmp_path: Path, body: str, clo
     assert outcome.stderr.count("\n") == 1
 
 
+def test_a_program_that_takes_too_long_is_one_line(tmp_path: Path) -> None:
+    code = "import subprocess\nfrom sentiment.common.command import run_main\n"
+    outcome = run_code(f"{code}run_main(lambda: subprocess.run(['sleep', '20'], timeout=0.1))", tmp_path)
+    assert (outcome.returncode, outcome.stderr) == (1, "error: sleep 20 took longer than 0.1 s\n")
+
+
 def test_closed_standard_streams_do_not_change_a_command_that_uses_none(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\nfrom sentiment.common.command import run_main\n"

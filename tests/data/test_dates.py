@@ -51,3 +51,5 @@ def test_a_format_decides() -> None:
     assert read_time("09 1, 2018", "%m %d, %Y") == datetime(2018, 9, 1, tzinfo=UTC)
     with pytest.raises(ValueError, match="'%d/%m/%Y'"):
         read_time("2024-02-01", "%d/%m/%Y")
+    with pytest.raises(ValueError, match="'%m/%m/%Y'"):
+        read_time("01/01/2024", "%m/%m/%Y")

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.stats
 from sklearn import metrics
@@ -16,6 +17,7 @@ from sentiment.evaluation.metrics import (
     fold_intervals,
     metrics_by_slice,
     point_metrics,
+    slice_values,
     wilson_interval,
 )
 
@@ -137,6 +139,15 @@ def test_values_of_a_slice_are_in_the_order_of_their_numbers() -> None:
         "-3", "4.25", "4.5", "9", "10", "", "1-20 words", "21-40 words", "1" * 5_000, "Tops", "over 100 words",
     ]  # fmt: skip
     assert [row["value"] for row in rows] == expected
+
+
+def test_a_long_value_of_a_slice_takes_its_memory_once() -> None:
+    table = pa.table({"text": ["Soft"] * 1_000, "part": ["x" * 100_000, *["Tops"] * 999]})
+    values = slice_values(table, ["part"], [])["part"]
+    assert values.nbytes < 100_000
+    labels = np.arange(1_000).astype(np.int8) % 2
+    rows = metrics_by_slice(labels, labels, labels.astype(np.float32), 10, 100, 0, {"part": values})
+    assert [row["rows"] for row in rows] == [999, 1]
 
 
 def test_slices_with_every_metric_and_its_interval() -> None:

@@ -24,3 +24,15 @@ def test_a_dvc_file_is_seen_once_it_is_staged(project: Project) -> None:
     project.run("git", "add", f"{mine}.dvc")
     assert unseen_source(project.root) is None
     assert project.run("sentiment", "experiments").stderr == ""
+
+
+@pytest.mark.parametrize("source", ["data/raw/months/", "data/raw/months", "data/raw/months/1.csv"])
+def test_a_folder_that_dvc_tracks_is_seen_with_what_is_in_it(project: Project, source: str) -> None:
+    (project.root / "data/raw/months").mkdir()
+    (project.root / "data/raw/months/1.csv").write_bytes((project.root / SAMPLE).read_bytes())
+    project.set_params(prepare={"source": source})
+    assert "is tracked neither by DVC nor by git" in (unseen_source(project.root) or "")
+    (project.root / "data/raw/months.dvc").write_text("outs: []\n")
+    assert (unseen_source(project.root) or "").endswith("run git add data/raw/months.dvc")
+    project.run("git", "add", "-f", "data/raw/months.dvc")
+    assert unseen_source(project.root) is None

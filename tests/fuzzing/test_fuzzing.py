@@ -8,15 +8,19 @@ FUZZ_EXAMPLES=700 takes two minutes for each test.
 """
 
 import contextlib
+import gzip
 import io
 import logging
 import os
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from fastapi.testclient import TestClient
@@ -46,6 +50,7 @@ GOOD = {
     ".json": b'[{"Title": "Nice", "Review Text": "Soft"}]',
     ".txt": b"Soft and warm\nToo big\n",
 }
+BINARY = (".parquet", ".xlsx", ".csv.gz", ".zip")
 fuzz = settings(max_examples=N_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -57,6 +62,39 @@ def damaged(draw: st.DrawFn, good: bytes) -> bytes:
     start = draw(st.integers(0, len(good)))
     end = draw(st.integers(start, min(len(good), start + 20)))
     return good[:start] + draw(st.binary(max_size=8)) + good[end:] * draw(st.integers(1, 2))
+
+
+@cache
+def whole(suffix: str) -> bytes:
+    """Return a good file of a format that is not text."""
+    buffer = io.BytesIO()
+    if suffix == ".csv.gz":
+        return gzip.compress(GOOD[".csv"])
+    if suffix == ".zip":
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("reviews.csv", GOOD[".csv"])
+    else:
+        table = pd.read_csv(io.BytesIO(GOOD[".csv"]))
+        table.to_parquet(buffer) if suffix == ".parquet" else table.to_excel(buffer, index=False)
+    return buffer.getvalue()
+
+
+@st.composite
+def damaged_file(draw: st.DrawFn, suffix: str) -> bytes:
+    """A file of a format, damaged, or with a damaged content in a compressed or zip file that is whole."""
+    if suffix in GOOD:
+        return draw(damaged(GOOD[suffix]))
+    if suffix == ".parquet" or draw(st.booleans()):
+        return draw(damaged(whole(suffix)))
+    if suffix == ".csv.gz":
+        return gzip.compress(draw(damaged(GOOD[".csv"])))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole(suffix))) as archive, zipfile.ZipFile(buffer, "w") as written:
+        chosen = draw(st.sampled_from(archive.namelist()))
+        for name in archive.namelist():
+            content = archive.read(name)
+            written.writestr(name, draw(damaged(content)) if name == chosen else content)
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager
@@ -94,40 +132,40 @@ def classifier(completed_template: Project) -> Path:
     return completed_template.root / "models" / "classifier"
 
 
-@pytest.mark.parametrize("suffix", [*GOOD, ".parquet", ".csv.gz"])
+@pytest.mark.parametrize("suffix", [*GOOD, *BINARY[:3]])
 @fuzz
 @given(data=st.data())
 def test_predict_reads_any_bytes(classifier: Path, suffix: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, f"new{suffix}")
-        file.write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]))))
+        file.write_bytes(data.draw(damaged_file(suffix)))
         arguments = ["predict", "--classifier", str(classifier), file.name, "--output", "labels.csv"]
         assert_clean_end(lambda: sentiment(arguments), Path(name), {"labels.csv"})
 
 
-@pytest.mark.parametrize("suffix", [*GOOD, ".parquet", ".xlsx", ".csv.gz", ".zip"])
+@pytest.mark.parametrize("suffix", [*GOOD, *BINARY])
 @fuzz
 @given(data=st.data())
 def test_init_looks_at_any_bytes(suffix: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, f"new{suffix}")
-        file.write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]) * 3)))
+        file.write_bytes(data.draw(damaged(GOOD[suffix] * 3) if suffix in GOOD else damaged_file(suffix)))
         shutil.copy(DEFAULTS / "params.yaml", name)
         assert_clean_end(lambda: sentiment(["init", file.name, "--dry-run"]), Path(name), set())
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".tsv", ".parquet", ".xlsx", ".zip"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".tsv", *BINARY])
 @fuzz
 @given(data=st.data())
 def test_prepare_reads_any_bytes_of_other_formats(
     monkeypatch: pytest.MonkeyPatch, suffix: str, data: st.DataObject
 ) -> None:
     params = yaml.safe_load((DEFAULTS / "params.yaml").read_text())
-    params["prepare"] |= {"source": f"reviews{suffix}", "slice_columns": []}
+    params["prepare"] |= {"source": f"new{suffix}", "slice_columns": []}
     params["evaluate"]["slices"] = []
     with tempfile.TemporaryDirectory() as name:
         Path(name, "params.yaml").write_text(yaml.safe_dump(params))
-        Path(name, f"reviews{suffix}").write_bytes(data.draw(damaged(GOOD.get(suffix, GOOD[".csv"]))))
+        Path(name, f"new{suffix}").write_bytes(data.draw(damaged_file(suffix)))
         run_prepare(monkeypatch, Path(name))
 
 

@@ -108,6 +108,24 @@ def test_unsure_is_what_neither_label_says_with_the_precision() -> None:
     assert decision.threshold == 0.5
 
 
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.51, 0.8])
+def test_both_labels_have_the_precision_where_it_rises_and_falls_with_the_threshold(threshold: float) -> None:
+    n_decided = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        wavy = np.round(rng.random(60), 2).astype(np.float32)
+        labels = (rng.random(60) < wavy + 0.3 * np.sin(20 * wavy)).astype(np.int8)
+        try:
+            low, high = map(np.float32, Candidates.of(labels, wavy).unsure(threshold, 0.7))
+        except ClassifierError:
+            continue
+        n_decided += 1
+        assert low <= np.float32(threshold) <= high
+        assert (labels[wavy < low] == 0).mean() >= 0.7
+        assert (labels[wavy >= high] == 1).mean() >= 0.7
+    assert n_decided > 2
+
+
 def test_a_precision_that_is_reached_everywhere_leaves_nothing_unsure() -> None:
     labels = (scores >= 0.5).astype(np.int8)
     assert Candidates.of(labels, scores).unsure(0.5, 0.95) == (0.5, 0.5)

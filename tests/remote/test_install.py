@@ -1,8 +1,11 @@
 """Without --python the runner installs the lock into an environment, which later jobs on the machine use again."""
 
+import fcntl
+import hashlib
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,32 @@ def test_the_lock_is_installed_once(s3_server: S3Server, tmp_path: Path) -> None
     assert (status, last["state"]) == (0, "finished"), log
     assert ": present\n" in log
     assert "installing" not in log
+
+
+def test_a_job_that_waits_for_the_installation_of_another_can_be_stopped(s3_server: S3Server, tmp_path: Path) -> None:
+    source, store = tmp_path / "source", Store(s3_server.client(), BUCKET, f"{tmp_path.name}/jobs/waits")
+    source.mkdir()
+    (source / "requirements.txt").write_text("x\n")
+    send_job(store, source, [["-n", "one"]])
+    name = hashlib.sha256(b"x\n" + sys.version.encode()).hexdigest()[:16]
+    arguments = ["--bucket", BUCKET, "--prefix", store.prefix, "--endpoint", s3_server.endpoint, "--region", REGION]
+    command = [sys.executable, str(runner.__file__), *arguments, "--work", str(tmp_path / "work")]
+    own = {"PATH": "/usr/bin:/bin", "SENTIMENT_REMOTE_CACHE": str(tmp_path / "cache")}
+    (tmp_path / "cache").mkdir()
+    with (tmp_path / "cache" / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with subprocess.Popen(command, env=s3_server.environment() | own) as process:
+            try:
+                deadline = time.monotonic() + 60
+                while not (tmp_path / "work/project/requirements.txt").exists():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                time.sleep(1)  # until it waits
+                process.terminate()
+                assert process.wait(30)
+            finally:
+                process.kill()
+    assert json.loads(store.get(STATUS))["state"] == "stopped"
 
 
 def test_a_lock_that_cannot_be_installed_is_named_with_the_reason(s3_server: S3Server, tmp_path: Path) -> None:

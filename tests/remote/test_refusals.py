@@ -1,6 +1,7 @@
 """What is refused before anything is sent: one line, exit status 1; and what is a secret."""
 
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -86,6 +87,21 @@ def test_secrets_do_not_reach_the_log_also_when_a_role_changes_them(tmp_path: Pa
     log.upload(is_end=True)
     assert b"/key" not in store.content
     assert store.content.count(b"***") == 4
+
+
+def test_secrets_may_change_while_a_text_is_searched(tmp_path: Path) -> None:
+    """The heartbeat and the job itself hide secrets at the same time."""
+    keys = {"first/key"}
+    log = Log(FakeStore(), tmp_path / "log.txt", lambda: set(keys))
+
+    class Text(bytes):
+        def replace(self, *arguments: Any) -> bytes:
+            keys.add("second/key")
+            log.without_secrets(b"")  # of the other thread
+            return super().replace(*arguments)
+
+    assert log.without_secrets(Text(b"first/key")) == b"***"
+    assert log.without_secrets(b"second/key") == b"***"
 
 
 def test_the_keys_of_every_profile_and_of_an_assumed_role_are_secrets(

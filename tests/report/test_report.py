@@ -51,7 +51,9 @@ def test_two_revisions_stand_side_by_side(project_with_experiment: Project, page
         (row) => [...row.children].map((cell) => cell.textContent))""")
     assert different == [["param", "HEAD", "strict"], ["train.threshold", "0.5", "0.97"]]
     assert list(figures(opened.page, "params")) == [*SPLITS, "kept_epoch"]
-    assert "▼ worse" in (opened.page.text_content("[data-card=accuracy]") or "")
+    card = opened.page.text_content("[data-card=accuracy]") or ""
+    assert f"difference {difference['difference']:+.4f}" in card
+    assert "worse" not in card  # the sentence above says whether it is chance, by a test that is corrected
 
 
 def test_one_revision_shows_its_params_sizes_and_kept_epoch(

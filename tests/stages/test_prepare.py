@@ -126,7 +126,7 @@ def test_params_that_leave_a_class_empty_are_refused(run_prepare: RunPrepare) ->
     assert "prepare: expected rating_min <= positive_above < rating_max" in outcome.stderr
 
 
-@pytest.mark.parametrize("name", ["text", "length"])
+@pytest.mark.parametrize("name", ["text", "length", "fold"])
 def test_slice_columns_named_as_columns_of_the_table_or_as_the_number_of_words_are_refused(
     run_prepare: RunPrepare, name: str
 ) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sentiment.common.errors import InputError
+from sentiment.data.readers import InputColumns, from_excel
 from sentiment.data.sniffing import sniff
 from tests.stages.conftest import RunPrepare
 
@@ -50,6 +52,19 @@ def zipped(name: str, content: bytes, *others: str) -> bytes:
     return buffer.getvalue()
 
 
+def excel_bytes(change: tuple[str, str]) -> bytes:
+    """An Excel file with a change of its sheet's XML."""
+    buffer, plain = io.BytesIO(), io.BytesIO(frame_bytes(lambda file: NUMBERS.to_excel(file, index=False)))
+    with zipfile.ZipFile(plain) as archive, zipfile.ZipFile(buffer, "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name).decode()
+            if name.endswith("sheet1.xml"):
+                assert change[0] in content
+                content = content.replace(*change)
+            changed.writestr(name, content)
+    return buffer.getvalue()
+
+
 RECORDS = NUMBERS.to_dict("records")
 FILES: dict[str, tuple[bytes, dict[str, object]]] = {
     "reviews.csv": (csv_bytes(), {}),
@@ -67,6 +82,9 @@ FILES: dict[str, tuple[bytes, dict[str, object]]] = {
     "explained.zip": (zipped("reviews.csv", csv_bytes(), "README.txt"), {}),
     "reviews.csv.gz": (gzip.compress(csv_bytes()), {}),
     "reviews.zip": (zipped("reviews.csv", csv_bytes()), {}),
+    "twice.zip": (zipped("reviews.csv.gz", gzip.compress(csv_bytes())), {}),
+    "dimension.xlsx": (excel_bytes(("<dimension ref=", '<dimension ref="A1"/><old ref=')), {}),
+    "no_dimension.xlsx": (excel_bytes(("<dimension ref=", "<old ref=")), {}),
     "reviews.jsonl": ("\n".join(json.dumps(record) for record in RECORDS).encode(), {}),
     "reviews.json": (json.dumps(RECORDS, indent=2).encode(), {}),
     "reviews.parquet": (frame_bytes(NUMBERS.to_parquet), {}),
@@ -104,6 +122,15 @@ def test_an_equal_table_in_another_format_gives_equal_rows(
         assert [list(row.values()) for row in found[1]] == [list(row.values()) for row in expected[1]]
     else:
         assert found == expected
+
+
+def test_cells_that_are_missing_at_the_end_of_a_row_are_empty() -> None:
+    book = openpyxl.Workbook()
+    for row in (["text", "part"], ["Soft", "Tops"], ["Warm"]):
+        book.worksheets[0].append(row)
+    table = from_excel("a.xlsx", io.BytesIO(frame_bytes(book.save)), InputColumns(("text",), ("part",)))
+    [batch] = table.batches
+    assert (batch.texts, batch.passthrough) == (["Soft", "Warm"], {"part": ["Tops", ""]})
 
 
 NO_TEXT = {
@@ -147,6 +174,8 @@ def test_a_folder_of_parts_is_read_by_their_names(prepared: Callable[..., tuple[
         TABLE.iloc[number : number + 20].to_csv(Path("parts", name), index=False)
     Path("parts", "_SUCCESS").touch()
     Path("parts", ".hidden").touch()
+    Path("parts/.ipynb_checkpoints").mkdir()
+    TABLE.iloc[:5].assign(Title="Before").to_csv("parts/.ipynb_checkpoints/day-1-checkpoint.csv", index=False)
     assert prepared("parts", b"") == expected
 
 
@@ -195,7 +224,7 @@ def test_labels_are_compared_without_case_and_decimals(run_prepare: RunPrepare, 
 def test_one_file_per_class(run_prepare: RunPrepare) -> None:
     for label, texts in (("bad", "Torn\nThin\n"), ("good", "Soft\n\nWarm\n")):
         Path("texts").mkdir(exist_ok=True)
-        Path("texts", f"{label}.txt").write_text(texts)
+        Path("texts", f"{label}.txt.GZ").write_bytes(gzip.compress(texts.encode()))
     _, rows, counts = run_prepare(None, source="texts", **{**LABELS, "label_column": "file"})
     assert [(row["text"], row["label"]) for row in rows] == [("Torn", 0), ("Thin", 0), ("Soft", 1), ("Warm", 1)]
     assert counts["rows"] == 4
@@ -268,6 +297,7 @@ def test_params_that_contradict_each_other_are_refused_by_name(
         ("a.zip", zipped("notes.md", b"x"), "expected one table in the archive, found none"),
         ("a.csv.gz", gzip.compress(csv_bytes())[:-20], "damaged gzip file"),
         ("a.xlsx", b"no", "not an Excel file"),
+        ("a.xlsx", excel_bytes(("</row>", "<<row>")), "not an Excel file"),
         ("a.json", b'[{"Title": "a"', "is not a JSON array after"),
         ("a.jsonl", b"[]", "is not a JSON object"),
         ("a.dat", b"x", "format is not known by the ending"),

@@ -207,7 +207,7 @@ def test_a_text_in_several_splits_stays_in_train_only_and_is_counted(run_split: 
     assert split_of["Review number 16"] == split_of["REVIEW NUMBER 16"] == "val"  # both of them in one split
     assert metrics["rows_left_out"] == 3
     assert len(split_of) == 497
-    assert "split: left out 3 rows of val and test, whose text is also in another split" in outcome.stderr
+    assert "split: left out 3 rows, whose text is also in another split" in outcome.stderr
 
 
 def test_near_duplicates_in_train_are_counted_and_stay(run_split: RunSplit) -> None:
@@ -282,6 +282,29 @@ def test_with_folds_and_groups_a_group_is_in_one_fold(run_split: RunSplit, tmp_p
     assert {fold for _, fold in pairs} == {0, 1, 2, 3}
 
 
+def test_a_text_of_groups_in_several_folds_stays_in_the_first_one(run_split: RunSplit, tmp_path: Path) -> None:
+    rows = rows_of([*texts(400), *texts(400)])  # each text of two products
+    outcome, _, metrics = run_split(rows, folds=4, group_column="Product")
+    tables = {name: pq.read_table(tmp_path / f"split/{name}.parquet").to_pylist() for name in SPLITS}
+    folds: dict[str, set[int]] = {}
+    for row in tables["test"]:
+        folds.setdefault(row["text"], set()).add(row["fold"])
+    assert len(folds) == 400
+    assert {len(one) for one in folds.values()} == {1}
+    of_product = {row["Product"]: row["fold"] for row in tables["test"]}
+    of_text: dict[str, list[int]] = {}
+    for row in rows:
+        of_text.setdefault(str(row["text"]), []).append(of_product.get(row["Product"], 4))
+    assert all(min(of_text[text]) == min(one) for text, one in folds.items())
+    n_left_out = 800 - len(tables["test"])
+    assert metrics["rows_left_out"] == n_left_out > 200
+    assert len(tables["train"]) + len(tables["val"]) == len(tables["test"])
+    assert not {row["text"] for row in tables["train"]} & {row["text"] for row in tables["val"]}
+    assert f"split: left out {n_left_out} rows, whose text is also in another fold" in outcome.stderr
+    assert "near_duplicates" not in metrics["test"]
+    assert "near duplicate" not in outcome.stderr
+
+
 def test_a_fold_of_one_class_is_refused(run_split: RunSplit) -> None:
     rows = rows_of(texts(600))
     for index, row in enumerate(rows):
@@ -294,7 +317,8 @@ def test_a_fold_of_one_class_is_refused(run_split: RunSplit) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"folds": 1}, "expected folds of 2 or more, or 0 for one split"),
+        ({"folds": 1}, "expected folds of 3 or more, or 0 for one split"),
+        ({"folds": 2}, "expected folds of 3 or more, or 0 for one split"),
         ({"folds": 21}, "split.folds is 21, expected less than or equal to 20"),
         ({"folds": 5, "column": "part"}, "expected folds of 0 with time_column or column"),
     ],

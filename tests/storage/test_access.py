@@ -65,6 +65,14 @@ def test_remote_with_broken_settings_fails_one_check_in_one_line(
     assert len(str(results[-1]).splitlines()) == 1
 
 
+def test_an_endpoint_that_is_no_url_is_named(s3_server: S3Server, bare_project: Project) -> None:
+    s3_server.connect(bare_project, "broken", endpointurl="minio.example.com")
+    doctor = bare_project.run("sentiment", "doctor", check=False)
+    assert doctor.returncode == 1
+    assert doctor.stderr.startswith("error: endpointurl of DVC remote 'storage' is 'minio.example.com', expected http")
+    assert doctor.stderr.count("\n") == 1
+
+
 def test_doctor_with_a_stopped_server_names_it(s3_server: S3Server, bare_project: Project) -> None:
     s3_server.connect(bare_project, "broken", endpointurl=f"http://127.0.0.1:{free_port()}")
     doctor = bare_project.run("sentiment", "doctor", check=False)

@@ -68,6 +68,13 @@ def sockets_of(server: S3Server) -> list[Path]:
     return [path for path in Path("/tmp").glob("seaweedfs-*.sock") if str(server.port) in path.name]
 
 
+def test_a_port_out_of_range_is_named(project_template: Project, tmp_path: Path) -> None:
+    server = S3Server(project_template.clone(tmp_path / "project"), free_port())
+    refused = server.call("start", "--port", "0", check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert refused.stderr.startswith("error: port 0 is out of range; expected 1024 to ")
+
+
 @pytest.mark.parametrize("offset", [0, 2, 10_000])
 def test_start_on_a_port_in_use_names_it(offset: int, project_template: Project, tmp_path: Path) -> None:
     server = S3Server(project_template.clone(tmp_path / "project"), free_port())
