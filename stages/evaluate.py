@@ -39,6 +39,7 @@ from sentiment.evaluation.curves import (
 from sentiment.evaluation.metrics import (
     OPTIONAL_METRICS,
     PRIMARY_METRICS,
+    SEEN,
     SLICE_COLUMNS,
     Predictions,
     Scores,
@@ -51,8 +52,6 @@ from sentiment.evaluation.metrics import (
 from sentiment.evaluation.model_card import render_model_card
 from sentiment.head.classifier import ENCODER, FOLDS, Classifier, is_unsure, predict_labels
 from sentiment.head.words import Tokens
-
-SEEN = "reviews_seen_by_encoder"
 
 log = logging.getLogger(__name__)
 

@@ -37,15 +37,13 @@ from sentiment.data.schema import (
     table_schema,
 )
 from sentiment.data.text import LENGTH, decode_html
-from sentiment.data.values import MISSING_ADVICE, is_no_rating, label_key, parse_ratings
+from sentiment.data.values import MAX_UNKNOWN, MISSING_ADVICE, is_no_rating, label_key, parse_ratings, shown_counts
 
 log = logging.getLogger(__name__)
 
 
 Label = str | bool | int | float  # as params.yaml has it; in CSV each is text
 IGNORED = -1.0  # beside 1 for positive and 0 for negative
-MAX_UNKNOWN = 1_000  # different labels, after which a column is no column of labels
-MAX_SHOWN = 10
 
 
 class Params(FileFormat):
@@ -156,11 +154,9 @@ def _read_labels(source: str, written: "pd.Series[str]", params: Params, unknown
 
 
 def _unknown_labels(params: Params, unknown: Counter[str]) -> InputError:
-    """Return the error that lists labels which params.yaml does not name, the most frequent ones first."""
-    shown = ", ".join(f"{label!r} ({count:,} rows)" for label, count in unknown.most_common(MAX_SHOWN))
-    more = f" and {len(unknown) - MAX_SHOWN:,} others" if len(unknown) > MAX_SHOWN else ""
+    """Return the error that lists labels which params.yaml does not name."""
     return InputError(
-        f"{params.source}: column '{params.label_column}' has {shown}{more}, expected {params.expected()}; "
+        f"{params.source}: column '{params.label_column}' has {shown_counts(unknown)}, expected {params.expected()}; "
         "name them in prepare.positive, prepare.negative or prepare.ignore"
     )
 

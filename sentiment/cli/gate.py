@@ -21,6 +21,7 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from sentiment.common.tables import SCORED, VAL
+from sentiment.evaluation.metrics import SEEN
 from sentiment.evaluation.significance import ALPHA, holm
 from sentiment.experiments.comparison import compare, sentence
 from sentiment.experiments.revisions import BEHAVIOR, METRICS, Revision, resolve
@@ -28,7 +29,6 @@ from sentiment.experiments.revisions import BEHAVIOR, METRICS, Revision, resolve
 PRODUCTION = "sentiment@production"
 
 Results = Mapping[str, Mapping[str, Any]]  # of data/check/behavior.json, by kind
-SEEN = "reviews_seen_by_encoder"  # a metric of val and of test
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

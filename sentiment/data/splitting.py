@@ -23,7 +23,7 @@ from sentiment.common.errors import InputError
 from sentiment.common.params import StageParams
 from sentiment.common.tables import SPLITS
 from sentiment.data.text import Hashes, hash64, normalize_text
-from sentiment.data.values import read_time
+from sentiment.data.values import MAX_UNKNOWN, read_time, shown_counts
 
 SplitIndices = NDArray[np.uint8]  # of `SPLITS`, or `LEFT_OUT`
 TRAIN, VAL, TEST = range(len(SPLITS))
@@ -32,8 +32,6 @@ SPLIT_NAMES = {
     "train": TRAIN, "val": VAL, "validation": VAL, "valid": VAL, "dev": VAL, "test": TEST,
 }  # fmt: skip
 EXPECTED_NAMES = "train, val (or validation, valid, dev) or test"
-MAX_UNKNOWN = 1_000  # different values, after which a column is no column of splits
-MAX_SHOWN = 10
 MAX_FOLDS = 20
 
 
@@ -119,19 +117,19 @@ def text_hash(text: str, salt: str) -> int:
     return hash64(salt, normalize_text(text))
 
 
-def assign_split(hashed: int, params: SplitParams) -> str:
-    """Return "train", "val" or "test" for a hash of `text_hash`.
+def assign_split(hashed: int, params: SplitParams) -> int:
+    """Return `TRAIN`, `VAL` or `TEST` for a hash of `text_hash`.
 
     u = hash / 2**64 is uniform in [0, 1): test below `test`, val in the next `val`, train above.
 
     >>> params = SplitParams(salt="reviews-v1", val=0.1, test=0.1)
-    >>> [assign_split(hashed, params) for hashed in (0, 2**64 // 8, 2**64 - 1)]
+    >>> [SPLITS[assign_split(hashed, params)] for hashed in (0, 2**64 // 8, 2**64 - 1)]
     ['test', 'val', 'train']
     """
     u = hashed / 2**64
     if u < params.test:
-        return "test"
-    return "val" if u < params.test + params.val else "train"
+        return TEST
+    return VAL if u < params.test + params.val else TRAIN
 
 
 def assign_folds(values: Sequence[str], params: SplitParams) -> NDArray[np.int8]:
@@ -147,8 +145,7 @@ def assign_folds(values: Sequence[str], params: SplitParams) -> NDArray[np.int8]
 
 def splits_by_text(texts: Sequence[str], params: SplitParams) -> SplitIndices:
     """Return the split of each review by the hash of its text. # (n_texts,)"""
-    names = (assign_split(text_hash(text, params.salt), params) for text in texts)
-    return np.fromiter(map(SPLITS.index, names), np.uint8, len(texts))
+    return np.fromiter((assign_split(text_hash(text, params.salt), params) for text in texts), np.uint8, len(texts))
 
 
 class ColumnSplitter:
@@ -190,7 +187,7 @@ class ColumnSplitter:
         if not value:
             return TRAIN
         if self._params.by == "group":
-            return SPLITS.index(assign_split(hash64(self._params.salt, value), self._params))
+            return assign_split(hash64(self._params.salt, value), self._params)
         if self._params.by == "column":
             return SPLIT_NAMES.get(value.casefold(), TRAIN)
         try:
@@ -213,10 +210,9 @@ class ColumnSplitter:
             raise self._unknown_error()
 
     def _unknown_error(self) -> InputError:
-        """Return the error that lists values which name no split, the most frequent ones first."""
-        shown = ", ".join(f"{value!r} ({count:,} rows)" for value, count in self.unknown.most_common(MAX_SHOWN))
-        more = f" and {len(self.unknown) - MAX_SHOWN:,} others" if len(self.unknown) > MAX_SHOWN else ""
-        return InputError(f"split.column '{self._params.column}' has {shown}{more}, expected {EXPECTED_NAMES}")
+        """Return the error that lists values which name no split."""
+        shown = shown_counts(self.unknown)
+        return InputError(f"split.column '{self._params.column}' has {shown}, expected {EXPECTED_NAMES}")
 
 
 def leave_out_shared_texts(splits: SplitIndices, hashes: Hashes) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime, time, timedelta
 
@@ -103,6 +104,16 @@ def parse_ratings(
             + (f"; {MISSING_ADVICE}" if is_no_rating(raw.loc[row]) else "")
         )
     return ratings
+
+
+MAX_UNKNOWN = 1_000  # different values, after which a column is no column of labels or splits
+MAX_SHOWN = 10
+
+
+def shown_counts(unknown: Counter[str]) -> str:
+    """Return values with the number of their rows, the most frequent ones first, for a message."""
+    shown = ", ".join(f"{value!r} ({count:,} rows)" for value, count in unknown.most_common(MAX_SHOWN))
+    return f"{shown} and {len(unknown) - MAX_SHOWN:,} others" if len(unknown) > MAX_SHOWN else shown
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -23,7 +23,6 @@ from sentiment.common.tables import TEST, VAL
 # what the stages write and commands read; dvc.yaml gives the paths to the stages
 PARAMS = "params.yaml"
 SPLIT = Path("data/split")
-FEATURES = Path("data/encode")
 CLASSIFIER = Path("models/classifier")
 PREDICTIONS = {VAL: "data/evaluate/val.parquet", TEST: "data/evaluate/test.parquet"}
 ALL_METRICS = "data/evaluate/metrics.json"  # of both splits

@@ -156,17 +156,12 @@ def _polynomial(x: Float64s, coefficients: tuple[float, ...]) -> Float64s:
     return result + coefficients[-1]
 
 
-def exact_sum(values: NDArray[np.floating]) -> float:
-    """Return the exact sum of values of shape (n,), rounded once; the order does not matter.
+def exact_mean(values: NDArray[np.floating]) -> float:
+    """Return the mean of values of shape (n,): the exact sum, rounded once, divided by n; the order does not matter.
 
     `math.fsum`: Shewchuk, Adaptive Precision Floating-Point Arithmetic, 1997.
     """
-    return math.fsum(values.tolist())
-
-
-def exact_mean(values: NDArray[np.floating]) -> float:
-    """Return the mean of values of shape (n,): the exact sum, rounded, divided by n."""
-    return exact_sum(values) / len(values)
+    return math.fsum(values.tolist()) / len(values)
 
 
 def tree_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:

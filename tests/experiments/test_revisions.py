@@ -11,7 +11,6 @@ from sentiment.experiments.revisions import (
     BEHAVIOR,
     CLASSIFIER,
     ENCODER_METRICS,
-    FEATURES,
     HEAD_METRICS,
     METRICS,
     PLOTS,
@@ -68,7 +67,7 @@ def test_the_paths_of_commands_are_those_of_dvc_yaml() -> None:
         for path in (entry if isinstance(entry, dict) else [entry])
     }
     by_split = (PREDICTIONS, METRICS, SLICES, *PLOTS)
-    files = {str(path) for path in (SPLIT, FEATURES, CLASSIFIER, ALL_METRICS, BEHAVIOR)}
+    files = {str(path) for path in (SPLIT, CLASSIFIER, ALL_METRICS, BEHAVIOR)}
     files |= {SPLIT_METRICS, HEAD_METRICS, ENCODER_METRICS, *(path for paths in by_split for path in paths.values())}
     assert len(files) > 20
     assert [path for path in files if not {path, *map(str, Path(path).parents)} & outputs] == []

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.numerics.arrays import exact_mean, exact_sum, tree_sum
+from sentiment.numerics.arrays import exact_mean, tree_sum
 
 NUMBERS = st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=300)
 
@@ -16,9 +16,8 @@ NUMBERS = st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=300)
 @given(NUMBERS)
 def test_the_exact_sum_is_the_rounded_sum_of_fractions_in_any_order(values: list[float]) -> None:
     expected = float(sum(map(Fraction, values)))
-    assert exact_sum(np.array(values)) == expected
-    assert exact_sum(np.array(sorted(values))) == expected
     assert exact_mean(np.array(values)) == expected / len(values)
+    assert exact_mean(np.array(sorted(values))) == expected / len(values)
 
 
 @settings(deadline=None)
