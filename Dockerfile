@@ -26,7 +26,7 @@ USER 1000
 WORKDIR /home/sentiment
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"SENTIMENT_PORT\"]}/health', timeout=2)"]
 # process 1 is the server itself, which gets SIGTERM; `serve` is the word that SageMaker appends
 ENTRYPOINT ["sentiment"]
 CMD ["serve"]

@@ -132,11 +132,11 @@ _locks:
 
 # --force and --no-run-cache: nothing that an earlier run computed is used; the cache only gives the inputs
 verify: $(INSTALLED)  ## run the committed pipeline in a temporary clone; git shows each output and metric that differs there
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cache=$$(dvc cache dir) && \
 	  git clone --quiet --no-hardlinks . "$$folder/clone" && \
 	  if [ -f .dvc/config.local ]; then cp .dvc/config.local "$$folder/clone/.dvc/"; fi && cd "$$folder/clone" && \
-	  dvc config --local cache.dir "$(CURDIR)/.dvc/cache" && dvc config --local cache.type copy && \
-	  git ls-files '*.dvc' | while read -r input; do \
+	  dvc config --local cache.dir "$$cache" && dvc config --local cache.type copy && \
+	  git -c core.quotePath=false ls-files '*.dvc' | while read -r input; do \
 	    dvc checkout --quiet "$$input" 2> /dev/null || dvc pull --quiet "$$input" || exit 1; done && \
 	  dvc repro --force --no-run-cache && git --no-pager diff --exit-code HEAD && echo "verify: every output has the committed hash"
 

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sentiment.common.command import run_main
-from sentiment.common.errors import InputError
+from sentiment.common.errors import InputError, ParamsError
+from sentiment.common.params import read_yaml
 
 SCHEMA = "2.0"  # of dvc.lock
 Stages = Mapping[str, Any]
@@ -43,8 +42,8 @@ def merge(base: Stages, ours: Stages, theirs: Stages) -> dict[str, Any]:
 def read_stages(path: Path) -> Stages:
     """Return the stages of a dvc.lock; raises InputError where it is another file, or one with marks of a conflict."""
     try:
-        content = yaml.safe_load(path.read_bytes()) or {"schema": SCHEMA, "stages": {}}
-    except yaml.YAMLError:
+        content = read_yaml(path.read_bytes(), str(path)) or {"schema": SCHEMA, "stages": {}}
+    except ParamsError:
         content = None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or not isinstance(content.get("stages"), dict):
         raise InputError(f"{path}: no dvc.lock of schema {SCHEMA}")

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -115,19 +116,20 @@ class Planner:
         with ThreadPoolExecutor(THREADS) as pool:
             while chunk := list(islice(files, FILES_AT_ONCE)):
                 has_input = True
-                for units in pool.map(self.plan_file, chunk):
+                for units in pool.map(partial(self.plan_file, inputs=inputs), chunk):
                     plan.units |= units
         if not has_input:
             raise InputError(f"{self.settings.inputs}: no Parquet, CSV, TSV or JSON lines file there")
         return plan
 
-    def plan_file(self, path_and_file: tuple[str, FileInfo | BadEntry]) -> dict[str, PlannedUnit]:
+    def plan_file(self, path_and_file: tuple[str, FileInfo | BadEntry], inputs: Inputs) -> dict[str, PlannedUnit]:
         """Return the units of one file that are this shard's; one that has failed where the file cannot be cut."""
         path, file = path_and_file
         try:
             if isinstance(file, BadEntry):
                 raise InputError(f"{file.name}: {file.reason}")
-            if f"{self._target(path, 0)}/".startswith(f"{self.settings.inputs.rstrip('/')}/"):
+            below = self._target(path, 0).partition(f"{self.settings.inputs.rstrip('/')}/")
+            if not below[0] and below[2] and (inputs.pattern is None or inputs.pattern.fullmatch(below[2])):
                 raise InputError(f"{file.name}: its output would be below the inputs; choose another --output")
             return self._units(path, file)
         except InputError as error:

@@ -24,7 +24,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from sentiment.batch.units import MAX_ROWS, Shard
+from sentiment.batch.units import MAX_ROWS, Inputs, Shard
 from sentiment.cli.arguments import add_classifier_arguments, positive, probability
 from sentiment.common.errors import ParamsError
 from sentiment.experiments.revisions import classifier_folder
@@ -65,10 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_classifier_arguments(parser)
 
 
-def check_paths(inputs: str, outputs: str) -> None:
+def check_paths(inputs: Inputs, outputs: str) -> None:
     """Raise ParamsError where outputs would be below the inputs, or the output is a file."""
-    source, target = (path if path.startswith("s3://") else str(Path(path).resolve()) for path in (inputs, outputs))
-    if f"{target}/".startswith(f"{source.rstrip('/')}/"):
+    source, target = (
+        path if path.startswith("s3://") else str(Path(path).resolve()) for path in (inputs.folder, outputs)
+    )
+    # a pattern may leave outputs out: `Planner` looks at their names
+    if inputs.pattern is None and f"{target}/".startswith(f"{source.rstrip('/')}/"):
         raise ParamsError(f"--output {outputs}: is below the inputs, so that it would be read by the next run")
     if not outputs.startswith("s3://") and Path(outputs).exists() and not Path(outputs).is_dir():
         raise ParamsError(f"--output {outputs}: is a file; expected a folder or s3://bucket/prefix")
@@ -85,12 +88,17 @@ def label(args: argparse.Namespace, classifier: Path) -> int:
     from sentiment.batch.label import Labeler, Settings
     from sentiment.batch.run import Planner, here, on_ray, run, write_manifest
     from sentiment.batch.storage import storage_for
-    from sentiment.batch.units import Inputs
     from sentiment.ray_tasks import Work, limit_threads
 
     uses_ray = args.engine == "ray"
-    if args.workers and not uses_ray:
-        raise ParamsError("--workers is for --engine ray; without it one process labels, with --threads CPUs")
+    if (args.workers or args.address) and not uses_ray:
+        raise ParamsError(
+            "--workers and --address are for --engine ray; without it one process labels, by --threads CPUs"
+        )
+    if not args.input or not args.output:
+        raise ParamsError(
+            "an empty name: expected INPUT, and OUTPUT of --output, to name a folder or s3://bucket/prefix"
+        )
     # absolute on Ray: the workers are in another folder
     source, target = (
         str(Path(path).absolute()) if uses_ray and not path.startswith("s3://") else path
@@ -100,7 +108,7 @@ def label(args: argparse.Namespace, classifier: Path) -> int:
         if path.startswith("s3:") and not re.match("s3://[^/]", path):
             raise ParamsError(f"{path}: names no bucket; expected s3://bucket/prefix")
     inputs, outputs = Inputs.parse(source), target.rstrip("/") or "/"
-    check_paths(inputs.folder, outputs)
+    check_paths(inputs, outputs)
     settings = Settings(
         inputs.folder,
         outputs,

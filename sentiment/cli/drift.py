@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from sentiment.cli.arguments import add_classifier_arguments, add_layout_argument
-from sentiment.common.errors import InputError, ParamsError
+from sentiment.common.command import printable
+from sentiment.common.errors import InputError, ParamsError, one_line
 from sentiment.common.files import write_json, write_text
 from sentiment.common.tables import read_content
-from sentiment.data.readers import ID, InputColumns
+from sentiment.data.readers import ID, InputColumns, as_string
 from sentiment.evaluation.significance import format_p
 from sentiment.experiments.revisions import SPLIT, Revision
 from sentiment.inference.classifier import SentimentClassifier
@@ -72,6 +74,7 @@ def read(args: argparse.Namespace, columns: tuple[str, ...]) -> tuple[list[str],
     """
     texts: list[str] = []
     values: dict[str, list[str]] = {name: [] for name in args.by}
+    n_broken = n_blank = 0
     with reading(args.file) as source, progress("drift", source) as advance:
         table = reader_of(args.file, args.as_prepared)(
             args.file, source.content, InputColumns(columns, None, with_ids=False)
@@ -83,22 +86,28 @@ def read(args: argparse.Namespace, columns: tuple[str, ...]) -> tuple[list[str],
         for batch in table.batches:
             kept = [row for row, text in enumerate(batch.texts) if text.strip()]
             texts += [batch.texts[row] for row in kept]
+            n_broken += len(batch.errors)
+            n_blank += len(batch.texts) - len(kept) - len(batch.errors)
             for name, of_column in values.items():
-                of_column += [str(batch.passthrough[name][row]) for row in kept]
+                of_column += [as_string(batch.passthrough[name][row]) for row in kept]
             advance(batch.first + len(batch.texts) - 1)
     if not texts:
         raise InputError(f"{args.file}: no reviews")
+    if n_broken or n_blank:
+        log.info("drift: left out %s broken rows, and %s without text", f"{n_broken:,}", f"{n_blank:,}")
     return texts, values
 
 
-def group_rows(n_texts: int, values: Mapping[str, Sequence[str]]) -> "dict[str, NDArray[np.intp]]":
-    """Return rows of all reviews, and of each frequent value of each column, at most `MAX_REVIEWS` of each."""
+def group_rows(
+    n_texts: int, values: Mapping[str, Sequence[str]], at_most: int | None = MAX_GROUPS
+) -> "dict[str, NDArray[np.intp]]":
+    """Return rows of all reviews, and of the most frequent values of each column, at most `MAX_REVIEWS` of each."""
     from sentiment.drift.shifts import MAX_REVIEWS, evenly
 
     rows = {ALL: evenly(n_texts, MAX_REVIEWS)}
     for name, of_column in values.items():
-        array = np.array(of_column)
-        for value, count in Counter(of_column).most_common(MAX_GROUPS):
+        array = np.array(of_column, dtype=object)
+        for value, count in Counter(of_column).most_common(at_most):
             if count >= MIN_GROUP:
                 rows[f"{name}: {value}"] = np.flatnonzero(array == value)[evenly(count, MAX_REVIEWS)]
     return rows
@@ -140,7 +149,8 @@ def as_text(found: "list[Shift]") -> str:
         medians = "".join(f"{'' if value is None else format(value, '.2f'):>9}" for value in (one.known, one.new))
         p = format_p(one.p_value)
         alarm = "  ALARM" if one.alarm else ""
-        lines.append(f"{one.group or 'all reviews':<28}{one.name:<26}{medians}{one.distance:>10.3f}{p:>8}{alarm}")
+        group = printable(one.group) or "all reviews"
+        lines.append(f"{group:<28}{one.name:<26}{medians}{one.distance:>10.3f}{p:>8}{alarm}")
     return "\n".join(lines)
 
 
@@ -165,14 +175,18 @@ def main(args: argparse.Namespace) -> int:
     from sentiment.drift.shifts import shifts  # scikit-learn, a second
 
     classifier = SentimentClassifier.load_revision(args.rev, args.classifier, args.device)
-    val = read_content(Revision(args.rev).read(KNOWN.as_posix()))
-    shared = {name: list(map(str, val[name].to_pylist())) for name in args.by if name in val.column_names}
-    known = sampled(classifier, val["text"].to_pylist(), group_rows(len(val), shared))
+    try:
+        val = read_content(Revision(args.rev).read(KNOWN.as_posix()))
+    except pa.ArrowException as error:
+        raise InputError(f"{KNOWN} of {args.rev}: not a Parquet file ({one_line(error)[:200]})") from None
+    shared = {name: list(map(as_string, val[name].to_pylist())) for name in args.by if name in val.column_names}
     if args.predictions:
         new, n_reviews = logged(args)
     else:
         texts, values = read(args, classifier.classifier.config.features.text_columns)
         new, n_reviews = sampled(classifier, texts, group_rows(len(texts), values)), len(texts)
+    of_val = group_rows(len(val), shared, None)
+    known = sampled(classifier, val["text"].to_pylist(), {name: of_val[name] for name in {ALL, *new} & set(of_val)})
     rare = tuple(f"{column}: " for column in shared)  # what the known reviews have too few of says nothing
     new = {name: sample for name, sample in new.items() if name in known or not name.startswith(rare)}
     found = shifts({name: (known.get(name, known[ALL]), sample) for name, sample in new.items()})

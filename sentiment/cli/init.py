@@ -21,6 +21,7 @@ import shlex
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from itertools import islice, pairwise
 from os.path import commonprefix
@@ -31,7 +32,8 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from sentiment.common.command import printable
-from sentiment.common.errors import InputError, ParamsError
+from sentiment.common.errors import EncoderError, InputError, ParamsError
+from sentiment.common.files import atomic, atomic_folder
 from sentiment.common.params import load_params, read_yaml
 from sentiment.data.readers import FileFormat, InputColumns, parts_of, read_source, suffix
 from sentiment.encoder.config import EncodeParams
@@ -90,6 +92,10 @@ def main(args: argparse.Namespace) -> None:
     from sentiment.data.sniffing import sniff
 
     check_sections(args.params)
+    if "" in args.text:
+        raise ParamsError("--text '': expected the name of a column")
+    if args.time_format and not args.split_by:
+        raise ParamsError("--time-format is of the dates of --split-by")
     choices = Choices(
         tuple(args.text), args.label, args.rating, tuple(args.positive), tuple(args.negative), tuple(args.ignore),
         args.split_by, args.time_format,
@@ -106,9 +112,11 @@ def main(args: argparse.Namespace) -> None:
     settings, encoder = load_params(args.params, "encode", EncodeParams), local_encoder(args.params)
     max_length = settings.max_length if encoder is None else fitting_length(settings.max_length, encoder, texts)
     longer = settings.model_copy(update={"max_length": max_length})
-    sys.stdout.write(f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}\n")
+    shown = f"{describe(source, layout)}, {found.n_rows:,} rows\n\n{table_of(found, proposal)}"
+    sys.stdout.writelines(f"{printable(line)}\n" for line in shown.split("\n"))
     sys.stdout.writelines(
-        f"- {note}\n" for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, encoder, longer)]
+        f"- {printable(note)}\n"
+        for note in [*notes, *proposal.notes, *notes_on_texts(found, proposal, encoder, longer)]
     )
     if longer != settings:
         sys.stdout.write(f"- many texts are long: encode.max_length {max_length}\n")
@@ -271,8 +279,10 @@ def notes_on_texts(found: "Profile", proposal: "Proposal", encoder: Path | None,
     language = py3langid.classify(" ".join(texts)[:MAX_CHARACTERS])[0]
     notes = [f"language: {language}" + ("" if language == "en" else NOT_ENGLISH)]
     if encoder is not None and texts:
-        minutes = (STAGE_SECONDS + n_texts / reviews_per_second(encoder, texts, settings)) / 60
-        notes.append(f"dvc exp run will take about {'a minute' if minutes < 1.5 else f'{minutes:,.0f} minutes'} here")
+        with suppress(EncoderError):  # another machine may have the device that params.yaml names
+            minutes = (STAGE_SECONDS + n_texts / reviews_per_second(encoder, texts, settings)) / 60
+            about = "a minute" if minutes < 1.5 else f"{minutes:,.0f} minutes"
+            notes.append(f"dvc exp run will take about {about} here")
     return notes
 
 
@@ -337,9 +347,16 @@ def copy_parts(target: Path, copies: dict[Path, Path]) -> None:
             kind = "folder" if target.is_dir() else "file"
             raise ParamsError(f"{target}: is another {kind} already; rename it, or remove it")
         return
-    for copy, part in copies.items():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(part, copy)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if [*copies] == [target]:
+        with atomic(target) as partial:
+            shutil.copyfile(copies[target], partial)
+    elif copies:
+        with atomic_folder(target) as folder:
+            for copy, part in copies.items():
+                to = folder / copy.relative_to(target)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(part, to)
 
 
 def write_params(path: Path, changes: dict[str, dict[str, object]], slices: list[str]) -> None:

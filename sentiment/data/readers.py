@@ -238,11 +238,17 @@ def from_lines_or_json(name: str, file: IO[bytes], columns: InputColumns, layout
         if line.strip():
             break
     start = head[-1].strip() if head else ""
-    if start == "[" or start.replace(" ", "").startswith("[{"):
+    if starts_array(start):
         raise InputError(f"{name}: is a JSON array, {JSON_LINES}")
     if start.startswith("{"):
         return _from_json_lines(name, chain(head, lines), columns)
     return from_texts(chain(head, lines))
+
+
+def starts_array(line: str) -> bool:
+    """Return whether a line can be the first one of an array of JSON objects, and no text in brackets."""
+    begin = line.replace(" ", "").strip()
+    return begin == "[" or begin.startswith(("[{", "[]"))
 
 
 def from_json(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:

@@ -30,6 +30,7 @@ from sentiment.data.readers import (
     excel_rows,
     open_content,
     parts_of,
+    starts_array,
     suffix,
 )
 from sentiment.data.values import read_rating
@@ -105,7 +106,7 @@ def _named(name: FormatName, file: str, **others: object) -> FileFormat:
 
 def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) -> FileFormat:
     begin = text.lstrip()
-    if begin.startswith("["):
+    if begin.startswith("[") and (suffix(name) == ".json" or starts_array(begin.partition("\n")[0])):
         return _named("json", name)
     if begin.startswith("{"):
         lines = [line for line in begin.split("\n") if line.strip()]

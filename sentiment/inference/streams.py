@@ -168,7 +168,7 @@ def _destination(name: str) -> Iterator[IO[bytes]]:
             yield temporary
             temporary.flush()
             Objects().put_file(name, Path(temporary.name))
-    elif name.startswith("/dev/") or (path.exists() and not path.is_file()):
+    elif name.startswith(("/dev/std", "/dev/fd/")) or (path.exists() and not path.is_file()):
         with path.open("wb") as file:
             yield file
     else:

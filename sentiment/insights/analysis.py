@@ -73,9 +73,10 @@ def label_column(params: Path, columns: Collection[str]) -> LabelColumn | None:
     Raises:
         ParamsError: the file is not valid YAML.
     """
-    section: dict[str, Any] = (
-        (read_yaml(params.read_bytes(), str(params)) or {}).get("prepare", {}) if params.is_file() else {}
-    )
+    sections: Any = read_yaml(params.read_bytes(), str(params)) if params.is_file() else {}
+    section: Any = sections.get("prepare") if isinstance(sections, dict) else {}
+    if not isinstance(section, dict):
+        return None
     name = section.get("label_column") or section.get("rating_column")
     if not isinstance(name, str) or name not in columns:
         return None
@@ -307,7 +308,7 @@ class Collector:
 def groups_of(values: Sequence[str], min_reviews: int, at_most: int | None = None) -> dict[str, Bools]:
     """Return for each value which reviews have it; those of most reviews first, without those of too few."""
     counts = Counter(values)
-    array = np.array(values)
+    array = np.array(values, dtype=object)
     chosen = [value for value, count in counts.most_common() if value and count >= min_reviews][:at_most]
     return {value: array == value for value in chosen}
 

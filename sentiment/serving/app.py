@@ -78,7 +78,7 @@ def create_app(classifier: SentimentClassifier, settings: Settings) -> FastAPI:
     """Return the application; its queue and threads exist between startup and shutdown."""
     classifier.encoder.load_kernels()  # else a request would wait for it
     classifier.predict_proba(["warm up"])  # the first pass allocates, and so fails now or never
-    prediction_log = PredictionLog(settings.prediction_log) if settings.prediction_log else None
+    prediction_log = PredictionLog(Path(settings.prediction_log)) if settings.prediction_log else None
     registry = CollectorRegistry()
     batch_sizes = Histogram("te_batch_next_size", "Texts in a batch", buckets=TEXTS_BUCKETS, registry=registry)
 
@@ -374,7 +374,7 @@ def ray_application(arguments: Mapping[str, Any]) -> "Application":
     def build() -> FastAPI:
         values = dict(arguments)
         folder = Path(values.pop("classifier"))
-        settings = Settings(**values, api_key=os.environ.get("SENTIMENT_API_KEY") or None)
+        settings = Settings(**values, api_key=os.environ.get(protocols.ENV_KEY))
         return create_app(SentimentClassifier.load(folder), settings)
 
     deployment = cast(serve.Deployment, serve.deployment(serve.ingress(build)()))

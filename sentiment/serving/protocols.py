@@ -32,7 +32,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from sentiment.common.errors import PipelineError, one_line
+from sentiment.common.errors import ParamsError, PipelineError, one_line
 from sentiment.common.tables import UNSURE
 from sentiment.data.readers import InputColumns
 from sentiment.data.text import join_text
@@ -60,6 +60,7 @@ from sentiment.serving.schemas import (
 JSON, CSV, BYTES = "application/json", "text/csv", "application/octet-stream"
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 FILES = (".csv", ".tsv", ".jsonl", ".txt")  # that the page may send: none that may be larger than what was sent
+ENV_KEY = "SENTIMENT_API_KEY"
 MAX_REASON = 300  # characters of a message that may quote the body
 MAX_PROBLEMS = 20  # broken rows of a file that are named
 MAX_ROWS = 100_000  # of a file: an empty line takes one byte there, and fifty times that here
@@ -79,9 +80,15 @@ class Settings:
     max_texts: int = 4_096  # of one request
     max_chars: int = 100_000  # of one text
     max_body_bytes: int = 8 * 2**20  # of one request
-    api_key: str | None = None  # that clients must send
+    api_key: str | None = None  # that clients must send, of `ENV_KEY`
     about: Mapping[str, Any] = field(default_factory=dict)  # the classifier, for the page and /info
     prediction_log: Path | None = None  # to which each prediction is appended, without its text
+
+    def __post_init__(self) -> None:
+        """Raise ParamsError where no client could send the key."""
+        key = "x" if self.api_key is None else self.api_key
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ParamsError(f"{ENV_KEY} must be printable ASCII without spaces, and not empty")
 
     def check_count(self, n_texts: int) -> None:
         """Refuse too many texts, before they are looked at one by one."""
@@ -523,10 +530,13 @@ async def rows(request: Request, name: str) -> Response:
     """Return the text of each row of a file, as `sentiment predict` reads it; the ending of `name` tells the format."""
     body = await read_body(request, BYTES)
     columns = InputColumns(tuple(service_of(request).text_columns))
-    return JSONResponse(await parse(request, body, partial(read_rows, name=name, columns=columns)))
+    clean = service_of(request).classifier.clean
+    return JSONResponse(await parse(request, body, partial(read_rows, name=name, columns=columns, clean=clean)))
 
 
-def read_rows(body: bytearray, name: str, columns: InputColumns) -> dict[str, list[str]]:
+def read_rows(
+    body: bytearray, name: str, columns: InputColumns, clean: Callable[[Sequence[str]], Sequence[str]]
+) -> dict[str, list[str]]:
     """Return what `FileRows` describes of the bytes of a file.
 
     Raises:
@@ -539,7 +549,7 @@ def read_rows(body: bytearray, name: str, columns: InputColumns) -> dict[str, li
     problems: list[str] = []
     try:
         for batch in READERS[suffix](name[-60:], io.BytesIO(body), columns).batches:
-            texts += batch.texts
+            texts += [text if cleaned else "" for text, cleaned in zip(batch.texts, clean(batch.texts), strict=True)]
             if len(texts) > MAX_ROWS:
                 raise ServingError(413, f"more than {MAX_ROWS:,} rows in one file; use `sentiment predict`")
             problems += [f"row {batch.first + index:,} {reason}" for index, reason in batch.errors.items()]

@@ -128,7 +128,13 @@ def test_a_dry_run_counts_and_writes_nothing(batch_here: Batch, inputs: Path, tm
         (["{inputs}", "--output", "s3:///labels"], "s3:///labels: names no bucket"),
         (["s3://", "--output", "{labels}"], "s3://: names no bucket"),
         (["{inputs}", "--output", "{labels}", "--shard", "3/3"], "'3/3' is not i/n"),
-        (["{inputs}", "--output", "{labels}", "--workers", "2"], "--workers is for --engine ray"),
+        (["{inputs}", "--output", "{labels}", "--workers", "2"], "--workers and --address are for --engine ray"),
+        (
+            ["{inputs}", "--output", "{labels}", "--address", "ray://h:1"],
+            "--workers and --address are for --engine ray",
+        ),
+        (["", "--output", "{labels}"], "an empty name: expected INPUT"),
+        (["{inputs}", "--output", ""], "an empty name: expected INPUT"),
     ],
 )
 def test_wrong_arguments_are_one_line(
@@ -138,3 +144,15 @@ def test_wrong_arguments_are_one_line(
     assert outcome.status in {1, 2}
     assert message in outcome.stderr.splitlines()[-1]
     assert not (tmp_path / "labels").exists()
+
+
+def test_outputs_that_a_pattern_does_not_match_may_be_beside_the_inputs(
+    batch_here: Batch, inputs: Path, tmp_path: Path
+) -> None:
+    pattern, folder = f"{inputs}/a.c*", inputs / "labels"
+    for outcome in ("1 unit labeled", "0 units labeled, 1 there before"):
+        assert outcome in batch_here(pattern, "--output", folder).stderr
+    assert [*outputs(folder)] == ["a.csv.00000.parquet"]
+    refused = batch_here(f"{inputs}/**/*a*", "--output", folder)
+    assert refused.status == 1
+    assert "a.csv: its output would be below the inputs" in (folder / "_errors.jsonl").read_text()

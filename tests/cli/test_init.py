@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from sentiment.cli.app import dispatch
@@ -538,3 +539,49 @@ def test_files_of_many_shapes_become_reviews_of_both_classes_and_one_of_them_a_c
             project.set_params(train={"solver": "lbfgs", "l2": "auto"})
             project.run("dvc", "exp", "run")
             assert json.loads((project.root / "metrics/val.json").read_text())["accuracy"] > 0.65
+
+
+def test_options_that_name_nothing_are_refused(project: Project) -> None:
+    (project.root / "one.csv").write_text(table("good", "bad"))
+    assert "--text '': expected the name of a column" in init(project, "one.csv", "--text", "", check=False)
+    refused = init(project, "one.csv", "--time-format", "%d.%m.%Y", check=False)
+    assert "--time-format is of the dates of --split-by" in refused
+
+
+def test_a_device_that_is_not_here_stops_nothing(project: Project) -> None:
+    project.set_params(encode={"device": "cuda"})
+    (project.root / "one.csv").write_text(table("good", "bad"))
+    shown = init(project, "one.csv")
+    if not torch.cuda.is_available():
+        assert "dvc exp run will take" not in shown
+    assert params_of(project)["prepare"]["label_column"] == "verdict"
+
+
+def test_a_text_that_begins_with_a_bracket_is_no_json(project: Project) -> None:
+    (project.root / "good.txt").write_text("[Verified purchase] I love it\n" + "\n".join(GOOD_TEXTS))
+    (project.root / "bad.txt").write_text("[sic] I hate it\n" + "\n".join(BAD_TEXTS))
+    shown = init(project, "good.txt", "bad.txt", "--label", "file", "--positive", "good", "--negative", "bad")
+    assert ", 122 rows" in shown
+
+
+def test_a_copy_that_is_cut_short_is_not_left(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new.csv").write_text(table("good", "bad"))
+    (tmp_path / "also.csv").write_text(table("good", "bad"))
+
+    def cut(part: Path, copy: Path) -> None:
+        copy.write_bytes(part.read_bytes()[:10])
+        raise OSError("no space left")
+
+    for names in (["new.csv"], ["new.csv", "also.csv"]):
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "copyfile", cut)
+            assert "no space left" in init(project, *(str(tmp_path / name) for name in names), check=False)
+        init(project, *(str(tmp_path / name) for name in names))
+
+
+def test_examples_have_no_control_characters(project: Project) -> None:
+    (project.root / "one.csv").write_text(table("good\x1b[2J", "bad"))
+    shown = init(project, "one.csv", "--label", "verdict", "--positive", "good\x1b[2J", "--negative", "bad")
+    assert "\x1b" not in shown

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from sentiment.cli.drift import as_text, group_rows
+from sentiment.drift.shifts import Shift
 from tests.browser import WIDTHS_AND_SCHEMES, assert_fits_and_is_accessible, open_url
 from tests.project import SAMPLE, Project
 
@@ -67,3 +69,26 @@ def test_what_goes_wrong_is_one_line(completed_project: Project) -> None:
     one = drift(completed_project, "one.csv")
     assert (one.returncode, one.stderr) == (0, "")
     assert "content" not in one.stdout, "one review has too little of it"
+    (completed_project.root / "rows.csv").write_text("Title,Review Text\nSoft,and warm\n,\nA,B,C\nD,\n")
+    assert drift(completed_project, "rows.csv").stderr == "drift: left out 1 broken rows, and 2 without text\n"
+
+
+def test_damaged_val_reviews_are_named(completed_project: Project) -> None:
+    path = completed_project.root / "data/split/val.parquet"
+    path.unlink()  # a link into DVC's cache
+    path.write_bytes(b"PAR1")
+    damaged = drift(completed_project, SAMPLE)
+    assert damaged.returncode == 1
+    assert damaged.stderr.startswith("error: data/split/val.parquet of workspace: not a Parquet file (")
+    assert damaged.stderr.count("\n") == 1
+
+
+def test_a_value_of_the_known_reviews_is_compared_however_many_there_are() -> None:
+    shops = {"shop": [f"s{number % 15}" for number in range(15 * 100)]}
+    assert len(group_rows(1_500, shops)) == 1 + 12
+    assert len(group_rows(1_500, shops, None)) == 1 + 15
+
+
+def test_the_terminal_gets_no_control_characters() -> None:
+    [_, line] = as_text([Shift("part: \x1b[2J", "content", None, None, 0.1, 0.5, False)]).splitlines()
+    assert line.startswith("part:  [2J ")

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 
 from sentiment.head.classifier import Classifier
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.inference.streams import writing
 from tests.inference.conftest import Predict
 
 
@@ -153,3 +156,13 @@ def test_rows_keep_their_order(predict: Predict, tmp_path: Path) -> None:
 
 def labels_of(predict: Predict, text: str) -> float:
     return float(predict(text).out.splitlines()[1].split(",")[1])
+
+
+def test_a_file_in_shared_memory_appears_when_it_is_complete() -> None:
+    path = Path("/dev/shm") / f"labels-{uuid.uuid4().hex}.csv"
+    if not path.parent.is_dir():
+        pytest.skip("/dev/shm is Linux's")
+    with suppress(KeyError), writing(str(path)) as file:
+        file.write(b"id,")
+        raise KeyError
+    assert not path.exists()

@@ -88,3 +88,11 @@ def test_what_is_no_file_is_refused(call: Call) -> None:
 def test_the_terminal_gets_no_control_characters(call: Call, reviews: Path) -> None:
     reviews.write_text(reviews.read_text().replace("fabric", "fabric \x1b[31m"))
     assert "\x1b" not in call(str(reviews))[1]
+
+
+@pytest.mark.parametrize("content", ["prepare:\n", "- prepare\n", "prepare: 5\n", ""])
+def test_params_without_a_section_name_no_column(call: Call, reviews: Path, content: str) -> None:
+    (reviews.parent / "params.yaml").write_text(content)
+    status, out, _ = call(str(reviews))
+    assert status == 0
+    assert "negative as the classifier predicts" in out

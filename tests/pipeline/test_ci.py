@@ -26,6 +26,27 @@ def test_data_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("source", ["data/raw/months/", "data/raw/months/1.csv"])
+def test_data_in_a_folder_that_dvc_tracks_comes_from_the_remote(project: Project, tmp_path: Path, source: str) -> None:
+    (project.root / "data/raw/months").mkdir()
+    (project.root / "data/raw/sample.csv").rename(project.root / "data/raw/months/1.csv")
+    project.run("dvc", "add", "data/raw/months")
+    project.run("dvc", "remote", "add", "--local", "here", str(tmp_path / "remote"))
+    project.run("dvc", "push", "-q", "-r", "here")
+    project.set_params(prepare={"source": source})
+    project.commit("Our own reviews")
+    clone = project.clone(tmp_path / "clone")
+    clone.run("dvc", "remote", "add", "--local", "-d", "here", str(tmp_path / "remote"))
+    clone.run(".ci/data")
+    assert (clone.root / "data/raw/months/1.csv").is_file()
+
+
+def test_a_folder_in_git_is_there(project: Project) -> None:
+    project.set_params(prepare={"source": "data/raw"})
+    project.run(".ci/data")
+
+
+@pytest.mark.slow
 def test_unavailable_data_is_named(project: Project, tmp_path: Path) -> None:
     project.set_params(prepare={"source": "data/raw/mine.csv"})
     project.commit("A source that only one machine has")

@@ -1,5 +1,6 @@
 """The files of deploy/ for containers follow the schemas, and name what the image and the server have."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from sentiment.cli.app import build_parser
+from sentiment.cli.serve import ENV_PORT
 from sentiment.serving.app import ANSWER_SECONDS
 from tests.project import ROOT
 
@@ -48,8 +50,20 @@ def test_user_port_and_home_are_those_of_the_image(file: Path) -> None:
     assert "--uid 1000 --create-home" in dockerfile
     assert "EXPOSE 8080" in dockerfile
     assert "1000" in text
-    assert "8080" in text
+    assert ("- 127.0.0.1:8080:8080 " if file == COMPOSE else "containerPort: 8080}") in text
+    threads = re.search(r'OMP_NUM_THREADS\W+(?:value\W+)?(\d+)"', text)
+    cpus = re.search(r'limits: *(?:\{cpu|\s+cpus): "(\d+)"', text)
+    assert threads
+    assert cpus
+    assert threads[1] == cpus[1]
     assert "/home/sentiment/.cache" in text
+
+
+def test_a_service_does_not_name_the_port_of_its_pods() -> None:
+    """Kubernetes sets SENTIMENT_PORT to the address of a service called sentiment, unless it is told not to."""
+    deployment, service = list(yaml.safe_load_all(KUBERNETES.read_text()))[:2]
+    assert f"{service['metadata']['name'].upper()}_PORT" == ENV_PORT
+    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 def test_a_pod_has_time_to_drain() -> None:

@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from sentiment.data.text import decode_html
 from sentiment.head.classifier import Classifier
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving.app import create_app
+from sentiment.serving.protocols import Settings
 from tests.serving.conftest import StartServer
 
 ESCAPED = "  Soft &amp; warm.<br /><br />Don&#39;t   wash it &lt;br&gt;&nbsp;<b>hot</b> "
@@ -90,3 +93,10 @@ def test_the_server_decodes_once_and_refuses_markup_without_a_text(
     once, twice = (float(probability) for probability in sentiment.predict_proba(["&lt;", "<"]))
     assert once != twice
     assert values[2]["score"] in (once, 1 - once)
+
+
+def test_a_row_of_markup_alone_has_no_text_for_the_page(of_html: Path) -> None:
+    with TestClient(create_app(SentimentClassifier.load(of_html), Settings())) as client:
+        headers = {"content-type": "application/octet-stream"}
+        rows = client.post("/rows", params={"name": "a.txt"}, content=b"Soft &amp; warm\n<br />\n", headers=headers)
+        assert rows.json()["texts"] == ["Soft &amp; warm", ""]

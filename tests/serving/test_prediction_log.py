@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from sentiment.common.errors import InputError, ParamsError
 from sentiment.inference.classifier import SentimentClassifier
 from sentiment.inference.prediction_log import PredictionLog, read_predictions
+from sentiment.serving.app import create_app
+from sentiment.serving.protocols import Settings
 from tests.project import ROOT, Project
 from tests.serving.conftest import StartServer
 
@@ -115,3 +118,16 @@ def test_a_day_that_differs_alarms(completed_project: Project) -> None:
     assert any(line.startswith("day: 2023-11-16") and "length (words)" in line for line in alarms)
     assert not any(line.startswith("day: 2023-11-14") for line in alarms)
     assert "only --by day" in drift(project, "same.jsonl", "--predictions", "--by", "Age").stderr
+
+
+def test_a_log_may_be_named_by_text_as_in_the_file_of_ray_serve(sentiment: SentimentClassifier, tmp_path: Path) -> None:
+    settings = Settings(prediction_log=str(tmp_path / "log.jsonl"))  # type: ignore[arg-type]
+    with TestClient(create_app(sentiment, settings)) as client:
+        client.post("/", json={"inputs": "Soft"})
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["", "two words", "schlüssel"])
+def test_a_key_that_no_client_could_send_is_refused(key: str) -> None:
+    with pytest.raises(ParamsError, match="SENTIMENT_API_KEY must be printable ASCII"):
+        Settings(api_key=key)

@@ -66,3 +66,13 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, caplog: pytest.LogC
     status, stderr = call_command(lambda: run_main(lambda: main(arguments)), caplog)
     assert status == 1
     assert "theirs: no dvc.lock of schema 2.0" in stderr
+
+
+def test_values_are_read_as_dvc_reads_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lock = "schema: '2.0'\nstages:\n  one:\n    params:\n      params.yaml:\n"
+    values = "        one.rate: 5e-05\n        one.labels:\n        - on\n        - 12:30:00\n"
+    for name in ("base", "ours", "theirs"):
+        (tmp_path / name).write_text(lock + values)
+    arguments = [str(tmp_path / name) for name in ("base", "ours", "theirs")]
+    assert call_command(lambda: run_main(lambda: main(arguments)), caplog) == (0, "")
+    assert (tmp_path / "ours").read_text() == lock + values

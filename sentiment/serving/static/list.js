@@ -4,9 +4,10 @@ import { rows, showRows } from "./table.js";
 
 const BATCH = 64, MAX_MIB = 8; // of one request, by the server's default limit
 let texts = null; // of a file; null for lines
-let running = null;
+let running = null, reading = 0;
 
 async function readFile(file) {
+  const read_number = ++reading; // a later choice, or lines, count instead
   $("lines").value = "";
   $("problems").replaceChildren();
   texts = [];
@@ -15,10 +16,12 @@ async function readFile(file) {
   try {
     if (file.size > MAX_MIB * 2 ** 20) throw new Error(`it is larger than ${MAX_MIB} MiB; use the command sentiment predict`);
     const read = await call(`rows?name=${encodeURIComponent(file.name)}`, file);
+    if (read_number !== reading) return;
     texts = read.texts;
     $("status").textContent = `${count(texts.length, "row")} in ${file.name}`;
     $("problems").replaceChildren(...read.problems.map((problem) => element("li", problem)));
   } catch (error) {
+    if (read_number !== reading) return;
     $("status").textContent = "";
     showError(`${file.name} was not read: ${error.message}.`, $("start").parentElement);
   }
@@ -63,7 +66,7 @@ async function labelBatch(batch) {
   for (const text of batch) {
     const scores = text ? answers.shift() : [];
     const positive = scores.find((score) => score.label === "positive")?.score ?? null;
-    rows.push({ id: rows.length + 1, label: scores[0]?.label ?? "", probability: positive, text });
+    rows.push({ id: rows.length + 1, label: scores[0]?.label ?? null, probability: positive, text });
   }
 }
 
@@ -72,6 +75,7 @@ $("lines").addEventListener("input", () => {
   $("file").value = $("status").textContent = "";
   $("problems").replaceChildren();
   texts = null;
+  reading++;
 });
 $("start").addEventListener("click", labelAll);
 $("stop").addEventListener("click", () => running.abort());

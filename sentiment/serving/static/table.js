@@ -59,7 +59,7 @@ function quoted(value) {
 }
 
 function download() {
-  const fields = visibleRows().map((row) => [row.id, row.probability ?? "", row.label, quoted(row.text)]);
+  const fields = visibleRows().map((row) => [row.id, row.probability ?? "", row.label ?? "", quoted(row.text)]);
   const content = [["id", "probability", "sentiment", "text"], ...fields].map((one) => `${one.join(",")}\n`).join("");
   const link = element("a", "", { download: "labels.csv", href: URL.createObjectURL(new Blob([content], { type: "text/csv" })) });
   link.click();
