@@ -66,8 +66,11 @@ def limit_threads(threads: int) -> None:
 
 
 @contextmanager
-def cluster(address: str | None = None) -> Iterator[None]:
+def cluster(address: str | None = None) -> Iterator[bool]:
     """Connect to a cluster (`address`, else RAY_ADDRESS) until the block ends; "local" and None start one here.
+
+    Yields:
+        Whether machines may join it.
 
     Raises:
         ParamsError: Ray is not installed, or the cluster does not answer.
@@ -95,7 +98,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
     except (OSError, RayError, RuntimeError, ValueError) as error:
         raise ParamsError(f"no Ray cluster at {address}: {one_line(error)[:300]}") from None
     try:
-        yield
+        yield address != "local"
     finally:
         ray.shutdown()
 
@@ -108,7 +111,7 @@ def _connect(address: str) -> None:
 
 
 def run_tasks(
-    work: Work, items: Iterator[Item], max_tasks: int | None = None, command: str = "batch"
+    work: Work, items: Iterator[Item], max_tasks: int | None = None, command: str = "batch", grows: bool = True
 ) -> Generator[tuple[Item, Any]]:
     """Yield each item with its result as they are finished, inside of `cluster`; WorkerError where its worker died.
 
@@ -117,15 +120,18 @@ def run_tasks(
         items: each is taken when there is room for it.
         max_tasks: most tasks at a time; None for as many as there is room for.
         command: the first word of a log line.
+        grows: whether machines may join the cluster.
 
     Raises:
         PipelineError: what a worker raised, or that workers die one after the other.
+        ParamsError: no machine has what a task needs, and none may join.
     """
     import ray
     from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
     has_gpu = work.device == "cuda" or (work.device == "auto" and _room({"GPU": 1}) > 0)
     resources = {"CPU": 1, "GPU": 1} if has_gpu else {"CPU": work.threads}
+    needed = " and ".join(f"{count} {name}" for name, count in resources.items())
     # max_calls: else Ray ends a worker that has a GPU after each task, and the model with it
     options: Any = {"num_cpus": resources["CPU"], "num_gpus": int(has_gpu), "max_retries": MAX_RETRIES, "max_calls": 0}
     task: Any = ray.remote(**options)(_do)
@@ -140,9 +146,12 @@ def run_tasks(
             running[task.remote(job, item)] = item
         if not running:
             return
+        if not room and not grows:
+            raise ParamsError(
+                f"this machine has not {needed}: fewer --threads, another --device, or a cluster's --address"
+            )
         ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_SECONDS)
         if not ready and not room:
-            needed = " and ".join(f"{count} {name}" for name, count in resources.items())
             log.info("%s: waiting for a machine of the cluster with %s", command, needed)
         for reference in ready:
             done = running.pop(reference)

@@ -232,7 +232,7 @@ def here(units: list[Unit], work: Work) -> Results:
 
 def on_ray(units: list[Unit], work: Work, address: str | None, max_tasks: int | None) -> Results:
     """Label units as tasks of a cluster, as `cluster` and `run_tasks` take it; yield each with its result."""
-    with cluster(address), closing(run_tasks(work, iter(units), max_tasks)) as finished:
+    with cluster(address) as grows, closing(run_tasks(work, iter(units), max_tasks, grows=grows)) as finished:
         for unit, result in finished:
             if isinstance(result, WorkerError):
                 result = Result("failed", reason=f"{unit.file.name}: {result}")

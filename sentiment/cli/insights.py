@@ -109,6 +109,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Show the table, and write the files that are asked for."""
+    if args.time_format and not args.time:
+        raise ParamsError("--time-format is of the dates of --time")
     insights = analyze(args)
     for line in lines(insights, shutil.get_terminal_size((100, 24)).columns):
         sys.stdout.write(f"{line}\n")

@@ -86,7 +86,7 @@ def encode_splits(
     load = partial(load_encoder, encoder.config, device, encoder.fingerprint)
     work = Work(load, encoder.folder, device)
     with ExitStack() as stack:
-        stack.enter_context(cluster())  # first: where it fails, nothing is written
+        grows = stack.enter_context(cluster())  # first: where it fails, nothing is written
         writers = {}
         for split, table in tables.items():
             rows = open_table(table).metadata.num_rows
@@ -100,7 +100,7 @@ def encode_splits(
                     writers[split].write(vectors, row)
                     on_rows(len(texts))
 
-        results = stack.enter_context(closing(run_tasks(work, missing(), command="encode")))
+        results = stack.enter_context(closing(run_tasks(work, missing(), command="encode", grows=grows)))
         for (split, row, texts), vectors in results:
             if isinstance(vectors, WorkerError):
                 raise WorkerError(f"{split}, row {row}: {vectors}")

@@ -121,6 +121,9 @@ def test_without_ray_or_a_cluster_it_is_one_line_at_once(batch: Batch, inputs: P
     assert alone.status == 1
     assert time.monotonic() - begun < 30, "Ray alone waits for so long"
     assert "no Ray cluster at ray://127.0.0.1:9" in alone.stderr.splitlines()[-1]
+    large = batch(inputs, "--output", tmp_path / "labels", *RAY, "--threads", "4096")
+    assert large.status == 1
+    assert "error: this machine has not 4096 CPU: fewer --threads" in large.stderr.splitlines()[-1]
 
 
 def test_a_machine_that_joins_a_cluster_without_cpus_takes_the_work_that_has_waited(tmp_path: Path) -> None:

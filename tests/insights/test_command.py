@@ -70,6 +70,7 @@ def test_labels_in_words_are_read_as_training_reads_them(call: Call, tmp_path: P
     ("arguments", "message"),
     [
         (["--by", "Brand"], "no column 'Brand'; found Title, Review Text, Rating, Department, day"),
+        (["--time-format", "%d.%m.%Y"], "--time-format is of the dates of --time"),
         (["--time", "Department"], "column 'Department' has no date: found 'Dresses'"),
     ],
 )

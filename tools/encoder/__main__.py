@@ -9,6 +9,7 @@ files; of them it reads texts alone. It takes two cores an hour, and goes on whe
 """
 
 import argparse
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -96,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         embeddings = initial_embeddings(transformer, source_ids, settings.embedding_size)
     model = build_student(settings, embeddings.cpu().clone())
     nn.Module.to(model, device)  # transformers' own `to` is not typed
-    checkpoint = args.out.with_name(f".{args.out.name}.checkpoint")
+    # named by what is learned: weights that have seen other texts would not be those that trained_on.npy lists
+    learned = hashlib.sha256(hash_texts(texts).tobytes() + f"{args.teacher} {settings}".encode()).hexdigest()[:12]
+    checkpoint = args.out.with_name(f".{args.out.name}.{learned}.checkpoint")
     train(model, Teacher(transformer, source_ids), pieces, settings, checkpoint)
     special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS, strict=True))
     saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=settings.max_positions, **special)  # type: ignore[no-untyped-call]
