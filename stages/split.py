@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 def assign_by_column(reviews: Path, params: SplitParams) -> tuple[SplitIndices, int]:
     """Return the split of every row, and how many are left out, for their text is in another split or fold.
 
-    Memory is 10 bytes a row, and 32 more while texts are compared.
+    Memory is 10 bytes a row, and 32 more, with folds 40, while texts are compared.
 
     Args:
         reviews: the prepared Parquet file.

@@ -186,7 +186,8 @@ def main(args: argparse.Namespace) -> int:
         texts, values = read(args, classifier.classifier.config.features.text_columns)
         new, n_reviews = sampled(classifier, texts, group_rows(len(texts), values)), len(texts)
     of_val = group_rows(len(val), shared, None)
-    known = sampled(classifier, val["text"].to_pylist(), {name: of_val[name] for name in {ALL, *new} & set(of_val)})
+    compared = {name: rows for name, rows in of_val.items() if name in new}
+    known = sampled(classifier, val["text"].to_pylist(), compared)
     rare = tuple(f"{column}: " for column in shared)  # what the known reviews have too few of says nothing
     new = {name: sample for name, sample in new.items() if name in known or not name.startswith(rare)}
     found = shifts({name: (known.get(name, known[ALL]), sample) for name, sample in new.items()})

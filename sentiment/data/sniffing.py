@@ -76,6 +76,8 @@ def sniff(
         start = content.read(CHUNK)
     if not start.strip():
         raise InputError(f"{name}: is empty, expected reviews")
+    if start.startswith((b"PAR1", b"PK\3\4")) and (encoding or delimiter):
+        raise InputError(f"{name}: is no text, and has no {'encoding' if encoding else 'delimiter'}")
     if start.startswith(b"PAR1"):
         return _named("parquet", name), []
     if start.startswith(b"PK\3\4"):

@@ -239,7 +239,7 @@ def leave_out_shared_texts(splits: SplitIndices, hashes: Hashes) -> int:
 def leave_out_other_folds(splits: SplitIndices, folds: NDArray[np.int8], hashes: Hashes) -> int:
     """Mark as `LEFT_OUT` each row whose text is also in a fold of a lower number; return how many.
 
-    Memory is 17 bytes a row, for the texts that differ.
+    Memory is about 40 bytes a row.
 
     Args:
         splits: by row, (n_rows,); changed in place.

@@ -516,6 +516,11 @@ def test_rows_of_an_excel_sheet(project: Project) -> None:
         rows.to_excel(writer, index=False, sheet_name="Export", startrow=2)
         writer.sheets["Export"]["A1"] = "Export of today"
     (project.root / "export.xlsx").write_bytes(buffer.getvalue())
+    for option in ("delimiter", "encoding"):
+        refused = init(
+            project, "export.xlsx", f"--{option}", {"delimiter": ";", "encoding": "utf-8"}[option], check=False
+        )
+        assert f"export.xlsx: is no text, and has no {option}" in refused
     shown = init(project, "export.xlsx", "--rating", "verdict", "--sheet", "Export")
     assert "export.xlsx: xlsx, 120 rows" in shown
     assert "- rows above the table that are skipped: 2 (prepare.skip)" in shown
