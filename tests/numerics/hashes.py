@@ -102,9 +102,7 @@ def results(settings: dict[str, Any]) -> dict[str, object]:
         "calibration": json.dumps(list(calibration_curve(labels, probabilities, 10))),
         "slices": json.dumps(
             list(
-                metrics_by_slice(
-                    labels, predicted, probabilities, 10, 500, 0, {"s": (labels + predicted).astype(object)}
-                )
+                metrics_by_slice(labels, predicted, probabilities, 10, 500, 0, {"s": (labels + predicted).astype(str)})
             )
         ),
         "comparison": repr(compare_paired(labels, Predictions(probabilities, predicted), others, 200, 0)),
