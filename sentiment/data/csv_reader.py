@@ -183,7 +183,9 @@ def column_indices(source: str, header: list[str], columns: list[str]) -> list[i
     counts = Counter(header)
     if missing := [column for column in columns if column not in counts]:
         which = f"column '{missing[0]}' is" if len(missing) == 1 else f"columns {', '.join(map(repr, missing))} are"
-        raise InputError(f"{source}: {which} missing; found {_shown_names(header)}{_delimiter_advice(header)}")
+        raise InputError(
+            f"{source}: {which} missing; found {_shown_names(header) or 'none'}{_delimiter_advice(header)}"
+        )
     for column in columns:
         if counts[column] > 1:
             raise InputError(f"{source}: column '{column}' occurs {counts[column]} times in the header, expected 1")

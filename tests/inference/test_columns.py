@@ -107,3 +107,8 @@ def test_an_output_that_is_the_input_is_refused(tmp_path: Path, link: str) -> No
     with pytest.raises(ParamsError, match="is the input"):
         refuse_same_file("s3://bucket/in.csv", "s3://bucket/in.csv")
     refuse_same_file("-", "-")
+
+
+def test_a_file_without_columns_has_none() -> None:
+    with pytest.raises(InputError, match=r"column 'text' is missing; found none$"):
+        column_indices("new.jsonl", [], ["text"])
