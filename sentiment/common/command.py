@@ -80,7 +80,7 @@ def _status_of(main: Callable[[], int | None]) -> int | None:
         log.error("error: %s%s", where, error.strerror or one_line(error))
     except subprocess.TimeoutExpired as error:
         command = error.cmd if isinstance(error.cmd, str) else " ".join(map(str, error.cmd))
-        log.error("error: %s took longer than %.3g s", command, error.timeout)
+        log.error("error: %s took longer than %g s", command, round(error.timeout, 1))
     except MemoryError as error:
         log.error("error: not enough memory: %s", one_line(error))
     except KeyboardInterrupt:
