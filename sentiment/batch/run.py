@@ -128,8 +128,8 @@ class Planner:
         try:
             if isinstance(file, BadEntry):
                 raise InputError(f"{file.name}: {file.reason}")
-            below = self._target(path, 0).partition(f"{self.settings.inputs.rstrip('/')}/")
-            if not below[0] and below[2] and (inputs.pattern is None or inputs.pattern.fullmatch(below[2])):
+            folder, target = f"{self.settings.inputs.rstrip('/')}/", self._target(path, 0)
+            if target.startswith(folder) and inputs.matches(target.removeprefix(folder)):
                 raise InputError(f"{file.name}: its output would be below the inputs; choose another --output")
             return self._units(path, file)
         except InputError as error:

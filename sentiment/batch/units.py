@@ -139,6 +139,10 @@ class Inputs:
             raise ParamsError(f"{argument}: {one_line(error)}") from None
         return cls(folder or ("/" if argument.startswith("/") else "."), regex)
 
+    def matches(self, path: str) -> bool:
+        """Return whether the pattern takes a path below the folder; without one, each is taken."""
+        return self.pattern is None or self.pattern.fullmatch(path) is not None
+
     def list(self, storage: Storage) -> Iterator[tuple[str, FileInfo | BadEntry]]:
         """Yield (relative path, file) of each input, also of one that cannot be read.
 
@@ -156,7 +160,7 @@ class Inputs:
                 continue
             path = file.name[len(self.folder.rstrip("/")) + 1 :]
             is_hidden = any(name.startswith(HIDDEN) for name in path.split("/"))
-            is_input = is_supported(path) and (self.pattern is None or self.pattern.fullmatch(path))
+            is_input = is_supported(path) and self.matches(path)
             if not is_hidden and (is_input or (isinstance(file, BadEntry) and file.is_folder)):
                 yield path, file
 

@@ -27,7 +27,7 @@ def as_text(a: str, b: str, comparison: Comparison, split: str) -> str:
     """Return the comparison as a table and one sentence."""
     lines = [f"A = {a}, B = {b}: {comparison.rows:,} {split} {'review' if comparison.rows == 1 else 'reviews'}", ""]
     lines.append(f"{'':<10}{'A':>8}{'B':>9}{'B - A':>10}   95% interval of B - A")
-    for name in filter(comparison.metrics.__contains__, PRIMARY):  # reviews of one label do not define all
+    for name in [one for one in PRIMARY if one in comparison.metrics]:  # reviews of one label do not define all
         metric = comparison.metrics[name]
         bounds = f"{metric.low:+.4f} to {metric.high:+.4f}"
         lines.append(f"{name:<10}{metric.a:>8.4f}{metric.b:>9.4f}{metric.difference:>+10.4f}   {bounds}")

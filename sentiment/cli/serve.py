@@ -26,8 +26,9 @@ from sentiment.common.params import read_yaml
 from sentiment.common.tables import TEST
 from sentiment.experiments.revisions import CLASSIFIER, METRICS, PARAMS, Revision, is_of_pipeline
 from sentiment.inference.classifier import SentimentClassifier
+from sentiment.serving.schemas import ENV_KEY
 
-ENV_KEY, ENV_HOST, ENV_PORT = "SENTIMENT_API_KEY", "SENTIMENT_HOST", "SENTIMENT_PORT"
+ENV_HOST, ENV_PORT = "SENTIMENT_HOST", "SENTIMENT_PORT"
 ENV_CLASSIFIER, ENV_NO_AUTH = "SENTIMENT_CLASSIFIER", "SENTIMENT_NO_AUTH"
 
 

@@ -45,7 +45,7 @@ from sentiment.inference.prediction_log import PredictionLog
 from sentiment.serving import protocols
 from sentiment.serving.protocols import Service, Settings
 from sentiment.serving.queue import TextQueue
-from sentiment.serving.schemas import ERRORS, Responses, ServingError, error_responses
+from sentiment.serving.schemas import ENV_KEY, ERRORS, Responses, ServingError, error_responses
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -374,7 +374,7 @@ def ray_application(arguments: Mapping[str, Any]) -> "Application":
     def build() -> FastAPI:
         values = dict(arguments)
         folder = Path(values.pop("classifier"))
-        settings = Settings(**values, api_key=os.environ.get(protocols.ENV_KEY))
+        settings = Settings(**values, api_key=os.environ.get(ENV_KEY))
         return create_app(SentimentClassifier.load(folder), settings)
 
     deployment = cast(serve.Deployment, serve.deployment(serve.ingress(build)()))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 from starlette.exceptions import HTTPException
 
+ENV_KEY = "SENTIMENT_API_KEY"  # the environment variable of the key that clients must send
 ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Unauthorized"]
 Responses = dict[int | str, dict[str, Any]]
 

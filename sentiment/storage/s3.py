@@ -320,8 +320,8 @@ def dvc_config() -> Any:
     except ConfigError as error:
         raise ParamsError(f".dvc/config: {one_line(error)}") from None
     for name, settings in config["remote"].items():
-        endpoint = str(settings.get("endpointurl") or "http://host")
-        if not re.match("https?://[^/]", endpoint):
+        endpoint = settings.get("endpointurl")
+        if endpoint and not re.match("https?://[^/]", endpoint):
             raise ParamsError(
                 f"endpointurl of DVC remote '{name}' is '{endpoint}', expected http://HOST or https://HOST; "
                 f"`dvc remote modify --local {name} endpointurl https://HOST`"

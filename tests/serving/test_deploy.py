@@ -60,7 +60,7 @@ def test_user_port_and_home_are_those_of_the_image(file: Path) -> None:
 
 
 def test_a_service_does_not_name_the_port_of_its_pods() -> None:
-    """Kubernetes sets SENTIMENT_PORT to the address of a service called sentiment, unless it is told not to."""
+    """Kubernetes sets SENTIMENT_PORT to the address of a service called sentiment, unless it gets no service links."""
     deployment, service = list(yaml.safe_load_all(KUBERNETES.read_text()))[:2]
     assert f"{service['metadata']['name'].upper()}_PORT" == ENV_PORT
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False

@@ -7,7 +7,7 @@ let texts = null; // of a file; null for lines
 let running = null, reading = 0;
 
 async function readFile(file) {
-  const read_number = ++reading; // a later choice, or lines, count instead
+  const turn = ++reading; // a later choice, or lines, count instead
   $("lines").value = "";
   $("problems").replaceChildren();
   texts = [];
@@ -16,12 +16,12 @@ async function readFile(file) {
   try {
     if (file.size > MAX_MIB * 2 ** 20) throw new Error(`it is larger than ${MAX_MIB} MiB; use the command sentiment predict`);
     const read = await call(`rows?name=${encodeURIComponent(file.name)}`, file);
-    if (read_number !== reading) return;
+    if (turn !== reading) return;
     texts = read.texts;
     $("status").textContent = `${count(texts.length, "row")} in ${file.name}`;
     $("problems").replaceChildren(...read.problems.map((problem) => element("li", problem)));
   } catch (error) {
-    if (read_number !== reading) return;
+    if (turn !== reading) return;
     $("status").textContent = "";
     showError(`${file.name} was not read: ${error.message}.`, $("start").parentElement);
   }
