@@ -11,7 +11,7 @@ from tools.process import run_with_limit
 
 QEMU = "qemu-aarch64-static"
 CPU = "max"  # everything that qemu can emulate, SVE, bfloat16 and int8 products among it
-TIMEOUT = 600  # seconds that one command may run
+TIMEOUT = 1200  # seconds that one command may run, beside other tests on two cores
 UNSET = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "QEMU_CPU", "QEMU_LD_PREFIX")
 
 

@@ -128,7 +128,7 @@ def test_the_interpreter_gives_the_bytes_of_torch() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-o", "addopts=--import-mode=importlib"]
     run = subprocess.run(
         [*command, "-W", "ignore::RuntimeWarning", "tests/numerics/interpreted.py"], cwd=ROOT, text=True,
-        capture_output=True, timeout=900, check=False,
+        capture_output=True, timeout=1800, check=False,
         env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-5_000:] + run.stderr[-2_000:]
