@@ -105,6 +105,11 @@ class Column:
         return sum(map(looks_like_date, first)) >= 0.9 * len(first) > 0
 
     @property
+    def is_nested(self) -> bool:
+        """Whether the first values are objects, with fields of their own."""
+        return all(value.startswith("{") and value.endswith("}") for value in self.texts)
+
+    @property
     def words(self) -> float:
         """Words of a value, on average."""
         return self.n_words / max(1, self.n_filled)

@@ -192,6 +192,14 @@ def _examples(columns: Sequence[Column]) -> dict[str, str]:
     return {column.name: column.examples for column in columns}
 
 
+def _nested_advice(profile: Profile) -> str:
+    """Return how to make columns of the fields of a column's objects; nothing where no column has objects."""
+    nested = [column.name for column in profile.columns.values() if column.n_filled and column.is_nested]
+    return (
+        f"'{nested[-1]}' has objects: jq -c '. + .[\"{nested[-1]}\"]' makes columns of their fields" if nested else ""
+    )
+
+
 def _columns_of(profile: Profile) -> str:
     """Return the names of the columns for a message; and of those that are not in every file."""
     missing = f" (not in every file: {', '.join(map(repr, profile.missing))})" if profile.missing else ""
@@ -311,9 +319,11 @@ def _text_columns(profile: Profile, label: str) -> list[str]:
     columns = [
         column for column in profile.columns.values()
         if column.name != label and column.words >= MIN_WORDS and column.number_share < 0.5 and not column.is_date
+        and not column.is_nested
     ]  # fmt: skip
     if not columns:
-        raise InputError(f"no column of texts found among {_columns_of(profile)}; say it with --text COLUMN")
+        advice = _nested_advice(profile) or "say it with --text COLUMN"
+        raise InputError(f"no column of texts found among {_columns_of(profile)}; {advice}")
     body = max(columns, key=score)
     titles = [
         column for column in profile.columns.values()
@@ -341,7 +351,7 @@ def _as_label(column: Column, choices: Choices) -> _Label | None:
     hint -= 3.0 * (1 - column.filled)
     is_few = not column.has_many and 2 <= len({label_key(value) for value in column.values}) <= MAX_LABELS
     if is_few and choices.rating != column.name:
-        sides = polarities(frozenset(column.values))
+        sides = polarities(frozenset(column.values), column.name)
         if {"positive", "negative"} <= set(sides.values()) and None not in sides.values():
             is_number = column.number_share > 0.5
             is_sure = any(word in label_key(value) for value in column.values for word in ("posit", "negat"))
@@ -349,7 +359,7 @@ def _as_label(column: Column, choices: Choices) -> _Label | None:
     if column.number_share >= 0.98 and (scale := _scale(column, bool(LABEL_NAME.search(column.name)), choices)):
         return _Label(column, hint + 2.0, scale=scale)
     if is_few and column.words < 4 and (hint > 0 or choices.label == column.name):
-        return _Label(column, hint - 1.0, sides=polarities(frozenset(column.values)))
+        return _Label(column, hint - 1.0, sides=polarities(frozenset(column.values), column.name))
     return None
 
 
@@ -389,7 +399,7 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
             if not (scale := _scale(column, True, choices)):
                 raise InputError(f"column '{name}' has no numbers to rate by; found {column.examples}")
             return _Label(column, 0.0, scale=scale)
-        sides = polarities(frozenset(column.values))
+        sides = polarities(frozenset(column.values), column.name)
         is_clear = {"positive", "negative"} == set(sides.values()) - {"neutral"}
         if not is_clear and column.number_share >= 0.98 and (scale := _scale(column, True, choices)):
             return _Label(column, 0.0, scale=scale)
@@ -402,7 +412,10 @@ def _choose_label(profile: Profile, choices: Choices) -> _Label:
             if tied else f"no column of labels or ratings found among {_columns_of(profile)}"
         )  # fmt: skip
         others = tied or [column for column in profile.columns.values() if column.name not in choices.text]
-        raise UndecidedError(f"{reason}; say it with --label COLUMN or --rating COLUMN", "label", _examples(others))
+        advice = "say it with --label COLUMN or --rating COLUMN"
+        if not tied and (nested := _nested_advice(profile)):
+            advice = f"{nested}; or {advice}"
+        raise UndecidedError(f"{reason}; {advice}", "label", _examples(others))
     return labels[0]
 
 
@@ -552,12 +565,20 @@ SETS_OF_NUMBERS: tuple[dict[str, Polarity], ...] = (
     {"0": "negative", "1": "neutral", "2": "positive"},
     {"1": "negative", "2": "neutral", "3": "positive"},
 )
+# of a column of answers, such as is_negative: what says yes is negative
+NEGATIVE_NAME = re.compile(
+    r"^(?!.*posit).*(?:negat|dislik|complain|(?:un|dis)(?:happy|satisf)|detract|toxic|\bnot[_ ])", re.IGNORECASE
+)
+ANSWERS = ({"0", "1"}, {"false", "true"}, {"no", "yes"}, {"n", "y"}, {"f", "t"})
+OTHER_SIDE: dict[Polarity, Polarity] = {"positive": "negative", "negative": "positive"}
 LABEL_PREFIX = re.compile(r"^(?:__label__|label[_ ]?|class[_ ]?)(?=.)")
 
 
-def polarities(labels: frozenset[str]) -> dict[str, Polarity | None]:
+def polarities(labels: frozenset[str], column: str = "") -> dict[str, Polarity | None]:
     """Return the side of each label of a column, None where it is not known.
 
+    >>> polarities(frozenset({"yes", "no"}), "is_negative")
+    {'no': 'positive', 'yes': 'negative'}
     >>> polarities(frozenset({"Positive", "somewhat negative", "brown"}))
     {'Positive': 'positive', 'brown': None, 'somewhat negative': 'negative'}
     >>> polarities(frozenset({"1", "2"}))
@@ -565,6 +586,8 @@ def polarities(labels: frozenset[str]) -> dict[str, Polarity | None]:
     """
     keys = {label: LABEL_PREFIX.sub("", label_key(label)) for label in sorted(labels)}
     numbers = next((sides for sides in SETS_OF_NUMBERS if set(sides) == set(keys.values())), {})
+    if set(keys.values()) in ANSWERS and NEGATIVE_NAME.search(column):
+        numbers = {key: OTHER_SIDE[SIDES[key]] for key in keys.values()}
     return {label: numbers.get(key) or word_polarity(key) for label, key in keys.items()}
 
 

@@ -6,6 +6,7 @@
 A broken row is an error of the row, with its reason: `prepare` stops at the first, labeling goes on.
 """
 
+import codecs
 import gzip
 import io
 import json
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, Protocol, get_args
+from typing import IO, Any, Literal, Protocol, cast, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -261,13 +262,22 @@ def _from_json_lines(name: str, lines: Iterable[str], columns: InputColumns, enc
 
 
 def from_json_array(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:
-    """Read one array of JSON objects, in UTF-8, as a stream; errors as `_from_objects`."""
+    """Read one array of JSON objects, in UTF-8, as a stream, or JSON lines; errors as `_from_objects`."""
     import ijson  # the standard library would hold the whole array
+
+    content = io.BufferedReader(cast(io.RawIOBase, file))
+    if content.peek().startswith(codecs.BOM_UTF8):
+        content.read(len(codecs.BOM_UTF8))
+    start = content.peek().lstrip()[:1]
+    if start == b"{":
+        return from_json(name, content, columns)
+    if start not in {b"[", b""}:  # of which ijson would find no item
+        raise InputError(f"{name}: is neither a JSON array nor JSON lines")
 
     def records() -> Iterator[Record]:
         n_rows = 0
         try:
-            for value in ijson.items(file, "item", use_float=True):
+            for value in ijson.items(content, "item", use_float=True):
                 n_rows += 1
                 yield _checked(value)
         except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:

@@ -54,6 +54,9 @@ SIGNS = (
     b"\xa8\xa9\xab\xae\xb0\xb2\xb3\xb4\xb7\xbb\xbc\xbd\xbe\xbf"
 )
 TYPOGRAPHY = frozenset(SIGNS.decode(WESTERN))  # quotes, dashes, currencies and such
+# at the beginning of one JSON object: an array of objects under a key; a column under each key
+ARRAY_IN_OBJECT = re.compile(r'"([^"\\]+)"\s*:\s*\[\s*\{')
+COLUMNS_IN_OBJECT = re.compile(r'\{\s*"[^"\\]+"\s*:\s*[\[{]')
 NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 
 
@@ -113,7 +116,9 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
     if begin.startswith("{"):
         lines = [line for line in begin.split("\n") if line.strip()]
         if len(lines) == 1 or lines[0].rstrip().endswith(("{", "[", ",", ":")):
-            raise InputError(f"{name}: one JSON object; expected an object per line, or an array of objects")
+            raise InputError(
+                f"{name}: one JSON object; expected an object per line, or an array of objects{_rows_in_object(begin)}"
+            )
         return _named("jsonl", name, encoding=encoding)
     if FASTTEXT.match(begin):
         return _named("fasttext", name, encoding=encoding)
@@ -128,6 +133,17 @@ def _layout_of_text(name: str, text: str, encoding: str, delimiter: str | None) 
         "csv", name, encoding=encoding, delimiter=None if dialect.delimiter == default else dialect.delimiter,
         quote=dialect.quote, escape=dialect.escape, header=has_header(records), skip=skip,
     )  # fmt: skip
+
+
+def _rows_in_object(text: str) -> str:
+    """Return how to make rows of what one JSON object holds; nothing where that is not plain from its beginning."""
+    if array := ARRAY_IN_OBJECT.search(text):
+        return f": jq '.[\"{array[1]}\"]' FILE > reviews.json takes the array out of it"
+    if COLUMNS_IN_OBJECT.match(text):
+        return (
+            ": pandas.read_json('FILE').to_json('reviews.jsonl', orient='records', lines=True) makes lines of columns"
+        )
+    return ""
 
 
 def _find_table(text: str, delimiters: Sequence[str], is_table: bool) -> tuple[int, Dialect, list[list[str]]]:

@@ -140,7 +140,13 @@ def test_the_sample_gets_the_committed_params(project: Project) -> None:
         ("", [], "is empty, expected reviews"),
         ('comment,stars\n"Soft, warm",5\nTorn,1\n"Never closed,1\n' + "Thin,2\n" * 20, [], "row 3 has a quoted field"),
         ('{"reviews": [\n{"text": "Soft", "stars": 5}]}', [], "one JSON object; expected an object per line"),
-        ('{"reviews": [{"text": "Soft", "stars": 5}]}', [], "one JSON object; expected an object per line"),
+        ('{"reviews": [{"text": "Soft", "stars": 5}]}', [],
+         "an array of objects: jq '.[\"reviews\"]' FILE > reviews.json takes the array out of it"),
+        ('{"text": ["Soft", "Torn"], "stars": [5, 1]}', [], "lines=True) makes lines of columns"),
+        ('{"id": 1, "review": {"text": "Soft and warm", "stars": 5}}\n' * 20, [],
+         "among 'id', 'review'; 'review' has objects: jq -c '. + .[\"review\"]' makes columns of their fields; or say"),
+        ('{"stars": 5, "review": {"text": "Soft, warm"}}\n{"stars": 1, "review": {"text": "Torn, thin"}}\n' * 9, [],
+         "no column of texts found among 'stars', 'review'; 'review' has objects: jq -c"),
         (table("5", "1"), ["--sheet", "Export"], "mine.csv: is no Excel file, and has no sheet 'Export'"),
     ],
 )  # fmt: skip
@@ -304,6 +310,24 @@ def test_encodings_are_told_apart() -> None:
     name, reason = guess_encoding(russian)
     assert name in {"cp1251", "windows-1251"}
     assert "(check the examples below)" in reason, "it is no proof"
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("is_negative", "negative"),
+        ("Complaint", "negative"),
+        ("not_recommended", "negative"),
+        ("recommended", "positive"),
+        ("positive_or_negative", "positive"),
+        ("toxicity", "negative"),
+    ],
+)
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("Yes", "No"), ("true", "false")])
+def test_yes_is_negative_where_the_column_is_named_so(name: str, side: str, yes: str, no: str) -> None:
+    other = {"positive": "negative", "negative": "positive"}[side]
+    assert polarities(frozenset({yes, no}), name) == {yes: side, no: other}
+    assert polarities(frozenset({"negative", "positive"}), name) == {"negative": "negative", "positive": "positive"}
 
 
 def test_labels_of_which_one_has_no_side() -> None:

@@ -1,5 +1,6 @@
 """Which arguments are files, which formats are read, and what else is refused before anything is labeled."""
 
+import codecs
 import csv
 import gzip
 import json
@@ -35,6 +36,11 @@ JSON_LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
         ("a.jsonl.gz", gzip.compress(JSON_LINES.encode(), mtime=0)),
         ("a.jsonl", JSON_LINES.encode()),
         ("a.jsonl", b"\n \n" + JSON_LINES.replace("\n", "\n\n").encode()),
+        ("a.json", JSON_LINES.encode()),  # as Yelp's and Amazon's files are
+        ("a.json.gz", gzip.compress(JSON_LINES.encode(), mtime=0)),
+        ("a.json", codecs.BOM_UTF8 + JSON_LINES.encode()),
+        ("a.json", json.dumps(RECORDS).encode()),
+        ("a.json", codecs.BOM_UTF8 + b"\n " + json.dumps(RECORDS, indent=1).encode()),
         ("a.txt.gz", gzip.compress("\n".join(TEXTS).encode(), mtime=0)),
         ("two words.csv", CSV.encode()),
     ],
@@ -75,6 +81,9 @@ def test_lines_that_start_with_a_bracket_or_are_blank_are_texts(predict: Predict
         ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0)[:-9], "a.csv.gz: damaged gzip file"),
         ("a.json", b'["Soft"]', "row 1 is not a JSON object"),
         ("a.json", b'[{"Review Text": "Soft"', "a.json: is not a JSON array after"),
+        ("a.json", b'"Soft"', "a.json: is neither a JSON array nor JSON lines"),
+        ("a.json", b'{"reviews": [{"Review Text": "Soft"}]}', "are missing; found 'reviews'"),
+        ("a.json", b'{\n"reviews": [{"Review Text": "Soft"}]}', "row 1 is not JSON, expected a JSON object per line"),
         ("a.jsonl", b'["Soft"]', "row 1 is not a JSON object"),
         ("a.jsonl", b"Soft and warm", "row 1 is not JSON"),
     ],

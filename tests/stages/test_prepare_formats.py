@@ -299,6 +299,7 @@ def test_params_that_contradict_each_other_are_refused_by_name(
         ("a.xlsx", b"no", "not an Excel file"),
         ("a.xlsx", excel_bytes(("</row>", "<<row>")), "not an Excel file"),
         ("a.json", b'[{"Title": "a"', "is not a JSON array after"),
+        ("a.json", b'"Soft"', "is neither a JSON array nor JSON lines"),
         ("a.jsonl", b"[]", "is not a JSON object"),
         ("a.dat", b"x", "format is not known by the ending"),
         ("a.parquet", b"PAR1", "not a Parquet file"),
