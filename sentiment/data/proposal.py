@@ -41,6 +41,7 @@ LABEL_NAME = re.compile(
 OTHER_NUMBER_NAME = re.compile(
     r"help|count|num|vote|feedback|age\b|year|month|price|confid|time|date|\bid|id$|length|index", re.IGNORECASE
 )
+FALLING_NAME = re.compile(r"schulnote|\brank(?:ing)?\b", re.IGNORECASE)  # 1 is the best
 SCALES = ((1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 SCALES_OF_SHARES = ((0, 1), (-1, 1))
 FEW_RATINGS = 0.01  # of the rows; a scale that rests on fewer of them gets a note
@@ -138,9 +139,9 @@ def propose(profile: Profile, choices: Choices) -> Proposal:
     if profile.problems:
         raise InputError(f"{profile.problems[0]}; the stages stop at such a row: repair or remove it")
     label = _choose_label(profile, choices)
-    if label.scale and (choices.positive or choices.negative or _is_one_sided(label)):
-        label = _Label(label.column, label.score)
     name = label.column.name
+    if label.scale and (choices.positive or choices.negative or _is_one_sided(label) or FALLING_NAME.search(name)):
+        label = _Label(label.column, label.score)
     texts = list(choices.text) or _text_columns(profile, name)
     params, notes = _rating_params(label, choices) if label.scale else _label_params(label, choices)
     n_missing = label.column.n_rows - label.column.n_filled + (label.column.n_without if label.scale else 0)

@@ -127,6 +127,8 @@ def test_the_sample_gets_the_committed_params(project: Project) -> None:
     [
         (table("a", "b"), [], "column 'verdict' has 'a' (60), 'b' (60): which is positive? say it with --positive"),
         (table("a", "b"), ["--label", "verdict", "--positive", "c"], "which is positive?"),
+        ("comment,Schulnote\n" + "Very soft,1\nSoft and warm,2\nTorn soon,5\n" * 9, [],
+         "column 'Schulnote' has '1' (9), '2' (9), '5' (9): which is positive?"),
         (table("5", "1"), ["--text", "words"], "column 'words' is missing; found 'comment', 'verdict'"),
         (table("fine", "ill"), ["--rating", "verdict"], "column 'verdict' has no numbers to rate by"),
         ("comment\n" + "\n".join(GOOD_TEXTS), [], "no column of labels or ratings found"),
