@@ -107,7 +107,7 @@ class Column:
     @property
     def is_nested(self) -> bool:
         """Whether the first values are objects, with fields of their own."""
-        return all(value.startswith("{") and value.endswith("}") for value in self.texts)
+        return bool(self.texts) and all(value.startswith("{") and value.endswith("}") for value in self.texts)
 
     @property
     def words(self) -> float:

@@ -195,7 +195,7 @@ def _examples(columns: Sequence[Column]) -> dict[str, str]:
 
 def _nested_advice(profile: Profile) -> str:
     """Return how to make columns of the fields of a column's objects; nothing where no column has objects."""
-    nested = [column.name for column in profile.columns.values() if column.n_filled and column.is_nested]
+    nested = [column.name for column in profile.columns.values() if column.is_nested]
     return (
         f"'{nested[-1]}' has objects: jq -c '. + .[\"{nested[-1]}\"]' makes columns of their fields" if nested else ""
     )
@@ -586,10 +586,10 @@ def polarities(labels: frozenset[str], column: str = "") -> dict[str, Polarity |
     {'1': 'negative', '2': 'positive'}
     """
     keys = {label: LABEL_PREFIX.sub("", label_key(label)) for label in sorted(labels)}
-    numbers = next((sides for sides in SETS_OF_NUMBERS if set(sides) == set(keys.values())), {})
+    known = next((sides for sides in SETS_OF_NUMBERS if set(sides) == set(keys.values())), {})
     if set(keys.values()) in ANSWERS and NEGATIVE_NAME.search(column):
-        numbers = {key: OTHER_SIDE[SIDES[key]] for key in keys.values()}
-    return {label: numbers.get(key) or word_polarity(key) for label, key in keys.items()}
+        known = {key: OTHER_SIDE[SIDES[key]] for key in keys.values()}
+    return {label: known.get(key) or word_polarity(key) for label, key in keys.items()}
 
 
 def word_polarity(key: str) -> Polarity | None:

@@ -261,8 +261,8 @@ def _from_json_lines(name: str, lines: Iterable[str], columns: InputColumns, enc
     return _from_objects(name, (_parse(line, encoding) for line in lines if line.strip()), columns)
 
 
-def from_json_array(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:
-    """Read one array of JSON objects, in UTF-8, as a stream, or JSON lines; errors as `_from_objects`."""
+def from_array_or_lines(name: str, file: IO[bytes], columns: InputColumns, layout: FileFormat = DEFAULT) -> InputTable:
+    """Read JSON lines, or one array of JSON objects, in UTF-8, as a stream; errors as `_from_objects`."""
     import ijson  # the standard library would hold the whole array
 
     content = io.BufferedReader(cast(io.RawIOBase, file))
@@ -270,7 +270,7 @@ def from_json_array(name: str, file: IO[bytes], columns: InputColumns, layout: F
         content.read(len(codecs.BOM_UTF8))
     start = content.peek().lstrip()[:1]
     if start == b"{":
-        return from_json(name, content, columns)
+        return from_json(name, content, columns, layout)
     if start not in {b"[", b""}:  # of which ijson would find no item
         raise InputError(f"{name}: is neither a JSON array nor JSON lines")
 
@@ -507,7 +507,7 @@ class Reader(Protocol):
 READERS_BY_FORMAT: dict[FormatName, Reader] = {
     "csv": from_csv,
     "jsonl": from_json,
-    "json": from_json_array,
+    "json": from_array_or_lines,
     "parquet": from_parquet,
     "xlsx": from_excel,
     "lines": from_lines,

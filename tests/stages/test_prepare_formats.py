@@ -86,6 +86,8 @@ FILES: dict[str, tuple[bytes, dict[str, object]]] = {
     "dimension.xlsx": (excel_bytes(("<dimension ref=", '<dimension ref="A1"/><old ref=')), {}),
     "no_dimension.xlsx": (excel_bytes(("<dimension ref=", "<old ref=")), {}),
     "reviews.jsonl": ("\n".join(json.dumps(record) for record in RECORDS).encode(), {}),
+    "lines.json": ("\n".join(json.dumps(record, ensure_ascii=False) for record in RECORDS).encode("windows-1252"),
+                   {"encoding": "windows-1252"}),
     "reviews.json": (json.dumps(RECORDS, indent=2).encode(), {}),
     "reviews.parquet": (frame_bytes(NUMBERS.to_parquet), {}),
     "reviews.xlsx": (frame_bytes(lambda file: NUMBERS.to_excel(file, index=False)), {}),
